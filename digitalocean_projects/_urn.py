@@ -1,0 +1,143 @@
+"""URN: the name of a DigitalOcean resource."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Protocol, Self
+from uuid import UUID
+
+import attrs
+
+
+class ResourceType(StrEnum):
+    """The resource types that the API documents; a `URN` takes any other one, too.
+
+    https://docs.digitalocean.com/reference/api/reference/project-resources/
+    """
+
+    APP = "app"
+    DATABASE = "dbaas"
+    DOMAIN = "domain"
+    DROPLET = "droplet"
+    FLOATING_IP = "floatingip"
+    KUBERNETES = "kubernetes"
+    LOAD_BALANCER = "loadbalancer"
+    SPACE = "space"
+    VOLUME = "volume"
+
+
+_TYPE = r"[a-z][a-z0-9_-]*"
+# No white space, quote, control character or lone surrogate.
+_ID = r"[^\s\"'\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
+_is_type = re.compile(_TYPE).fullmatch
+_is_id = re.compile(_ID).fullmatch
+_is_urn = re.compile(f"do:{_TYPE}:{_ID}").fullmatch
+
+# The API accepts both names of each pair for one resource and lists it under the second.
+_LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
+
+
+def _type_text(value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a resource type is a string, not {type(value).__name__}")
+    # Of an enum's member that is a string, too, the value.
+    text = str.__str__(value)
+    if not _is_type(text):
+        raise ValueError(f"not a resource type: {text[:200]!r} (lower case, like 'droplet')")
+    return text
+
+
+def _id_text(value: str | int | UUID) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | UUID):
+        raise TypeError(f"a resource id is a string, int or UUID, not {type(value).__name__}")
+    text = str.__str__(value) if isinstance(value, str) else str(value)
+    if not _is_id(text):
+        raise ValueError(
+            f"not a resource id: {text[:200]!r} (empty, or holds white space or quotes)"
+        )
+    return text
+
+
+@attrs.frozen(order=True)
+class URN:
+    """The uniform resource name `do:type:id` of a resource.
+
+    A value: hashable, ordered by type and then by id as text. `str()` gives the text.
+
+    Args:
+        type: Any lower-case resource type; `ResourceType` holds the documented ones.
+        id: The resource's id, which may itself hold colons (an IPv6 address).
+
+    Raises:
+        TypeError: A part is of another type than annotated.
+        ValueError: A part can't stand in a URN.
+    """
+
+    type: str = attrs.field(converter=_type_text)
+    id: str = attrs.field(converter=_id_text)
+
+    def __str__(self) -> str:
+        return f"do:{self.type}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The URN that `text` spells.
+
+        Raises:
+            TypeError: `text` is no string.
+            ValueError: `text` is not of the form `do:type:id`.
+        """
+        _, resource_type, resource_id = checked_urn_text(text).split(":", 2)
+        return cls(resource_type, resource_id)
+
+    @classmethod
+    def of(cls, value: URNLike) -> URN:
+        """The URN of a URN, of its text, or of any object that has a `urn` attribute.
+
+        Raises:
+            TypeError: `value` is none of these.
+            ValueError: The text is not of the form `do:type:id`.
+        """
+        if isinstance(value, URN):
+            return value
+        if isinstance(value, str):
+            return cls.parse(value)
+        try:
+            urn = value.urn
+        except AttributeError:
+            urn = None
+        if not isinstance(urn, URN | str):
+            raise TypeError(f"neither a URN nor anything with one: {type(value).__name__}")
+        return cls.of(urn)
+
+    @property
+    def canonical(self) -> URN:
+        """The URN under which the API lists this resource.
+
+        `reservedip` and `floatingip` name the same address, `reservedipv6` and `floatingipv6`
+        too: two URNs name one resource if their canonical forms are equal.
+        """
+        listed_as = _LISTED_AS.get(self.type)
+        return self if listed_as is None else URN(listed_as, self.id)
+
+
+class HasURN(Protocol):
+    """Anything with a `urn`, such as a `Resource` or an object of yours."""
+
+    @property
+    def urn(self) -> URN | str:
+        """The resource's name."""
+
+
+URNLike = URN | str | HasURN
+"""What the package takes where it wants a URN."""
+
+
+def checked_urn_text(text: str) -> str:
+    """`text`, if it spells a URN; the one place that knows the shape."""
+    if not isinstance(text, str):
+        raise TypeError(f"a URN is a string, not {type(text).__name__}")
+    if not _is_urn(text):
+        raise ValueError(f"not a URN of the form do:type:id: {text[:200]!r}")
+    return str.__str__(text)

@@ -1,0 +1,227 @@
+"""Emulator: the API on a port of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Self
+
+from digitalocean_projects._urn import URN
+
+from ._account import Account
+from ._handlers import answer
+from ._script import Script, message
+from ._server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ._handlers import Answer
+    from ._recording import RecordedRequest
+
+
+class Emulator:
+    """A server that answers as the Projects API does, with an account of its own.
+
+    It runs in a thread of its own, so it serves blocking and asyncio code alike, as
+    `with Emulator() as emulator:` or `async with`. Its account is kept in memory, starts with an
+    empty default project, and can be filled before or after the start. Ids, tokens and times are
+    the same in every run; only the port and the request ids differ.
+
+    All methods may be called from any thread.
+
+    Args:
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        token: The token with every scope; None has one made.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, token: str | None = None) -> None:
+        self._host = host
+        self._port = port
+        self._account = Account()
+        self._token = self._account.add_token(None, token)
+        self._script = Script()
+        self._requests: list[RecordedRequest] = []
+        # Reentrant, because a `when` of the script may look at the emulator.
+        self._lock = RLock()
+        self._lifecycle = Lock()
+        self._server: Server | None = None
+        self._url: str | None = None
+
+    def start(self) -> None:
+        """Listen; does nothing while it listens already.
+
+        After a `stop` it listens on the same port again, with the account as it was left.
+
+        Raises:
+            OSError: The port is taken, or the host isn't this machine's.
+        """
+        with self._lifecycle:
+            if self._server is None:
+                self._server = Server(self._answer, self._host, self._port)
+                self._port, self._url = self._server.port, self._server.url
+                self._server.start()
+
+    def stop(self) -> None:
+        """Cut all connections and end the thread, at once; does nothing if it isn't running."""
+        with self._lifecycle:
+            if self._server is not None:
+                self._server.stop()
+                self._server = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.stop)
+
+    @property
+    def url(self) -> str:
+        """The base URL, such as `http://127.0.0.1:8080`; a stopped emulator keeps it.
+
+        Raises:
+            RuntimeError: The emulator was never started.
+        """
+        if self._url is None:
+            raise RuntimeError("the emulator has no URL before it is started")
+        return self._url
+
+    @property
+    def token(self) -> str:
+        """The token that has every scope."""
+        return self._token
+
+    def add_token(self, scopes: Iterable[str]) -> str:
+        """A new token that has only these scopes, such as `project:read` and `droplet:read`.
+
+        A listing leaves out what the token may not read, after the pages were cut: pages get
+        short or empty, and `meta.total` counts everything.
+
+        Raises:
+            ValueError: A scope is not of the form `resource:action`.
+        """
+        scopes = frozenset(scopes)
+        for scope in scopes:
+            if ":" not in scope:
+                raise ValueError(f"not a scope: {scope!r} (like 'droplet:read')")
+        with self._lock:
+            return self._account.add_token(scopes)
+
+    @property
+    def default_project_id(self) -> str:
+        """The UUID of the default project."""
+        return self._account.default.id
+
+    def seed(
+        self,
+        resources: Iterable[URN | str] = (),
+        name: str | None = None,
+        *,
+        default: bool = False,
+    ) -> str:
+        """Make a project that holds these resources, and return its UUID.
+
+        The resources come to exist; one that did already moves. They are listed in the order
+        given, before all that the project held: as if the first one was assigned last.
+
+        Args:
+            resources: The URNs; repeats are dropped.
+            name: The project's name, which also determines its UUID; None has one made.
+            default: Put them into the default project instead, whatever the name.
+
+        Raises:
+            TypeError: A resource is no URN.
+            ValueError: A URN is malformed, or the name is taken; nothing was done.
+        """
+        urns = [URN.of(resource) for resource in resources]
+        with self._lock:
+            account = self._account
+            project = account.default if default else account.add_project(name)
+            for urn in reversed(urns):
+                account.place(urn, project)
+            return project.id
+
+    def resources(self, project_id: str = "default") -> list[str]:
+        """The URNs that a project holds now, in the order of the listing.
+
+        Raises:
+            ValueError: There is no such project.
+        """
+        with self._lock:
+            project = self._account.project(project_id)
+            if project is None:
+                raise ValueError(f"no such project: {project_id!r}")
+            return [str(assignment.urn) for assignment in project.listing()]
+
+    def respond(
+        self,
+        status: int,
+        body: object = b"",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        *,
+        when: Callable[[RecordedRequest], bool] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Answer the next requests so, whatever they ask and whoever sent them.
+
+        Scripted answers are tried in the order in which they were added: the first that has
+        times left and accepts the request is played, and the connection is closed. The account
+        doesn't change. What no scripted answer takes is answered as ever.
+
+        Args:
+            status: The status.
+            body: Bytes are sent as they are, anything else as its JSON.
+            headers: Sent as they are, right or wrong. `Content-Type: application/json`, the right
+                `Content-Length` (unless there is a `Transfer-Encoding`) and `Connection: close`
+                are added where not given.
+            when: What the request must fulfil; it is called in the emulator's thread.
+            times: For how many requests; None has no end.
+
+        Raises:
+            TypeError: The body has no JSON.
+            ValueError: `times` is less than 1, or a header has characters beyond Latin-1.
+        """
+        self.respond_raw(message(status, body, headers), when=when, times=times)
+
+    def respond_raw(
+        self,
+        data: bytes,
+        *,
+        when: Callable[[RecordedRequest], bool] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Like `respond`, with all that goes over the socket: b"" closes without an answer.
+
+        Raises:
+            ValueError: `times` is less than 1.
+        """
+        with self._lock:
+            self._script.add(data, when=when, times=times)
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """All requests since the start or the last `forget_requests`, oldest first: a copy."""
+        with self._lock:
+            return list(self._requests)
+
+    def forget_requests(self) -> None:
+        """Begin `requests` anew."""
+        with self._lock:
+            self._requests.clear()
+
+    def _answer(self, request: RecordedRequest) -> Answer | bytes:
+        with self._lock:
+            self._requests.append(request)
+            scripted = self._script.take(request)
+            if scripted is not None:
+                return scripted
+            return answer(self._account, self.url, request)

@@ -1,0 +1,213 @@
+"""The emulator's own methods."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import digitalocean_projects.testing
+from digitalocean_projects._urn import URN
+from digitalocean_projects.testing import Emulator
+
+if TYPE_CHECKING:
+    from .conftest import Call
+
+DEFAULT = "/v2/projects/default/resources"
+
+
+def test_public_names() -> None:
+    """`__all__` is sorted, and each of its names is there."""
+    names = digitalocean_projects.testing.__all__
+    assert sorted(names) == names
+    assert all(hasattr(digitalocean_projects.testing, name) for name in names)
+
+
+def test_seed_keeps_the_order(emulator: Emulator, call: Call) -> None:
+    """Resources are listed in the order given, without repeats, before what was there."""
+    emulator.seed(["do:droplet:1", "do:droplet:2"], default=True)
+    emulator.seed(["do:app:b", URN("app", "a"), "do:app:b"], default=True)
+    expected = ["do:app:b", "do:app:a", "do:droplet:1", "do:droplet:2"]
+    assert expected == emulator.resources()
+    listed = call("GET", DEFAULT).document["resources"]
+    assert expected == [resource["urn"] for resource in listed]
+
+
+def test_seed_moves(emulator: Emulator) -> None:
+    """A resource that another project holds moves."""
+    web = emulator.seed(["do:droplet:1", "do:droplet:2"], name="web")
+    shop = emulator.seed(["do:droplet:2"])
+    assert (["do:droplet:1"], ["do:droplet:2"]) == (
+        emulator.resources(web),
+        emulator.resources(shop),
+    )
+
+
+def test_seed_default(emulator: Emulator) -> None:
+    """The default project takes resources whatever name is given, and says its id."""
+    assert emulator.default_project_id == emulator.seed(
+        ["do:droplet:1"], name="first-project", default=True
+    )
+    assert ["do:droplet:1"] == emulator.resources(emulator.default_project_id)
+
+
+@pytest.mark.parametrize(
+    ("resources", "name", "error"),
+    [
+        (["do:droplet:1", "droplet:2"], "new", ValueError),
+        (["do:droplet:1", 2], "new", TypeError),
+        ("do:droplet:1", "new", ValueError),
+        (["do:droplet:1"], "web", ValueError),
+    ],
+)
+def test_wrong_seed(emulator: Emulator, resources: Any, name: str, error: type[Exception]) -> None:
+    """What is no URN, or a taken name, is refused as a whole."""
+    web = emulator.seed(["do:droplet:1"], name="web")
+    with pytest.raises(error):
+        emulator.seed(resources, name=name)
+    assert ["do:droplet:1"] == emulator.resources(web)
+
+
+def test_resources_of_no_project(emulator: Emulator) -> None:
+    """A project that isn't there holds nothing to ask for."""
+    with pytest.raises(ValueError, match="no such project: 'nothing'"):
+        emulator.resources("nothing")
+
+
+def test_own_token(call: Call) -> None:
+    """A token that is given is the one that counts."""
+    with Emulator(token="secret") as emulator:  # noqa: S106 - not a secret
+        assert "secret" == emulator.token
+    assert 401 == call("GET", DEFAULT, authorization="Bearer secret").status
+
+
+@pytest.mark.parametrize("scopes", ["project:read", ["project"]])
+def test_wrong_scopes(emulator: Emulator, scopes: Any) -> None:
+    """A scope has a resource and an action; a bare string is no list of them."""
+    with pytest.raises(ValueError, match="not a scope"):
+        emulator.add_token(scopes)
+
+
+def test_requests(emulator: Emulator, call: Call) -> None:
+    """The record of requests is a copy, and can begin anew."""
+    call("GET", "/1")
+    snapshot = emulator.requests
+    call("GET", "/2")
+    assert (["/1"], ["/1", "/2"]) == (
+        [request.path for request in snapshot],
+        [request.path for request in emulator.requests],
+    )
+    emulator.forget_requests()
+    assert [] == emulator.requests
+
+
+def test_url_needs_a_start() -> None:
+    """There is no URL before the first start; there is one after the stop."""
+    emulator = Emulator()
+    with pytest.raises(RuntimeError, match="before it is started"):
+        _ = emulator.url
+    with emulator:
+        url = emulator.url
+    assert url == emulator.url
+
+
+def test_start_and_stop_twice(emulator: Emulator, call: Call) -> None:
+    """A second start or stop does nothing."""
+    url = emulator.url
+    emulator.start()
+    assert (url, 200) == (emulator.url, call("GET", DEFAULT).status)
+    emulator.stop()
+    emulator.stop()
+    with pytest.raises(ConnectionRefusedError):
+        call("GET", DEFAULT)
+
+
+def test_restart(emulator: Emulator, call: Call) -> None:
+    """A second run is found at the same URL, with the account as it was."""
+    url = emulator.url
+    emulator.seed(["do:droplet:1"], default=True)
+    assert 1 == call("GET", DEFAULT).document["meta"]["total"]
+    emulator.stop()
+    emulator.seed(["do:droplet:2"], default=True)
+    emulator.start()
+    assert url == emulator.url
+    assert 2 == call("GET", DEFAULT).document["meta"]["total"]
+
+
+def test_async_with() -> None:
+    """`async with` starts and stops, and the caller's loop runs on during the stop."""
+    seen: list[str] = []
+
+    async def scenario() -> bytes:
+        async with Emulator() as emulator:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(emulator.url[17:]))
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            line = await reader.readline()
+            asyncio.get_running_loop().call_soon(seen.append, "ran on")
+        assert ["ran on"] == seen
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return line
+
+    assert b"HTTP/1.1 401 Unauthorized\r\n" == asyncio.run(scenario())
+    assert "emulator" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_threads(emulator: Emulator, call: Call) -> None:
+    """Threads may seed, assign and look at once, and nothing gets lost or doubled."""
+    emulator.seed([f"do:droplet:{n}" for n in range(80)])
+
+    def work(n: int) -> int:
+        emulator.seed([f"do:app:{n}"], default=True)
+        emulator.add_token(["project:read"])
+        emulator.resources()
+        return call("POST", DEFAULT, {"resources": [f"do:droplet:{n}"]}).status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [200] * 80 == list(pool.map(work, range(80)))
+    expected = {f"do:{kind}:{n}" for kind in ("app", "droplet") for n in range(80)}
+    assert (160, expected, 80) == (
+        len(emulator.resources()),
+        set(emulator.resources()),
+        len(emulator.requests),
+    )
+
+
+def test_starts_in_threads() -> None:
+    """Of many starts at once one listens, and of many stops one ends it."""
+    emulator = Emulator()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: emulator.start(), range(20)))
+        assert 1 == [thread.name for thread in threading.enumerate()].count("emulator")
+        list(pool.map(lambda _: emulator.stop(), range(20)))
+    assert "emulator" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_forgotten() -> None:
+    """An emulator that nobody stops doesn't keep the interpreter, and says nothing."""
+    code = """
+import urllib.request
+from digitalocean_projects.testing import Emulator
+emulator = Emulator()
+emulator.start()
+request = urllib.request.Request(
+    f"{emulator.url}/v2/projects/default/resources",
+    headers={"Authorization": f"Bearer {emulator.token}"},
+)
+with urllib.request.urlopen(request) as response:
+    print(response.status)
+"""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+    )
+    assert (0, "200\n", "") == (done.returncode, done.stdout, done.stderr)

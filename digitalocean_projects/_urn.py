@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 from uuid import UUID
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class ResourceType(StrEnum):
@@ -141,3 +144,24 @@ def checked_urn_text(text: str) -> str:
     if not _is_urn(text):
         raise ValueError(f"not a URN of the form do:type:id: {text[:200]!r}")
     return str.__str__(text)
+
+
+def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
+    """The URNs of the resources; of those that name one resource, the first.
+
+    Raises:
+        TypeError: One is neither a URN nor anything with one, or there is only one.
+        ValueError: One is malformed; the message names it and its position.
+    """
+    if isinstance(resources, str):
+        raise TypeError("resources is several: put a single one into a list")
+    urns: dict[URN, URN] = {}
+    for position, resource in enumerate(resources):
+        try:
+            urn = URN.of(resource)
+        except TypeError as error:
+            raise TypeError(f"resources[{position}]: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"resources[{position}]: {error}") from None
+        urns.setdefault(urn.canonical, urn)
+    return list(urns.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from enum import Enum
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digitalocean_projects._urn import URN, ResourceType, checked_urn_text
+from digitalocean_projects._urn import URN, ResourceType, checked_urn_text, distinct_urns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,3 +209,25 @@ def test_copies() -> None:
     """Copies and pickles are equal to the original."""
     pickled = pickle.loads(pickle.dumps(DROPLET))  # noqa: S301 # made here
     assert [DROPLET] * 3 == [copy.copy(DROPLET), copy.deepcopy(DROPLET), pickled]
+
+
+class Words(str, Enum):  # noqa: UP042 - as users write them: `str` isn't the value
+    TYPE = "droplet"
+    ID = "1"
+    TEXT = "do:droplet:1"
+
+
+def test_enum_members() -> None:
+    """An enum's member that is a string stands for its value."""
+    assert "do:droplet:1" == str(URN(Words.TYPE, Words.ID)) == checked_urn_text(Words.TEXT)
+
+
+def test_distinct_urns() -> None:
+    """Repeats, also those by another name, are dropped; the first name stays."""
+    urns: list[URN | str] = [
+        "do:reservedip:1.2.3.4",
+        URN("droplet", 1),
+        "do:floatingip:1.2.3.4",
+        "do:droplet:1",
+    ]
+    assert [URN("reservedip", "1.2.3.4"), URN("droplet", 1)] == distinct_urns(urns)

@@ -1,0 +1,261 @@
+"""Codec: JSON bytes to models and back, by way of cattrs and orjson."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+import cattrs
+import orjson
+from cattrs.cols import is_mutable_sequence, list_structure_factory
+from cattrs.gen import (
+    make_dict_structure_fn,
+    make_dict_structure_fn_from_attrs,
+    make_dict_unstructure_fn,
+    override,
+)
+from cattrs.preconf.orjson import make_converter
+
+from ._models import Resource, ResourceStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cattrs.preconf.orjson import OrjsonConverter
+
+    from ._urn import URN
+
+T = TypeVar("T")
+
+
+class DecodeError(ValueError):
+    """Bytes are not the document that they should be."""
+
+
+@attrs.frozen(kw_only=True)
+class PageDocument(Generic[T]):
+    """A page as the API sent it.
+
+    Args:
+        items: What is on the page.
+        total: `meta.total`, where it is a number from 0.
+        more: Whether a `next` link says that there is another page.
+        next: The page number in the `next` link, where it has one.
+        last: The page number in the `last` link, where it has one.
+    """
+
+    items: list[T]
+    total: int | None
+    more: bool
+    next: int | None
+    last: int | None
+
+
+_FAULTS_TOLD = 3
+_BOM = b"\xef\xbb\xbf"
+_MEMBERS: dict[type, str] = {Resource: "resources"}
+_STATUSES: dict[str, ResourceStatus] = {status.value: status for status in ResourceStatus}
+_find_page_number = re.compile("[?&]page=([0-9]{1,15})(?=[&#]|$)").search
+
+
+def decode_page(body: bytes, item: type[T]) -> PageDocument[T]:
+    """The page of a listing in an answer's body.
+
+    The list of items must be there and right. All else may be missing or anything.
+
+    Raises:
+        DecodeError: It isn't such a page.
+    """
+    document = _document(body)
+    links = _object(_object(document.get("links")).get("pages"))
+    return PageDocument(
+        items=_items(document, item),
+        total=_total(_object(document.get("meta")).get("total")),
+        more=bool(links.get("next")),
+        next=_page_number(links.get("next")),
+        last=_page_number(links.get("last")),
+    )
+
+
+def decode_resources(body: bytes) -> list[Resource]:
+    """The resources in the answer to an assignment.
+
+    Raises:
+        DecodeError: It isn't such an answer.
+    """
+    return _items(_document(body), Resource)
+
+
+def decode_error(body: bytes) -> dict[str, str]:
+    """What texts an error document has; none where it isn't one."""
+    try:
+        document = _document(body)
+    except DecodeError:
+        return {}
+    return {key: value for key, value in document.items() if isinstance(value, str)}
+
+
+def encode_urns(urns: Iterable[URN]) -> bytes:
+    """The body of an assignment."""
+    return orjson.dumps({"resources": [str(urn) for urn in urns]})
+
+
+def encode(items: Iterable[Resource]) -> bytes:
+    """The items as the API would send them, in a JSON list."""
+    return orjson.dumps(_converter().unstructure(list(items)))
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = orjson.loads(body.removeprefix(_BOM))
+    except orjson.JSONDecodeError as error:
+        raise DecodeError(f"no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise DecodeError(f"an object is wanted, not {type(document).__name__}")
+    return document
+
+
+def _items(document: dict[str, Any], item: type[T]) -> list[T]:
+    member = _MEMBERS[item]
+    if member not in document:
+        raise DecodeError(f"{member} is missing")
+    value = document[member]
+    try:
+        return _converter().structure(value, list[item])  # type: ignore[valid-type]  # a type at run time
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise DecodeError(_explanation(value, item, member))
+
+
+def _explanation(value: Any, item: type, member: str) -> str:
+    """What is wrong with a list of items, found by structuring them again with more care."""
+    if not isinstance(value, list):
+        return f"a list is wanted, not {type(value).__name__} @ {member}"
+    faults: list[str] = []
+    for index, element in enumerate(value):
+        try:
+            _converter(detailed=True).structure(element, item)
+        except Exception as error:  # noqa: BLE001 - it is what is asked for
+            path = f"{member}[{index}]"
+            faults += cattrs.transform_error(error, path, format_exception=_fault)
+            if len(faults) >= _FAULTS_TOLD:
+                break
+    return "; ".join(fault.removesuffix("._urn") for fault in faults)
+
+
+def _fault(error: BaseException, _: object) -> str:
+    """One fault, without what the server sent, since that may hold anything."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return str(error) if isinstance(error, TypeError) else "not a URN of the form do:type:id"
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _total(value: Any) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
+def _page_number(link: Any) -> int | None:
+    found = _find_page_number(link) if isinstance(link, str) else None
+    return int(found[1]) if found else None
+
+
+def _status(value: Any, _: object) -> ResourceStatus | str | None:
+    return _STATUSES.get(value, value) if isinstance(value, str) else None
+
+
+def _time(value: Any, _: object) -> datetime | None:
+    try:
+        return _with_zone(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return None
+
+
+def _time_text(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    moment = _with_zone(moment)
+    # Not where that is before the first year, or after the last.
+    with suppress(OverflowError):
+        moment = moment.astimezone(UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _with_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _self_link(value: Any, _: object) -> str | None:
+    link = value.get("self") if isinstance(value, dict) else None
+    return link if isinstance(link, str) else None
+
+
+_WIRE: dict[str, Any] = {
+    "_urn": override(rename="urn"),
+    "assigned_at": override(struct_hook=_time, unstruct_hook=_time_text),
+    "self_link": override(
+        rename="links", struct_hook=_self_link, unstruct_hook=lambda link: {"self": link}
+    ),
+    "status": override(struct_hook=_status),
+}
+
+
+def _list_hook(cls: Any, converter: OrjsonConverter) -> Callable[[Any, Any], Any]:
+    structure = list_structure_factory(cls, converter)
+
+    def hook(value: Any, _: object) -> Any:
+        if not isinstance(value, list | None):
+            raise TypeError
+        # An empty list of the provider's may be null.
+        return structure(value or [], cls)
+
+    return hook
+
+
+def _resource_hook(converter: OrjsonConverter) -> Callable[[Any, Any], Resource]:
+    """Structures a resource, of which all but the URN may be missing."""
+    some = make_dict_structure_fn(
+        Resource, converter, _cattrs_prefer_attrib_converters=True, **_WIRE
+    )
+    # For fields without defaults, cattrs builds no dict of keywords: a fifth faster.
+    whole = make_dict_structure_fn_from_attrs(
+        [field.evolve(default=attrs.NOTHING) for field in attrs.fields(Resource)],
+        Resource,
+        converter,
+        _cattrs_prefer_attrib_converters=True,
+        **_WIRE,
+    )
+
+    def fast(value: Any, cls: Any) -> Resource:
+        try:
+            return whole(value, cls)
+        except KeyError:
+            return some(value, cls)
+
+    def detailed(value: Any, cls: Any) -> Resource:
+        if not isinstance(value, dict):
+            raise TypeError(f"an object is wanted, not {type(value).__name__}")
+        return some(value, cls)
+
+    return detailed if converter.detailed_validation else fast
+
+
+@cache
+def _converter(*, detailed: bool = False) -> OrjsonConverter:
+    converter = make_converter(detailed_validation=detailed)
+    converter.register_structure_hook_factory(
+        is_mutable_sequence, lambda cls: _list_hook(cls, converter)
+    )
+    converter.register_structure_hook(Resource, _resource_hook(converter))
+    converter.register_unstructure_hook(
+        Resource,
+        make_dict_unstructure_fn(Resource, converter, _cattrs_omit_if_default=True, **_WIRE),
+    )
+    return converter

@@ -1,0 +1,276 @@
+"""Codec: what is read of the API's documents, what is refused, and the way back."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digitalocean_projects import URN, Resource, ResourceStatus
+from digitalocean_projects._codec import (
+    DecodeError,
+    PageDocument,
+    decode_error,
+    decode_page,
+    decode_resources,
+    encode,
+    encode_urns,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+API = "https://api.digitalocean.com/v2"
+LISTING = f"{API}/projects/4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679/resources"
+URN_TEXT = "do:droplet:13457723"
+WIRE = {
+    "urn": URN_TEXT,
+    "assigned_at": "2018-09-28T19:26:37Z",
+    "links": {"self": f"{API}/droplets/13457723"},
+    "status": "ok",
+}
+MOMENT = datetime(2018, 9, 28, 19, 26, 37, tzinfo=UTC)
+RESOURCE = Resource(URN_TEXT, MOMENT, f"{API}/droplets/13457723", ResourceStatus.OK)
+NESTED = "[" * 100_000
+DIGITS = "1" * 100_000
+ODD: list[Any] = [None, 5, {}, [], [5], {"x": 5}]
+NO_TOTALS = [None, -1, "5", 5.0, True, [5], 10**30]
+
+
+def body(**members: Any) -> bytes:
+    return json.dumps({"resources": [], **members}).encode()
+
+
+def resource_from(**members: Any) -> Resource:
+    """The resource that is read from a document with these members."""
+    [resource] = decode_resources(body(resources=[{"urn": URN_TEXT, **members}]))
+    return resource
+
+
+def page_of(content: bytes) -> PageDocument[Resource]:
+    return decode_page(content, Resource)
+
+
+def test_documented_page() -> None:
+    """A page as the provider's reference shows it."""
+    pages = {name: f"{LISTING}?page={page}" for name, page in (("first", 1), ("last", 9))}
+    links = {"pages": {**pages, "next": f"{LISTING}?page=2", "prev": f"{LISTING}?page=1"}}
+    content = body(resources=[WIRE], links=links, meta={"total": 1234})
+    expected = PageDocument(items=[RESOURCE], total=1234, more=True, next=2, last=9)
+    assert expected == page_of(content)
+    assert [RESOURCE] == decode_resources(content)
+
+
+@pytest.mark.parametrize("links", [*ODD, "x"])
+def test_no_links(links: Any) -> None:
+    """There need be no links, in whatever way they are not there."""
+    nothing = PageDocument[Resource](items=[], total=None, more=False, next=None, last=None)
+    assert nothing == page_of(body())
+    assert nothing == page_of(body(links=links))
+    assert nothing == page_of(body(links={"pages": links}))
+
+
+@pytest.mark.parametrize(
+    ("link", "number"),
+    [
+        (f"{LISTING}?page=3&per_page=200", 3),
+        ("https://elsewhere.example/?per_page=200&page=3#page=4", 3),
+        ("?page=3", 3),
+        *((f"?page={odd}", None) for odd in ("", "-3", "3.5", "3x", "٣", DIGITS)),
+        *((odd, None) for odd in (LISTING, "garbage", "?per_page=200", 3, {"x": 5}, ["?page=3"])),
+    ],
+)
+def test_page_numbers(link: Any, number: int | None) -> None:
+    """Of a link at most its page number is read; a next one says that there is more."""
+    found = page_of(body(links={"pages": {"next": link, "last": link}}))
+    assert (True, number, number) == (found.more, found.next, found.last)
+
+
+@pytest.mark.parametrize("pages", [{}, {"next": None}, {"next": ""}])
+def test_last_page(pages: dict[str, Any]) -> None:
+    """The last page is the one without a next link, though it links to the last page."""
+    found = page_of(body(links={"pages": {"last": "?page=9", **pages}}))
+    assert (False, None, 9) == (found.more, found.next, found.last)
+
+
+@pytest.mark.parametrize(
+    ("meta", "total"),
+    [
+        *product([*ODD, *({"total": odd} for odd in NO_TOTALS)], [None]),
+        *(({"total": total}, total) for total in (0, 5, 10**12)),
+    ],
+)
+def test_total(meta: Any, total: int | None) -> None:
+    """A total is a whole number from 0; anything else is no total."""
+    assert total == page_of(body(meta=meta)).total
+
+
+@pytest.mark.parametrize("status", [*ResourceStatus, "paused", "OK", ""])
+def test_statuses(status: str) -> None:
+    """A known status becomes a `ResourceStatus`, and an unknown one is kept as it is."""
+    found = resource_from(status=str(status)).status
+    assert (status, type(status)) == (found, type(found))
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2018-09-28T19:26:37Z", MOMENT),
+        ("2018-09-28T19:26:37.1234Z", MOMENT.replace(microsecond=123_400)),
+        ("2018-09-28T19:26:37.123456Z", MOMENT.replace(microsecond=123_456)),
+        ("2018-09-28T21:26:37+02:00", MOMENT),
+        ("2018-09-28 19:26:37", MOMENT),
+    ],
+)
+def test_times(text: str, moment: datetime) -> None:
+    """A time may have a fraction of a second and any zone; without one it is UTC."""
+    assert moment == resource_from(assigned_at=text).assigned_at
+
+
+@pytest.mark.parametrize(
+    ("member", "odd"),
+    [
+        *product(["assigned_at", "links", "status"], ODD),
+        *product(["assigned_at"], ["", "yesterday", "2018-02-30T00:00:00Z"]),
+        *product(["links"], [{"self": None}, {"self": 5}, "x"]),
+    ],
+)
+def test_unreadable(member: str, odd: Any) -> None:
+    """What is no time, no link or no status is None."""
+    assert Resource(URN_TEXT) == resource_from(**{member: odd})
+
+
+def test_optional_members() -> None:
+    """All but the URN may be missing, and members that nobody knows are ignored."""
+    assert Resource(URN_TEXT) == resource_from()
+    assert Resource(URN_TEXT, status="ok") == resource_from(status="ok", tags=[{}], _text=5)
+    assert Resource("do:new-type_2:a:b") == resource_from(urn="do:new-type_2:a:b")
+    assert Resource(URN_TEXT, self_link="ftp://x") == resource_from(links={"self": "ftp://x"})
+    assert [] == decode_resources(body(resources=None, id=None))
+    assert [RESOURCE] == decode_resources(codecs.BOM_UTF8 + body(resources=[WIRE]))
+
+
+NO_JSON = [
+    *("", " ", "<html></html>", '{"resources": []', '{"resources": []} x', '{"resources": [],}'),
+    *("\udcff", '{"resources": ["\udcff"]}', '{"resources": [], "x": "\\ud800"}', "\ufeff\ufeff{}"),
+    *('{"resources": [NaN]}', '{"resources": [], "x": NaN}', '{"resources": [], "x": Infinity}'),
+    *(NESTED, '{"resources":' * 100_000, f'{{"resources": [], "x": {NESTED}{"]" * 100_000}}}'),
+    *(f'{{"resources": [], "x": {number}}}' for number in (DIGITS, f"-{DIGITS}", f"1e{DIGITS}")),
+]
+BAD_DOCUMENTS = [
+    ("null", "an object is wanted, not NoneType"),
+    ("[]", "an object is wanted, not list"),
+    ('"resources"', "an object is wanted, not str"),
+    ("{}", "resources is missing"),
+    ('{"id": "not_found", "message": "x", "request_id": "y"}', "resources is missing"),
+    ('{"resources": {}}', "a list is wanted, not dict @ resources"),
+    ('{"resources": ""}', "a list is wanted, not str @ resources"),
+    ('{"resources": 0}', "a list is wanted, not int @ resources"),
+    ('{"resources": false}', "a list is wanted, not bool @ resources"),
+    ('{"resources": [null]}', r"an object is wanted, not NoneType @ resources\[0\]"),
+    ('{"resources": [{"urn": "do:a:1"}, "do:a:2"]}', r"an object .+, not str @ resources\[1\]"),
+    ('{"resources": [{"urn": "do:a:1"}, []]}', r"an object .+, not list @ resources\[1\]"),
+    ('{"resources": [{"urn": "do:a:1"}, {}]}', r"'urn' is missing @ resources\[1\].*"),
+    ('{"resources": [{"urn": null}]}', r"a URN is a string, not NoneType @ resources\[0\].*"),
+    ('{"resources": [{"urn": 5}]}', r"a URN is a string, not int @ resources\[0\].*"),
+    ('{"resources": [{"urn": "x"}]}', r"not a URN of the form do:type:id @ resources\[0\]"),
+    ('{"resources": [1, {"urn": "do:a:1"}, 2, 3, 4]}', r"[^;]+\[0\]; [^;]+\[2\]; [^;]+\[3\]"),
+]
+decoders = pytest.mark.parametrize("decode", [decode_resources, page_of])
+
+
+@decoders
+@pytest.mark.parametrize("text", NO_JSON, ids=range(len(NO_JSON)))
+def test_no_json(decode: Callable[[bytes], object], text: str) -> None:
+    """What isn't JSON of a sane depth and size is refused, and the text says where it isn't."""
+    with pytest.raises(DecodeError, match=r"^no JSON: .+: line \d+ column \d+ \(char \d+\)$"):
+        decode(text.encode("utf-8", "surrogateescape"))
+
+
+@decoders
+@pytest.mark.parametrize(("text", "fault"), BAD_DOCUMENTS)
+def test_bad_documents(decode: Callable[[bytes], object], text: str, fault: str) -> None:
+    """What isn't the documented document is refused, and the text names the first three faults."""
+    with pytest.raises(DecodeError, match=f"^{fault}$"):
+        decode(text.encode())
+
+
+def test_error_documents() -> None:
+    """Of an error's body its texts are read, if it is an object."""
+    document = {"id": "not_found", "message": 5, "request_id": None, "errors": ["x"]}
+    assert {"id": "not_found"} == decode_error(json.dumps(document).encode())
+    for content in (b"", b"null", b"[]", b'"x"', b"<html>", NESTED.encode()):
+        assert {} == decode_error(content)
+
+
+def test_encode() -> None:
+    """Items are encoded as the API sends them, without what they lack."""
+    resources = [RESOURCE, Resource(URN_TEXT), Resource(URN_TEXT, status="paused")]
+    expected = [WIRE, {"urn": URN_TEXT}, {"urn": URN_TEXT, "status": "paused"}]
+    assert expected == json.loads(encode(resources))
+    assert b"[]" == encode(iter(()))
+
+
+def test_encode_urns() -> None:
+    """An assignment's body holds the texts of the URNs, in their order."""
+    urns = [URN("droplet", 2), URN("domain", "bücher.example"), URN("droplet", 1)]
+    expected = '{"resources":["do:droplet:2","do:domain:bücher.example","do:droplet:1"]}'
+    assert expected.encode() == encode_urns(iter(urns))
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+names = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp", "Zs"], exclude_characters="\"'")
+day = timedelta(days=1)
+zones = st.timedeltas(-day, day).filter(lambda offset: -day < offset < day).map(timezone)
+moments = st.datetimes(datetime.min + day, datetime.max - day, timezones=zones)  # noqa: DTZ901 - the zones come with them
+resources_ = st.builds(
+    Resource,
+    st.builds(URN, st.from_regex("[a-z][a-z0-9_-]*", fullmatch=True), st.text(names, min_size=1)),
+    st.none() | moments,
+    st.none() | texts,
+    st.none() | texts | st.sampled_from(ResourceStatus),
+)
+
+
+@given(st.lists(resources_))
+def test_round_trip(resources: list[Resource]) -> None:
+    """What is encoded is decoded to the same resources."""
+    content = b'{"resources":' + encode(resources) + b"}"
+    assert resources == decode_resources(content) == page_of(content).items
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.just(0.5) | st.text() | st.just(URN_TEXT)
+keys = st.sampled_from(["urn", "status", "links", "assigned_at", "self", "pages", "next", "total"])
+values = st.recursive(scalars, lambda v: st.lists(v) | st.dictionaries(keys, v), max_leaves=10)
+members = st.sampled_from(["resources", "links", "meta"])
+
+
+@given(st.binary() | st.dictionaries(members, values).map(lambda value: json.dumps(value).encode()))
+def test_any_document(content: bytes) -> None:
+    """Whatever the bytes are, they are a page or a `DecodeError`."""
+    with suppress(DecodeError):
+        assert page_of(content).items == decode_resources(content)
+
+
+def test_many_faults() -> None:
+    """Of many faults the first ones are told, without going through the rest."""
+    body = b'{"resources":[' + b",".join([b'{"urn":"do:app:1"}', *[b"{}"] * 100_000]) + b"]}"
+    with pytest.raises(DecodeError) as caught:
+        decode_resources(body)
+    faults = [f"'urn' is missing @ resources[{number}]" for number in (1, 2, 3)]
+    assert "; ".join(faults) == str(caught.value)
+
+
+def test_times_at_the_ends() -> None:
+    """A time that has no UTC keeps its zone, and one without a zone is UTC."""
+    early = Resource(URN_TEXT, datetime.fromisoformat("0001-01-01T00:00:00+01:00"))
+    naive = Resource(URN_TEXT, datetime(2020, 1, 1))  # noqa: DTZ001 - it is the point
+    assert b'"0001-01-01T00:00:00+01:00"' in encode([early])
+    assert b'"2020-01-01T00:00:00Z"' in encode([naive])

@@ -1,0 +1,141 @@
+"""Headers: what is read of limits, and that nothing there can do harm."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digitalocean_projects import RateLimit
+from digitalocean_projects._headers import retry_after, until_reset
+
+NOW = "Fri, 28 Sep 2018 19:26:37 GMT"
+NOW_SECONDS = int(datetime(2018, 9, 28, 19, 26, 37, tzinfo=UTC).timestamp())
+NUMBERS = ["0", "1", "60", "0.5", "86400"]
+NO_NUMBERS = [
+    "",
+    " ",
+    "soon",
+    "-1",
+    "+1",
+    "nan",
+    "inf",
+    "-inf",
+    "1e3",
+    "0x10",
+    "1_000",
+    "5, 6",
+    "٣",
+]
+NO_NUMBERS += [".5", "1.", "1.2.3", "²", "1\n2", "9" * 16, "9" * 1_000_000]
+NO_DATES = ["Fri, 28 Sep 99999 19:26:37 GMT", "Fri, 31 Feb 2018 19:26:37 GMT", "28 Sep", NOW[:11]]
+NO_DATES += [f"Fri, 28 Sep {'9' * 20} 19:26:37 GMT", "28-Sep- 19:26:37 GMT"]
+NO_DATES += ["Fri, 28 Sep 2018 25:26:37 GMT", f"{NOW[:-3]}+9999999", f"Fri, {'9' * 5_000} Sep 2018"]
+
+date_parts = st.sampled_from([*NOW.split(), "99999", "-0000", "+2400", "-", ":", "9:9:9"])
+values = st.one_of(
+    st.text(),
+    st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20})?"),
+    st.lists(date_parts | st.text(max_size=3), max_size=8).map(" ".join),
+)
+names = st.sampled_from(["date", "retry-after", "ratelimit-limit", "ratelimit-reset"])
+
+
+def test_rate_limit() -> None:
+    headers = {
+        "ratelimit-limit": "5000",
+        "ratelimit-remaining": "0",
+        "ratelimit-reset": "1538162797",
+    }
+    moment = datetime(2018, 9, 28, 19, 26, 37, tzinfo=UTC)
+    assert RateLimit(limit=5000, remaining=0, reset=moment) == RateLimit.from_headers(headers)
+
+
+@pytest.mark.parametrize("garbage", [*NO_NUMBERS, "0.5"])
+@pytest.mark.parametrize("member", ["limit", "remaining", "reset"])
+def test_rate_limit_in_part(member: str, garbage: str) -> None:
+    """A member is None where its header is missing or no whole number from 0."""
+    header = f"ratelimit-{member}"
+    whole = {f"ratelimit-{name}": "5" for name in ("limit", "remaining", "reset")}
+    five = RateLimit(limit=5, remaining=5, reset=datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC))
+    changes: dict[str, Any] = {member: None}
+    expected = attrs.evolve(five, **changes)
+    assert expected == RateLimit.from_headers(whole | {header: garbage})
+    del whole[header]
+    assert expected == RateLimit.from_headers(whole)
+    assert RateLimit.from_headers({header: garbage}) is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": NOW}, {"ratelimit-reset": "9" * 15}])
+def test_no_rate_limit(headers: dict[str, str]) -> None:
+    """There is no rate limit where nothing says one, or only a moment beyond all calendars."""
+    assert RateLimit.from_headers(headers) is None
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+@pytest.mark.parametrize("space", ["", " ", "\t"])
+def test_retry_after_seconds(space: str, text: str) -> None:
+    """`Retry-After` in seconds may have a fraction, and be a day."""
+    assert float(text) == retry_after({"retry-after": f"{space}{text}{space}"})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Fri, 28 Sep 2018 19:27:07 GMT", 30.0),
+        ("Friday, 28-Sep-18 19:27:07 GMT", 30.0),
+        ("Fri Sep 28 19:27:07 2018", 30.0),
+        ("Fri, 28 Sep 2018 19:27:07 -0000", 30.0),
+        ("Fri, 28 Sep 2018 21:27:07 +0200", 30.0),
+        ("Sat, 29 Sep 2018 19:26:37 GMT", 86400.0),
+        (NOW, 0.0),
+        ("Fri, 28 Sep 2018 19:26:07 GMT", 0.0),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+    ],
+)
+def test_retry_after_date(text: str, seconds: float) -> None:
+    """`Retry-After` as an HTTP date counts from the answer's own `Date`; the past is now."""
+    assert seconds == retry_after({"retry-after": text, "date": NOW})
+
+
+@pytest.mark.parametrize("garbage", [*NO_NUMBERS, *NO_DATES])
+def test_retry_after_garbage(garbage: str) -> None:
+    """What is neither seconds nor a date says nothing, and a date says nothing without a `Date`."""
+    assert retry_after({"retry-after": garbage, "date": NOW}) is None
+    assert retry_after({"retry-after": NOW, "date": garbage}) is None
+
+
+def test_retry_after_missing() -> None:
+    assert retry_after({"date": NOW}) is None
+    assert retry_after({"retry-after": NOW}) is None
+
+
+@pytest.mark.parametrize(("ahead", "seconds"), [(90, 90.0), (0, 0.0), (-25 * 60, 0.0)])
+def test_until_reset(ahead: int, seconds: float) -> None:
+    """The hourly wait is `ratelimit-reset` less `Date`, and 0 for a reset in the past."""
+    assert seconds == until_reset({"ratelimit-reset": str(NOW_SECONDS + ahead), "date": NOW})
+
+
+@pytest.mark.parametrize("garbage", [*NO_NUMBERS, *NO_DATES])
+def test_until_reset_garbage(garbage: str) -> None:
+    """Without a readable reset and `Date` the hourly wait is unknown."""
+    assert until_reset({"ratelimit-reset": garbage, "date": NOW}) is None
+    assert until_reset({"ratelimit-reset": str(NOW_SECONDS), "date": garbage}) is None
+    assert until_reset({"ratelimit-reset": str(NOW_SECONDS)}) is None
+    assert until_reset({"date": NOW}) is None
+
+
+@given(st.dictionaries(names, values), st.booleans())
+def test_any_headers(headers: dict[str, str], dated: bool) -> None:  # noqa: FBT001 - drawn
+    """Whatever the headers hold, there is no exception, and a wait is finite and not negative."""
+    if dated:
+        headers["date"] = NOW
+    for seconds in (retry_after(headers), until_reset(headers)):
+        assert seconds is None or 0 <= seconds < math.inf
+    found = RateLimit.from_headers(headers)
+    assert found is None or found.limit is None or found.limit >= 0

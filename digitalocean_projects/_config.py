@@ -1,0 +1,183 @@
+"""Config: the client's settings, their checks and defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import attrs
+
+from . import __version__
+from ._errors import ClientUsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from aiohttp import ClientSession, TraceConfig
+
+
+class Secret(str):
+    """A text that shows in no `repr`, and so in no traceback with local variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    @classmethod
+    def hide(cls, value: object) -> Secret | None:
+        """`value`, hidden; what is no string is hidden as an empty one, and None stays None."""
+        if value is None:
+            return None
+        return cls(value) if isinstance(value, str) else cls()
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What a client was made with, checked."""
+
+    token: Secret
+    base_url: str
+    timeout: float
+    connect_timeout: float
+    max_body: int
+    proxy: Secret | None
+    user_agent: str
+    session_factory: Callable[[], ClientSession] | None
+    trace_configs: Sequence[TraceConfig]
+
+
+_is_printable = re.compile("[!-~]+").fullmatch
+_is_base_url = re.compile(
+    r"(?i:https?)://(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:[0-9]{1,5})?(/[!-~]*)?"
+).fullmatch
+_is_proxy = re.compile(
+    r"(?i:https?)://([!-~]*@)?(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:[0-9]{1,4}|:[1-5][0-9]{4})?/?"
+).fullmatch
+_is_user_agent = re.compile("[ -~]*[!-~][ -~]*").fullmatch
+
+
+def checked_token(token: Secret | None) -> Secret:
+    """The token that is given, else the one that the environment names.
+
+    Raises:
+        ClientUsageError: There is none.
+        ValueError: It can't be a token.
+    """
+    origin = "the token"
+    if token is None:
+        for origin in TOKEN_VARIABLES:
+            token = Secret.hide(os.environ.get(origin))
+            if token:
+                break
+        else:
+            raise ClientUsageError(f"no token: pass token=…, or set {TOKEN_VARIABLES[0]}")
+    if not token:
+        raise ValueError(f"{origin} is empty, or no string")
+    if not _is_printable(token):
+        raise ValueError(f"{origin} holds white space, a line break or a character beyond ASCII")
+    if token.startswith("dor_v1_"):
+        raise ValueError(f"{origin} is a refresh token (dor_v1_…), which is no bearer token")
+    return token
+
+
+def checked_base_url(url: str | None, *, allow_insecure: bool) -> str:
+    """The base URL that is given, else the environment's, else the API's.
+
+    Raises:
+        TypeError: It is no string.
+        ValueError: It is no base URL, or not safe to send a token to.
+    """
+    if url is None:
+        url = os.environ.get(BASE_URL_VARIABLE) or BASE_URL
+    if not isinstance(url, str):
+        raise TypeError(f"base_url is a string, not {type(url).__name__}")
+    if not _is_base_url(url) or any(character in url for character in "?#@\\"):
+        raise ValueError("base_url is https://host[:port][/path], without user, query or fragment")
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not allow_insecure and not _is_loopback(parts.hostname or ""):
+        raise ValueError("http would show the token to the network: use https, or allow_insecure")
+    _ = parts.port  # a ValueError if it is too large
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def checked_proxy(proxy: Secret | None) -> Secret | None:
+    """A proxy's URL.
+
+    Raises:
+        ValueError: It is none; the message doesn't repeat it, since it may hold a password.
+    """
+    if proxy is not None and not _is_proxy(proxy):
+        raise ValueError("proxy is http://[user:password@]host[:port]")
+    return proxy
+
+
+def checked_user_agent(user_agent: str | None) -> str:
+    """What to tell the server of the client.
+
+    Raises:
+        ValueError: It can't stand in a header.
+    """
+    if user_agent is None:
+        python = ".".join(map(str, sys.version_info[:2]))
+        return f"digitalocean-projects/{__version__} (Python {python})"
+    if not _is_user_agent(user_agent):
+        raise ValueError("user_agent is printable ASCII")
+    return user_agent
+
+
+_MOST_SECONDS = 1e9
+
+
+def checked_seconds(name: str, value: float) -> float:
+    """A time-out.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It isn't positive and finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is a number of seconds, not {type(value).__name__}")
+    if not 0 < value <= _MOST_SECONDS:
+        raise ValueError(f"{name} is more than 0 and at most {_MOST_SECONDS:.0e}, not {value}")
+    return value
+
+
+def checked_count(name: str, value: int, most: int | None = None) -> int:
+    """A whole number from 1, to `most` if there is one.
+
+    Raises:
+        TypeError: It is no int.
+        ValueError: It isn't in the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+    if value < 1 or (most is not None and value > most):
+        raise ValueError(
+            f"{name} is at least 1{f' and at most {most}' if most else ''}, not {value}"
+        )
+    return value
+
+
+TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
+BASE_URL_VARIABLE = "DIGITALOCEAN_API_URL"
+BASE_URL = "https://api.digitalocean.com"
+DEFAULT_PROJECT = "default"
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_CONNECT_TIMEOUT = 10.0
+DEFAULT_MAX_BODY = 16 * 2**20
+DEFAULT_PER_PAGE = MAX_PER_PAGE = 200
+DEFAULT_CONCURRENCY = 16
+DEFAULT_MAX_PAGES = 10_000
+DEFAULT_CHUNK_SIZE = 100

@@ -1,0 +1,347 @@
+"""The exceptions of the package.
+
+    APIError
+    ├── APIConnectionError              no answer: the connection failed
+    │   └── APITimeoutError             no answer in time
+    ├── APIStatusError                  an answer other than 2xx
+    │   ├── BadRequestError             400
+    │   ├── AuthenticationError         401
+    │   ├── PermissionDeniedError       403
+    │   ├── NotFoundError               404
+    │   ├── ConflictError               409
+    │   ├── PreconditionFailedError     412
+    │   ├── UnprocessableEntityError    422
+    │   ├── RateLimitError              429
+    │   └── ServerError                 5xx
+    ├── APIResponseError                an answer that is not what the API documents
+    │   └── PaginationError             pages that make no listing
+    ├── AssignmentError                 not all resources were assigned
+    └── ClientUsageError                the client can't be used so (a RuntimeError, too)
+
+A bad argument is a `ValueError` or `TypeError` instead, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ._codec import decode_error
+from ._headers import RateLimit, retry_after, until_reset
+from ._models import ResourceStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ._models import Resource
+    from ._urn import URN
+
+_LONGEST = 500
+
+
+def one_line(text: str, secret: str = "") -> str:
+    """`text` fit for an error's message: on one line, cut, and without the secret."""
+    if secret:
+        text = text.replace(secret, "***")
+    text = "".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST])
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """What an exception says of the request that it is about.
+
+    Args:
+        method: Upper case.
+        path: With the query.
+        scopes: What a token needs for it.
+    """
+
+    method: str
+    path: str
+    scopes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class APIError(Exception):
+    """Whatever the package raises, but for bad arguments. Can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
+
+
+class ClientUsageError(APIError, RuntimeError):
+    """The client can't be used like this: it is closed, has no token, is in another loop."""
+
+
+class APIConnectionError(APIError):
+    """The request got no whole answer: no connection, or one that broke.
+
+    Attributes:
+        method: The request's method.
+        path: The request's path and query.
+        attempts: How often the request was tried.
+    """
+
+    method: str
+    path: str
+    attempts: int
+
+    def __init__(self, reason: str, request: Request, *, attempts: int = 1) -> None:
+        super().__init__(f"{reason} ({request})")
+        self.method = request.method
+        self.path = request.path
+        self.attempts = attempts
+
+
+class APITimeoutError(APIConnectionError):
+    """The request got no whole answer in time."""
+
+
+class APIStatusError(APIError):
+    """The API refused the request, or failed at it.
+
+    https://docs.digitalocean.com/reference/api/reference/#http-statuses
+
+    Attributes:
+        status: The HTTP status.
+        id: The error's short name, such as `not_found`; "" if the answer has none.
+        message: What the API says; "" if it says nothing.
+        request_id: What to quote to the provider's support, or None.
+        rate_limit: What the answer said of the token's allowance, or None.
+        method: The request's method.
+        path: The request's path and query.
+        attempts: How often the request was tried.
+    """
+
+    status: int
+    id: str
+    message: str
+    request_id: str | None
+    rate_limit: RateLimit | None
+    method: str
+    path: str
+    attempts: int
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        id: str,  # noqa: A002 - the API's word
+        message: str,
+        request_id: str | None,
+        rate_limit: RateLimit | None,
+        request: Request,
+        attempts: int = 1,
+        hint: str = "",
+    ) -> None:
+        text = f"{status} {id}".rstrip()
+        if message:
+            text += f": {message}"
+        where = f"{request}, request id {request_id}" if request_id else str(request)
+        super().__init__(f"{text} ({where}{hint})")
+        self.status = status
+        self.id = id
+        self.message = message
+        self.request_id = request_id
+        self.rate_limit = rate_limit
+        self.method = request.method
+        self.path = request.path
+        self.attempts = attempts
+
+
+class BadRequestError(APIStatusError):
+    """400: the API takes the request for malformed."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the token is wrong, expired or revoked."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the token lacks a scope.
+
+    Attributes:
+        scopes: What a token needs for the operation, such as `project:read`.
+    """
+
+    scopes: tuple[str, ...]
+
+    def __init__(self, *, request: Request, **members: Any) -> None:
+        hint = f", needs the scopes {', '.join(request.scopes)}" if request.scopes else ""
+        super().__init__(request=request, hint=hint, **members)
+        self.scopes = request.scopes
+
+
+class NotFoundError(APIStatusError):
+    """404: there is no such project."""
+
+
+class ConflictError(APIStatusError):
+    """409: the request doesn't go with the state of what it is about."""
+
+
+class PreconditionFailedError(APIStatusError):
+    """412: something else has to be done first."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: the API understands the request and can't do it."""
+
+
+class RateLimitError(APIStatusError):
+    """429: the token's allowance is used up.
+
+    https://docs.digitalocean.com/reference/api/reference/#rate-limit
+
+    Attributes:
+        retry_after: The seconds after which the API wants to be asked again; None if unsaid.
+    """
+
+    retry_after: float | None
+
+    def __init__(self, *, retry_after: float | None, **members: Any) -> None:
+        super().__init__(**members)
+        self.retry_after = retry_after
+
+
+class ServerError(APIStatusError):
+    """5xx: the API failed."""
+
+
+class APIResponseError(APIError):
+    """The answer is not what the API documents.
+
+    Attributes:
+        reason: What is wrong with it.
+        status: The HTTP status; None if there was no valid HTTP.
+        request_id: What to quote to the provider's support, or None.
+        method: The request's method.
+        path: The request's path and query.
+    """
+
+    reason: str
+    status: int | None
+    request_id: str | None
+    method: str
+    path: str
+
+    def __init__(
+        self,
+        reason: str,
+        request: Request,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        where = f"{request}, request id {request_id}" if request_id else str(request)
+        super().__init__(f"{reason} ({where})")
+        self.reason = reason
+        self.status = status
+        self.request_id = request_id
+        self.method = request.method
+        self.path = request.path
+
+
+class PaginationError(APIResponseError):
+    """The pages make no listing: they don't advance, or don't end."""
+
+
+class AssignmentError(APIError):
+    """Not all resources were assigned. Each of them is in one of the four tuples.
+
+    To assign a resource once more is harmless.
+
+    Attributes:
+        done: The resources that are in the project now.
+        failed: The resources that the API didn't assign; their `status` says why.
+        unknown: What was sent without an answer that says what became of it.
+        untouched: What was never sent, or in a request that the API refused as a whole.
+        error: Why there was no answer, or None if there were only refusals of single resources.
+    """
+
+    done: tuple[Resource, ...]
+    failed: tuple[Resource, ...]
+    unknown: tuple[URN, ...]
+    untouched: tuple[URN, ...]
+    error: APIError | None
+
+    def __init__(
+        self,
+        *,
+        done: tuple[Resource, ...],
+        failed: tuple[Resource, ...],
+        unknown: tuple[URN, ...],
+        untouched: tuple[URN, ...] = (),
+        error: APIError | None = None,
+    ) -> None:
+        counts = {"failed": failed, "unknown": unknown, "untouched": untouched}
+        text = ", ".join(f"{len(some)} {name}" for name, some in counts.items() if some)
+        names = [f"{resource.urn} ({_status_text(resource)})" for resource in failed]
+        names += map(str, unknown)
+        text = f"{len(done)} assigned, {text}"
+        if names:
+            text += f": {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
+        super().__init__(one_line(text) if error is None else f"{one_line(text)}: {error}")
+        self.done = done
+        self.failed = failed
+        self.unknown = unknown
+        self.untouched = untouched
+        self.error = error
+
+
+_NAMED = 3
+_KNOWN = frozenset(ResourceStatus)
+
+
+def _status_text(resource: Resource) -> str:
+    # What else a server may send is not for a message.
+    return str(resource.status) if resource.status in _KNOWN else "a new status"
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    412: PreconditionFailedError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+_SERVER_ERRORS = range(500, 600)
+
+
+def status_error(
+    status: int, headers: Mapping[str, str], body: bytes, request: Request, *, secret: str
+) -> APIStatusError:
+    """The exception for an answer other than 2xx; the status decides its class."""
+    document = decode_error(body)
+    members: dict[str, Any] = {
+        "status": status,
+        "id": one_line(document.get("id", ""), secret),
+        "message": one_line(document.get("message", ""), secret),
+        "request_id": request_id(headers, secret, document),
+        "rate_limit": RateLimit.from_headers(headers),
+        "request": request,
+    }
+    if status in _SERVER_ERRORS:
+        return ServerError(**members)
+    error_class = _BY_STATUS.get(status, APIStatusError)
+    if error_class is RateLimitError:
+        seconds = retry_after(headers)
+        members["retry_after"] = until_reset(headers) if seconds is None else seconds
+    return error_class(**members)
+
+
+def request_id(
+    headers: Mapping[str, str], secret: str, document: Mapping[str, str] = {}
+) -> str | None:
+    """The id under which the provider knows the request: the document's, else the header's."""
+    text = document.get("request_id") or headers.get("x-request-id", "")
+    return one_line(text, secret) or None

@@ -1,0 +1,280 @@
+"""Errors: which one an answer becomes, what it says, and what it never holds."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import re
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import digitalocean_projects
+from digitalocean_projects import (
+    URN,
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    APIStatusError,
+    APITimeoutError,
+    AssignmentError,
+    AuthenticationError,
+    BadRequestError,
+    ClientUsageError,
+    ConflictError,
+    NotFoundError,
+    PaginationError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    RateLimit,
+    RateLimitError,
+    Resource,
+    ServerError,
+    UnprocessableEntityError,
+    _errors,
+)
+from digitalocean_projects._errors import Request, one_line, status_error
+
+HIDDEN = "dop_v1_0123456789abcdef"
+ESCAPED = "".join(f"\\u{ord(character):04x}" for character in HIDDEN)
+PATH = "/v2/projects/default/resources?page=1&per_page=200"
+SCOPES = ("project:read", "<resource>:read")
+DATE = "Fri, 28 Sep 2018 19:26:37 GMT"
+LIMITS = {"ratelimit-limit": "5000", "ratelimit-remaining": "0", "ratelimit-reset": "1538162857"}
+CLASSES: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    412: PreconditionFailedError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+    **dict.fromkeys((500, 501, 502, 503, 504, 520, 599), ServerError),
+    **dict.fromkeys((301, 302, 307, 402, 408, 415, 418, 600), APIStatusError),
+}
+REQUEST = Request(method="GET", path=PATH, scopes=SCOPES)
+DROPLETS = tuple(URN("droplet", number) for number in range(1, 6))
+DONE = Resource(DROPLETS[0], status="assigned")
+FAILED = Resource(DROPLETS[1], status="not_found")
+
+
+def refused(status: int, body: bytes = b"", **headers: str) -> APIStatusError:
+    """The error for an answer; an underscore in a header's name stands for a hyphen."""
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return status_error(status, headers, body, REQUEST, secret=HIDDEN)
+
+
+def examples() -> list[APIError]:
+    """An error of each class."""
+    document = json.dumps({"id": "x", "message": "y", "request_id": "z"}).encode()
+    timed_out = APITimeoutError("no answer in time", REQUEST, attempts=4)
+    return [
+        APIError("x"),
+        ClientUsageError("the client is closed"),
+        APIConnectionError("connection reset", REQUEST, attempts=2),
+        timed_out,
+        *(refused(status, document, date=DATE, **LIMITS) for status in CLASSES),
+        APIResponseError("no JSON", REQUEST, status=200, request_id="z"),
+        PaginationError("page 2 links to page 2", REQUEST),
+        AssignmentError(done=(DONE,), failed=(FAILED,), unknown=DROPLETS[2:], error=timed_out),
+    ]
+
+
+def subclasses(cls: type[APIError]) -> dict[str, str]:
+    """Each class of the package below `cls`, with the one right above it."""
+    found: dict[str, str] = {}
+    for subclass in cls.__subclasses__():
+        if subclass.__module__ == _errors.__name__:
+            found |= {subclass.__name__: cls.__name__, **subclasses(subclass)}
+    return found
+
+
+def test_drawn_tree() -> None:
+    """The tree in the module's docstring is the tree of the classes, all public."""
+    drawn, branch = {}, [""]
+    for margin, name in re.findall(r"(?m)^    ([ │├└─]*)(\w+Error)\b", _errors.__doc__ or ""):
+        depth = len(margin) // 4
+        branch[depth:] = [name]
+        drawn[name] = branch[depth - 1]
+    assert {"APIError": "APIError", **subclasses(APIError)} == drawn
+    assert drawn.keys() == {type(error).__name__ for error in examples()}
+    for name in drawn:
+        assert getattr(_errors, name) is getattr(digitalocean_projects, name)
+
+
+def test_drawn_statuses() -> None:
+    """The statuses in the tree are those of the classes."""
+    drawn = re.findall(r"(?m)─ (\w+) +([45].{2})$", _errors.__doc__ or "")
+    expected = [(CLASSES[status].__name__, str(status)) for status in list(CLASSES)[:8]]
+    assert [*expected, ("ServerError", "5xx")] == drawn
+
+
+@pytest.mark.parametrize(("status", "expected"), CLASSES.items())
+@pytest.mark.parametrize("body", [b"", b'{"id": "not_found", "message": "x"}'])
+def test_classes(status: int, expected: type[APIStatusError], body: bytes) -> None:
+    """The status alone decides an error's class."""
+    error = refused(status, body)
+    assert expected is type(error)
+    assert status == error.status
+
+
+def test_documented_error() -> None:
+    """An error says what the API said, of which request, and what to quote to the support."""
+    body = b'{"id": "not_found", "message": "No such project.", "request_id": "4d9d"}'
+    error = refused(404, body, x_request_id="other", date=DATE, **LIMITS)
+    assert f"404 not_found: No such project. (GET {PATH}, request id 4d9d)" == str(error)
+    moment = datetime(2018, 9, 28, 19, 27, 37, tzinfo=UTC)
+    assert {
+        "status": 404,
+        "id": "not_found",
+        "message": "No such project.",
+        "request_id": "4d9d",
+        "rate_limit": RateLimit(limit=5000, remaining=0, reset=moment),
+        "method": "GET",
+        "path": PATH,
+        "attempts": 1,
+    } == vars(error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"null", b"[]", b'"x"', b"5", b"{}", b"<html>502 Bad Gateway</html>", b"\xff\xfe"),
+        *(b'{"id": {"id": "x"}, "message": ["y"], "request_id": 5}', b'[{"id": "x"}]'),
+        *(b'{"error": {"id": "x", "message": "y"}}', b'{"id": null, "request_id": ""}'),
+        *(b"[" * 100_000, b'{"id": ' + b"1" * 100_000 + b"}"),
+    ],
+)
+def test_odd_bodies(body: bytes) -> None:
+    """A body that isn't an error document says nothing; then the header has the request's id."""
+    error = refused(502, body, x_request_id="4d9d")
+    assert f"502 (GET {PATH}, request id 4d9d)" == str(error)
+    assert ("", "", "4d9d") == (error.id, error.message, error.request_id)
+    bare = refused(502, body)
+    assert f"502 (GET {PATH})" == str(bare)
+    assert (None, None) == (bare.request_id, bare.rate_limit)
+
+
+def test_scopes() -> None:
+    """403 names the scopes that the operation needs."""
+    error = refused(403, b'{"id": "forbidden", "message": "No."}')
+    assert isinstance(error, PermissionDeniedError)
+    assert SCOPES == error.scopes
+    where = f"GET {PATH}, needs the scopes project:read, <resource>:read"
+    assert f"403 forbidden: No. ({where})" == str(error)
+    unscoped = status_error(403, {}, b"", Request(method="GET", path="/x"), secret=HIDDEN)
+    assert "403 (GET /x)" == str(unscoped)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"retry_after": "7", "date": DATE, **LIMITS}, 7.0),
+        ({"retry_after": "Fri, 28 Sep 2018 19:26:47 GMT", "date": DATE, **LIMITS}, 10.0),
+        ({"retry_after": "0", "date": DATE, **LIMITS}, 0.0),
+        ({"date": DATE, **LIMITS}, 60.0),
+        ({"retry_after": "soon", "date": DATE, **LIMITS}, 60.0),
+        ({"date": "Fri, 28 Sep 2018 20:00:00 GMT", **LIMITS}, 0.0),
+        (LIMITS, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
+    """429 says when to ask again: `Retry-After`, or in the hourly form until the reset."""
+    error = refused(429, b'{"id": "too_many_requests"}', **headers)
+    assert isinstance(error, RateLimitError)
+    assert expected == error.retry_after
+
+
+def test_usage_error() -> None:
+    """Wrong use of a client is a `RuntimeError`, too; no other error is anything of Python's."""
+    foreign = (RuntimeError, ValueError, TypeError, LookupError, OSError)
+    found = [type(error).__name__ for error in examples() if isinstance(error, foreign)]
+    assert ["ClientUsageError"] == found
+
+
+def test_reasons() -> None:
+    """An error without an answer, or with a wrong one, says why and of which request."""
+    for cls in (APIResponseError, PaginationError):
+        error = cls("no JSON", REQUEST, status=200, request_id="4d9d")
+        assert f"no JSON (GET {PATH}, request id 4d9d)" == str(error)
+        assert ("no JSON", 200, "4d9d") == (error.reason, error.status, error.request_id)
+        assert (None, None) == (cls("x", REQUEST).status, cls("x", REQUEST).request_id)
+    for kind in (APIConnectionError, APITimeoutError):
+        failure = kind("reset", REQUEST, attempts=3)
+        assert f"reset (GET {PATH})" == str(failure)
+        assert ("GET", PATH, 3) == (failure.method, failure.path, failure.attempts)
+        assert 1 == kind("reset", REQUEST).attempts
+
+
+def test_assignment_error() -> None:
+    """It counts the resources of each kind, and names three of those that need a look."""
+    some = AssignmentError(done=(DONE,), failed=(FAILED,), unknown=DROPLETS[2:4])
+    names = "do:droplet:2 (not_found), do:droplet:3, do:droplet:4"
+    assert f"1 assigned, 1 failed, 2 unknown: {names}" == str(some)
+    cause = APIConnectionError("reset", REQUEST)
+    more = AssignmentError(
+        done=(), failed=(FAILED,), unknown=DROPLETS[2:], untouched=DROPLETS[:1], error=cause
+    )
+    counts = "0 assigned, 1 failed, 3 unknown, 1 untouched"
+    assert f"{counts}: {names}, …: {cause}" == str(more)
+    kinds = (more.done, more.failed, more.unknown, more.untouched, more.error)
+    assert ((), (FAILED,), DROPLETS[2:], DROPLETS[:1], cause) == kinds
+
+
+def told(error: BaseException) -> tuple[object, ...]:
+    """All that an error tells, in a form that can be compared."""
+    members = {k: told(v) if isinstance(v, APIError) else v for k, v in vars(error).items()}
+    return type(error), error.args, str(error), members
+
+
+@pytest.mark.parametrize("error", examples(), ids=lambda error: type(error).__name__)
+def test_copies(error: APIError) -> None:
+    """Copies and pickles of an error are of its class, and have its text and attributes."""
+    error.add_note("seen in production")
+    pickles = [pickle.dumps(error, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    copies = [copy.copy(error), copy.deepcopy(error), *map(pickle.loads, pickles)]
+    assert [told(error)] * len(copies) == [told(duplicate) for duplicate in copies]
+
+
+@pytest.mark.parametrize("status", CLASSES)
+@pytest.mark.parametrize("text", [HIDDEN, ESCAPED, f"x{HIDDEN * 3}", f"{'x' * 490}{HIDDEN}"])
+def test_token_is_hidden(status: int, text: str) -> None:
+    """A token that the server sends back is in no part of an error, however it was spelled."""
+    body = f'{{"id": "{text}", "message": "{text}", "request_id": "{text}"}}'
+    plain = text.replace(ESCAPED, HIDDEN)
+    for error in (refused(status, body.encode()), refused(status, b"", x_request_id=plain)):
+        shown = [str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
+        assert [] == [part for part in shown if HIDDEN[:12] in part]
+        assert "***" in (error.request_id or "")
+
+
+@given(st.text(), st.text(), st.sampled_from(["id", "message", "request_id", "header"]))
+def test_one_line(before: str, after: str, member: str) -> None:
+    """An error is one line without control characters and the token, whatever the server sends."""
+    text = f"{before}{HIDDEN}{after}"
+    error = refused(400, json.dumps({member: text}).encode(), x_request_id=text)
+    assert [str(error)] == str(error).splitlines()
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", str(error))
+    assert HIDDEN not in f"{error}{error!r}{vars(error)}"
+
+
+@pytest.mark.parametrize("character", "\x00\t\n\r\x1b\x7f\x85\xa0\u2028\u2029\udcff")
+def test_control_characters(character: str) -> None:
+    """Runs of white space and control characters become a space, and at the ends nothing."""
+    assert "a b" == one_line(f"{character} a{character * 3}b{character}")
+
+
+def test_long_texts() -> None:
+    """Of megabytes at most 500 characters of each text are kept."""
+    assert "x" * 500 == one_line("x" * 500)
+    assert f"{'x' * 499}…" == one_line("x" * 501)
+    text = "y" * 2_000_000
+    document = json.dumps({"id": text, "message": text}).encode()
+    error = refused(500, document, x_request_id=text)
+    assert [500] * 3 == [len(kept or "") for kept in (error.id, error.message, error.request_id)]
+    assert len(pickle.dumps(error)) < 5_000

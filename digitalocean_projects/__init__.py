@@ -1,3 +1,98 @@
 """List and assign the resources of DigitalOcean projects."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ._client import AsyncClient, AsyncProjects
+    from ._config import DEFAULT_PROJECT
+    from ._errors import (
+        APIConnectionError,
+        APIError,
+        APIResponseError,
+        APIStatusError,
+        APITimeoutError,
+        AssignmentError,
+        AuthenticationError,
+        BadRequestError,
+        ClientUsageError,
+        ConflictError,
+        NotFoundError,
+        PaginationError,
+        PermissionDeniedError,
+        PreconditionFailedError,
+        RateLimitError,
+        ServerError,
+        UnprocessableEntityError,
+    )
+    from ._headers import RateLimit
+    from ._models import Page, Resource, ResourceStatus
+    from ._paginator import AsyncPaginator
+    from ._results import AssignmentResult
+    from ._sync import Client, Paginator, Projects
+    from ._urn import URN, HasURN, ResourceType, URNLike
+
+__all__ = [
+    "DEFAULT_PROJECT",
+    "URN",
+    "APIConnectionError",
+    "APIError",
+    "APIResponseError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AssignmentError",
+    "AssignmentResult",
+    "AsyncClient",
+    "AsyncPaginator",
+    "AsyncProjects",
+    "AuthenticationError",
+    "BadRequestError",
+    "Client",
+    "ClientUsageError",
+    "ConflictError",
+    "HasURN",
+    "NotFoundError",
+    "Page",
+    "PaginationError",
+    "Paginator",
+    "PermissionDeniedError",
+    "PreconditionFailedError",
+    "Projects",
+    "RateLimit",
+    "RateLimitError",
+    "Resource",
+    "ResourceStatus",
+    "ResourceType",
+    "ServerError",
+    "URNLike",
+    "UnprocessableEntityError",
+]
+
+if not TYPE_CHECKING:
+    # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
+    _MODULES = (
+        "_urn",
+        "_headers",
+        "_models",
+        "_errors",
+        "_config",
+        "_results",
+        "_paginator",
+        "_client",
+        "_sync",
+    )
+
+    def __getattr__(name: str) -> object:
+        if name in __all__:
+            for module in _MODULES:
+                value = getattr(import_module(f"{__name__}.{module}"), name, None)
+                if value is not None:
+                    return globals().setdefault(name, value)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

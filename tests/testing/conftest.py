@@ -1,4 +1,4 @@
-"""An emulator, and a blocking way to call it."""
+"""A blocking way to call the emulator."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
-from digitalocean_projects.testing import Emulator
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from digitalocean_projects.testing import Emulator
 
 
 @attrs.frozen
@@ -37,12 +35,6 @@ class Call(Protocol):
         authorization: str | None = ...,
         headers: dict[str, str] = ...,
     ) -> Reply: ...
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
 
 
 @pytest.fixture

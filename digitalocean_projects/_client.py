@@ -1,0 +1,265 @@
+"""AsyncClient: the API's operations."""
+
+from __future__ import annotations
+
+import re
+from operator import attrgetter
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+from ._codec import decode_resources, encode_urns
+from ._config import (
+    DEFAULT_CHUNK_SIZE,
+    DEFAULT_CONCURRENCY,
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_MAX_BODY,
+    DEFAULT_MAX_PAGES,
+    DEFAULT_PER_PAGE,
+    DEFAULT_PROJECT,
+    DEFAULT_TIMEOUT,
+    MAX_PER_PAGE,
+    Secret,
+    Settings,
+    checked_base_url,
+    checked_count,
+    checked_proxy,
+    checked_seconds,
+    checked_token,
+    checked_user_agent,
+)
+from ._errors import (
+    APIError,
+    AssignmentError,
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    Request,
+)
+from ._listing import Listing
+from ._models import Resource
+from ._paginator import AsyncPaginator
+from ._results import AssignmentResult
+from ._session import SessionManager
+from ._urn import distinct_urns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+
+    from aiohttp import ClientSession, TraceConfig
+
+    from ._urn import URN, URNLike
+
+_is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+
+
+class AsyncClient:
+    """A client of the Projects API, for one token.
+
+    It opens its connections at the first request, and is to be closed: as a context manager, or
+    with `aclose`. It serves any number of callers at once. Its attribute `projects` holds the
+    operations.
+
+    The token goes to the base URL's origin only, and shows in no `repr`, log or exception.
+
+    Args:
+        token: The API token; None takes the environment's DIGITALOCEAN_TOKEN, or else
+            DIGITALOCEAN_ACCESS_TOKEN.
+        base_url: Where the API is; None takes DIGITALOCEAN_API_URL, or else
+            https://api.digitalocean.com. It is https, or http on a loopback address.
+        timeout: The seconds that a request may take as a whole.
+        connect_timeout: The seconds of them that a connection may take to be made.
+        max_body: The most bytes that an answer may have, after decompression.
+        allow_insecure: Let `base_url` be http on any host, which shows the token to the network.
+        proxy: The URL of an HTTP proxy, which may hold a user and password. Neither a proxy nor
+            a netrc file is ever taken from the environment.
+        user_agent: What the server is told of the client.
+        session_factory: Makes the aiohttp session, in the loop that uses it; the client closes it.
+        trace_configs: aiohttp's hooks into the requests; not together with `session_factory`.
+
+    Raises:
+        ClientUsageError: There is no token.
+        TypeError: An argument is of another type than annotated.
+        ValueError: An argument can't be used, or the token or proxy is no string; the message
+            shows neither of them.
+    """
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        max_body: int = DEFAULT_MAX_BODY,
+        allow_insecure: bool = False,
+        proxy: str | None = None,
+        user_agent: str | None = None,
+        session_factory: Callable[[], ClientSession] | None = None,
+        trace_configs: Sequence[TraceConfig] = (),
+    ) -> None:
+        token, proxy = Secret.hide(token), Secret.hide(proxy)
+        if session_factory is not None and not callable(session_factory):
+            raise TypeError("session_factory is called to make a session")
+        if session_factory is not None and trace_configs:
+            raise ValueError("trace_configs belong into the session that session_factory makes")
+        settings = Settings(
+            token=checked_token(token),
+            base_url=checked_base_url(base_url, allow_insecure=allow_insecure),
+            timeout=checked_seconds("timeout", timeout),
+            connect_timeout=checked_seconds("connect_timeout", connect_timeout),
+            max_body=checked_count("max_body", max_body),
+            proxy=checked_proxy(proxy),
+            user_agent=checked_user_agent(user_agent),
+            session_factory=session_factory,
+            trace_configs=tuple(trace_configs),
+        )
+        self._manager = SessionManager(settings)
+        self._projects = AsyncProjects(self._manager)
+
+    @property
+    def projects(self) -> AsyncProjects:
+        """The operations on projects."""
+        return self._projects
+
+    async def aclose(self) -> None:
+        """Close the connections; what is under way fails, and the client can't be used again.
+
+        Raises:
+            ClientUsageError: The caller is in the wrong event loop.
+        """
+        await self._manager.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._manager.check_open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+class AsyncProjects:
+    """The operations on projects and their resources.
+
+    https://docs.digitalocean.com/reference/api/reference/project-resources/
+    """
+
+    def __init__(self, manager: SessionManager) -> None:
+        self._manager = manager
+
+    def list_resources(
+        self,
+        project_id: str | UUID = DEFAULT_PROJECT,
+        *,
+        per_page: int = DEFAULT_PER_PAGE,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_pages: int = DEFAULT_MAX_PAGES,
+    ) -> AsyncPaginator[Resource]:
+        """The resources of a project, newest assignment first.
+
+        Nothing is sent before the paginator is used. A token needs the scope `project:read`, and
+        `<resource>:read` for each type of resource that it shall see.
+
+        Args:
+            project_id: The project's UUID, or `default`.
+            per_page: How many resources to ask for on a page, 1 to 200.
+            concurrency: How many requests may be under way at once.
+            max_pages: After how many pages to give up.
+
+        Raises:
+            TypeError: An argument is of another type than annotated.
+            ValueError: `project_id` is neither, or a number is out of range.
+        """
+        return AsyncPaginator(
+            Listing(
+                manager=self._manager,
+                path=_resources_path(project_id),
+                item=Resource,
+                key=attrgetter("_urn"),
+                per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
+                scopes=("project:read",),
+            ),
+            concurrency=checked_count("concurrency", concurrency),
+            max_pages=checked_count("max_pages", max_pages),
+        )
+
+    async def assign_resources(
+        self,
+        project_id: str | UUID,
+        resources: Iterable[URNLike],
+        *,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+    ) -> AssignmentResult:
+        """Move resources into a project, from whichever they are in.
+
+        They are sent in chunks, one after the other. To assign a resource that is in the project
+        already is harmless. A token needs the scope `project:update` (or
+        `project:assign_resource`), and `<resource>:read` for each type of resource.
+
+        Args:
+            project_id: The project's UUID, or `default`.
+            resources: URNs, their texts, or anything that has a `urn`. Repeats are sent once, and
+                for none at all nothing is sent.
+            chunk_size: How many resources to send in one request at the most.
+
+        Returns:
+            What the API said of each resource: look at its `failed`, or call `raise_for_failed`.
+
+        Raises:
+            APIError: The request with the first chunk failed.
+            AssignmentError: The request with a later chunk failed; says what became of each.
+            TypeError: An argument is of another type than annotated.
+            ValueError: `project_id` is neither, or a URN is malformed; nothing was sent.
+        """
+        path = _resources_path(project_id)
+        checked_count("chunk_size", chunk_size)
+        urns = distinct_urns(resources)
+        request = Request(method="POST", path=path, scopes=_ASSIGN_SCOPES)
+        answered: dict[URN, Resource] = {}
+        for start in range(0, len(urns), chunk_size):
+            chunk = urns[start : start + chunk_size]
+            try:
+                answer = await self._manager.request(request, encode_urns(chunk))
+                told = self._manager.decode(answer, decode_resources)
+            except APIError as error:
+                if start == 0:
+                    raise
+                asked = start if isinstance(error, _REFUSALS) else start + chunk_size
+                so_far = AssignmentResult.of(urns[:asked], answered)
+                raise AssignmentError(
+                    done=so_far.done,
+                    failed=so_far.failed,
+                    unknown=so_far.unknown,
+                    untouched=tuple(urns[asked:]),
+                    error=error,
+                ) from error
+            answered.update((resource.urn.canonical, resource) for resource in told)
+        return AssignmentResult.of(urns, answered)
+
+
+_ASSIGN_SCOPES = ("project:update or project:assign_resource", "<resource>:read")
+
+# Answers to a whole request that say that nothing of it was done.
+_REFUSALS = (
+    BadRequestError,
+    AuthenticationError,
+    PermissionDeniedError,
+    NotFoundError,
+    RateLimitError,
+)
+
+
+def _resources_path(project_id: str | UUID) -> str:
+    if not isinstance(project_id, str | UUID):
+        raise TypeError(f"project_id is a str or UUID, not {type(project_id).__name__}")
+    text = str(project_id)
+    if text != DEFAULT_PROJECT and not _is_uuid(text):
+        raise ValueError(f"project_id is {DEFAULT_PROJECT!r} or a UUID, not {text[:200]!r}")
+    return f"/v2/projects/{text.lower()}/resources"

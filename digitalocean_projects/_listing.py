@@ -1,0 +1,170 @@
+"""Listing: a collection that comes in pages, and what a reading of them must fulfil."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import attrs
+
+from ._codec import decode_page
+from ._errors import PaginationError, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable
+
+    from ._codec import PageDocument
+    from ._session import Answer, SessionManager
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class Listing(Generic[T]):
+    """A collection that the API lists page by page.
+
+    Args:
+        manager: What sends the requests.
+        path: The collection's path.
+        item: The class of its items.
+        key: What makes two items the same.
+        per_page: How many items to ask for on a page; the API may send fewer.
+        scopes: What a token needs to list it.
+    """
+
+    manager: SessionManager
+    path: str
+    item: type[T]
+    key: Callable[[T], Hashable]
+    per_page: int
+    scopes: tuple[str, ...]
+
+    def request(self, number: int) -> Request:
+        """What asks for a page. Links are never followed: they may name any host."""
+        path = f"{self.path}?page={number}&per_page={self.per_page}"
+        return Request(method="GET", path=path, scopes=self.scopes)
+
+    async def fetch(self, number: int) -> Answer:
+        """A page, not decoded."""
+        return await self.manager.request(self.request(number))
+
+    def decode(self, answer: Answer) -> PageDocument[T]:
+        """A page, decoded."""
+        return self.manager.decode(answer, partial(decode_page, item=self.item))
+
+
+class Reading(Generic[T]):
+    """One reading of a listing, page after page: a state without I/O.
+
+    A listing is no snapshot: what is added or removed meanwhile moves the rest to other pages. So
+    a reading drops repeats, and notes the signs of change: totals or last pages that differ,
+    repeats, and more pages than the first one said there were.
+
+    Args:
+        key: What makes two items the same.
+        start: The number of the first page.
+        memory: Against how many pages before it repeats on a page are dropped; None for all.
+        widest: How many pages to ask for at the most while their number is unknown.
+        max_pages: How many pages there may be.
+
+    Attributes:
+        number: The page to read next.
+        limit: The last page that is worth being asked for, as far as is known.
+        ended: Whether the last page was read.
+        changed: Whether the listing was seen to change.
+    """
+
+    def __init__(
+        self,
+        key: Callable[[T], Hashable],
+        *,
+        start: int = 1,
+        memory: int | None,
+        widest: int,
+        max_pages: int,
+    ) -> None:
+        self.number = start
+        self.limit = start
+        self.ended = False
+        self.changed = False
+        self._key = key
+        self._seen: set[Hashable] = set()
+        self._remembered: deque[Collection[Hashable]] = deque()
+        self._memory = memory
+        self._step = 1
+        self._widest = widest
+        self._last_allowed = start + max_pages - 1
+        self._stuck = 0
+        self._total: int | None = None
+        self._last: int | None = None
+
+    def accept(self, document: PageDocument[T], request: Request) -> tuple[T, ...]:
+        """Take in page `number`, and return what is new on it.
+
+        Raises:
+            PaginationError: The pages don't advance, or don't end. Nothing was taken in.
+        """
+        found = new = {self._key(item): item for item in document.items}
+        if not self._seen.isdisjoint(found):
+            new = {key: item for key, item in found.items() if key not in self._seen}
+        if document.more:
+            if document.next not in {None, self.number + 1}:
+                reason = f"page {self.number} names page {document.next} as the next"
+                raise PaginationError(reason, request)
+            if found and not new and self._stuck + len(found) > self._growth(document):
+                reason = f"page {self.number} holds nothing new, and says that there is more"
+                raise PaginationError(reason, request)
+        self._stuck = 0 if new else self._stuck + len(found)
+        self._look_for_change(document, repeats=len(document.items) - len(new))
+        self._look_ahead(document)
+        self._remember(found.keys())
+        self.number += 1
+        self.ended = not document.more
+        return tuple(new.values())
+
+    def check_allowed(self, request: Request) -> None:
+        """Refuse to read on without end.
+
+        Raises:
+            PaginationError: The next page is more than may be read.
+        """
+        if self.number > self._last_allowed:
+            reason = f"there is more after page {self.number - 1}, the last that max_pages allows"
+            raise PaginationError(reason, request)
+
+    def _growth(self, document: PageDocument[T]) -> int:
+        """How many items have come since the first page: so many may come again in a row."""
+        return 0 if self._total is None else (document.total or 0) - self._total
+
+    def _look_for_change(self, document: PageDocument[T], *, repeats: int) -> None:
+        if self._total is None:
+            self._total = document.total
+        if self._last is None:
+            self._last = document.last
+        self.changed = (
+            self.changed
+            or repeats > 0
+            or document.total not in {None, self._total}
+            or document.last not in {None, self._last}
+            or (document.more and self._last is not None and self.number >= self._last)
+        )
+
+    def _look_ahead(self, document: PageDocument[T]) -> None:
+        last = document.last
+        if last is None and document.total is not None and document.items:
+            last = -(-document.total // len(document.items))
+        if last is None or last <= self.number:
+            last = self.number + self._step
+            self._step = min(2 * self._step, self._widest)
+        self.limit = min(last, self._last_allowed)
+
+    def _remember(self, keys: Collection[Hashable]) -> None:
+        self._seen.update(keys)
+        if self._memory is not None:
+            self._remembered.append(keys)
+            if len(self._remembered) > self._memory:
+                self._seen.difference_update(self._remembered.popleft())
+                if self.changed:
+                    # What was forgotten with that page may stand on a later one, too.
+                    self._seen.update(*self._remembered)

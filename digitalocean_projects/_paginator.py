@@ -1,0 +1,231 @@
+"""AsyncPaginator: the items of a listing, from pages that are fetched concurrently."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from ._config import checked_count
+from ._errors import ClientUsageError, PaginationError
+from ._headers import RateLimit
+from ._listing import Reading
+from ._models import Page
+from ._prefetch import Waves, Window, close
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+    from types import TracebackType
+
+    from ._listing import Listing
+    from ._prefetch import Prefetch
+
+T = TypeVar("T")
+
+_READINGS = 3
+
+
+class AsyncPaginator(Generic[T]):
+    """The items of a listing, in the API's order, each once.
+
+    Iterate over it for the items. Pages are fetched concurrently, a wave of them at a time:
+    between two items nothing runs, so a loop may be left at any point, and memory is bounded by
+    the wave, however long the listing is. Each iteration reads the listing anew.
+
+    A listing is no snapshot: the API cuts it into pages anew for each request. What comes into it
+    during a reading moves the rest on, which shows as repeats; they are dropped if they come
+    within 2 * `concurrency` pages. What leaves it moves the rest up, and an item may slip from a
+    page that is still to be read to one that was. `settled` says whether signs of such a change
+    were seen; `collect` reads again if so. A page that can't be had fails the reading: it is never
+    left out.
+
+    As a context manager, it reads ahead: while the body of a loop works, up to `concurrency`
+    requests are under way, until the block ends or the next iteration begins.
+
+    https://docs.digitalocean.com/reference/api/reference/#links--pagination
+    """
+
+    def __init__(self, listing: Listing[T], *, concurrency: int, max_pages: int) -> None:
+        self._listing = listing
+        self._concurrency = concurrency
+        self._max_pages = max_pages
+        self._settled: bool | None = None
+        self._windows: list[Window] | None = None
+
+    @property
+    def settled(self) -> bool | None:
+        """Whether the last reading from the first page to the last saw no change; else None.
+
+        A change may go unseen, such as when as much came as went between two pages.
+        """
+        return self._settled
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _Items(self.pages())
+
+    def pages(self, start: int = 1) -> AsyncIterator[Page[T]]:
+        """The pages, from number `start` on.
+
+        Raises:
+            TypeError: `start` is no int.
+            ValueError: `start` is less than 1.
+            APIError: While iterating: a page couldn't be had. Those before it were handed out,
+                and to ask the same iterator again is to try the page again.
+        """
+        checked_count("start", start)
+        prefetch: Waves | Window
+        if self._windows is None:
+            prefetch = Waves(self._listing.fetch, self._concurrency)
+        else:
+            earlier = tuple(self._windows)
+            prefetch = Window(self._listing.fetch, self._concurrency, instead_of=earlier)
+            self._windows.append(prefetch)
+        reading = self._reading(start=start, memory=2 * self._concurrency)
+        on_end = self._note if start == 1 else None
+        return _Pages(self._listing, reading, prefetch, on_end=on_end)
+
+    async def first_page(self) -> Page[T]:
+        """The first page, with one request.
+
+        Raises:
+            APIError: It couldn't be had.
+        """
+        prefetch = Waves(self._listing.fetch, self._concurrency)
+        return await anext(_Pages(self._listing, self._reading(memory=0), prefetch))
+
+    async def collect(self, *, strict: bool = False) -> list[T]:
+        """All items, each once.
+
+        While signs of change are seen, the listing is read again: at most twice, and not if that
+        would seem to take more than `max_pages` pages in all. The result then is what any reading
+        found, in the last one's order; all that was in the listing the whole time is in it, unless
+        a change went unseen. `settled` says whether the last reading saw no change.
+
+        Args:
+            strict: Raise an error if the last reading saw a change.
+
+        Raises:
+            APIError: A page couldn't be had.
+            PaginationError: The pages make no listing, or `strict` asks for one that is settled.
+        """
+        found: dict[Hashable, T] = {}
+        pages = 0
+        for _ in range(_READINGS):
+            reading = self._reading(memory=None)
+            items = await self._collect(reading)
+            if found or reading.changed:
+                latest = {self._listing.key(item): item for item in items}
+                found = {**latest, **found, **latest}
+                items = list(found.values())
+            pages += reading.number - 1
+            if not reading.changed or pages + reading.number - 1 > self._max_pages:
+                break
+        self._settled = not reading.changed
+        if strict and reading.changed:
+            reason = "the listing changed while it was read, each time"
+            raise PaginationError(reason, self._listing.request(1))
+        return items
+
+    async def aclose(self) -> None:
+        """End the reading ahead; does nothing where there is none."""
+        windows, self._windows = self._windows, None
+        await close(windows or ())
+
+    async def __aenter__(self) -> Self:
+        if self._windows is not None:
+            raise ClientUsageError("the paginator is in a `with` block already")
+        self._windows = []
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _reading(self, *, start: int = 1, memory: int | None) -> Reading[T]:
+        return Reading(
+            self._listing.key,
+            start=start,
+            memory=memory,
+            widest=self._concurrency,
+            max_pages=self._max_pages,
+        )
+
+    def _note(self, reading: Reading[T]) -> None:
+        self._settled = not reading.changed
+
+    async def _collect(self, reading: Reading[T]) -> list[T]:
+        items: list[T] = []
+        window = Window(self._listing.fetch, self._concurrency)
+        try:
+            async for page in _Pages(self._listing, reading, window):
+                items += page.items
+        finally:
+            await close([window])
+        return items
+
+
+class _Pages(Generic[T]):
+    """The pages of one reading."""
+
+    def __init__(
+        self,
+        listing: Listing[T],
+        reading: Reading[T],
+        prefetch: Prefetch,
+        *,
+        on_end: Callable[[Reading[T]], None] | None = None,
+    ) -> None:
+        self._listing = listing
+        self._reading = reading
+        self._prefetch = prefetch
+        self._on_end = on_end
+        self._busy = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Page[T]:
+        reading = self._reading
+        if reading.ended:
+            raise StopAsyncIteration
+        if self._busy:
+            raise ClientUsageError("an iterator serves one task at a time: make one for each")
+        request = self._listing.request(reading.number)
+        reading.check_allowed(request)
+        self._busy = True
+        try:
+            answer = await self._prefetch.get(reading.number, reading.limit)
+        finally:
+            self._busy = False
+        number, document = reading.number, self._listing.decode(answer)
+        items = reading.accept(document, request)
+        if not reading.ended:
+            self._prefetch.look_ahead(reading.number, reading.limit)
+        elif self._on_end is not None:
+            self._on_end(reading)
+        return Page(
+            items=items,
+            number=number,
+            total=document.total,
+            rate_limit=RateLimit.from_headers(answer.headers),
+        )
+
+
+class _Items(Generic[T]):
+    """The items of some pages."""
+
+    def __init__(self, pages: AsyncIterator[Page[T]]) -> None:
+        self._pages = pages
+        self._items: Iterator[T] = iter(())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._items:
+                return item
+            page = await anext(self._pages)
+            self._items = iter(page.items)

@@ -1,0 +1,168 @@
+"""Prefetch: fetching pages before they are asked for, several at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from ._errors import ClientUsageError
+from ._session import running_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from ._session import Answer
+
+    Fetch = Callable[[int], Awaitable[Answer]]
+
+
+class Prefetch(Protocol):
+    """A way to fetch pages whose numbers are asked for in order."""
+
+    def look_ahead(self, number: int, limit: int) -> None:
+        """Know that page `number` will be asked for next, and that `limit` may be the last."""
+
+    async def get(self, number: int, limit: int) -> Answer:
+        """A page; up to page `limit`, others may be fetched with it."""
+
+
+class Waves:
+    """Fetches a wave of pages at once: between two calls of `get` nothing runs.
+
+    So whoever gets pages may stop at any time, and has nothing to clean up.
+    """
+
+    def __init__(self, fetch: Fetch, concurrency: int) -> None:
+        self._fetch = fetch
+        self._concurrency = concurrency
+        self._outcomes: dict[int, Answer | Exception] = {}
+
+    def look_ahead(self, number: int, limit: int) -> None:
+        """Do nothing: the next wave waits for being asked for."""
+
+    async def get(self, number: int, limit: int) -> Answer:
+        """A page of the last wave, or else the first one of a new wave.
+
+        Raises:
+            Exception: What fetching the page raised; the rest of its wave is forgotten.
+        """
+        if number not in self._outcomes:
+            last = min(limit, number + self._concurrency - 1)
+            if last <= number:
+                return await self._fetch(number)
+            async with asyncio.TaskGroup() as group:
+                tasks = {n: group.create_task(self._outcome(n)) for n in range(number, last + 1)}
+            self._outcomes = {n: task.result() for n, task in tasks.items()}
+        outcome = self._outcomes.pop(number)
+        if isinstance(outcome, Exception):
+            self._outcomes.clear()
+            raise outcome
+        return outcome
+
+    async def _outcome(self, number: int) -> Answer | Exception:
+        try:
+            return await self._fetch(number)
+        except Exception as error:  # noqa: BLE001 - it is raised when its page is asked for
+            return error
+
+
+class Window:
+    """Keeps `concurrency` requests under way, ahead of the page that is asked for.
+
+    At most as many pages again wait, fetched, for being asked for. After a failure, nothing more
+    is begun until the page that failed is asked for.
+
+    Args:
+        fetch: Fetches a page.
+        concurrency: How many requests may be under way.
+        instead_of: Other windows, which are cancelled when this one begins.
+    """
+
+    def __init__(
+        self, fetch: Fetch, concurrency: int, *, instead_of: Iterable[Window] = ()
+    ) -> None:
+        self._fetch = fetch
+        self._concurrency = concurrency
+        self._instead_of = instead_of
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: dict[int, asyncio.Task[Answer]] = {}
+        self._next = 0
+        self._last = 0
+        self._stopped = False
+        self._closed = False
+
+    def look_ahead(self, number: int, limit: int) -> None:
+        """Begin to fetch the pages from `number` to `limit`, as far as the window goes.
+
+        Raises:
+            ClientUsageError: The window is closed.
+        """
+        if self._closed:
+            raise ClientUsageError("reading ahead has ended: with its block, or a new iteration")
+        loop = running_loop()
+        if loop is not self._loop:
+            # At first; or in a forked process, where the parent's tasks never end.
+            self._loop, self._tasks = loop, {}
+            for window in self._instead_of:
+                window.cancel()
+        if number not in self._tasks:
+            self._next = number
+        self._last = min(limit, number + 2 * self._concurrency - 1)
+        self._fill()
+
+    async def get(self, number: int, limit: int) -> Answer:
+        """A page.
+
+        Raises:
+            Exception: What fetching the page raised; to ask again is to fetch it again.
+            ClientUsageError: The window is closed.
+        """
+        while True:
+            if number not in self._tasks:
+                self._stopped = False
+            self.look_ahead(number, limit)
+            task = self._tasks.get(number)
+            if task is not None and task.done():
+                del self._tasks[number]
+                return task.result()
+            # Unlike an await of a task, this leaves it alone when it is cancelled.
+            under_way = self._under_way() if task is None else [task]
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    def cancel(self) -> list[asyncio.Task[Answer]]:
+        """Close the window, and tell what is still ending."""
+        closed, self._closed = self._closed, True
+        here = self._loop is running_loop()
+        self._tasks = {n: task for n, task in self._tasks.items() if here and not task.done()}
+        for task in self._tasks.values():
+            # A second cancellation would cut short what the first one began.
+            if not closed:
+                task.cancel()
+        return list(self._tasks.values())
+
+    def _under_way(self) -> list[asyncio.Task[Answer]]:
+        return [task for task in self._tasks.values() if not task.done()]
+
+    def _fill(self) -> None:
+        free = self._concurrency - len(self._under_way())
+        while free > 0 and self._next <= self._last and not self._stopped:
+            if self._next not in self._tasks:
+                task = asyncio.ensure_future(self._fetch(self._next))
+                task.add_done_callback(self._landed)
+                self._tasks[self._next] = task
+                free -= 1
+            self._next += 1
+
+    def _landed(self, task: asyncio.Task[Answer]) -> None:
+        # To ask for the exception keeps asyncio from complaining that nobody did.
+        if task.cancelled() or task.exception() is not None:
+            self._stopped = True
+        if not self._closed:
+            self._fill()
+
+
+async def close(windows: Iterable[Window]) -> None:
+    """Close the windows: cancel what is under way, and wait for its end."""
+    tasks = [task for window in windows for task in window.cancel()]
+    if tasks:
+        await asyncio.wait(tasks)

@@ -1,0 +1,142 @@
+"""An emulator, clients of both kinds, and a look at what they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+import pytest
+
+from digitalocean_projects import AsyncClient, Client
+from digitalocean_projects.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from digitalocean_projects import AssignmentResult, Page, Paginator, Projects, Resource
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_objects_to_collect() -> Iterator[None]:
+    """Spare `no_leaks` all that was imported."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """After the test no thread is left, and what is forgotten is collected while it would show."""
+    before = set(threading.enumerate())
+    yield
+    gc.collect()
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    names = [thread.name for thread in left if not thread.name.startswith("asyncio_")]
+    assert [] == names
+
+
+class BlockingPaginator(Generic[T]):
+    """A `Paginator` that is awaited."""
+
+    def __init__(self, paginator: Paginator[T]) -> None:
+        self._paginator = paginator
+
+    @property
+    def settled(self) -> bool | None:
+        return self._paginator.settled
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _stepped(iter(self._paginator))
+
+    def pages(self, start: int = 1) -> AsyncIterator[Page[T]]:
+        return _stepped(self._paginator.pages(start))
+
+    async def first_page(self) -> Page[T]:
+        return await asyncio.to_thread(self._paginator.first_page)
+
+    async def collect(self, *, strict: bool = False) -> list[T]:
+        return await asyncio.to_thread(self._paginator.collect, strict=strict)
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._paginator.close)
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._paginator.__enter__)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _stepped(iterator: Iterator[T]) -> AsyncIterator[T]:
+    class Stepped:
+        def __aiter__(self) -> AsyncIterator[T]:
+            return self
+
+        async def __anext__(self) -> T:
+            end = object()
+            value: Any = await asyncio.to_thread(next, iterator, end)
+            if value is end:
+                raise StopAsyncIteration
+            return value  # type: ignore[no-any-return]  # a T, since it isn't the end
+
+    return Stepped()
+
+
+class BlockingProjects:
+    """A `Projects` that is awaited."""
+
+    def __init__(self, projects: Projects) -> None:
+        self._projects = projects
+
+    def list_resources(self, *arguments: Any, **options: Any) -> BlockingPaginator[Resource]:
+        return BlockingPaginator(self._projects.list_resources(*arguments, **options))
+
+    async def assign_resources(self, *arguments: Any, **options: Any) -> AssignmentResult:
+        return await asyncio.to_thread(self._projects.assign_resources, *arguments, **options)
+
+
+class BlockingClient:
+    """A `Client` that is awaited, so that one scenario tests both clients."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._client = Client(*arguments, **options)
+        self.projects = BlockingProjects(self._client.projects)
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._client.close)
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._client.__enter__)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+@pytest.fixture(params=[AsyncClient, BlockingClient], ids=["async", "blocking"])
+def make_client(request: pytest.FixtureRequest, emulator: Emulator) -> Callable[..., AsyncClient]:
+    """Makes a client of either kind, of the emulator unless told otherwise."""
+
+    def make(token: str | None = None, **options: Any) -> AsyncClient:
+        options.setdefault("base_url", emulator.url)
+        client: AsyncClient = request.param(emulator.token if token is None else token, **options)
+        return client
+
+    return make

@@ -1,0 +1,304 @@
+"""The operations, and the arguments of the client, on both sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import attrs
+import pytest
+
+from digitalocean_projects import (
+    URN,
+    APIError,
+    APIResponseError,
+    AssignmentError,
+    AsyncClient,
+    AuthenticationError,
+    ClientUsageError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from digitalocean_projects import Resource
+    from digitalocean_projects.testing import Emulator
+
+    MakeClient = Callable[..., AsyncClient]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+NOWHERE = "00000000-0000-0000-0000-000000000000"
+
+
+@attrs.frozen
+class Shop:
+    """Something of a user's own that has a URN."""
+
+    urn: str
+
+
+def droplets(*numbers: int) -> list[str]:
+    return [f"do:droplet:{number}" for number in numbers]
+
+
+def statuses(resources: tuple[Resource, ...]) -> list[tuple[str, str | None]]:
+    return [(str(resource.urn), resource.status) for resource in resources]
+
+
+async def test_list(emulator: Emulator, make_client: MakeClient) -> None:
+    """The default project is listed if none is named; else the one of the id, text or UUID."""
+    web = emulator.seed(droplets(1, 2), name="web")
+    emulator.seed(["do:app:a"], default=True)
+    async with make_client() as client:
+        projects: list[tuple[str | UUID, list[str]]] = [
+            (web, droplets(1, 2)),
+            (web.upper(), droplets(1, 2)),
+            (UUID(web), droplets(1, 2)),
+            ("default", ["do:app:a"]),
+        ]
+        for project_id, expected in projects:
+            resources = await client.projects.list_resources(project_id).collect()
+            assert expected == [str(resource.urn) for resource in resources]
+        listed = await client.projects.list_resources().collect()
+        assert ["do:app:a"] == [str(resource.urn) for resource in listed]
+
+
+async def test_assign(emulator: Emulator, make_client: MakeClient) -> None:
+    """Each resource is told of in the order asked, each once, whatever named it."""
+    web = emulator.seed(droplets(1, 2, 3), name="web")
+    emulator.seed(["do:floatingip:203.0.113.1", "do:app:a"], default=True)
+    async with make_client() as client:
+        listed = await client.projects.list_resources(web).collect()
+        result = await client.projects.assign_resources(
+            "default",
+            [
+                "do:app:a",
+                URN("reservedip", "203.0.113.1"),
+                listed[1],
+                Shop("do:droplet:1"),
+                "do:droplet:2",
+                "do:droplet:9",
+                "do:floatingip:203.0.113.1",
+            ],
+        )
+    assert [
+        ("do:app:a", "already_assigned"),
+        ("do:floatingip:203.0.113.1", "already_assigned"),
+        ("do:droplet:2", "assigned"),
+        ("do:droplet:1", "assigned"),
+        ("do:droplet:9", "not_found"),
+    ] == statuses(result.resources)
+    assert (["do:droplet:9"], 4, ()) == (
+        [str(resource.urn) for resource in result.failed],
+        len(result.done),
+        result.unknown,
+    )
+    assert droplets(3) == emulator.resources(web)
+    sent = b'{"resources":["do:app:a","do:reservedip:203.0.113.1","do:droplet:2","do:droplet:1",'
+    assert emulator.requests[-1].body == sent + b'"do:droplet:9"]}'
+
+
+async def test_assign_in_chunks(emulator: Emulator, make_client: MakeClient) -> None:
+    """Many resources go in chunks, one after the other."""
+    web = emulator.seed(droplets(*range(250)), name="web")
+    async with make_client() as client:
+        result = await client.projects.assign_resources(
+            "default", (urn for urn in droplets(*range(250)))
+        )
+        assert droplets(*range(250)) == [str(resource.urn) for resource in result.done]
+        result.raise_for_failed()
+        assert ([], 3) == (emulator.resources(web), len(emulator.requests))
+        await client.projects.assign_resources(web, droplets(*range(250)), chunk_size=1000)
+    assert 4 == len(emulator.requests)
+
+
+async def test_assign_nothing(emulator: Emulator, make_client: MakeClient) -> None:
+    """For no resource at all nothing is sent."""
+    async with make_client() as client:
+        result = await client.projects.assign_resources("default", [])
+    result.raise_for_failed()
+    assert ((), []) == (result.resources, emulator.requests)
+
+
+async def test_first_chunk_fails(emulator: Emulator, make_client: MakeClient) -> None:
+    """The error of the first chunk is the operation's."""
+    emulator.respond(500, {"id": "server_error", "message": "Oh no"})
+    async with make_client() as client:
+        with pytest.raises(ServerError, match="Oh no"):
+            await client.projects.assign_resources("default", droplets(1, 2), chunk_size=1)
+    assert 1 == len(emulator.requests)
+
+
+async def test_later_chunk_fails(emulator: Emulator, make_client: MakeClient) -> None:
+    """An error says what became of each resource before, in and after the chunk that failed."""
+    emulator.seed(droplets(1, 2, 3, 4, 5, 6, 7))
+    emulator.respond(
+        200,
+        {"resources": [{"urn": "do:droplet:3"}, {"urn": "do:app:extra", "status": "ok"}]},
+        when=lambda request: b"do:droplet:3" in request.body,
+    )
+    emulator.respond(500, when=lambda request: b"do:droplet:5" in request.body)
+    async with make_client() as client:
+        with pytest.raises(AssignmentError) as caught:
+            await client.projects.assign_resources(
+                "default", droplets(1, 99, 3, 4, 5, 6, 7), chunk_size=2
+            )
+    error = caught.value
+    assert [("do:droplet:1", "assigned"), ("do:droplet:3", None)] == statuses(error.done)
+    assert [("do:droplet:99", "not_found")] == statuses(error.failed)
+    assert droplets(4, 5, 6) == [str(urn) for urn in error.unknown]
+    assert droplets(7) == [str(urn) for urn in error.untouched]
+    assert isinstance(error.error, ServerError)
+    assert error.error is error.__cause__
+
+
+async def test_left_out(emulator: Emulator, make_client: MakeClient) -> None:
+    """A resource that the answer leaves out is unknown, and no success."""
+    emulator.respond(200, {"resources": []})
+    async with make_client() as client:
+        result = await client.projects.assign_resources("default", ["do:droplet:1"])
+    assert ((), (URN("droplet", 1),)) == (result.resources, result.unknown)
+    with pytest.raises(AssignmentError, match="0 assigned, 1 unknown: do:droplet:1"):
+        result.raise_for_failed()
+
+
+@pytest.mark.parametrize("body", [{}, [], None, {"resources": {}}, {"resources": [{"urn": 5}]}])
+async def test_answer_is_no_assignment(
+    emulator: Emulator, make_client: MakeClient, body: object
+) -> None:
+    """An answer to an assignment that isn't one is an error."""
+    emulator.respond(200, body, {"x-request-id": "abc"})
+    async with make_client() as client:
+        with pytest.raises(APIResponseError, match="request id abc"):
+            await client.projects.assign_resources("default", ["do:droplet:1"])
+
+
+@pytest.mark.parametrize(
+    ("resources", "error", "text"),
+    [
+        (["do:droplet:1", "droplet:2"], ValueError, r"resources\[1\]: .*'droplet:2'"),
+        (["do:droplet:1", 2], TypeError, r"resources\[1\]: .*int"),
+        ("do:droplet:1", TypeError, "put a single one into a list"),
+        (5, TypeError, "not iterable"),
+    ],
+)
+async def test_wrong_resources(
+    emulator: Emulator,
+    make_client: MakeClient,
+    resources: Any,
+    error: type[Exception],
+    text: str,
+) -> None:
+    """What is no URN is named, with its position, and nothing is sent."""
+    async with make_client() as client:
+        with pytest.raises(error, match=text):
+            await client.projects.assign_resources("default", resources)
+    assert [] == emulator.requests
+
+
+@pytest.mark.parametrize(
+    "project_id",
+    [
+        *["", "Default", "..", "%2e%2e", f"{NOWHERE}/", f"../{NOWHERE}", f"{NOWHERE}?a", "a b"],
+        *[f"{NOWHERE}\n", f"{NOWHERE}#", "\x00", "https://example.com", f"{{{NOWHERE}}}", "½"],
+        *[NOWHERE.replace("-", ""), "default\r\nX: y"],
+    ],
+)
+async def test_wrong_project_id(
+    emulator: Emulator, make_client: MakeClient, project_id: str
+) -> None:
+    """A project is `default` or a UUID; else nothing is sent."""
+    async with make_client() as client:
+        with pytest.raises(ValueError, match="project_id is 'default' or a UUID"):
+            client.projects.list_resources(project_id)
+        with pytest.raises(ValueError, match="project_id is 'default' or a UUID"):
+            await client.projects.assign_resources(project_id, ["do:droplet:1"])
+    assert [] == emulator.requests
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"project_id": 5}, TypeError),
+        ({"per_page": 0}, ValueError),
+        ({"per_page": 201}, ValueError),
+        ({"per_page": "20"}, TypeError),
+        ({"concurrency": 0}, ValueError),
+        ({"max_pages": True}, TypeError),
+    ],
+)
+async def test_wrong_numbers(
+    make_client: MakeClient, arguments: dict[str, Any], error: type[Exception]
+) -> None:
+    """A number that is none, or out of range, is refused."""
+    async with make_client() as client:
+        with pytest.raises(error):
+            client.projects.list_resources(**arguments)
+
+
+async def test_wrong_chunk_size(make_client: MakeClient) -> None:
+    """A chunk holds at least one."""
+    async with make_client() as client:
+        with pytest.raises(ValueError, match="chunk_size is at least 1, not 0"):
+            await client.projects.assign_resources("default", [], chunk_size=0)
+
+
+async def test_no_such_project(make_client: MakeClient) -> None:
+    """A project that isn't there is an error with the API's id, message and request id."""
+    async with make_client() as client:
+        operations: list[Callable[[], Awaitable[object]]] = [
+            client.projects.list_resources(NOWHERE).first_page,
+            lambda: client.projects.assign_resources(NOWHERE, ["do:droplet:1"]),
+        ]
+        for operation in operations:
+            with pytest.raises(NotFoundError) as caught:
+                await operation()
+            error = caught.value
+            assert (404, "not_found") == (error.status, error.id)
+            assert "The resource you requested could not be found." == error.message
+            assert error.request_id
+            assert error.request_id in str(error)
+
+
+async def test_wrong_token(make_client: MakeClient) -> None:
+    """A token that the API doesn't know is an AuthenticationError."""
+    async with make_client("dop_v1_wrong") as client:
+        with pytest.raises(AuthenticationError):
+            await client.projects.list_resources().collect()
+
+
+async def test_narrow_token(emulator: Emulator, make_client: MakeClient) -> None:
+    """A token without the scopes to assign is told which it needs."""
+    emulator.seed(["do:droplet:1", "do:volume:1"], default=True)
+    async with make_client(emulator.add_token(["project:read", "droplet:read"])) as client:
+        paginator = client.projects.list_resources()
+        assert ["do:droplet:1"] == [str(resource.urn) for resource in await paginator.collect()]
+        with pytest.raises(PermissionDeniedError, match="project:update") as caught:
+            await client.projects.assign_resources("default", ["do:droplet:1"])
+    assert "<resource>:read" in caught.value.scopes
+
+
+@pytest.mark.parametrize("variable", ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"])
+async def test_environment(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Token and address are taken from the environment if they aren't given."""
+    monkeypatch.delenv("DIGITALOCEAN_TOKEN", raising=False)
+    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
+    monkeypatch.setenv(variable, emulator.token)
+    async with AsyncClient() as client:
+        assert 0 == (await client.projects.list_resources().first_page()).total
+
+
+def test_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any token the error says what to set."""
+    monkeypatch.delenv("DIGITALOCEAN_TOKEN", raising=False)
+    monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
+    with pytest.raises(ClientUsageError, match="set DIGITALOCEAN_TOKEN") as caught:
+        AsyncClient()
+    assert isinstance(caught.value, APIError)
+    assert isinstance(caught.value, RuntimeError)

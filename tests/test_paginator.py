@@ -1,0 +1,396 @@
+"""Paginators: what they ask the API, and what they hand out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from digitalocean_projects import APIResponseError, NotFoundError, PaginationError
+from digitalocean_projects.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+
+    from digitalocean_projects import AsyncClient, Resource
+
+    MakeClient = Callable[..., AsyncClient]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+
+@pytest.fixture(params=[False, True], ids=["waves", "ahead"])
+def ahead(request: pytest.FixtureRequest) -> bool:
+    """Whether to read ahead."""
+    return bool(request.param)
+
+
+def droplets(*numbers: int) -> list[str]:
+    return [f"do:droplet:{number}" for number in numbers]
+
+
+async def read(items: AsyncIterable[Resource], most: int | None = None) -> list[str]:
+    """The URNs of the items, of `most` of them if given."""
+    urns: list[str] = []
+    async for item in items:
+        urns.append(str(item.urn))
+        if len(urns) == most:
+            break
+    return urns
+
+
+async def take(iterator: AsyncIterator[Resource]) -> str:
+    return str((await anext(iterator)).urn)
+
+
+def asked(emulator: Emulator) -> list[int]:
+    """The numbers of the pages that were asked for."""
+    return [int(request.query["page"]) for request in emulator.requests]
+
+
+def document(*numbers: int, **links: object) -> dict[str, Any]:
+    return {
+        "resources": [{"urn": urn} for urn in droplets(*numbers)],
+        "links": {"pages": {name: link for name, link in links.items() if link}},
+    }
+
+
+def script(emulator: Emulator, documents: Iterable[object]) -> None:
+    """Page n is the n-th document, and a page after the last one is empty."""
+    pages = {str(number): document for number, document in enumerate(documents, 1)}
+    for number, content in pages.items():
+        emulator.respond(200, content, when=page_is(number), times=None)
+    emulator.respond(200, document(), when=lambda r: r.query["page"] not in pages, times=None)
+
+
+def page_is(number: object) -> Callable[[Any], bool]:
+    return lambda request: bool(request.query.get("page") == str(number))
+
+
+def on_page(emulator: Emulator, number: int, *actions: Callable[[], object]) -> None:
+    """Each time that the page is asked for, do the next one of these before it is answered."""
+    left = iter(actions)
+
+    def act(request: Any) -> bool:
+        if page_is(number)(request):
+            next(left, int)()
+        return False
+
+    emulator.respond(500, when=act, times=None)
+
+
+async def test_order(emulator: Emulator, make_client: MakeClient) -> None:
+    """Resources come in the API's order, each once, and each page is asked for once."""
+    urns = droplets(*range(45))
+    project_id = emulator.seed(urns)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(project_id, per_page=4, concurrency=3)
+        assert ([], None) == (emulator.requests, paginator.settled)
+        assert urns == await read(paginator)
+        assert list(range(1, 13)) == sorted(asked(emulator))
+        assert paginator.settled
+        emulator.forget_requests()
+        assert urns == [str(resource.urn) for resource in await paginator.collect()]
+        assert list(range(1, 13)) == sorted(asked(emulator))
+        assert paginator.settled
+    paths = {f"/v2/projects/{project_id}/resources"}
+    assert paths == {request.path for request in emulator.requests}
+    assert [{"4"}] == [{request.query["per_page"] for request in emulator.requests}]
+
+
+async def test_empty(emulator: Emulator, make_client: MakeClient) -> None:
+    """An empty listing has one page, without resources."""
+    async with make_client() as client:
+        paginator = client.projects.list_resources()
+        assert [] == await read(paginator)
+        assert [()] == [page.items async for page in paginator.pages()]
+        assert [] == await paginator.collect()
+    assert [1, 1, 1] == asked(emulator)
+
+
+async def test_first_page(emulator: Emulator, make_client: MakeClient) -> None:
+    """The first page is one request."""
+    emulator.seed(droplets(*range(9)), default=True)
+    headers = {"ratelimit-limit": "5000", "ratelimit-remaining": "7", "ratelimit-reset": "1"}
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2)
+        page = await paginator.first_page()
+        emulator.respond(200, document(), headers)
+        limited = await paginator.first_page()
+    assert (droplets(0, 1), 1, 9) == (
+        [str(item.urn) for item in page.items],
+        page.number,
+        page.total,
+    )
+    assert page.rate_limit is None
+    assert limited.rate_limit is not None
+    assert (None, 7) == (limited.total, limited.rate_limit.remaining)
+    assert ([1, 1], None) == (asked(emulator), paginator.settled)
+
+
+async def test_max_pages(emulator: Emulator, make_client: MakeClient) -> None:
+    """As many pages as allowed are handed out; the error comes when the next is asked for."""
+    emulator.seed(droplets(*range(7)), default=True)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=1, concurrency=3, max_pages=2)
+        pages = paginator.pages()
+        assert [1, 2] == [(await anext(pages)).number for _ in range(2)]
+        for _ in range(2):
+            with pytest.raises(PaginationError, match="after page 2, the last that max_pages"):
+                await anext(pages)
+        await client.projects.list_resources(per_page=1, max_pages=1).first_page()
+    assert [1, 2, 1] == asked(emulator)
+
+
+async def test_pages_from(emulator: Emulator, make_client: MakeClient) -> None:
+    """Pages can be read from any number on, also from one past the end."""
+    emulator.seed(droplets(*range(7)), default=True)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2, max_pages=2)
+        pages = [page async for page in paginator.pages(3)]
+        past = [page async for page in paginator.pages(start=9)]
+    assert [3, 4] == [page.number for page in pages]
+    assert droplets(4, 5, 6) == [str(item.urn) for page in pages for item in page.items]
+    assert [(9, ())] == [(page.number, page.items) for page in past]
+    assert paginator.settled is None
+    assert [3, 4, 9] == sorted(asked(emulator))
+
+
+@pytest.mark.parametrize(("start", "error"), [(0, ValueError), ("1", TypeError), (True, TypeError)])
+async def test_pages_from_nowhere(
+    emulator: Emulator, make_client: MakeClient, start: Any, error: type[Exception]
+) -> None:
+    """What is no page number is refused at once."""
+    async with make_client() as client:
+        with pytest.raises(error, match="start is a"):
+            client.projects.list_resources().pages(start)
+    assert [] == emulator.requests
+
+
+async def test_iterations(emulator: Emulator, make_client: MakeClient) -> None:
+    """Each iteration reads anew, and several at a time don't mix."""
+    urns = droplets(*range(7))
+    emulator.seed(urns, default=True)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2, concurrency=2)
+        one, other = aiter(paginator), aiter(paginator)
+        pairs = [(await take(one), await take(other)) for _ in urns]
+        emulator.seed(["do:app:1"], default=True)
+        later = await read(paginator)
+        ends = [await anext(iterator, None) for iterator in (one, one, other)]
+    assert ([(urn, urn) for urn in urns], [None] * 3) == (pairs, ends)
+    assert ["do:app:1", *urns] == later
+
+
+@pytest.mark.parametrize("total", [None, -1, "14", 14.0, True, [], 1, 13, 10**12])
+@pytest.mark.parametrize("last", [None, "?page=1", "?page=1000000000000"])
+async def test_false_hints(
+    emulator: Emulator, make_client: MakeClient, total: object, last: object
+) -> None:
+    """Totals and last pages are hints only, whose error costs no more than a window."""
+    pages = [
+        document(2 * n, 2 * n + 1, next=f"?page={n + 2}" if n < 6 else None, last=last)
+        for n in range(7)
+    ]
+    script(emulator, [page | {"meta": {"total": total}} for page in pages])
+    async with make_client() as client:
+        paginator = client.projects.list_resources(concurrency=3)
+        assert droplets(*range(14)) == await read(paginator)
+        assert max(asked(emulator)) <= 7 + 3 - 1
+        assert droplets(*range(14)) == [str(item.urn) for item in await paginator.collect()]
+        assert max(asked(emulator)) <= 7 + 2 * 3 - 1
+
+
+async def test_smaller_pages_than_asked_for(emulator: Emulator, make_client: MakeClient) -> None:
+    """How many pages there are follows from what came on the first."""
+    pages = [document(2 * n, 2 * n + 1, next=True) for n in range(6)] + [document(12)]
+    script(emulator, [page | {"meta": {"total": 13}} for page in pages])
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=200)
+        assert droplets(*range(13)) == await read(paginator)
+    assert list(range(1, 8)) == sorted(asked(emulator))
+
+
+async def test_filtered_listing(emulator: Emulator, make_client: MakeClient) -> None:
+    """What a token may not see makes pages short or empty, and hides nothing else."""
+    apps = [f"do:app:{n}" for n in range(6)]
+    emulator.seed([*apps, *droplets(1), *apps[:1], *droplets(2, 3), "do:app:x"], default=True)
+    emulator.seed(["do:volume:1", *droplets(0), "do:volume:2", "do:volume:3"], default=True)
+    async with make_client(emulator.add_token(["project:read", "droplet:read"])) as client:
+        paginator = client.projects.list_resources(per_page=2, concurrency=2)
+        sizes = [len(page.items) async for page in paginator.pages()]
+        assert droplets(0, 1, 2, 3) == await read(paginator)
+        assert droplets(0, 1, 2, 3) == [str(item.urn) for item in await paginator.collect()]
+        assert ([1, 0, 0, 0, 0, 2, 1], True) == (sizes, paginator.settled)
+
+
+@pytest.mark.parametrize("link", ["{url}/v2/x?page=2", "//u:p@{host}?page=2", "{url}", "/x?page=2"])
+async def test_links_are_not_followed(
+    emulator: Emulator, make_client: MakeClient, link: str
+) -> None:
+    """Whatever host and path a link names, the next page is asked for where the first one was."""
+    with Emulator() as other:
+        link = link.format(url=other.url, host=other.url.removeprefix("http://"))
+        script(emulator, [document(1, next=link, last=link), document(2)])
+        async with make_client() as client:
+            assert droplets(1, 2) == await read(client.projects.list_resources())
+        assert [] == other.requests
+    assert {"/v2/projects/default/resources"} == {request.path for request in emulator.requests}
+
+
+@pytest.mark.parametrize(
+    ("pages", "reason", "requests"),
+    [
+        ([document(1, next="?page=1")], "names page 1 as the next", 1),
+        ([document(1, next="?page=3")], "names page 3 as the next", 1),
+        ([document(1, next="?page=2"), document(2, next="?page=1")], "names page 1 as the", 2),
+        ([document(1, next=True)] * 9, "page 2 holds nothing new", 3),
+        ([document(1, next=True), document(2, next=True)] * 5, "page 3 holds nothing new", 6),
+        ([document(n, next=True) for n in range(99)], "the last that max_pages allows", 9),
+        ([document(next=True)] * 99, "the last that max_pages allows", 9),
+    ],
+)
+async def test_pages_that_make_no_listing(
+    emulator: Emulator, make_client: MakeClient, pages: list[object], reason: str, requests: int
+) -> None:
+    """Pages that don't advance, or don't end, are an error after a bounded number of requests."""
+    script(emulator, pages)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(concurrency=2, max_pages=9)
+        for reading in (read(paginator), paginator.collect()):
+            emulator.forget_requests()
+            with pytest.raises(PaginationError, match=reason):
+                await reading
+            assert len(asked(emulator)) <= requests
+        assert paginator.settled is None
+
+
+async def test_arrival(emulator: Emulator, make_client: MakeClient) -> None:
+    """What comes in front during a reading makes repeats, which are dropped, and is noticed."""
+    emulator.seed(droplets(*range(6)), default=True)
+    on_page(emulator, 2, partial(emulator.seed, ["do:app:1"], default=True))
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2, concurrency=1)
+        assert droplets(*range(6)) == await read(paginator)
+        assert paginator.settled is False
+        assert ["do:app:1", *droplets(*range(6))] == await read(paginator)
+        assert paginator.settled is True
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_assign_while_listing(
+    emulator: Emulator, make_client: MakeClient, concurrency: int
+) -> None:
+    """Whoever assigns, from a loop's body, what fills pages still gets all that was there."""
+    urns, come = droplets(*range(8000)), [f"do:app:{n}" for n in range(400)]
+    project_id = emulator.seed(urns)
+    emulator.seed(come, default=True)
+    got = []
+    async with make_client() as client:
+        paginator = client.projects.list_resources(project_id, concurrency=concurrency)
+        async for page in paginator.pages():
+            got += [str(item.urn) for item in page.items]
+            if len(got) == 3400:
+                (await client.projects.assign_resources(project_id, come)).raise_for_failed()
+    assert (urns, False) == (got, paginator.settled)
+
+
+async def test_departure(emulator: Emulator, make_client: MakeClient) -> None:
+    """What leaves during a reading hides another resource, and is noticed, but not by a part."""
+    emulator.seed(droplets(*range(6)), default=True)
+    on_page(emulator, 2, partial(emulator.seed, droplets(0)))
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2, concurrency=1)
+        assert droplets(0, 1, 3, 4, 5) == await read(paginator)
+        assert paginator.settled is False
+        assert [2, 3] == [page.number async for page in paginator.pages(2)]
+        assert paginator.settled is False
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize("strict", [False, True])
+async def test_collect_reads_again(
+    emulator: Emulator, make_client: MakeClient, concurrency: int, *, strict: bool
+) -> None:
+    """All that any reading found is there, in the last one's order, which saw no change."""
+    emulator.seed(droplets(*range(6)), default=True)
+    leaving = partial(emulator.seed, droplets(0))
+    on_page(emulator, 2, leaving, partial(emulator.seed, ["do:app:1"], default=True))
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2, concurrency=concurrency)
+        urns = [str(item.urn) for item in await paginator.collect(strict=strict)]
+        assert ["do:app:1", *droplets(1, 2, 3, 4, 5)] == urns[:6]
+        assert (droplets(0), True) == (urns[6:], paginator.settled)
+    assert 3 == asked(emulator).count(1)
+
+
+async def test_collect_gives_up(emulator: Emulator, make_client: MakeClient) -> None:
+    """After three readings that saw a change there is no other, and `strict` is an error."""
+    emulator.seed(droplets(*range(6)), default=True)
+    arrivals = [partial(emulator.seed, [f"do:app:{n}"], default=True) for n in range(6)]
+    on_page(emulator, 2, *arrivals)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2, concurrency=1)
+        urns = [str(item.urn) for item in await paginator.collect()]
+        assert ["do:app:1", "do:app:0", *droplets(*range(6))] == urns
+        assert (False, 3) == (paginator.settled, asked(emulator).count(1))
+        with pytest.raises(PaginationError, match="the listing changed while it was read"):
+            await paginator.collect(strict=True)
+        assert (False, 6) == (paginator.settled, asked(emulator).count(1))
+        await paginator.collect(strict=True)
+        assert (True, 7) == (paginator.settled, asked(emulator).count(1))
+
+
+@pytest.mark.parametrize(("max_pages", "readings"), [(4, 1), (7, 1), (8, 2), (11, 2), (12, 3)])
+async def test_collect_keeps_within_max_pages(
+    emulator: Emulator, make_client: MakeClient, max_pages: int, readings: int
+) -> None:
+    """Where there would be more requests than `max_pages`, the listing isn't read again."""
+    emulator.seed(droplets(*range(6)), default=True)
+    on_page(emulator, 2, *(partial(emulator.seed, [f"do:app:{n}"], default=True) for n in range(3)))
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2, concurrency=1, max_pages=max_pages)
+        assert set(droplets(*range(6))) <= {str(item.urn) for item in await paginator.collect()}
+        assert (readings, False) == (asked(emulator).count(1), paginator.settled)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (404, b"", NotFoundError),
+        (200, b"<html>", APIResponseError),
+        (200, document(1, next="?page=1"), PaginationError),
+    ],
+)
+@pytest.mark.parametrize("kind", ["pages", "items"])
+async def test_failed_page(
+    emulator: Emulator,
+    make_client: MakeClient,
+    status: int,
+    body: object,
+    error: type[Exception],
+    *,
+    ahead: bool,
+    kind: str,
+) -> None:
+    """The pages before a failed one come, then its error, and then the page, if it can be had."""
+    emulator.seed(droplets(*range(7)), default=True)
+    emulator.respond(status, body, when=page_is(4), times=3)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=1, concurrency=3)
+        with pytest.raises(error, match="page=4"):
+            await paginator.collect()
+        if ahead:
+            await paginator.__aenter__()
+        iterator: AsyncIterator[Any] = paginator.pages() if kind == "pages" else aiter(paginator)
+        got = [await anext(iterator) for _ in range(3)]
+        for _ in range(2):
+            with pytest.raises(error, match="page=4") as caught:
+                await anext(iterator)
+            assert error is caught.type
+        assert paginator.settled is None
+        got += [value async for value in iterator]
+        await paginator.aclose()
+    items = [item for value in got for item in getattr(value, "items", [value])]
+    assert droplets(*range(7)) == [str(item.urn) for item in items]

@@ -1,0 +1,390 @@
+"""Prefetching: which pages are fetched when, how many at once, and what is left afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from digitalocean_projects import ClientUsageError
+from digitalocean_projects._errors import Request
+from digitalocean_projects._prefetch import Waves, Window, close
+from digitalocean_projects._session import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ENDED = "reading ahead has ended: with its block, or a new iteration"
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+
+class Source:
+    """Pages that come when they are let go; those in `broken` fail, once.
+
+    Attributes:
+        asked: The numbers of the pages that were asked for, in order.
+        running: The numbers of those that are under way.
+        most: How many were under way at once at the most.
+        cancelled: The numbers of those that were cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.running: list[int] = []
+        self.most = 0
+        self.cancelled: list[int] = []
+        self.broken: dict[int, Exception] = {}
+        self._go: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def fetch(self, number: int) -> Answer:
+        self.asked.append(number)
+        self.running.append(number)
+        self.most = max(self.most, len(self.running))
+        try:
+            await self._go[number].wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # as a connection that takes a moment to close
+            self.cancelled.append(number)
+            raise
+        finally:
+            self.running.remove(number)
+        if number in self.broken:
+            raise self.broken.pop(number)
+        return page(number)
+
+    async def let(self, *numbers: int) -> None:
+        """Let these pages come, and whatever follows from it happen."""
+        for number in numbers:
+            self._go[number].set()
+        await settle()
+
+
+def page(number: int) -> Answer:
+    request = Request(method="GET", path=f"/?page={number}")
+    return Answer(request=request, status=200, headers={}, body=b"")
+
+
+def tasks() -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks()
+
+
+async def settle() -> None:
+    """Let everything run that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+async def complaints() -> AsyncIterator[list[str]]:
+    """What the loop complains about, such as an exception that nobody asked for."""
+    messages: list[str] = []
+    loop = asyncio.get_running_loop()
+    handler = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: messages.append(context["message"]))
+    yield messages
+    loop.set_exception_handler(handler)
+
+
+@pytest.fixture(params=[Waves, Window], ids=["waves", "window"])
+def prefetch(request: pytest.FixtureRequest, source: Source) -> Waves | Window:
+    """Either kind, for three at a time."""
+    prefetch: Waves | Window = request.param(source.fetch, 3)
+    return prefetch
+
+
+async def end(prefetch: Waves | Window) -> None:
+    if isinstance(prefetch, Window):
+        await close([prefetch])
+
+
+async def test_waves(source: Source) -> None:
+    """A wave is fetched at once and whole; between two pages nothing runs."""
+    before = tasks()
+    waves = Waves(source.fetch, 3)
+    await source.let(1, 4, 5, 6, 7)
+    assert page(1) == await waves.get(1, 1)
+    wave = asyncio.create_task(waves.get(2, 7))
+    await settle()
+    assert [2, 3] == source.running
+    await source.let(3)
+    assert not wave.done()
+    await source.let(2)
+    assert page(2) == await wave
+    for number in range(3, 8):
+        assert before == tasks()
+        assert page(number) == await waves.get(number, 7)
+    assert ([1, 2, 3, 4, 5, 6, 7], 3) == (source.asked, source.most)
+
+
+async def test_wave_ends_at_the_limit(source: Source) -> None:
+    """No page beyond the limit is fetched, even if the limit is the page or before it."""
+    waves = Waves(source.fetch, 3)
+    await source.let(*range(1, 10))
+    for number, limit in [(1, 2), (2, 2), (3, 3), (4, 1), (5, 9)]:
+        assert page(number) == await waves.get(number, limit)
+    assert [1, 2, 3, 4, 5, 6, 7] == source.asked
+
+
+async def test_waves_of_one(source: Source) -> None:
+    """One at a time needs no wave."""
+    waves = Waves(source.fetch, 1)
+    await source.let(1, 2, 3)
+    assert [page(1), page(2), page(3)] == [await waves.get(number, 9) for number in (1, 2, 3)]
+    assert ([1, 2, 3], 1) == (source.asked, source.most)
+
+
+async def test_failure_in_a_wave(source: Source) -> None:
+    """What comes before a failed page is handed out, then its error; then all is fetched anew."""
+    waves = Waves(source.fetch, 4)
+    await source.let(*range(1, 6))
+    first, second = EOFError(), EOFError()
+    source.broken = {3: first, 4: second}
+    assert [page(1), page(2)] == [await waves.get(number, 4) for number in (1, 2)]
+    with pytest.raises(EOFError) as caught:
+        await waves.get(3, 4)
+    assert first is caught.value
+    assert [page(3), page(4)] == [await waves.get(number, 4) for number in (3, 4)]
+    assert [1, 2, 3, 4, 3, 4] == source.asked
+
+
+async def test_cancelled_wave(source: Source) -> None:
+    """A cancelled wave leaves nothing, and may be tried again."""
+    before = tasks()
+    waves = Waves(source.fetch, 3)
+    wave = asyncio.create_task(waves.get(1, 3))
+    await source.let(2)
+    wave.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await wave
+    assert ([1, 3], before) == (sorted(source.cancelled), tasks())
+    await source.let(1, 2, 3)
+    assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
+
+
+async def test_window(source: Source) -> None:
+    """As many as allowed are under way, and as many again wait: no more, until one is taken."""
+    window = Window(source.fetch, 2)
+    first = asyncio.create_task(window.get(1, 100))
+    await settle()
+    assert [1, 2] == source.running
+    await source.let(2)
+    assert [1, 3] == source.running
+    await source.let(3, 4)
+    assert ([1], [1, 2, 3, 4]) == (source.running, source.asked)
+    await source.let(1)
+    assert page(1) == await first
+    assert page(2) == await window.get(2, 100)
+    await settle()
+    assert ([5], [1, 2, 3, 4, 5]) == (source.running, source.asked)
+    assert page(3) == await window.get(3, 100)
+    await settle()
+    assert ([5, 6], 2) == (source.running, source.most)
+    await close([window])
+
+
+async def test_window_ends_at_the_limit(source: Source) -> None:
+    """No page beyond the limit is fetched; a limit may grow and shrink."""
+    window = Window(source.fetch, 3)
+    await source.let(*range(1, 10))
+    expected = [(5, 5, [5]), (6, 7, [6, 7]), (7, 0, []), (8, 9, [8, 9]), (9, 9, [])]
+    for number, limit, fetched in expected:
+        already = len(source.asked)
+        assert page(number) == await window.get(number, limit)
+        await settle()
+        assert fetched == source.asked[already:]
+
+
+async def test_window_after_a_failure(source: Source) -> None:
+    """A page's error comes in its place; nothing is begun until the page is asked for anew."""
+    window = Window(source.fetch, 3)
+    error = EOFError()
+    source.broken = {2: error}
+    window.look_ahead(1, 100)
+    await settle()
+    await source.let(2, 3, 1)
+    assert page(1) == await window.get(1, 100)
+    with pytest.raises(EOFError) as caught:
+        await window.get(2, 100)
+    assert error is caught.value
+    await settle()
+    assert [1, 2, 3] == source.asked
+    assert [page(2), page(3)] == [await window.get(number, 100) for number in (2, 3)]
+    await settle()
+    assert ([1, 2, 3, 2, 4, 5, 6], [4, 5, 6]) == (source.asked, source.running)
+    await close([window])
+
+
+async def test_window_never_exceeds(source: Source) -> None:
+    """A page that is asked for again waits for its turn, and is the next to be fetched."""
+    window = Window(source.fetch, 2)
+    await source.let(1)
+    assert page(1) == await window.get(1, 9)
+    await settle()
+    again = asyncio.create_task(window.get(1, 9))
+    await settle()
+    assert [2, 3] == source.running
+    await source.let(3)
+    assert page(1) == await again
+    assert ([1, 2, 3, 1], 2) == (source.asked[:4], source.most)
+    await close([window])
+
+
+async def test_look_ahead(source: Source) -> None:
+    """A window begins when it knows what will be asked for; waves wait until it is."""
+    window = Window(source.fetch, 2)
+    Waves(source.fetch, 2).look_ahead(2, 9)
+    await settle()
+    assert [] == source.asked
+    window.look_ahead(2, 9)
+    await settle()
+    assert [2, 3] == source.running
+    await close([window])
+
+
+async def test_cancelled_consumer(source: Source) -> None:
+    """Whoever was cancelled while waiting may go on; the page wasn't asked for twice."""
+    window = Window(source.fetch, 2)
+    consumer = asyncio.create_task(window.get(1, 2))
+    await settle()
+    consumer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consumer
+    assert ([1, 2], []) == (source.running, source.cancelled)
+    await source.let(1, 2)
+    assert [page(1), page(2)] == [await window.get(number, 2) for number in (1, 2)]
+    assert [1, 2] == source.asked
+
+
+async def test_closed_window(source: Source) -> None:
+    """The end of a window is the end of what it fetches, and of its use."""
+    before = tasks()
+    window = Window(source.fetch, 3)
+    await close([Window(source.fetch, 3)])
+    assert [] == source.asked
+    await source.let(1, 2)
+    assert page(1) == await window.get(1, 9)
+    await settle()
+    assert [3, 4, 5] == source.running
+    for _ in range(2):
+        await close([window])
+        assert ([3, 4, 5], before) == (sorted(source.cancelled), tasks())
+    for number in (1, 2, 3):
+        with pytest.raises(ClientUsageError, match=ENDED):
+            await window.get(number, 9)
+        with pytest.raises(ClientUsageError, match=ENDED):
+            window.look_ahead(number, 9)
+    await settle()
+    assert [1, 2, 3, 4, 5] == source.asked
+
+
+async def test_window_closed_meanwhile(source: Source) -> None:
+    """Whoever waits for a page when the window is closed is told so, not cancelled."""
+    window = Window(source.fetch, 3)
+    waiting = asyncio.create_task(window.get(2, 9))
+    await settle()
+    await close([window])
+    with pytest.raises(ClientUsageError, match=ENDED):
+        await waiting
+    assert [2, 3, 4] == source.cancelled
+
+
+async def test_closed_windows(source: Source) -> None:
+    """Windows end together: none goes on while another one ends."""
+    before = tasks()
+    windows = [Window(source.fetch, 2), Window(source.fetch, 2)]
+    windows[0].look_ahead(1, 2)
+    windows[1].look_ahead(3, 4)
+    await settle()
+    fetching = tasks() - before
+    closing = asyncio.create_task(close(windows))
+    await asyncio.sleep(0)
+    assert ([1] * 4, []) == ([task.cancelling() for task in fetching], source.cancelled)
+    await closing
+    assert ([1, 2, 3, 4], before) == (sorted(source.cancelled), tasks())
+
+
+def test_two_loops(source: Source) -> None:
+    """A window goes on in another loop, as after a fork, and leaves the first one's tasks alone."""
+    window = Window(source.fetch, 2)
+
+    async def begin() -> None:
+        await source.let(1)
+        assert page(1) == await window.get(1, 9)
+        await settle()
+
+    async def go_on() -> None:
+        assert [2, 3] == source.running
+        for number in (2, 3):
+            await asyncio.wait_for(window.get(number, 9), 10)
+        await close([window])
+
+    with asyncio.Runner() as parent:
+        parent.run(begin())
+        for number in range(2, 10):
+            source._go[number] = asyncio.Event()
+            source._go[number].set()
+        asyncio.run(go_on())
+        assert ([2, 3], []) == (source.running, source.cancelled)
+    assert [2, 3] == sorted(source.cancelled)
+
+
+def test_trio(source: Source) -> None:
+    """A window under trio says what it needs."""
+    window = Window(source.fetch, 2)
+    for use in (lambda: window.get(1, 9), lambda: close([window])):
+        with pytest.raises(ClientUsageError, match="needs a running asyncio event loop"):
+            trio.run(use)
+    assert [] == source.asked
+
+
+async def test_interrupted_close(source: Source) -> None:
+    """Even a close that is cancelled ends everything."""
+    before = tasks()
+    window = Window(source.fetch, 3)
+    await source.let(1)
+    await window.get(1, 9)
+    await settle()
+    closing = asyncio.create_task(close([window]))
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await settle()
+    assert ([2, 3, 4], before) == (sorted(source.cancelled), tasks())
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_failures_that_nobody_asked_for(
+    prefetch: Waves | Window, source: Source, complaints: list[str], *, closed: bool
+) -> None:
+    """A failed page that isn't asked for is no matter."""
+    await source.let(*range(1, 10))
+    source.broken = {number: EOFError() for number in range(3, 10)}
+    assert [page(1), page(2)] == [await prefetch.get(number, 9) for number in (1, 2)]
+    await settle()
+    if closed:
+        await end(prefetch)
+    del prefetch
+    gc.collect()
+    assert [] == complaints
+
+
+async def test_failure_again(prefetch: Waves | Window, source: Source) -> None:
+    """A page may be asked for as often as it fails."""
+    await source.let(1, 2, 3)
+    for _ in range(3):
+        source.broken = {1: EOFError()}
+        with pytest.raises(EOFError):
+            await prefetch.get(1, 3)
+    assert [page(1), page(2), page(3)] == [await prefetch.get(number, 3) for number in (1, 2, 3)]
+    await end(prefetch)

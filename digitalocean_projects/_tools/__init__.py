@@ -1,0 +1,1 @@
+"""What is run while the package is developed."""

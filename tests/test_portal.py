@@ -1,0 +1,300 @@
+"""The blocking client's event loop: its threads, its callers and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+import signal
+import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from digitalocean_projects import APIError, Client, ClientUsageError
+from digitalocean_projects._portal import Portal, _Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from digitalocean_projects.testing import Emulator
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+LISTED = [f"do:droplet:{number}" for number in range(9)]
+EMPTY = b'HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{"resources": [], "meta": {"total": 0}}'
+
+
+@contextmanager
+def listening() -> Iterator[tuple[socket.socket, str]]:
+    """A server that answers nothing by itself, and its URL."""
+    with socket.create_server(("127.0.0.1", 0), backlog=20) as listener:
+        listener.settimeout(20)
+        host, port = listener.getsockname()
+        yield listener, f"http://{host}:{port}"
+
+
+def requested(listener: socket.socket) -> socket.socket:
+    """A connection whose request has come."""
+    connection = listener.accept()[0]
+    connection.settimeout(20)
+    assert connection.recv(65536)
+    return connection
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[Client]:
+    emulator.seed(LISTED, default=True)
+    client = Client(emulator.token, base_url=emulator.url)
+    yield client
+    client.close()
+
+
+def total(client: Client) -> int | None:
+    return client.projects.list_resources().first_page().total
+
+
+def test_interrupted_start(client: Client) -> None:
+    """Ctrl-C while the thread starts ends the call, and the client can be used on."""
+    main, released = threading.get_ident(), threading.Event()
+
+    def hold(*_: object) -> None:
+        """What the new thread does first."""
+        sys.setprofile(None)
+        signal.pthread_kill(main, signal.SIGINT)
+        released.wait(10)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.setprofile(hold)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            total(client)
+    finally:
+        threading.setprofile(None)
+        signal.signal(signal.SIGINT, handler)
+        released.set()
+    assert total(client) is not None
+
+
+def test_threads() -> None:
+    """Many threads share one loop and one session, and don't wait for each other."""
+    made = []
+
+    def session() -> aiohttp.ClientSession:
+        made.append(threading.current_thread())
+        return aiohttp.ClientSession()
+
+    barrier = threading.Barrier(20)
+
+    def call(_: object) -> int | None:
+        barrier.wait(10)
+        return total(shared)
+
+    with listening() as (listener, url):
+        shared = Client("token", base_url=url, session_factory=session)
+        with ThreadPoolExecutor(20) as pool:
+            calls = pool.map(call, range(20))
+            connections = [requested(listener) for _ in range(20)]
+            for connection in connections:
+                connection.sendall(EMPTY)
+                connection.close()
+            assert [0] * 20 == list(calls)
+        shared.close()
+    assert ["digitalocean_projects"] == [thread.name for thread in made]
+
+
+def test_calls_during_the_start(client: Client) -> None:
+    """Who calls while the loop is started waits for it, and doesn't start another."""
+    starting, released = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        sys.setprofile(None)
+        if threading.current_thread().name == "digitalocean_projects":
+            starting.set()
+            released.wait(10)
+
+    def release(frame: Any, *_: object) -> None:
+        if frame.f_code is _Thread._hand_over.__code__:
+            sys.setprofile(None)
+            released.set()
+
+    def second() -> int | None:
+        starting.wait(10)
+        sys.setprofile(release)
+        return total(client)
+
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(second)
+        threading.setprofile(hold)
+        try:
+            assert 9 == total(client)
+        finally:
+            threading.setprofile(None)
+        assert 9 == call.result(10)
+    assert 1 == [thread.name for thread in threading.enumerate()].count("digitalocean_projects")
+
+
+def test_in_a_running_loop(client: Client) -> None:
+    """It serves a caller whose own thread runs an event loop."""
+
+    async def main() -> int | None:
+        return total(client)
+
+    assert [9, 9] == [asyncio.run(main()), asyncio.run(main())]
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_closed(client: Client, *, used: bool) -> None:
+    """A closed client refuses all calls, and may be closed again."""
+    resources = client.projects.list_resources()
+    if used:
+        assert 9 == len(resources.collect())
+    client.close()
+    client.close()
+    calls: list[Callable[[], object]] = [
+        client.__enter__,
+        resources.collect,
+        resources.first_page,
+        resources.pages().__next__,
+        iter(resources).__next__,
+        lambda: client.projects.assign_resources("default", LISTED),
+    ]
+    for call in calls:
+        with pytest.raises(ClientUsageError, match="the client is closed"):
+            call()
+
+
+def test_closed_during_a_call() -> None:
+    """To close a client ends the calls of other threads."""
+    with listening() as (listener, url), ThreadPoolExecutor(1) as pool:
+        shared = Client("token", base_url=url)
+        call = pool.submit(total, shared)
+        with requested(listener) as connection:
+            shared.close()
+            assert b"" == connection.recv(1)
+        with pytest.raises(ClientUsageError, match="the client was closed during the call"):
+            call.result(timeout=10)
+
+
+def test_in_its_own_loop(emulator: Emulator) -> None:
+    """What the client calls in its loop can't call the client, which would wait for itself."""
+    said: list[str] = []
+
+    def session() -> aiohttp.ClientSession:
+        for call in (lambda: total(client), client.close, lambda: list(resources), resources.close):
+            with pytest.raises(ClientUsageError) as caught:
+                call()
+            said.append(str(caught.value))
+        return aiohttp.ClientSession()
+
+    with Client(emulator.token, base_url=emulator.url, session_factory=session) as client:
+        resources = client.projects.list_resources()
+        assert 0 == total(client)
+    assert ["a blocking client can't be used inside its own event loop"] * 4 == said
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy])
+def test_no_copies(client: Client, copied: Callable[[object], object]) -> None:
+    """Neither a client nor what it made can be pickled or copied."""
+    resources = client.projects.list_resources()
+    for value in (client, client.projects, resources, iter(resources), resources.pages()):
+        with pytest.raises(TypeError, match="pickle"):
+            copied(value)
+
+
+def test_context_variables(emulator: Emulator) -> None:
+    """The loop sees the context variables of each caller."""
+    variable: ContextVar[str] = ContextVar("variable")
+    seen = []
+
+    async def note(*_: object) -> None:
+        seen.append(variable.get("unset"))
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(note)
+    with Client(emulator.token, base_url=emulator.url, trace_configs=[trace]) as client:
+        for value in ("a", "b"):
+            context = copy_context()
+            context.run(variable.set, value)
+            context.run(total, client)
+        total(client)
+    assert ["a", "b", "unset"] == seen
+
+
+@pytest.mark.parametrize(("per_page", "pages"), [(200, 1), (2, 5), (1, 9)])
+def test_crossings(client: Client, emulator: Emulator, per_page: int, pages: int) -> None:
+    """An iteration wakes the loop once a page, and once to learn of the end."""
+    total(client)
+    emulator.forget_requests()
+    woken = 0
+
+    def count(frame: Any, event: str, _: object) -> None:
+        nonlocal woken
+        woken += (event, frame.f_code) == ("call", wake)
+
+    wake = asyncio.BaseEventLoop.call_soon_threadsafe.__code__
+    items = iter(client.projects.list_resources(per_page=per_page))
+    sys.setprofile(count)
+    try:
+        listed = [str(item.urn) for item in items]
+    finally:
+        sys.setprofile(None)
+    assert (LISTED, pages, pages + 1) == (listed, len(emulator.requests), woken)
+
+
+def test_asked_again(client: Client, emulator: Emulator) -> None:
+    """After an error, an iterator goes on where it was."""
+    resources = client.projects.list_resources(per_page=3)
+    for iterator, count, rest in ((resources.pages(), 1, 2), (iter(resources), 3, 6)):
+        emulator.respond(404, when=lambda request: request.query["page"] == "2")
+        for _ in range(count):
+            next(iterator)
+        with pytest.raises(APIError):
+            next(iterator)
+        assert rest == len(list(iterator))
+
+
+def test_left_after_close(client: Client) -> None:
+    """Where the client was closed, there is nothing left for a paginator to end."""
+    with client.projects.list_resources(per_page=1) as resources:
+        next(iter(resources))
+        client.close()
+    resources.close()
+
+
+def test_resources_of_a_paginator(client: Client, emulator: Emulator) -> None:
+    """What is assigned may come out of a listing of the same client."""
+    project = emulator.seed()
+    result = client.projects.assign_resources(project, client.projects.list_resources(per_page=2))
+    result.raise_for_failed()
+    assert LISTED == sorted(emulator.resources(project))
+    assert [] == emulator.resources()
+
+
+def test_resources_of_one_text(client: Client, emulator: Emulator) -> None:
+    """A text isn't taken apart into characters."""
+    with pytest.raises(TypeError, match="resources is several: put a single one"):
+        client.projects.assign_resources("default", "do:droplet:1")
+    assert [] == emulator.requests
+
+
+def test_failure_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails while the loop ends is told to `threading.excepthook`."""
+    told: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+
+    async def fail() -> None:
+        raise LookupError
+
+    portal = Portal(fail)
+    with pytest.raises(LookupError):
+        portal.call(fail)
+    assert [] == told
+    portal.close()
+    assert [LookupError] == [arguments.exc_type for arguments in told]

@@ -1,0 +1,341 @@
+"""The blocking client in whole processes: their end, their forks, and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from digitalocean_projects.testing import Emulator
+
+    Process = subprocess.Popen[str]
+
+LISTED = [f"do:droplet:{number}" for number in range(9)]
+EMPTY = b'HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{"resources": [], "meta": {"total": 0}}'
+
+# Whoever waits for as long as `_JOIN_SECONDS` here doesn't end in time.
+PRELUDE = f"""
+import asyncio, atexit, gc, os, signal, socket, sys, threading
+from contextlib import suppress
+from digitalocean_projects import Client, ClientUsageError, _portal
+
+EMPTY = {EMPTY!r}
+_portal._JOIN_SECONDS = 60
+signal.alarm(20)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def total(client):
+    return client.projects.list_resources().first_page().total
+
+def threads():
+    return [thread.name for thread in threading.enumerate()[1:]]
+
+client = Client()
+"""
+ENDS = {
+    "forgotten": ("print(total(client))", "9\n", 0),
+    "status": ("print(total(client)); sys.exit(3)", "9\n", 3),
+    "error": ("total(client); sys.excepthook = lambda *_: None; 1 / 0", "", 1),
+    "break": (
+        """
+for resource in client.projects.list_resources(per_page=2):
+    print(resource.urn)
+    break
+""",
+        "do:droplet:0\n",
+        0,
+    ),
+    "reading ahead": (
+        """
+ahead = client.projects.list_resources(per_page=1, concurrency=2).__enter__()
+print(next(iter(ahead)).urn)
+""",
+        "do:droplet:0\n",
+        0,
+    ),
+    "in a call": (
+        """
+def call():
+    with suppress(ClientUsageError):
+        total(client)
+listener = socket.create_server(("127.0.0.1", 0))
+client = Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+thread = threading.Thread(target=call, daemon=True)
+atexit.register(thread.join)  # after the portal's end, since it isn't started yet
+thread.start()
+connection = listener.accept()[0]
+print(connection.recv(4))
+connection.detach(), listener.detach()  # they stay open
+""",
+        "b'GET '\n",
+        0,
+    ),
+    "atexit": ("total(client); atexit.register(lambda: print(total(client)))", "9\n", 0),
+    "too late": (
+        """
+def late():
+    try:
+        total(client)
+    except ClientUsageError as error:
+        print(type(error).__name__)
+atexit.register(late)
+total(client)
+""",
+        "ClientUsageError\n",
+        0,
+    ),
+    "first used at exit": (
+        """
+def late():
+    with suppress(ClientUsageError):  # Python 3.12 starts no thread by then
+        total(client)
+    print("end")
+atexit.register(late)
+""",
+        "end\n",
+        0,
+    ),
+}
+COLLECTIONS = {
+    "dropped": "del client",
+    "cycle": "client.itself = client; del client; gc.collect()",
+    "thread": """
+kept = [client]
+del client
+thread = threading.Thread(target=kept.clear)
+thread.start()
+thread.join()
+""",
+    "own thread": """
+import aiohttp
+async def note(*_):
+    loops.append(asyncio.get_running_loop())
+client.close()
+loops, trace = [], aiohttp.TraceConfig()
+trace.on_request_end.append(note)
+kept = [Client(trace_configs=[trace])]
+total(kept[0])
+thread = threading.enumerate()[1]
+loops[0].call_soon_threadsafe(kept.clear)
+thread.join()
+""",
+}
+FORKS = {
+    "used": ("print(total(client))", "9\n"),
+    "not used before": ("print(total(unused))", "9\n"),
+    "iterated": ("print([item.urn.id for item in items])", f"{list('345678')}\n"),
+    "reading ahead": ("print([item.urn.id for item in ahead])", f"{list('12345678')}\n"),
+    "reading no more": ("paginator.close()", ""),
+    "closed": ("client.close()", ""),
+    "dropped": ("del client, paginator, items, ahead; gc.collect()", ""),
+    "left alone": ("pass", ""),
+}
+
+
+@pytest.fixture
+def start(emulator: Emulator, tmp_path: Path) -> Callable[..., Process]:
+    """Starts a script whose `client` is one of the emulator, or of another URL."""
+    emulator.seed(LISTED, default=True)
+    file = tmp_path / "script.py"
+    options = ["-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"]  # fork
+
+    def start(script: str, url: str = emulator.url) -> Process:
+        file.write_text(PRELUDE + script)
+        return subprocess.Popen(
+            [sys.executable, *options, file],
+            env=os.environ | {"DIGITALOCEAN_API_URL": url, "DIGITALOCEAN_TOKEN": emulator.token},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@contextmanager
+def listening() -> Iterator[tuple[socket.socket, str]]:
+    """A server that answers nothing by itself, and its URL."""
+    with socket.create_server(("127.0.0.1", 0), backlog=20) as listener:
+        listener.settimeout(20)
+        host, port = listener.getsockname()
+        yield listener, f"http://{host}:{port}"
+
+
+def requested(listener: socket.socket) -> socket.socket:
+    """A connection whose request has come."""
+    connection = listener.accept()[0]
+    connection.settimeout(20)
+    assert connection.recv(65536)
+    return connection
+
+
+@pytest.mark.parametrize(("script", "output", "status"), ENDS.values(), ids=ENDS)
+def test_end(start: Callable[..., Process], script: str, output: str, status: int) -> None:
+    """A script that doesn't close its client ends at once, and says nothing."""
+    process = start(script)
+    assert (output, "", status) == (*process.communicate(timeout=30), process.returncode)
+
+
+@pytest.mark.parametrize("script", COLLECTIONS.values(), ids=COLLECTIONS)
+def test_collection(start: Callable[..., Process], script: str) -> None:
+    """A client that is garbage ends its thread, wherever it is collected, and says nothing."""
+    process = start(f"total(client)\n{script}\nprint(threads())")
+    assert ("[]\n", "", 0) == (*process.communicate(timeout=30), process.returncode)
+
+
+def test_interrupt(start: Callable[..., Process]) -> None:
+    """Ctrl-C during a call raises KeyboardInterrupt at once, and cancels the request."""
+    script = """
+try:
+    total(client)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    sys.stdin.read()
+"""
+    with listening() as (listener, url):
+        process = start(script, url)
+        with requested(listener) as connection:
+            process.send_signal(signal.SIGINT)
+            assert process.stdout is not None
+            assert "interrupted\n" == process.stdout.readline()
+            assert b"" == connection.recv(1)
+            assert process.poll() is None
+    assert ("", "", 0) == (*process.communicate(timeout=30), process.returncode)
+
+
+def test_interrupted_script(start: Callable[..., Process]) -> None:
+    """Ctrl-C ends a script that doesn't expect it, with one traceback."""
+    with listening() as (listener, url):
+        process = start("total(client)", url)
+        with requested(listener):
+            process.send_signal(signal.SIGINT)
+            errors = process.communicate(timeout=30)[1].splitlines()
+    assert ("KeyboardInterrupt", -signal.SIGINT) == (errors[-1], process.returncode)
+    assert ["Traceback (most recent call last):"] == [
+        line for line in errors[:-1] if not line.startswith(" ")
+    ]
+
+
+@pytest.mark.parametrize(("script", "output"), FORKS.values(), ids=FORKS)
+def test_fork(start: Callable[..., Process], script: str, output: str) -> None:
+    """A forked child has a client of its own in the parent's, which goes on untouched."""
+    process = start(f"""
+unused = Client()
+items = iter(client.projects.list_resources(per_page=3))
+next(items), next(items), next(items)
+paginator = client.projects.list_resources(per_page=1, concurrency=2).__enter__()
+ahead = iter(paginator)
+next(ahead)
+if not os.fork():
+    signal.alarm(20)
+    {script}
+    sys.exit()
+print(os.wait()[1], len(list(items)), len(list(ahead)), total(client))
+""")
+    expected = (f"{output}0 6 8 9\n", "", 0)
+    assert expected == (*process.communicate(timeout=30), process.returncode)
+
+
+def test_fork_during_a_call(start: Callable[..., Process]) -> None:
+    """A child may use the client while its parent is in a call, which goes on."""
+    process = start("""
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    client = Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+    thread = threading.Thread(target=lambda: print(total(client)))
+    thread.start()
+    with listener.accept()[0] as connection:
+        connection.recv(65536)
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            print("child", total(client))
+            sys.exit()
+        with listener.accept()[0] as childs:
+            childs.recv(65536)
+            childs.sendall(EMPTY)
+            print(os.wait()[1], flush=True)
+        connection.sendall(EMPTY)
+        thread.join()
+""")
+    expected = ("child 0\n0\n0\n", "", 0)
+    assert expected == (*process.communicate(timeout=30), process.returncode)
+
+
+def test_fork_during_the_start(start: Callable[..., Process]) -> None:
+    """A child may use the client while a thread of its parent starts the loop."""
+    process = start("""
+def hold(*_):
+    sys.setprofile(None)
+    if threading.current_thread().name == "digitalocean_projects":
+        held.set()
+        released.wait()
+
+held, released = threading.Event(), threading.Event()
+threading.setprofile(hold)
+thread = threading.Thread(target=lambda: print(total(client)))
+thread.start()
+held.wait()
+threading.setprofile(None)
+if not os.fork():
+    signal.alarm(20)
+    print("child", total(client))
+    sys.exit()
+print(os.wait()[1], flush=True)
+released.set()
+thread.join()
+""")
+    expected = ("child 9\n0\n9\n", "", 0)
+    assert expected == (*process.communicate(timeout=30), process.returncode)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing(start: Callable[..., Process], method: str) -> None:
+    """A module's client serves each process, however it was started."""
+    process = start(f"""
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+def work(_):
+    return total(client)
+
+if __name__ == "__main__":
+    print(total(client))
+    with ProcessPoolExecutor(2, get_context("{method}")) as pool:
+        print(list(pool.map(work, range(3))))
+    print(total(client))
+""")
+    assert ("9\n[9, 9, 9]\n9\n", "", 0) == (*process.communicate(timeout=30), process.returncode)
+
+
+def test_no_loop(start: Callable[..., Process]) -> None:
+    """Where no event loop can be started, a call says so, and a later one may succeed."""
+    process = start("""
+import resource
+with Client() as other:
+    total(other)
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+free = os.dup(0)
+os.close(free)
+for limit in (free, free + 1, free + 2):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
+    try:
+        total(client)
+    except ClientUsageError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+print(threads(), total(client))
+""")
+    # Nothing is said of stderr, since there asyncio complains of its own half-made loop.
+    reason = "no thread with an event loop can be started: [Errno 24] Too many open files\n"
+    assert f"{3 * reason}[] 9\n" == process.communicate(timeout=30)[0]

@@ -1,0 +1,160 @@
+"""The blocking client's event loop, interrupted at the worst moments."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from digitalocean_projects import AuthenticationError, Client, ClientUsageError
+from digitalocean_projects._portal import Portal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from digitalocean_projects.testing import Emulator
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[Client]:
+    with Client(emulator.token, base_url=emulator.url) as client:
+        yield client
+
+
+def total(client: Client) -> int | None:
+    return client.projects.list_resources().first_page().total
+
+
+def test_two_first_calls(client: Client) -> None:
+    """Of two threads that call first, one starts the loop, and both use it."""
+    entered = threading.Semaphore(0)
+
+    def call(_: object) -> int | None:
+        def watch(frame: Any, *_: object) -> None:
+            if frame.f_code is Portal._start.__code__:
+                sys.setprofile(None)
+                entered.release()
+
+        sys.setprofile(watch)
+        return total(other)
+
+    other = Client(base_url=client._async._manager._settings.base_url, token="other")  # noqa: S106 - not a secret
+    portal = other._portal
+    with ThreadPoolExecutor(2) as pool:
+        with portal._lock:
+            calls = [pool.submit(call, number) for number in range(2)]
+            assert entered.acquire(timeout=10)
+            assert entered.acquire(timeout=10)
+        errors = [call.exception(10) for call in calls]
+    assert [AuthenticationError] * 2 == [type(error) for error in errors]
+    assert 2 == [thread.name for thread in threading.enumerate()].count("digitalocean_projects")
+    other.close()
+
+
+def test_no_thread(emulator: Emulator) -> None:
+    """Where no thread can be started, the error says so, and a later call tries again."""
+    client = Client(emulator.token, base_url=emulator.url)
+    usual = threading.stack_size(2**47 - 2**20)
+    try:
+        with pytest.raises(ClientUsageError, match="no thread with an event loop can be started"):
+            total(client)
+    finally:
+        threading.stack_size(usual)
+    assert 0 == total(client)
+    client.close()
+
+
+def test_close_while_a_call_is_handed_over(client: Client) -> None:
+    """A call that the loop's last turn didn't see ends, as closed."""
+    total(client)
+    paused, closed = threading.Event(), threading.Event()
+    outcomes: list[object] = []
+
+    def pause(frame: Any, event: str, _: object) -> None:
+        checked = asyncio.BaseEventLoop._check_closed.__code__  # type: ignore[attr-defined]  # private
+        if event == "return" and frame.f_code is checked:
+            sys.setprofile(None)
+            paused.set()
+            closed.wait(10)
+
+    def call() -> None:
+        sys.setprofile(pause)
+        try:
+            outcomes.append(total(client))
+        except ClientUsageError as error:
+            outcomes.append(str(error))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert paused.wait(10)
+    client.close()
+    closed.set()
+    thread.join(10)
+    assert ["the client was closed during the call"] == outcomes
+
+
+def test_interrupted_hand_over(client: Client, emulator: Emulator) -> None:
+    """Ctrl-C while the loop is busy with another thread's call: the request isn't sent any more."""
+    busy, released = threading.Event(), threading.Event()
+    main = threading.get_ident()
+
+    async def block() -> None:
+        busy.set()
+        released.wait(10)
+
+    other = threading.Thread(target=client._portal.call, args=(block,))
+    other.start()
+    assert busy.wait(10)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
+    try:
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            client.projects.assign_resources("default", ["do:droplet:1"])
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        released.set()
+    interrupt.join(10)
+    other.join(10)
+    total(client)
+    assert ["GET"] == [request.method for request in emulator.requests]
+
+
+def test_closed_by_a_signal_handler_during_the_start() -> None:
+    """A signal's handler may close the client whatever its thread is at."""
+    code = """
+import faulthandler, signal, sys, threading
+from digitalocean_projects import AuthenticationError, Client, ClientUsageError
+from digitalocean_projects._portal import Portal
+faulthandler.dump_traceback_later(20, exit=True)
+client = Client("token", base_url="http://127.0.0.1:9")
+main = threading.get_ident()
+signal.signal(signal.SIGTERM, lambda *_: client.close())
+released = threading.Event()
+def hold(*_):
+    sys.setprofile(None)
+    signal.pthread_kill(main, signal.SIGTERM)
+    released.wait(0.3)
+threading.setprofile(hold)
+try:
+    client.projects.list_resources().first_page()
+except ClientUsageError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "closed" in done.stdout

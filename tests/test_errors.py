@@ -278,3 +278,11 @@ def test_long_texts() -> None:
     error = refused(500, document, x_request_id=text)
     assert [500] * 3 == [len(kept or "") for kept in (error.id, error.message, error.request_id)]
     assert len(pickle.dumps(error)) < 5_000
+
+
+def test_assignment_error_without_names() -> None:
+    """Where nothing that was sent has failed, there is nothing to name."""
+    error = AssignmentError(
+        done=(), failed=(), unknown=(), untouched=(URN("droplet", 1),), error=APIError("reset")
+    )
+    assert "0 assigned, 1 untouched: reset" == str(error)

@@ -1,0 +1,73 @@
+"""What is checked, and how: `nox -s tests` for one Python, `nox` for everything."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+# Interpreters that pyenv holds are on nobody's PATH, but for one.
+os.environ["PATH"] = os.pathsep.join(
+    [os.environ["PATH"], *map(str, Path.home().glob(".pyenv/versions/*/bin"))]
+)
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = False
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    dependencies = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
+    session.install("-e", ".", *dependencies)
+
+
+def _test(session: nox.Session) -> None:
+    _install(session, "test")
+    session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / "coverage")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests on the Python that runs nox, and ask for full coverage."""
+    _test(session)
+
+
+@nox.session(python=[python for python in PYTHONS if python != RUNNING])
+def others(session: nox.Session) -> None:
+    """Run the tests on every other Python that the package claims."""
+    _test(session)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Lint, and see that all is formatted."""
+    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types, and that the public ones are complete."""
+    _install(session, "test", "types")
+    # pyright reads the installed files, and follows no editable install.
+    session.install("--no-deps", "--reinstall", ".")
+    session.run("mypy")
+    session.run("pyright", "--verifytypes", "digitalocean_projects", "--ignoreexternal")
+
+
+@nox.session
+def generated(session: nox.Session) -> None:
+    """See that the blocking facade is what its generator writes."""
+    _install(session, "lint")
+    session.run("python", "-m", "digitalocean_projects._tools.facade", "--check")

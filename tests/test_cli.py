@@ -1,0 +1,248 @@
+"""The command."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from digitalocean_projects import Client, __version__
+from digitalocean_projects._cli import main
+
+if TYPE_CHECKING:
+    from digitalocean_projects.testing import Emulator
+
+WEB_SHOP = "7372f58d-31f8-476c-b2e6-32be4df0ec2d"
+COMMAND = [sys.executable, "-X", "dev", "-W", "error", "-m", "digitalocean_projects"]
+
+
+@pytest.fixture
+def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """The emulator, named by the environment."""
+    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
+    return emulator
+
+
+def test_list(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each resource; how many there are goes to standard error."""
+    web = account.seed(["do:droplet:1", "do:app:a"], name="web")
+    account.seed(["do:droplet:2"], default=True)
+    assert 0 == main(["list", web])
+    assert ["do:droplet:1", "ok", "2024-01-01T00:00:02.015838+00:00"] == (
+        capsys.readouterr().out.splitlines()[0].split()
+    )
+    assert 0 == main(["list"])
+    output = capsys.readouterr()
+    assert ["do:droplet:2"] == [line.split()[0] for line in output.out.splitlines()]
+    assert "# 1 resources on 1 pages\n" == output.err
+
+
+def test_list_as_json(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON is as the API sends it."""
+    account.seed(["do:droplet:2"], default=True)
+    assert 0 == main(["list", "-o", "json"])
+    assert [
+        {
+            "urn": "do:droplet:2",
+            "assigned_at": "2024-01-01T00:00:01.007900Z",
+            "links": {"self": "https://api.digitalocean.com/v2/droplets/2"},
+            "status": "ok",
+        }
+    ] == json.loads(capsys.readouterr().out)
+
+
+def test_list_of_a_changing_project(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Signs of a change are told."""
+    resource = {"urn": "do:droplet:1"}
+    account.respond(200, {"resources": [resource, resource]}, times=None)
+    assert 0 == main(["list"])
+    assert "something may be missing" in capsys.readouterr().err
+
+
+def test_assign(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each resource gets a line; 0 says that all were assigned."""
+    web = account.seed(["do:droplet:1"], name="web")
+    account.seed(["do:droplet:2"])
+    assert 0 == main(["assign", web, "do:droplet:1", "do:droplet:2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [["do:droplet:1", "already_assigned"], ["do:droplet:2", "assigned"]] == [
+        line.split()[:2] for line in lines
+    ]
+
+
+def test_assign_from_standard_input(
+    account: Emulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dash stands for lines of URNs, of which empty ones are passed over."""
+    account.seed(["do:droplet:1", "do:droplet:2", "do:droplet:3"])
+    monkeypatch.setattr("sys.stdin", io.StringIO("do:droplet:2\n\n  do:droplet:3 \n"))
+    assert 0 == main(["assign", "default", "do:droplet:1", "-", "-o", "json"])
+    told = [resource["urn"] for resource in json.loads(capsys.readouterr().out)]
+    assert ["do:droplet:1", "do:droplet:2", "do:droplet:3"] == told
+
+
+def test_assign_what_is_not_there(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """1 says that a resource was not assigned, or may not be."""
+    assert 1 == main(["assign", "default", "do:droplet:1"])
+    assert ["do:droplet:1", "not_found"] == capsys.readouterr().out.split()
+    account.respond(200, {"resources": []})
+    assert 1 == main(["assign", "default", "do:droplet:1"])
+    assert "# it is unknown what became of do:droplet:1\n" == capsys.readouterr().err
+
+
+def test_assign_fails_later(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a later chunk fails, what was done before is told."""
+    urns = [f"do:droplet:{number}" for number in range(201)]
+    account.seed(urns)
+    account.respond(500, when=lambda request: b"do:droplet:100" in request.body)
+    assert 1 == main(["assign", "default", *urns])
+    output = capsys.readouterr()
+    assert urns[:100] == [line.split()[0] for line in output.out.splitlines()]
+    assert [
+        *(f"# it is unknown what became of {urn}" for urn in urns[100:200]),
+        "# nothing was done with do:droplet:200",
+    ] == output.err.splitlines()[:-1]
+    assert output.err.splitlines()[-1].startswith("digitalocean-projects: 500 (POST /v2/")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "text"),
+    [
+        (["list", "00000000-0000-0000-0000-000000000000"], 1, "404 not_found"),
+        (["list", "web"], 2, "project_id is 'default' or a UUID, not 'web'"),
+        (["assign", "default", "droplet:1"], 2, "resources[0]"),
+        (["emulator", "--host", "192.0.2.1", "--port", "65535"], 1, "ssign requested address"),
+    ],
+)
+def test_failures(
+    account: Emulator,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    expected: int,
+    text: str,
+) -> None:
+    """A failure is one line, without a traceback."""
+    assert expected == main(arguments)
+    error = capsys.readouterr().err
+    assert error.startswith("digitalocean-projects: ")
+    assert (text in error, 1) == (True, error.count("\n"))
+    assert account.token not in error
+
+
+def test_no_token(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a token the call is wrong."""
+    monkeypatch.delenv("DIGITALOCEAN_TOKEN", raising=False)
+    monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
+    assert 2 == main(["list"])
+    assert "set DIGITALOCEAN_TOKEN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["assign", "default"]])
+def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong call is told what is right."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert 2 == caught.value.code
+    assert "usage: digitalocean-projects" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command knows the package's version."""
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert f"{__version__}\n" == capsys.readouterr().out
+
+
+def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    """The demonstration needs neither token nor network."""
+    assert 0 == main(["list", "--demo"])
+    output = capsys.readouterr()
+    assert 1034 == len(output.out.splitlines())
+    assert f"# on an emulator, with the projects 'default' and {WEB_SHOP}" in output.err
+    assert "# 1034 resources on 6 pages" in output.err
+
+
+def test_reader_leaves() -> None:
+    """A reader that has seen enough ends the command quietly."""
+    with subprocess.Popen(
+        [*COMMAND, "list", "--demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith("do:")
+        process.stdout.close()
+        errors = process.stderr.read()
+        status = process.wait(timeout=30)
+    assert 0 == status
+    assert [] == [line for line in errors.splitlines() if not line.startswith("#")]
+
+
+def test_emulator() -> None:
+    """The emulator runs in the shell until Ctrl-C, and prints what to export."""
+    with subprocess.Popen(
+        [*COMMAND, "emulator", "--demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        try:
+            variables = dict(
+                process.stdout.readline().strip().removeprefix("export ").split("=", 1)
+                for _ in range(2)
+            )
+            with Client(
+                variables["DIGITALOCEAN_TOKEN"], base_url=variables["DIGITALOCEAN_API_URL"]
+            ) as client:
+                assert 1034 == client.projects.list_resources().first_page().total
+        finally:
+            os.kill(process.pid, signal.SIGINT)
+        assert 130 == process.wait(timeout=30)
+        assert [f"# the projects are 'default' and {WEB_SHOP}", "# Ctrl-C ends it"] == (
+            process.stderr.read().splitlines()
+        )
+
+
+@pytest.mark.parametrize("port", ["70000", "-1", "x"])
+def test_wrong_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that there can't be is a wrong call."""
+    with pytest.raises(SystemExit) as caught:
+        main(["emulator", f"--port={port}"])
+    assert 2 == caught.value.code
+    assert "not a port" in capsys.readouterr().err
+
+
+def test_status_from_elsewhere(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a server sends can't play with the terminal."""
+    account.respond(200, {"resources": [{"urn": "do:droplet:1", "status": "\x1b[2Jgone"}]})
+    assert 0 == main(["list"])
+    assert ["do:droplet:1", "[2Jgone"] == capsys.readouterr().out.split()
+
+
+def test_output_that_cannot_be_written(account: Emulator) -> None:
+    """A name that the output's encoding lacks is a failure, and no wrong call."""
+    account.seed(["do:domain:bücher.example"], default=True)
+    done = subprocess.run(
+        [*COMMAND, "list"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        text=True,
+        timeout=30,
+    )
+    assert 1 == done.returncode
+    assert "can't encode" in done.stderr
+
+
+def test_module_is_only_imported() -> None:
+    """To import `__main__` runs nothing."""
+    assert main is importlib.import_module("digitalocean_projects.__main__").main

@@ -1,0 +1,280 @@
+"""Config: which settings are refused, where the others come from, and what never shows."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import digitalocean_projects
+from digitalocean_projects import DEFAULT_PROJECT, ClientUsageError
+from digitalocean_projects._config import (
+    BASE_URL,
+    Secret,
+    Settings,
+    checked_base_url,
+    checked_count,
+    checked_proxy,
+    checked_seconds,
+    checked_token,
+    checked_user_agent,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST, SECOND = "DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"
+URL_VARIABLE = "DIGITALOCEAN_API_URL"
+HIDDEN = "dop_v1_0123456789abcdef"
+NOT_A_BASE_URL = "base_url is https://host[:port][/path], without user, query or fragment"
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (FIRST, SECOND, URL_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_secret() -> None:
+    """A secret is its text and shows in no `repr`, also not in that of what holds it."""
+    secret = Secret(HIDDEN)
+    assert HIDDEN == secret
+    assert ["'***'"] * 3 == [repr(secret), f"{secret!r}", ascii(secret)]
+    assert "['***']" == str([secret])
+
+
+@pytest.mark.parametrize(("value", "text"), [(HIDDEN, HIDDEN), ("", ""), (5, ""), (b"x", "")])
+def test_hide(value: object, text: str) -> None:
+    """None stays None, and what is no text is hidden as an empty one."""
+    hidden = Secret.hide(value)
+    assert (text, Secret) == (hidden, type(hidden))
+    assert Secret.hide(None) is None
+
+
+def test_settings() -> None:
+    """The settings' `repr` shows neither the token nor the proxy's password."""
+    settings = Settings(
+        token=Secret(HIDDEN),
+        base_url=BASE_URL,
+        timeout=30.0,
+        connect_timeout=10.0,
+        max_body=1,
+        proxy=Secret(f"http://user:{HIDDEN}@proxy"),
+        user_agent="x",
+        session_factory=None,
+        trace_configs=(),
+    )
+    assert HIDDEN not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("argument", "variables", "expected"),
+    [
+        ("a", {FIRST: "b", SECOND: "c"}, "a"),
+        (None, {FIRST: "b", SECOND: "c"}, "b"),
+        (None, {SECOND: "c"}, "c"),
+        (None, {FIRST: "", SECOND: "c"}, "c"),
+        ("!~'\"\\", {}, "!~'\"\\"),
+    ],
+)
+def test_token(
+    monkeypatch: pytest.MonkeyPatch, argument: str | None, variables: dict[str, str], expected: str
+) -> None:
+    """The token is the argument, else the first variable that isn't empty; it stays hidden."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    token = checked_token(Secret.hide(argument))
+    assert (expected, "'***'") == (token, repr(token))
+
+
+@pytest.mark.parametrize("variables", [{}, {FIRST: ""}, {FIRST: "", SECOND: ""}])
+def test_no_token(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    """Without a token the message says how to pass one."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ClientUsageError, match=rf"^no token: pass token=…, or set {FIRST}$"):
+        checked_token(None)
+
+
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        ([""], "is empty, or no string"),
+        ([f" {HIDDEN}", f"{HIDDEN}\n", f"{HIDDEN}\r\n", f"{HIDDEN} x", " "], "holds white space"),
+        ([f"{HIDDEN}{end}" for end in "\0\x7f\u2028é\ud800"], ".+ or a character beyond ASCII"),
+        ([f"dor_v1_{HIDDEN}", "dor_v1_"], r"is a refresh token \(dor_v1_…\)"),
+    ],
+)
+def test_malformed_token(texts: list[str], problem: str) -> None:
+    """What can't be a bearer token is refused; the message names the problem, not the token."""
+    for text in texts:
+        with pytest.raises(ValueError, match=rf"^the token {problem}") as caught:
+            checked_token(Secret(text))
+        assert HIDDEN not in repr(caught.value)
+
+
+@pytest.mark.parametrize("name", [FIRST, SECOND])
+def test_malformed_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A malformed token from the environment is refused by the variable's name."""
+    monkeypatch.setenv(name, f"{HIDDEN}\n")
+    expected = f"{name} holds white space, a line break or a character beyond ASCII"
+    with pytest.raises(ValueError, match=rf"^{expected}$"):
+        checked_token(None)
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable", "expected"),
+    [
+        (None, None, "https://api.digitalocean.com"),
+        (None, "", "https://api.digitalocean.com"),
+        (None, "http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+        ("https://a.example", "https://b.example", "https://a.example"),
+    ],
+)
+def test_base_url(
+    monkeypatch: pytest.MonkeyPatch, argument: str | None, variable: str | None, expected: str
+) -> None:
+    """The base URL is the argument, else the variable unless it is empty, else the API's."""
+    if variable is not None:
+        monkeypatch.setenv(URL_VARIABLE, variable)
+    assert expected == checked_base_url(argument, allow_insecure=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "[::1]", "localhost", "LocalHost"])
+@pytest.mark.parametrize("end", ["", ":8080", "/", ":8080/a/b//"])
+def test_loopback(host: str, end: str) -> None:
+    """On the loopback http is enough, and slashes at the end are dropped."""
+    expected = f"http://{host}{end.rstrip('/')}"
+    assert expected == checked_base_url(f"http://{host}{end}", allow_insecure=False)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["a.example", "10.0.0.1", "[::]", "[fe80::1]", "localhost.example", "127.0.0.1.nip.io"],
+)
+@pytest.mark.parametrize("scheme", ["http", "HTTP"])
+def test_insecure(scheme: str, host: str) -> None:
+    """Anywhere else http has to be allowed explicitly."""
+    url = f"{scheme}://{host}"
+    assert url == checked_base_url(url, allow_insecure=True)
+    assert f"https://{host}" == checked_base_url(f"https://{host}", allow_insecure=False)
+    with pytest.raises(ValueError, match=r"^http would show the token to the network: use https"):
+        checked_base_url(url, allow_insecure=False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", " ", "a", "//a", "https:a", "https://", "https:///a", "ftp://a", "https://é"),
+        *(f"https://user:{HIDDEN}@a", f"https://{HIDDEN}@a", "https://a@", "https://a/@b"),
+        *("https://a?", "https://a?b=c", "https://a/b?c", "https://a#", "https://a/#b"),
+        *(" https://a", "https://a b", "https://a\n", "https://a/\r\nb", "https://a\0"),
+        *("https://a\\@b", "https://a/\\b", "https://a:", "https://a:b", "https://a:-1"),
+    ],
+)
+@pytest.mark.parametrize("allow_insecure", [True, False])
+def test_malformed_base_url(*, allow_insecure: bool, url: str) -> None:
+    """User, query, fragment and what is no URL are refused, and the message doesn't repeat it."""
+    with pytest.raises(ValueError, match="base_url") as caught:
+        checked_base_url(url, allow_insecure=allow_insecure)
+    assert NOT_A_BASE_URL == str(caught.value)
+
+
+def test_base_url_of_another_type() -> None:
+    url: Any = b"https://a"
+    with pytest.raises(TypeError, match=r"^base_url is a string, not bytes$"):
+        checked_base_url(url, allow_insecure=False)
+
+
+def test_base_url_with_impossible_port() -> None:
+    with pytest.raises(ValueError, match=r"^Port out of range"):
+        checked_base_url("https://a:65536", allow_insecure=False)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        *(None, "http://p:3128", "https://p", "HTTP://p.example/", f"http://u:{HIDDEN}@p:1"),
+        *("http://u@p", "http://u:%2F@127.0.0.1:8", "http://[::1]:3128", "http://p:59999"),
+        *("http://p:60000", "http://p:65535"),
+    ],
+)
+def test_proxy(proxy: str | None) -> None:
+    """A proxy may have a user and a password, and stays hidden."""
+    assert proxy == checked_proxy(Secret.hide(proxy))
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        *("", "p:3128", "socks5://p", "http:p", "http://", "http://a b", "http://é", 5),
+        *(f"http://u:{HIDDEN}@p\n", f"http://u:{HIDDEN}@", f"http://u:{HIDDEN}@:1"),
+        *(f"http://u:{HIDDEN}", f"http://u:{HIDDEN}@p:", f"http://u:{HIDDEN}@p:x"),
+        *(f"http://u:{HIDDEN}@p:-1", f"http://u:{HIDDEN}@p:65536", f"http://u:{HIDDEN}@p/a"),
+        *(f"http://u:{HIDDEN}@p?", f"http://u:{HIDDEN}@p#", f"http://[{HIDDEN}]", "http://p\0"),
+        *(f"http://u:1{mark}{HIDDEN}@p" for mark in "/?#[]\\"),
+    ],
+)
+def test_malformed_proxy(proxy: object) -> None:
+    """What is no proxy's URL is refused, and the message doesn't repeat it."""
+    with pytest.raises(ValueError, match="proxy") as caught:
+        checked_proxy(Secret.hide(proxy))
+    assert "proxy is http://[user:password@]host[:port]" == str(caught.value)
+
+
+def test_user_agent() -> None:
+    """The server is told the package, its version and Python's, or what the user wants."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    expected = f"digitalocean-projects/{digitalocean_projects.__version__} (Python {python})"
+    assert expected == checked_user_agent(None)
+    assert "app/1 (x)" == checked_user_agent("app/1 (x)")
+
+
+@pytest.mark.parametrize("text", ["", " ", "a\r\nX-Evil: 1", "a\n", "a\0", "ä", "a\tb"])
+def test_malformed_user_agent(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^user_agent is printable ASCII$"):
+        checked_user_agent(text)
+
+
+@pytest.mark.parametrize("value", [sys.float_info.min, 1, 30.0, 1e9, 10**9])
+def test_seconds(value: float) -> None:
+    assert value == checked_seconds("timeout", value)
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, -0.0, math.nan, math.inf, -math.inf, math.nextafter(1e9, math.inf), 10**400]
+)
+def test_impossible_seconds(value: float) -> None:
+    """A time-out is more than none, and no longer than an event loop can count."""
+    with pytest.raises(ValueError, match="timeout") as caught:
+        checked_seconds("timeout", value)
+    assert f"timeout is more than 0 and at most 1e+09, not {value}" == str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "most"), [(1, None), (10**9, None), (1, 200), (200, 200)])
+def test_count(value: int, most: int | None) -> None:
+    assert value == checked_count("per_page", value, most)
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "limits"),
+    [(0, None, ""), (-1, 200, " and at most 200"), (201, 200, " and at most 200")],
+)
+def test_impossible_count(value: int, most: int | None, limits: str) -> None:
+    with pytest.raises(ValueError, match=rf"^per_page is at least 1{limits}, not {value}$"):
+        checked_count("per_page", value, most)
+
+
+@pytest.mark.parametrize("value", [None, "1", True, 1j])
+@pytest.mark.parametrize("check", [checked_seconds, checked_count])
+def test_numbers_of_another_type(check: Callable[[str, Any], object], value: object) -> None:
+    """A bool is no number, and text is not made one."""
+    with pytest.raises(TypeError, match=rf"^x is .+, not {type(value).__name__}$"):
+        check("x", value)
+
+
+def test_default_project() -> None:
+    """The default project's name is what the API calls it."""
+    assert "default" == DEFAULT_PROJECT

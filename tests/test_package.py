@@ -1,0 +1,133 @@
+"""The package as a whole: its public names, its layers, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import digitalocean_projects
+
+PACKAGE = Path(digitalocean_projects.__file__).parent
+LAYERS = [
+    "__init__",
+    "_urn",
+    "_headers",
+    "_models",
+    "_codec",
+    "_errors",
+    "_results",
+    "_config",
+    "_session",
+    "_listing",
+    "_prefetch",
+    "_paginator",
+    "_client",
+    "_portal",
+    "_sync",
+    "_cli",
+    "__main__",
+]
+FOREIGN = {
+    "aiohttp": {"_session", "testing/_server"},
+    "anyio": {"_portal"},
+    "backoff": set[str](),
+    "cattrs": {"_codec"},
+    "orjson": {"_codec"},
+    "yarl": {"_session"},
+}
+
+
+def modules() -> dict[str, ast.Module]:
+    return {
+        str(path.relative_to(PACKAGE).with_suffix("")): ast.parse(path.read_text("utf-8"))
+        for path in PACKAGE.rglob("*.py")
+    }
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """What a module imports when it is imported itself: `.name` for a sibling, else a package."""
+    found = set[str]()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 1:
+            found |= {f".{node.module or '__init__'}"}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module.split(".")[0]}
+    return found
+
+
+def test_layers() -> None:
+    """A module imports only modules above it."""
+    trees = {name: tree for name, tree in modules().items() if "/" not in name}
+    assert sorted(LAYERS) == sorted(trees)
+    for position, name in enumerate(LAYERS):
+        siblings = {module[1:] for module in imported(trees[name]) if module.startswith(".")}
+        assert siblings <= {*LAYERS[:position], "testing"}, name
+
+
+def test_testing_is_independent() -> None:
+    """The emulator shares nothing with the client but URN."""
+    for name, tree in modules().items():
+        if name.startswith("testing/"):
+            from_package = {
+                node.module
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom)
+                and (node.module or "").startswith("digitalocean_projects")
+            }
+            assert from_package <= {"digitalocean_projects._urn"}, name
+
+
+@pytest.mark.parametrize("package", FOREIGN)
+def test_foreign_packages(package: str) -> None:
+    """Each foreign package is touched in one place."""
+    users = {name for name, tree in modules().items() if package in imported(tree)}
+    assert FOREIGN[package] == users
+
+
+def test_public_names() -> None:
+    """`__all__` is what type checkers see, and each of its names is there."""
+    tree = modules()["__init__"]
+    seen = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+    assert seen == set(digitalocean_projects.__all__)
+    assert all(hasattr(digitalocean_projects, name) for name in seen)
+    assert seen <= set(dir(digitalocean_projects))
+
+
+def test_no_such_name() -> None:
+    """A name that isn't public is an AttributeError."""
+    with pytest.raises(AttributeError, match="'digitalocean_projects' has no attribute 'NoSuch'"):
+        _ = digitalocean_projects.NoSuch  # type: ignore[attr-defined]  # it is the point
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("import digitalocean_projects", set[str]()),
+        ("from digitalocean_projects import URN, Resource, Page, RateLimit", set[str]()),
+        ("from digitalocean_projects import NotFoundError", {"cattrs"}),
+        ("from digitalocean_projects import AsyncClient", {"aiohttp", "cattrs"}),
+        ("from digitalocean_projects import Client", {"aiohttp", "anyio", "cattrs"}),
+    ],
+)
+def test_import_is_lazy(statement: str, expected: set[str]) -> None:
+    """A program loads what it uses, and nothing of the rest."""
+    code = f"{statement}\nimport sys; print(*{{'aiohttp', 'anyio', 'cattrs'}} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert expected == set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", sorted(set(LAYERS) - {"_sync"}))
+def test_modules_are_small(name: str) -> None:
+    """A module that is written by hand fits into a reader's head."""
+    assert len((PACKAGE / f"{name}.py").read_text("utf-8").splitlines()) <= 400

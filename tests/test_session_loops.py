@@ -1,0 +1,307 @@
+"""Event loops and processes: where a client may be used, and what is left of it after."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import pickle
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from digitalocean_projects import AsyncClient, ClientUsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from digitalocean_projects.testing import Emulator
+
+    MakeClient = Callable[..., AsyncClient]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+DROPLET = "do:droplet:1"
+PREAMBLE = """
+import asyncio, gc, logging, os, sys
+from digitalocean_projects import AsyncClient
+
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # a slow machine is not to be told of
+url, token = sys.argv[1:]
+
+async def listed(client):
+    page = await client.projects.list_resources().first_page()
+    assert ["do:droplet:1"] == [str(resource.urn) for resource in page.items]
+"""
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> AsyncClient:
+    emulator.seed([DROPLET], default=True)
+    return AsyncClient(emulator.token, base_url=emulator.url)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A server that does nothing by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        yield listener
+
+
+def address(listener: socket.socket) -> str:
+    return "{}:{}".format(*listener.getsockname())
+
+
+async def listed(client: AsyncClient) -> list[str]:
+    """The URNs on the first page."""
+    page = await client.projects.list_resources().first_page()
+    return [str(resource.urn) for resource in page.items]
+
+
+async def iterated(client: AsyncClient) -> list[str]:
+    """All URNs, from an iteration."""
+    return [str(resource.urn) async for resource in client.projects.list_resources()]
+
+
+async def collected(client: AsyncClient) -> list[str]:
+    """All URNs, from a list."""
+    return [str(resource.urn) for resource in await client.projects.list_resources().collect()]
+
+
+async def assigned(client: AsyncClient) -> list[str]:
+    """The URNs in the answer to an assignment."""
+    result = await client.projects.assign_resources("default", [DROPLET])
+    return [str(resource.urn) for resource in result.resources]
+
+
+def run_script(script: str, emulator: Emulator) -> None:
+    """Run a script that uses the emulator, and see that it has nothing to complain of."""
+    emulator.seed([DROPLET], default=True)
+    options = ("-X", "dev", "-W", "error", "-c", PREAMBLE + script)
+    completed = subprocess.run(
+        [sys.executable, *options, emulator.url, emulator.token],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=20,
+    )
+    assert (0, "", "") == (completed.returncode, completed.stdout, completed.stderr)
+
+
+@pytest.mark.parametrize("operation", [listed, iterated, collected, assigned])
+def test_trio(
+    client: AsyncClient, operation: Callable[[AsyncClient], Awaitable[list[str]]]
+) -> None:
+    """Under trio, a client says what it needs."""
+    with pytest.raises(ClientUsageError, match="needs a running asyncio event loop"):
+        trio.run(operation, client)
+    trio.run(client.aclose)
+
+
+@pytest.mark.parametrize("operation", [listed, iterated, collected, assigned])
+def test_no_loop(client: AsyncClient, operation: Callable[[AsyncClient], Any]) -> None:
+    """So it does where no loop runs at all."""
+    with pytest.raises(ClientUsageError, match="needs a running asyncio event loop"):
+        operation(client).send(None)
+
+
+def test_one_loop_after_the_other(client: AsyncClient, emulator: Emulator) -> None:
+    """A client that outlives its loop makes new connections in the next one."""
+    assert [DROPLET] == asyncio.run(listed(client))
+    assert [DROPLET] == asyncio.run(listed(client))
+    asyncio.run(client.aclose())
+    with pytest.raises(ClientUsageError, match="the client is closed"):
+        asyncio.run(listed(client))
+    assert 2 == len(emulator.requests)
+
+
+def test_two_loops(client: AsyncClient, emulator: Emulator) -> None:
+    """While a client's loop isn't closed, no other one can use the client, or close it."""
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        assert [DROPLET] == first.run(listed(client))
+        for use in (listed, AsyncClient.aclose):
+            with pytest.raises(ClientUsageError, match="belongs to another event loop"):
+                second.run(use(client))
+        assert [DROPLET] == first.run(listed(client))
+        first.run(client.aclose())
+    assert 2 == len(emulator.requests)
+
+
+@pytest.mark.parametrize("operation", [listed, iterated, collected, assigned])
+async def test_closed(
+    make_client: MakeClient,
+    emulator: Emulator,
+    operation: Callable[[AsyncClient], Awaitable[list[str]]],
+) -> None:
+    """A closed client sends nothing; to close it again is harmless."""
+    client = make_client()
+    await listed(client)
+    await client.aclose()
+    await client.aclose()
+    with pytest.raises(ClientUsageError, match="the client is closed"):
+        await operation(client)
+    assert 1 == len(emulator.requests)
+
+
+async def test_closed_unused(make_client: MakeClient) -> None:
+    """A client that was never used can be closed, and is closed then."""
+    client = make_client()
+    await client.aclose()
+    with pytest.raises(ClientUsageError, match="the client is closed"):
+        await listed(client)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "beginning"),
+    [("https", b""), ("http", b""), ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")],
+    ids=["handshake", "request", "answer"],
+)
+async def test_closed_during_request(
+    make_client: MakeClient, listener: socket.socket, scheme: str, beginning: bytes
+) -> None:
+    """To close a client ends its requests, whatever they wait for."""
+    loop = asyncio.get_running_loop()
+    client = make_client(base_url=f"{scheme}://{address(listener)}", connect_timeout=0.2)
+    request = asyncio.ensure_future(listed(client))
+    connection, _ = await loop.sock_accept(listener)
+    with connection:
+        await loop.sock_recv(connection, 1)
+        await loop.sock_sendall(connection, beginning)
+        await client.aclose()
+        with pytest.raises(ClientUsageError, match="the client was closed during"):
+            await request
+
+
+async def test_cancellation(emulator: Emulator, listener: socket.socket) -> None:
+    """A request that is cancelled ends with its connection, and the next one gets a new one."""
+    loop = asyncio.get_running_loop()
+    async with AsyncClient(emulator.token, base_url=f"http://{address(listener)}") as client:
+        for _ in range(2):
+            request = asyncio.ensure_future(listed(client))
+            connection, _ = await loop.sock_accept(listener)
+            with connection:
+                await loop.sock_recv(connection, 10_000)
+                request.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await request
+                assert b"" == await loop.sock_recv(connection, 1)
+
+
+@pytest.mark.parametrize("operation", [copy.deepcopy, pickle.dumps])
+def test_copies(client: AsyncClient, operation: Callable[[object], object]) -> None:
+    """Neither a client nor what refers to it can be copied out of its process."""
+    for value in (client, client.projects, client.projects.list_resources()):
+        with pytest.raises(TypeError, match="a client holds connections and a token"):
+            operation(value)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "client = AsyncClient(token, base_url=url)\nasyncio.run(listed(client))",
+        """
+async def main():
+    await listed(AsyncClient(token, base_url=url))
+
+asyncio.run(main())
+""",
+        """
+async def main():
+    client = AsyncClient(token, base_url=url)
+    client.cycle = client
+    await listed(client)
+    del client
+    gc.collect()
+    await listed(AsyncClient(token, base_url=url))
+
+asyncio.run(main())
+""",
+        """
+async def main():
+    client = AsyncClient(token, base_url=url)
+    client.cycle = client
+    await listed(client)
+
+asyncio.run(main())
+""",
+        """
+async def main():
+    client = AsyncClient(token, base_url=url)
+    await listed(client)
+    sys.exit()
+
+asyncio.run(main())
+""",
+        """
+client = AsyncClient(token, base_url=url)
+asyncio.run(listed(client))
+asyncio.run(listed(client))
+""",
+    ],
+    ids=["kept", "dropped", "collected", "cycle", "exit", "two loops"],
+)
+def test_forgotten(emulator: Emulator, script: str) -> None:
+    """A client that nobody closes is closed with its loop, if not before, without a warning."""
+    run_script(script, emulator)
+
+
+@pytest.mark.filterwarnings(r"ignore:unclosed (transport )?<:ResourceWarning")
+def test_loop_closed_by_hand(client: AsyncClient) -> None:
+    """A loop that gets no chance to close a client doesn't spoil it for the next one."""
+    loop = asyncio.new_event_loop()
+    assert [DROPLET] == loop.run_until_complete(listed(client))
+    loop.close()
+    assert [DROPLET] == asyncio.run(listed(client))
+    gc.collect()
+
+
+@pytest.mark.filterwarnings(r"ignore:unclosed (transport )?<:ResourceWarning")
+def test_forgotten_after_loop_closed_by_hand(emulator: Emulator) -> None:
+    """A client that is forgotten after such a loop is warned about."""
+    client = AsyncClient(emulator.token, base_url=emulator.url)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(listed(client))
+    loop.close()
+    with pytest.warns(ResourceWarning, match="a client was not closed before its event loop"):
+        del client
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("use", "requests"),
+    [
+        ("asyncio.run(listed(client)); asyncio.run(client.aclose())", 3),
+        ("asyncio.run(listed(client))", 3),
+        ("asyncio.run(client.aclose())", 2),
+        ("pass", 2),
+    ],
+    ids=["used and closed", "used", "closed", "dropped"],
+)
+def test_fork(emulator: Emulator, use: str, requests: int) -> None:
+    """A forked process has connections of its own, and leaves its parent's alone."""
+    script = f"""
+import atexit
+
+async def main():
+    client = AsyncClient(token, base_url=url)
+    await listed(client)
+    child = os.fork()
+    if child == 0:
+        {use}
+        del client
+        gc.collect()
+        atexit._run_exitfuncs()
+        os._exit(0)
+    assert (child, 0) == os.waitpid(child, 0)
+    await listed(client)
+    await client.aclose()
+
+asyncio.run(main())
+"""
+    run_script(script, emulator)
+    assert requests == len(emulator.requests)

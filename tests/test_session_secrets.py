@@ -1,0 +1,289 @@
+"""Where the token could show, and doesn't."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+from pathlib import Path
+from traceback import TracebackException
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import ClientError, ClientSession, TraceConfig
+
+import digitalocean_projects
+from digitalocean_projects import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    AssignmentError,
+    AsyncClient,
+    AuthenticationError,
+    Client,
+    ClientUsageError,
+)
+from digitalocean_projects._errors import Request
+from digitalocean_projects._session import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from digitalocean_projects.testing import Emulator
+
+    MakeClient = Callable[..., AsyncClient]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+LISTING = "/v2/projects/default/resources?page=1&per_page=200"
+SECRET = "swordfish"  # noqa: S105 - of nothing
+YOURS = "a hook or session of yours failed: "
+PACKAGE = Path(digitalocean_projects.__file__).parent
+
+
+def exposed(error: BaseException) -> Iterator[str]:
+    """What shows in the error, and in its traceback's frames in the package."""
+    yield from (str(error), repr(error), repr(error.args), repr(vars(error)))
+    yield pickle.dumps(error).decode("latin-1")
+    frames = TracebackException.from_exception(error, capture_locals=True).stack
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)]
+    assert ours
+    for frame in ours:
+        yield from (frame.locals or {}).values()
+    for linked in filter(None, (error.__cause__, error.__context__)):
+        yield from exposed(linked)
+
+
+async def refused(client: AsyncClient) -> APIError:
+    """The exception that listing raises."""
+    async with client:
+        with pytest.raises(APIError) as caught:
+            await client.projects.list_resources().first_page()
+    return caught.value
+
+
+ECHO = b"X-Request-Id: TOKEN\r\nX-Echo: TOKEN\r\n"
+OK = b"HTTP/1.1 200 TOKEN\r\nSet-Cookie: a=TOKEN\r\n" + ECHO
+MESSAGE = b'\r\n{"id": "TOKEN", "message": "TOKEN", "request_id": "TOKEN"}'
+FAULTS = {
+    "closed": b"",
+    "cut off": OK + b"Content-Length: 99\r\n\r\n{TOKEN",
+    "cut off in the headers": OK + b"X: TOKEN",
+    "no HTTP": b"SSH-2.0-TOKEN\r\n",
+    "bad header": OK + b"TOKEN\r\n\r\n",
+    "bad chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nTOKEN\r\n",
+    "bad compression": OK + b"Content-Encoding: gzip\r\n\r\nTOKEN",
+    "large header": OK + b"X: " + b"TOKEN" * 10_000,
+    "large body": OK + b"\r\n" + b"TOKEN" * 10_000,
+    "no JSON": OK + b"\r\n{TOKEN",
+    "another document": OK + b'\r\n{"TOKEN": "TOKEN", "resources": [{"urn": "TOKEN"}]}',
+    "another type": OK + b'\r\n{"TOKEN": "TOKEN", "resources": "TOKEN"}',
+    "redirect": b"HTTP/1.1 302 ?\r\nLocation: http://[TOKEN\r\n" + ECHO + MESSAGE,
+    "bad request": b"HTTP/1.1 400 ?\r\n" + ECHO + MESSAGE,
+    "bad token": b"HTTP/1.1 401 ?\r\nWWW-Authenticate: TOKEN\r\n" + ECHO + MESSAGE,
+    "forbidden": b"HTTP/1.1 403 ?\r\n" + ECHO + MESSAGE,
+    "rate limit": b"HTTP/1.1 429 ?\r\nRetry-After: TOKEN\r\n" + ECHO + MESSAGE,
+    "server error": b"HTTP/1.1 500 TOKEN\r\n" + ECHO + b"\r\nTOKEN",
+}
+
+
+@pytest.mark.parametrize("data", FAULTS.values(), ids=FAULTS)
+async def test_token_after_fault(make_client: MakeClient, emulator: Emulator, data: bytes) -> None:
+    """Nothing foreign stays behind an error, and nothing about it shows the token.
+
+    Not even where the server repeats the token, and the traceback shows local variables.
+    """
+    emulator.respond_raw(data.replace(b"TOKEN", emulator.token.encode()))
+    error = await refused(make_client(max_body=50_000))
+    assert (None, None) == (error.__cause__, error.__context__)
+    assert not any(emulator.token in text for text in exposed(error))
+
+
+@pytest.mark.parametrize("name", ["no JSON", "server error", "cut off"])
+async def test_token_after_chunk(make_client: MakeClient, emulator: Emulator, name: str) -> None:
+    """The same goes for the error of an assignment that was done in part, and its cause."""
+    urns = ["do:droplet:1", "do:droplet:2"]
+    emulator.respond(200, {"resources": [], "x": emulator.token}, {"X-Echo": emulator.token})
+    emulator.respond_raw(FAULTS[name].replace(b"TOKEN", emulator.token.encode()))
+    async with make_client() as client:
+        with pytest.raises(AssignmentError) as caught:
+            await client.projects.assign_resources("default", urns, chunk_size=1)
+    assert not any(emulator.token in text for text in exposed(caught.value))
+
+
+@pytest.mark.parametrize("close", [True, False])
+async def test_token_after_cancellation(emulator: Emulator, *, close: bool) -> None:
+    """Nor does it show where the wait for the rest of an answer is ended."""
+    begun = asyncio.Event()
+
+    async def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answer = OK + b"Content-Length: 999\r\n\r\n{TOKEN"
+        writer.write(answer.replace(b"TOKEN", emulator.token.encode()))
+        await asyncio.sleep(0.05)
+        begun.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(begin, "127.0.0.1", 0) as server:
+        base_url = "http://{}:{}".format(*server.sockets[0].getsockname())
+        async with AsyncClient(emulator.token, base_url=base_url) as client:
+            request = asyncio.ensure_future(client.projects.list_resources().first_page())
+            await begun.wait()
+            if close:
+                await client.aclose()
+            else:
+                request.cancel()
+            with pytest.raises((ClientUsageError, asyncio.CancelledError)) as caught:
+                await request
+    assert close == isinstance(caught.value, ClientUsageError)
+    assert not any(emulator.token in text for text in exposed(caught.value))
+
+
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+def test_repr(client_class: Callable[[str], AsyncClient | Client]) -> None:
+    """A client and what refers to it show nothing of the token, nor of anything else."""
+    client = client_class(SECRET)
+    for value in (client, client.projects):
+        assert object.__repr__(value) == repr(value)
+    assert SECRET not in repr(client.projects.list_resources())
+
+
+def test_answer() -> None:
+    """An answer shows no header and nothing of its body, where a server may repeat the token."""
+    request = Request(method="GET", path="/")
+    answer = Answer(request=request, status=200, headers={"X": SECRET}, body=SECRET.encode())
+    assert f"Answer(request={request!r}, status=200)" == repr(answer)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "http://{refusing}"},
+        {"base_url": "https://{answering}"},
+        {"base_url": "https://a..b"},
+        {"proxy": f"http://user:{SECRET}@{{refusing}}"},
+        {"proxy": f"http://user:{SECRET}@{{answering}}", "base_url": "https://api.example"},
+        {"timeout": 1e-9},
+    ],
+    ids=["refused", "no TLS", "no host", "no proxy", "no tunnel", "no time"],
+)
+async def test_token_without_connection(
+    make_client: MakeClient, emulator: Emulator, options: dict[str, Any]
+) -> None:
+    """The same goes for the token, and a proxy's password, where the API isn't reached."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        addresses = {
+            "refusing": "{}:{}".format(*sock.getsockname()),
+            "answering": emulator.url.removeprefix("http://"),
+        }
+        options = {
+            name: value.format(**addresses) if isinstance(value, str) else value
+            for name, value in options.items()
+        }
+        error = await refused(make_client(SECRET, **options))
+    assert (None, None) == (error.__cause__, error.__context__)
+    assert not any(SECRET in text for text in exposed(error))
+
+
+async def test_token_repeated_by_server(make_client: MakeClient, emulator: Emulator) -> None:
+    """Where the server repeats the token, an error's text doesn't."""
+    emulator.respond(401, {"message": f"no: {emulator.token}"}, {"X-Request-Id": emulator.token})
+    error = await refused(make_client())
+    assert f"401: no: *** (GET {LISTING}, request id ***)" == str(error)
+    assert isinstance(error, AuthenticationError)
+    assert ("no: ***", "***") == (error.message, error.request_id)
+
+
+@pytest.mark.parametrize("signal", ["on_request_start", "on_request_end"])
+@pytest.mark.parametrize(
+    ("raised", "error_class", "text"),
+    [
+        (KeyError, ClientUsageError, f"{YOURS}KeyError: 'a ***'"),
+        (RuntimeError, ClientUsageError, f"{YOURS}RuntimeError: a ***"),
+        (OSError, APIConnectionError, "OSError: a ***"),
+        (ClientError, APIConnectionError, "ClientError: a ***"),
+        (TimeoutError, APITimeoutError, "no answer in time"),
+    ],
+)
+async def test_failing_trace(
+    make_client: MakeClient,
+    emulator: Emulator,
+    signal: str,
+    raised: type[Exception],
+    error_class: type[APIError],
+    text: str,
+) -> None:
+    """What a hook raises fails the request, without the token that it may hold."""
+
+    async def fail(_: object, __: object, parameters: Any) -> None:
+        token = parameters.headers["Authorization"].removeprefix("Bearer ")
+        raise raised(f"a {token}")
+
+    trace = TraceConfig()
+    getattr(trace, signal).append(fail)
+    error = await refused(make_client(trace_configs=[trace]))
+    assert error_class is type(error)
+    assert f"{text} (GET {LISTING})" == str(error)
+    assert (None, None) == (error.__cause__, error.__context__)
+    assert not any(emulator.token in text for text in exposed(error))
+
+
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+@pytest.mark.parametrize(
+    "token",
+    [
+        f"{SECRET}\n",
+        f" {SECRET}",
+        f"{SECRET} {SECRET}",
+        f"{SECRET}\x00",
+        f"{SECRET}é",
+        f"dor_v1_{SECRET}",
+        SECRET.encode(),
+        [SECRET],
+    ],
+    ids=lambda token: f"{token!r}",
+)
+def test_bad_token(client_class: Callable[..., object], token: Any) -> None:
+    """What can't be a token is named, and not shown, not even in a traceback with locals."""
+    with pytest.raises(ValueError, match=r"^the token ") as caught:
+        client_class(token)
+    assert not any(SECRET in text for text in exposed(caught.value))
+
+
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+def test_bad_token_in_environment(
+    client_class: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same goes for a token that the environment holds."""
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", f"{SECRET}\n")
+    with pytest.raises(ValueError, match="DIGITALOCEAN_TOKEN holds white space") as caught:
+        client_class()
+    assert not any(SECRET in text for text in exposed(caught.value))
+
+
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base_url": "nonsense"},
+        {"base_url": 1},
+        {"proxy": f"socks5://user:{SECRET}@127.0.0.1"},
+        {"proxy": f"http://user:{SECRET}@127.0.0.1:x"},
+        {"proxy": f"http://user:{SECRET}"},
+        {"proxy": f"http://user:{SECRET}@h", "session_factory": 5},
+        {"timeout": 0},
+        {"connect_timeout": "1"},
+        {"max_body": 0},
+        {"user_agent": "\n"},
+        {"session_factory": ClientSession, "trace_configs": [TraceConfig()]},
+    ],
+    ids="-".join,
+)
+def test_token_beside_bad_argument(
+    client_class: Callable[..., object], options: dict[str, Any]
+) -> None:
+    """A good token, or a proxy's password, isn't shown when another argument is wrong."""
+    with pytest.raises((ValueError, TypeError)) as caught:
+        client_class(f"dop_v1_{SECRET}", **options)
+    assert not any(SECRET in text for text in exposed(caught.value))

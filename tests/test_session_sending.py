@@ -1,0 +1,330 @@
+"""What is sent, on which connections, and who can watch it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import socket
+import ssl
+from base64 import b64encode
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+from aiohttp import ClientSession, TCPConnector, TraceConfig
+
+from digitalocean_projects import (
+    APIConnectionError,
+    APIError,
+    AsyncClient,
+    Client,
+    NotFoundError,
+    __version__,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from digitalocean_projects.testing import Emulator
+
+    MakeClient = Callable[..., AsyncClient]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+DROPLET = "do:droplet:1"
+LISTING = "/v2/projects/default/resources?page=1&per_page=200"
+DOCUMENT = json.dumps({"resources": [{"urn": DROPLET}]}).encode()
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT)
+SECRET = "swordfish"  # noqa: S105 - of nothing
+
+
+async def listed(client: AsyncClient) -> list[str]:
+    """The URNs on the first page."""
+    page = await client.projects.list_resources().first_page()
+    return [str(resource.urn) for resource in page.items]
+
+
+async def refused(client: AsyncClient) -> APIError:
+    """The exception that listing raises."""
+    async with client:
+        with pytest.raises(APIError) as caught:
+            await client.projects.list_resources().first_page()
+    return caught.value
+
+
+async def test_headers(make_client: MakeClient, emulator: Emulator) -> None:
+    """Each request tells of the token, the format and the client."""
+    async with make_client() as client:
+        await listed(client)
+        await client.projects.assign_resources("default", [DROPLET])
+    bodies = [b"", b'{"resources":["do:droplet:1"]}']
+    assert bodies == [request.body for request in emulator.requests]
+    for request in emulator.requests:
+        assert f"Bearer {emulator.token}" == request.headers["Authorization"]
+        assert "application/json" == request.headers["Content-Type"]
+        assert "application/json" == request.headers["Accept"]
+        user_agent = request.headers["User-Agent"]
+        assert user_agent.startswith(f"digitalocean-projects/{__version__} (Python 3.")
+
+
+async def test_user_agent(make_client: MakeClient, emulator: Emulator) -> None:
+    """What the server is told of the client can be chosen."""
+    async with make_client(user_agent="inventory/2 (ops@example.com)") as client:
+        await listed(client)
+    assert "inventory/2 (ops@example.com)" == emulator.requests[0].headers["User-Agent"]
+
+
+async def test_cookies(make_client: MakeClient, emulator: Emulator) -> None:
+    """Cookies aren't kept."""
+    emulator.respond(200, DOCUMENT, {"Set-Cookie": "a=b; Path=/"})
+    async with make_client(base_url=emulator.url.replace("127.0.0.1", "localhost")) as client:
+        await listed(client)
+        await listed(client)
+    assert [None, None] == [request.headers.get("Cookie") for request in emulator.requests]
+
+
+async def test_proxy(make_client: MakeClient, emulator: Emulator) -> None:
+    """A proxy is asked for the whole URL, and told who asks."""
+    proxy = emulator.url.replace("://", f"://user:{SECRET}@")
+    emulator.seed([DROPLET], default=True)
+    options = {"base_url": "http://api.example", "allow_insecure": True, "proxy": proxy}
+    async with make_client(**options) as client:
+        assert [DROPLET] == await listed(client)
+    headers = emulator.requests[0].headers
+    assert "api.example" == headers["Host"]
+    credentials = b64encode(f"user:{SECRET}".encode()).decode()
+    assert f"Basic {credentials}" == headers["Proxy-Authorization"]
+
+
+@pytest.mark.parametrize("status", [400, 403, 407, 502])
+async def test_proxy_refuses(make_client: MakeClient, emulator: Emulator, status: int) -> None:
+    """A proxy's refusal to connect isn't taken for the API's."""
+    emulator.respond(status, {"message": "no"}, {"X-Request-Id": "id-1"})
+    error = await refused(make_client(base_url="https://api.example", proxy=emulator.url))
+    assert APIConnectionError is type(error)
+    assert f"the proxy answered {status} (GET {LISTING})" == str(error)
+    assert ["CONNECT"] == [request.method for request in emulator.requests]
+
+
+async def test_long_time_outs(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time-outs aren't rounded up, also not long ones."""
+    loop = asyncio.get_running_loop()
+    timers = []
+    call_at = loop.call_at
+
+    def noting(when: float, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append((when, loop.time()))
+        return call_at(when, *arguments, **options)
+
+    monkeypatch.setattr(loop, "call_at", noting)
+    start = loop.time()
+    async with AsyncClient(
+        emulator.token, base_url=emulator.url, timeout=7.3, connect_timeout=6.1
+    ) as client:
+        await listed(client)
+    for seconds in (7.3, 6.1):
+        assert any(start + seconds <= when <= now + seconds for when, now in timers)
+
+
+async def test_environment(
+    make_client: MakeClient,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Neither netrc nor proxies are taken from the environment, unless a session is told to."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"default login user password {SECRET}")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with make_client() as client:
+        await listed(client)
+    assert f"Bearer {emulator.token}" == emulator.requests[0].headers["Authorization"]
+    monkeypatch.delenv("NETRC")
+    monkeypatch.setenv("http_proxy", emulator.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        base_url = "http://{}:{}".format(*sock.getsockname())
+        await refused(make_client(base_url=base_url))
+        assert 1 == len(emulator.requests)
+        trusting = partial(ClientSession, trust_env=True)
+        async with make_client(base_url=base_url, session_factory=trusting) as client:
+            await listed(client)
+    assert 2 == len(emulator.requests)
+
+
+async def test_certificates(make_client: MakeClient) -> None:
+    """A server's certificate is verified, by the session's lights."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWER)
+        writer.close()
+
+    authority = trustme.CA()
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=served) as server:
+        options = {"base_url": "https://{}:{}".format(*server.sockets[0].getsockname())}
+        error = await refused(make_client(**options))
+        assert APIConnectionError is type(error)
+        assert "certificate verify failed" in str(error)
+
+        def trusting_session() -> ClientSession:
+            return ClientSession(connector=TCPConnector(ssl=trusting))
+
+        async with make_client(session_factory=trusting_session, **options) as client:
+            assert [DROPLET] == await listed(client)
+
+
+async def test_sent_once(make_client: MakeClient) -> None:
+    """A request on a kept connection that the server drops isn't sent again unasked."""
+    requests = []
+
+    async def drop_the_second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(EOFError):
+            requests.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(ANSWER)
+            requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async with await asyncio.start_server(drop_the_second, "127.0.0.1", 0) as server:
+        address = "{}:{}".format(*server.sockets[0].getsockname())
+        for options in ({}, {"session_factory": ClientSession}):
+            client = make_client(base_url=f"http://{address}", **options)
+            assert [DROPLET] == await listed(client)
+            assert APIConnectionError is type(await refused(client))
+    assert 4 == len(requests)
+
+
+async def test_session_factory(make_client: MakeClient, emulator: Emulator) -> None:
+    """A session is made once, where the first request runs, and closed by the client."""
+    made = []
+
+    def factory() -> ClientSession:
+        made.append((ClientSession(headers={"X": "own"}), asyncio.get_running_loop()))
+        return made[-1][0]
+
+    async with make_client(session_factory=factory) as client:
+        assert [] == made
+        await listed(client)
+        await listed(client)
+        ((session, loop),) = made
+        assert isinstance(client, AsyncClient) == (loop is asyncio.get_running_loop())
+        assert not session.closed
+    assert session.closed
+    assert ["own", "own"] == [request.headers["X"] for request in emulator.requests]
+
+
+async def test_closed_session(emulator: Emulator) -> None:
+    """A session that was closed by somebody else is replaced."""
+    made = []
+
+    def factory() -> ClientSession:
+        made.append(ClientSession())
+        return made[-1]
+
+    async with AsyncClient(
+        emulator.token, base_url=emulator.url, session_factory=factory
+    ) as client:
+        await listed(client)
+        await made[0].close()
+        await listed(client)
+    assert [True, True] == [session.closed for session in made]
+
+
+async def test_strict_session(make_client: MakeClient, emulator: Emulator) -> None:
+    """A session that raises errors of its own for refusals doesn't do so for the client."""
+    emulator.respond(404)
+    strict = partial(ClientSession, raise_for_status=True)
+    assert NotFoundError is type(await refused(make_client(session_factory=strict)))
+
+
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+def test_no_factory(client_class: Callable[..., object]) -> None:
+    """A session itself, or whatever can't be called, is refused at once."""
+    with pytest.raises(TypeError, match="^session_factory is called to make a session$"):
+        client_class(SECRET, session_factory="ClientSession")
+
+
+@pytest.mark.parametrize("made", [None, "session", ClientSession])
+async def test_factory_of_something_else(make_client: MakeClient, made: object) -> None:
+    """What the factory makes is looked at when it is needed."""
+    async with make_client(session_factory=lambda: made) as client:
+        for _ in range(2):
+            with pytest.raises(TypeError, match=r"is to make an aiohttp\.ClientSession$"):
+                await listed(client)
+
+
+def test_factory_with_traces() -> None:
+    """Hooks belong to the session, so whoever makes it gives it them."""
+    with pytest.raises(ValueError, match="trace_configs belong into the session"):
+        AsyncClient(SECRET, session_factory=ClientSession, trace_configs=[TraceConfig()])
+
+
+def hooked(signal: str, hook: Callable[[Any], None]) -> TraceConfig:
+    """A trace that calls `hook` with the parameters of a signal."""
+
+    async def call(_: object, __: object, parameters: Any) -> None:
+        hook(parameters)
+
+    trace = TraceConfig()
+    getattr(trace, signal).append(call)
+    return trace
+
+
+async def test_traces(make_client: MakeClient) -> None:
+    """Any iterable's trace hooks see the requests, and that a connection is used again."""
+    seen: list[Any] = []
+    signals = ("on_request_start", "on_connection_create_end", "on_connection_reuseconn")
+    async with make_client(trace_configs=(hooked(name, seen.append) for name in signals)) as client:
+        await listed(client)
+        await listed(client)
+    names = ["RequestStart", "ConnectionCreateEnd", "RequestStart", "ConnectionReuseconn"]
+    assert [f"Trace{name}Params" for name in names] == [type(each).__name__ for each in seen]
+    assert ["GET", "GET"] == [each.method for each in seen[::2]]
+    assert [LISTING, LISTING] == [each.url.path_qs for each in seen[::2]]
+
+
+async def test_log(
+    make_client: MakeClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each attempt leaves one record for debugging: what was asked, and what came of it."""
+    emulator.respond(200, DOCUMENT, {"X-Request-Id": "id-1"})
+    emulator.respond(404, headers={"X-Request-Id": emulator.token})
+    emulator.respond_raw(b"")
+    emulator.respond_raw(b"SSH-2.0\r\n")
+    with caplog.at_level(logging.DEBUG, "digitalocean_projects"):
+        async with make_client() as client:
+            await listed(client)
+            for _ in range(3):
+                with suppress(APIError):
+                    await listed(client)
+    records = [record for record in caplog.records if record.name == "digitalocean_projects"]
+    messages = [re.sub(r"\d+ ms", "N ms", record.getMessage()) for record in records]
+    assert [
+        f"GET {LISTING}: 200 in N ms, request id id-1",
+        f"GET {LISTING}: 404 in N ms, request id ***",
+        f"GET {LISTING}: APIConnectionError in N ms, request id None",
+        f"GET {LISTING}: APIResponseError in N ms, request id None",
+    ] == messages
+    assert [logging.DEBUG] * 4 == [record.levelno for record in records]
+    assert not any(emulator.token in repr(vars(record)) for record in records)
+
+
+async def test_no_log(
+    make_client: MakeClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Above the level for debugging there is nothing to read."""
+    emulator.respond(500)
+    with caplog.at_level(logging.INFO, "digitalocean_projects"):
+        await refused(make_client())
+    assert "digitalocean_projects" not in {record.name for record in caplog.records}

@@ -178,9 +178,7 @@ def _time(value: Any, _: object) -> datetime | None:
         return None
 
 
-def _time_text(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
+def _time_text(moment: datetime) -> str:
     moment = _with_zone(moment)
     # Not where that is before the first year, or after the last.
     with suppress(OverflowError):

@@ -7,35 +7,6 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
-    from ._client import AsyncClient, AsyncProjects
-    from ._config import DEFAULT_PROJECT
-    from ._errors import (
-        APIConnectionError,
-        APIError,
-        APIResponseError,
-        APIStatusError,
-        APITimeoutError,
-        AssignmentError,
-        AuthenticationError,
-        BadRequestError,
-        ClientUsageError,
-        ConflictError,
-        NotFoundError,
-        PaginationError,
-        PermissionDeniedError,
-        PreconditionFailedError,
-        RateLimitError,
-        ServerError,
-        UnprocessableEntityError,
-    )
-    from ._headers import RateLimit
-    from ._models import Page, Resource, ResourceStatus
-    from ._paginator import AsyncPaginator
-    from ._results import AssignmentResult
-    from ._sync import Client, Paginator, Projects
-    from ._urn import URN, HasURN, ResourceType, URNLike
-
 __all__ = [
     "DEFAULT_PROJECT",
     "URN",
@@ -72,7 +43,35 @@ __all__ = [
     "UnprocessableEntityError",
 ]
 
-if not TYPE_CHECKING:
+if TYPE_CHECKING:
+    from ._client import AsyncClient, AsyncProjects
+    from ._config import DEFAULT_PROJECT
+    from ._errors import (
+        APIConnectionError,
+        APIError,
+        APIResponseError,
+        APIStatusError,
+        APITimeoutError,
+        AssignmentError,
+        AuthenticationError,
+        BadRequestError,
+        ClientUsageError,
+        ConflictError,
+        NotFoundError,
+        PaginationError,
+        PermissionDeniedError,
+        PreconditionFailedError,
+        RateLimitError,
+        ServerError,
+        UnprocessableEntityError,
+    )
+    from ._headers import RateLimit
+    from ._models import Page, Resource, ResourceStatus
+    from ._paginator import AsyncPaginator
+    from ._results import AssignmentResult
+    from ._sync import Client, Paginator, Projects
+    from ._urn import URN, HasURN, ResourceType, URNLike
+else:
     # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
     _MODULES = (
         "_urn",
@@ -87,12 +86,11 @@ if not TYPE_CHECKING:
     )
 
     def __getattr__(name: str) -> object:
-        if name in __all__:
-            for module in _MODULES:
-                value = getattr(import_module(f"{__name__}.{module}"), name, None)
-                if value is not None:
-                    return globals().setdefault(name, value)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        modules = (import_module(f"{__name__}.{module}") for module in _MODULES)
+        values = (getattr(module, name, None) for module in modules)
+        return globals().setdefault(name, next(filter(None, values)))
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

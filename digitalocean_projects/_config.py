@@ -52,12 +52,9 @@ class Settings:
 
 
 _is_printable = re.compile("[!-~]+").fullmatch
-_is_base_url = re.compile(
-    r"(?i:https?)://(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:[0-9]{1,5})?(/[!-~]*)?"
-).fullmatch
-_is_proxy = re.compile(
-    r"(?i:https?)://([!-~]*@)?(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:[0-9]{1,4}|:[1-5][0-9]{4})?/?"
-).fullmatch
+_HOST = r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:[0-9]{1,5})?"
+_is_base_url = re.compile(f"(?i:https?)://{_HOST}(/[!-~]*)?").fullmatch
+_is_proxy = re.compile(rf"(?i:https?)://([^\s/?#@\[\]\\]*@)?{_HOST}/?", re.ASCII).fullmatch
 _is_user_agent = re.compile("[ -~]*[!-~][ -~]*").fullmatch
 
 
@@ -96,13 +93,20 @@ def checked_base_url(url: str | None, *, allow_insecure: bool) -> str:
         url = os.environ.get(BASE_URL_VARIABLE) or BASE_URL
     if not isinstance(url, str):
         raise TypeError(f"base_url is a string, not {type(url).__name__}")
-    if not _is_base_url(url) or any(character in url for character in "?#@\\"):
+    if not _is_base_url(url) or not _has_port(url) or any(mark in url for mark in "?#@\\"):
         raise ValueError("base_url is https://host[:port][/path], without user, query or fragment")
     parts = urlsplit(url)
     if parts.scheme == "http" and not allow_insecure and not _is_loopback(parts.hostname or ""):
         raise ValueError("http would show the token to the network: use https, or allow_insecure")
-    _ = parts.port  # a ValueError if it is too large
     return url.rstrip("/")
+
+
+def _has_port(url: str) -> bool:
+    """Whether the port, if there is one, is one that there can be."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:
@@ -118,7 +122,9 @@ def checked_proxy(proxy: Secret | None) -> Secret | None:
     Raises:
         ValueError: It is none; the message doesn't repeat it, since it may hold a password.
     """
-    if proxy is not None and not _is_proxy(proxy):
+    if proxy is None:
+        return None
+    if not proxy.isascii() or not _is_proxy(proxy) or not _has_port(proxy):
         raise ValueError("proxy is http://[user:password@]host[:port]")
     return proxy
 

@@ -134,11 +134,12 @@ class Window:
         closed, self._closed = self._closed, True
         here = self._loop is running_loop()
         self._tasks = {n: task for n, task in self._tasks.items() if here and not task.done()}
-        for task in self._tasks.values():
-            # A second cancellation would cut short what the first one began.
-            if not closed:
+        tasks = list(self._tasks.values())
+        # A second cancellation would cut short what the first one began.
+        if not closed:
+            for task in tasks:
                 task.cancel()
-        return list(self._tasks.values())
+        return tasks
 
     def _under_way(self) -> list[asyncio.Task[Answer]]:
         return [task for task in self._tasks.values() if not task.done()]

@@ -50,7 +50,6 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("digitalocean_projects")
 _SUCCESS = range(200, 300)
-_CLOSING = "the client is closing"
 _SAID_OF: dict[type[Exception], str] = {
     ClientPayloadError: "the body is cut off or garbled",
     ServerDisconnectedError: "the server closed the connection",
@@ -153,8 +152,8 @@ class SessionManager:
         if self._pool is not None:
             self._pool.is_open_in(running_loop())
         self._closed = True
-        for task in self._tasks:
-            task.cancel(_CLOSING)
+        while self._tasks:
+            self._tasks.pop().cancel()
         pool = self._release()
         if pool is not None:
             await pool.guard.aclose()
@@ -166,12 +165,14 @@ class SessionManager:
         self, session: ClientSession, request: Request, body: bytes | None
     ) -> Answer:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
+        cancellations = task.cancelling()
         self._tasks.add(task)
         try:
             return await self._exchange(session, request, body)
         except asyncio.CancelledError as error:
-            if error.args != (_CLOSING,) or task.uncancel():
-                raise
+            # Whom `aclose` has cancelled is not in the set any more.
+            if task in self._tasks or task.uncancel() > cancellations:
+                raise error.with_traceback(None) from None
             failure: APIError = ClientUsageError(f"the client was closed meanwhile ({request})")
         except Exception as error:  # noqa: BLE001 - any of them may hold the token
             failure = self._translated(error, request)
@@ -333,10 +334,12 @@ def _keep_for_ever(value: object) -> None:
 
 
 async def _guard(session: ClientSession) -> AsyncGenerator[None, None]:
+    pid = os.getpid()
     try:
         yield
     finally:
-        await session.close()
+        if pid == os.getpid():
+            await session.close()
 
 
 def _guarded(session: ClientSession) -> AsyncGenerator[None, None]:

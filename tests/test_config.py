@@ -189,7 +189,7 @@ def test_base_url_of_another_type() -> None:
 
 
 def test_base_url_with_impossible_port() -> None:
-    with pytest.raises(ValueError, match=r"^Port out of range"):
+    with pytest.raises(ValueError, match=r"^base_url is https:"):
         checked_base_url("https://a:65536", allow_insecure=False)
 
 

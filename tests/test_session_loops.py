@@ -9,15 +9,22 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from aiohttp import ClientSession, TCPConnector, TraceConfig
+from aiohttp.abc import AbstractResolver
 
 from digitalocean_projects import AsyncClient, ClientUsageError
+from digitalocean_projects._session import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+    from aiohttp.abc import ResolveResult
 
     from digitalocean_projects.testing import Emulator
 
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 DROPLET = "do:droplet:1"
+CLOSED_MEANWHILE = "the client was closed (meanwhile|during)"
 PREAMBLE = """
 import asyncio, gc, logging, os, sys
 from digitalocean_projects import AsyncClient
@@ -100,7 +108,13 @@ def test_trio(
     """Under trio, a client says what it needs."""
     with pytest.raises(ClientUsageError, match="needs a running asyncio event loop"):
         trio.run(operation, client)
+
+
+def test_closed_unused_under_trio(client: AsyncClient) -> None:
+    """A client that was never used can be closed anywhere."""
     trio.run(client.aclose)
+    with pytest.raises(ClientUsageError, match="the client is closed"):
+        trio.run(listed, client)
 
 
 @pytest.mark.parametrize("operation", [listed, iterated, collected, assigned])
@@ -110,10 +124,17 @@ def test_no_loop(client: AsyncClient, operation: Callable[[AsyncClient], Any]) -
         operation(client).send(None)
 
 
+def test_running_loop() -> None:
+    """Nothing of asyncio's stays behind that error."""
+    with pytest.raises(ClientUsageError) as caught:
+        running_loop()
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+
+
 def test_one_loop_after_the_other(client: AsyncClient, emulator: Emulator) -> None:
     """A client that outlives its loop makes new connections in the next one."""
-    assert [DROPLET] == asyncio.run(listed(client))
-    assert [DROPLET] == asyncio.run(listed(client))
+    for _ in range(2):
+        assert [DROPLET] == asyncio.run(listed(client))
     asyncio.run(client.aclose())
     with pytest.raises(ClientUsageError, match="the client is closed"):
         asyncio.run(listed(client))
@@ -154,6 +175,8 @@ async def test_closed_unused(make_client: MakeClient) -> None:
     await client.aclose()
     with pytest.raises(ClientUsageError, match="the client is closed"):
         await listed(client)
+    with pytest.raises(ClientUsageError, match="the client is closed"):
+        await client.__aenter__()
 
 
 @pytest.mark.parametrize(
@@ -166,30 +189,78 @@ async def test_closed_during_request(
 ) -> None:
     """To close a client ends its requests, whatever they wait for."""
     loop = asyncio.get_running_loop()
-    client = make_client(base_url=f"{scheme}://{address(listener)}", connect_timeout=0.2)
+    client = make_client(base_url=f"{scheme}://{address(listener)}")
     request = asyncio.ensure_future(listed(client))
     connection, _ = await loop.sock_accept(listener)
     with connection:
         await loop.sock_recv(connection, 1)
         await loop.sock_sendall(connection, beginning)
+        start = time.monotonic()
         await client.aclose()
-        with pytest.raises(ClientUsageError, match="the client was closed during"):
+        with pytest.raises(ClientUsageError, match=CLOSED_MEANWHILE):
             await request
+    assert time.monotonic() - start < 2
 
 
-async def test_cancellation(emulator: Emulator, listener: socket.socket) -> None:
-    """A request that is cancelled ends with its connection, and the next one gets a new one."""
-    loop = asyncio.get_running_loop()
-    async with AsyncClient(emulator.token, base_url=f"http://{address(listener)}") as client:
-        for _ in range(2):
-            request = asyncio.ensure_future(listed(client))
-            connection, _ = await loop.sock_accept(listener)
-            with connection:
-                await loop.sock_recv(connection, 10_000)
-                request.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await request
-                assert b"" == await loop.sock_recv(connection, 1)
+class DeafResolver(AbstractResolver):
+    """A name server that never answers."""
+
+    async def resolve(self, *_: object, **__: object) -> list[ResolveResult]:
+        return await asyncio.sleep(60, [])
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("signal", "url", "requests"),
+    [
+        ("on_dns_resolvehost_start", "https://api.example", 1),
+        ("on_connection_queued_start", "http://{}", 2),
+        ("on_request_headers_sent", "http://{}", 1),
+    ],
+    ids=["name", "pool", "answer"],
+)
+async def test_closed_while_waiting(
+    make_client: MakeClient, listener: socket.socket, signal: str, url: str, requests: int
+) -> None:
+    """So it does for requests that have no connection yet, or wait for another one's."""
+    waiting = threading.Event()
+
+    async def wait(*_: object) -> None:
+        waiting.set()
+
+    trace = TraceConfig()
+    getattr(trace, signal).append(wait)
+
+    def factory() -> ClientSession:
+        connector = TCPConnector(limit=1, resolver=DeafResolver())
+        return ClientSession(connector=connector, trace_configs=[trace])
+
+    client = make_client(base_url=url.format(address(listener)), session_factory=factory)
+    tasks = [asyncio.ensure_future(listed(client)) for _ in range(requests)]
+    await asyncio.to_thread(waiting.wait, 10)
+    start = time.monotonic()
+    await client.aclose()
+    for task in tasks:
+        with pytest.raises(ClientUsageError, match=CLOSED_MEANWHILE) as caught:
+            await task
+        assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+    assert time.monotonic() - start < 2
+
+
+async def test_closed_by_its_own_request(emulator: Emulator) -> None:
+    """A request that closes its client, from a hook, fails like any other."""
+
+    async def close(*_: object) -> None:
+        await closed.aclose()
+
+    trace = TraceConfig()
+    trace.on_request_start.append(close)
+    closed = AsyncClient(emulator.token, base_url=emulator.url, trace_configs=[trace])
+    with pytest.raises(ClientUsageError, match=CLOSED_MEANWHILE):
+        await listed(closed)
+    assert [] == emulator.requests
 
 
 @pytest.mark.parametrize("operation", [copy.deepcopy, pickle.dumps])
@@ -261,15 +332,49 @@ def test_loop_closed_by_hand(client: AsyncClient) -> None:
 
 
 @pytest.mark.filterwarnings(r"ignore:unclosed (transport )?<:ResourceWarning")
-def test_forgotten_after_loop_closed_by_hand(emulator: Emulator) -> None:
-    """A client that is forgotten after such a loop is warned about."""
+@pytest.mark.parametrize("close", [True, False])
+def test_forgotten_outside_its_loop(emulator: Emulator, *, close: bool) -> None:
+    """A client that is forgotten after such a loop, or while it rests, is warned about."""
     client = AsyncClient(emulator.token, base_url=emulator.url)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(listed(client))
-    loop.close()
+    if close:
+        loop.close()
     with pytest.warns(ResourceWarning, match="a client was not closed before its event loop"):
         del client
+    if not close:  # it closes the connections when it runs again
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
     gc.collect()
+
+
+FORK_INSIDE = """
+async def main():
+    client = AsyncClient(token, base_url=url, timeout=3)
+    await listed(client)
+    child = os.fork()
+    if child == 0:
+        {use}
+        return
+    assert (child, 0) == os.waitpid(child, 0)
+    await listed(client)
+    await client.aclose()
+
+asyncio.run(main())
+"""
+FORK_OUTSIDE = """
+client = AsyncClient(token, base_url=url, timeout=3)
+loop = asyncio.new_event_loop()
+loop.run_until_complete(listed(client))
+child = os.fork()
+if child == 0:
+    {use}
+else:
+    assert (child, 0) == os.waitpid(child, 0)
+    loop.run_until_complete(listed(client))
+    loop.run_until_complete(client.aclose())
+    loop.close()
+"""
 
 
 @pytest.mark.parametrize(
@@ -278,30 +383,14 @@ def test_forgotten_after_loop_closed_by_hand(emulator: Emulator) -> None:
         ("asyncio.run(listed(client)); asyncio.run(client.aclose())", 3),
         ("asyncio.run(listed(client))", 3),
         ("asyncio.run(client.aclose())", 2),
+        ("del client; gc.collect()", 2),
         ("pass", 2),
+        ("sys.exit()", 2),
     ],
-    ids=["used and closed", "used", "closed", "dropped"],
+    ids=["used and closed", "used", "closed", "dropped", "kept", "exit"],
 )
-def test_fork(emulator: Emulator, use: str, requests: int) -> None:
-    """A forked process has connections of its own, and leaves its parent's alone."""
-    script = f"""
-import atexit
-
-async def main():
-    client = AsyncClient(token, base_url=url)
-    await listed(client)
-    child = os.fork()
-    if child == 0:
-        {use}
-        del client
-        gc.collect()
-        atexit._run_exitfuncs()
-        os._exit(0)
-    assert (child, 0) == os.waitpid(child, 0)
-    await listed(client)
-    await client.aclose()
-
-asyncio.run(main())
-"""
-    run_script(script, emulator)
+@pytest.mark.parametrize("script", [FORK_INSIDE, FORK_OUTSIDE], ids=["inside", "outside"])
+def test_fork(emulator: Emulator, script: str, use: str, requests: int) -> None:
+    """A forked process has connections of its own, and its end leaves its parent's alone."""
+    run_script(script.format(use=use), emulator)
     assert requests == len(emulator.requests)

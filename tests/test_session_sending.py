@@ -1,4 +1,4 @@
-"""What is sent, on which connections, and who can watch it."""
+"""What is sent, on which connections, who can cancel it, and who can watch it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from digitalocean_projects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from digitalocean_projects.testing import Emulator
@@ -205,6 +205,74 @@ async def test_sent_once(make_client: MakeClient) -> None:
     assert 4 == len(requests)
 
 
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A server that does nothing by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        yield listener
+
+
+def waiting_client(listener: socket.socket) -> AsyncClient:
+    return AsyncClient(SECRET, base_url="http://{}:{}".format(*listener.getsockname()))
+
+
+async def test_cancellation(listener: socket.socket) -> None:
+    """A request that is cancelled ends with its connection, and the next one gets a new one."""
+    loop = asyncio.get_running_loop()
+    async with waiting_client(listener) as client:
+        for _ in range(2):
+            request = asyncio.ensure_future(listed(client))
+            connection, _ = await loop.sock_accept(listener)
+            with connection:
+                await loop.sock_recv(connection, 10_000)
+                request.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await request
+                assert b"" == await loop.sock_recv(connection, 1)
+
+
+@pytest.mark.parametrize("first", ["close", "cancel"])
+async def test_cancellation_while_closing(listener: socket.socket, first: str) -> None:
+    """A cancellation stays one if the client is closed at the same time."""
+    loop = asyncio.get_running_loop()
+    client = waiting_client(listener)
+    request = asyncio.ensure_future(listed(client))
+    connection, _ = await loop.sock_accept(listener)
+    with connection:
+        await loop.sock_recv(connection, 10_000)
+        if first == "cancel":
+            request.cancel()
+        else:
+            loop.call_soon(request.cancel)
+        await client.aclose()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+    assert 1 == request.cancelling()
+
+
+@pytest.mark.parametrize("first", ["close", "time-out"])
+async def test_time_out_while_closing(listener: socket.socket, first: str) -> None:
+    """So does a time-out of the caller's."""
+    loop = asyncio.get_running_loop()
+    client = waiting_client(listener)
+    scopes = []
+
+    async def listed_in_time() -> None:
+        async with asyncio.timeout(60) as scope:
+            scopes.append(scope)
+            await listed(client)
+
+    request = asyncio.ensure_future(listed_in_time())
+    connection, _ = await loop.sock_accept(listener)
+    with connection:
+        await loop.sock_recv(connection, 10_000)
+        scopes[0].reschedule(loop.time())
+        await (client.aclose() if first == "close" else asyncio.ensure_future(client.aclose()))
+        with pytest.raises(TimeoutError):
+            await request
+
+
 async def test_session_factory(make_client: MakeClient, emulator: Emulator) -> None:
     """A session is made once, where the first request runs, and closed by the client."""
     made = []
@@ -251,7 +319,7 @@ async def test_strict_session(make_client: MakeClient, emulator: Emulator) -> No
 @pytest.mark.parametrize("client_class", [AsyncClient, Client])
 def test_no_factory(client_class: Callable[..., object]) -> None:
     """A session itself, or whatever can't be called, is refused at once."""
-    with pytest.raises(TypeError, match="^session_factory is called to make a session$"):
+    with pytest.raises(TypeError, match=r"^session_factory is called to make a session$"):
         client_class(SECRET, session_factory="ClientSession")
 
 

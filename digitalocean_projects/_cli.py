@@ -48,13 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, _USAGE)
     except (APIError, OSError) as error:
         if isinstance(error, BrokenPipeError):
-            # Whoever read the output has enough. Python would still flush at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
             return 0
         return _fail(error, _FAILED)
     except KeyboardInterrupt:
         return _INTERRUPTED
     return status
+
+
+def _discard_output() -> None:
+    """Write to nowhere: whoever read the output has enough, and Python would flush at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: Exception, status: int) -> int:
@@ -133,7 +137,7 @@ def _print(resources: Iterable[Resource]) -> None:
 
 
 def _print_json(resources: Iterable[Resource]) -> None:
-    print(encode(resources).decode())
+    print(encode(resources).decode(), flush=True)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -161,7 +165,10 @@ def _assign(options: argparse.Namespace) -> int:
         except AssignmentError as error:
             told = AssignmentResult(resources=error.done + error.failed, unknown=error.unknown)
             untouched, failure = error.untouched, error.error
-    (_print_json if options.output == "json" else _print)(told.resources)
+    try:
+        (_print_json if options.output == "json" else _print)(told.resources)
+    except BrokenPipeError:
+        _discard_output()
     for urn in told.unknown:
         _note(f"it is unknown what became of {urn}")
     for urn in untouched:

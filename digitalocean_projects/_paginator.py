@@ -52,7 +52,9 @@ class AsyncPaginator(Generic[T]):
 
     @property
     def settled(self) -> bool | None:
-        """Whether the last reading from the first page to the last saw no change; else None.
+        """Whether the last reading, from the first page to the last, saw no change.
+
+        None before one has ended.
 
         A change may go unseen, such as when as much came as went between two pages.
         """
@@ -75,9 +77,9 @@ class AsyncPaginator(Generic[T]):
         if self._windows is None:
             prefetch = Waves(self._listing.fetch, self._concurrency)
         else:
-            earlier = tuple(self._windows)
+            earlier = [window for window in self._windows if not window.ended]
             prefetch = Window(self._listing.fetch, self._concurrency, instead_of=earlier)
-            self._windows.append(prefetch)
+            self._windows = [*earlier, prefetch]
         reading = self._reading(start=start, memory=2 * self._concurrency)
         on_end = self._note if start == 1 else None
         return _Pages(self._listing, reading, prefetch, on_end=on_end)

@@ -98,9 +98,17 @@ class Portal:
                 raise ClientUsageError("the client is closed")
             thread = self._thread
             if thread is None or thread.failed:
-                self._thread = thread = _Thread(self._aclose)
+                if self._finalizer is not None:
+                    self._finalizer.detach()
+                thread = _Thread(self._aclose)
                 self._finalizer = weakref.finalize(self, thread.stop)
-                thread.start()
+                try:
+                    self._thread = thread
+                    thread.start()
+                except BaseException:
+                    self._thread = None
+                    thread.abandon()
+                    raise
             return thread
 
     def _leave_to_parent(self) -> None:
@@ -163,7 +171,7 @@ class _Thread:
     def __init__(self, aclose: Callable[[], Awaitable[None]]) -> None:
         self._aclose = aclose
         self._ready: Future[AbstractEventLoop] = Future()
-        self._stopping: Future[None] = Future()
+        self._stopping: Future[bool] = Future()
         self._calls: set[Future[Any]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="digitalocean_projects", daemon=True)
@@ -209,14 +217,21 @@ class _Thread:
 
     def stop(self) -> None:
         """End the loop, and wait for it a while, unless it can't be waited for from here."""
-        with suppress(InvalidStateError):
-            self._stopping.set_result(None)
+        self._stop(aclose=True)
         if (
             self._thread.is_alive()
             and threading.current_thread() is not self._thread
             and not sys.is_finalizing()
         ):
             self._thread.join(_JOIN_SECONDS)
+
+    def abandon(self) -> None:
+        """End the loop, and leave the client to another one."""
+        self._stop(aclose=False)
+
+    def _stop(self, *, aclose: bool) -> None:
+        with suppress(InvalidStateError):
+            self._stopping.set_result(aclose)
 
     def _hand_over(self, function: Callable[[], Awaitable[T]], future: Future[T]) -> None:
         try:
@@ -256,17 +271,19 @@ class _Thread:
 
     async def _main(self) -> None:
         self._ready.set_result(asyncio.get_running_loop())
-        await asyncio.wrap_future(self._stopping)
+        if await asyncio.wrap_future(self._stopping):
+            # First, so that requests end as they do for who awaits.
+            await self._aclose()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._aclose()
 
 
 async def _perform(function: Callable[[], Awaitable[T]], future: Future[T]) -> None:
     try:
         result = await function()
     except asyncio.CancelledError:
+        future.cancel()
         raise
     except BaseException as error:  # noqa: BLE001 - it is the caller's
         with suppress(InvalidStateError):  # of a caller who has left

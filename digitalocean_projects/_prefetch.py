@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from ._errors import ClientUsageError
-from ._session import running_loop
+from ._pool import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -105,6 +105,7 @@ class Window:
             self._loop, self._tasks = loop, {}
             for window in self._instead_of:
                 window.cancel()
+            self._instead_of = ()
         if number not in self._tasks:
             self._next = number
         self._last = min(limit, number + 2 * self._concurrency - 1)
@@ -128,6 +129,11 @@ class Window:
             # Unlike an await of a task, this leaves it alone when it is cancelled.
             under_way = self._under_way() if task is None else [task]
             await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the window is closed, and nothing of it is under way any more."""
+        return self._closed and not self._under_way()
 
     def cancel(self) -> list[asyncio.Task[Answer]]:
         """Close the window, and tell what is still ending."""

@@ -178,7 +178,7 @@ def test_closed_during_a_call() -> None:
         with requested(listener) as connection:
             shared.close()
             assert b"" == connection.recv(1)
-        with pytest.raises(ClientUsageError, match="the client was closed during the call"):
+        with pytest.raises(ClientUsageError, match="the client was closed"):
             call.result(timeout=10)
 
 

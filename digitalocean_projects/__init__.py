@@ -38,6 +38,7 @@ __all__ = [
     "Resource",
     "ResourceStatus",
     "ResourceType",
+    "RetryPolicy",
     "ServerError",
     "URNLike",
     "UnprocessableEntityError",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from ._models import Page, Resource, ResourceStatus
     from ._paginator import AsyncPaginator
     from ._results import AssignmentResult
+    from ._retry import RetryPolicy
     from ._sync import Client, Paginator, Projects
     from ._urn import URN, HasURN, ResourceType, URNLike
 else:
@@ -80,6 +82,7 @@ else:
         "_errors",
         "_config",
         "_results",
+        "_retry",
         "_paginator",
         "_client",
         "_sync",

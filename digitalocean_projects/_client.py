@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
+from ._clock import SystemClock
 from ._codec import decode_resources, encode_urns
 from ._config import (
     DEFAULT_CHUNK_SIZE,
@@ -41,6 +42,7 @@ from ._listing import Listing
 from ._models import Resource
 from ._paginator import AsyncPaginator
 from ._results import AssignmentResult
+from ._retry import DEFAULT_RETRY
 from ._session import SessionManager
 from ._urn import distinct_urns
 
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession, TraceConfig
 
+    from ._clock import Clock
+    from ._retry import RetryPolicy
     from ._urn import URN, URNLike
 
 _is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
@@ -69,15 +73,21 @@ class AsyncClient:
             DIGITALOCEAN_ACCESS_TOKEN.
         base_url: Where the API is; None takes DIGITALOCEAN_API_URL, or else
             https://api.digitalocean.com. It is https, or http on a loopback address.
-        timeout: The seconds that a request may take as a whole.
+        timeout: The seconds that an attempt at a request may take as a whole.
         connect_timeout: The seconds of them that a connection may take to be made.
+        deadline: The seconds that a request may take with all its attempts and waits; None bounds
+            it by `retry` alone.
+        retry: When and how often a request is sent again. All operations may be sent again: to
+            list or to assign once more is harmless.
         max_body: The most bytes that an answer may have, after decompression.
         allow_insecure: Let `base_url` be http on any host, which shows the token to the network.
         proxy: The URL of an HTTP proxy, which may hold a user and password. Neither a proxy nor
             a netrc file is ever taken from the environment.
         user_agent: What the server is told of the client.
         session_factory: Makes the aiohttp session, in the loop that uses it; the client closes it.
+            What it raises passes through.
         trace_configs: aiohttp's hooks into the requests; not together with `session_factory`.
+        clock: What the waits between attempts go by; None takes the machine's monotonic clock.
 
     Raises:
         ClientUsageError: There is no token.
@@ -93,12 +103,15 @@ class AsyncClient:
         base_url: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        deadline: float | None = None,
+        retry: RetryPolicy = DEFAULT_RETRY,
         max_body: int = DEFAULT_MAX_BODY,
         allow_insecure: bool = False,
         proxy: str | None = None,
         user_agent: str | None = None,
         session_factory: Callable[[], ClientSession] | None = None,
         trace_configs: Sequence[TraceConfig] = (),
+        clock: Clock | None = None,
     ) -> None:
         token, proxy = Secret.hide(token), Secret.hide(proxy)
         if session_factory is not None and not callable(session_factory):
@@ -115,6 +128,9 @@ class AsyncClient:
             user_agent=checked_user_agent(user_agent),
             session_factory=session_factory,
             trace_configs=tuple(trace_configs),
+            retry=retry,
+            deadline=None if deadline is None else checked_seconds("deadline", deadline),
+            clock=SystemClock() if clock is None else clock,
         )
         self._manager = SessionManager(settings)
         self._projects = AsyncProjects(self._manager)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession, TraceConfig
 
+    from ._clock import Clock
+    from ._retry import RetryPolicy
+
 
 class Secret(str):
     """A text that shows in no `repr`, and so in no traceback with local variables."""
@@ -49,6 +52,9 @@ class Settings:
     user_agent: str
     session_factory: Callable[[], ClientSession] | None
     trace_configs: Sequence[TraceConfig]
+    retry: RetryPolicy
+    deadline: float | None
+    clock: Clock
 
 
 _is_printable = re.compile("[!-~]+").fullmatch

@@ -86,17 +86,20 @@ class APIConnectionError(APIError):
         method: The request's method.
         path: The request's path and query.
         attempts: How often the request was tried.
+        transient: Whether another attempt might succeed: not if the server's certificate is wrong.
     """
 
     method: str
     path: str
     attempts: int
+    transient: bool
 
-    def __init__(self, reason: str, request: Request, *, attempts: int = 1) -> None:
+    def __init__(self, reason: str, request: Request, *, transient: bool = True) -> None:
         super().__init__(f"{reason} ({request})")
         self.method = request.method
         self.path = request.path
-        self.attempts = attempts
+        self.attempts = 1
+        self.transient = transient
 
 
 class APITimeoutError(APIConnectionError):
@@ -114,6 +117,7 @@ class APIStatusError(APIError):
         message: What the API says; "" if it says nothing.
         request_id: What to quote to the provider's support, or None.
         rate_limit: What the answer said of the token's allowance, or None.
+        retry_after: The seconds after which the API wants to be asked again; None if unsaid.
         method: The request's method.
         path: The request's path and query.
         attempts: How often the request was tried.
@@ -124,6 +128,7 @@ class APIStatusError(APIError):
     message: str
     request_id: str | None
     rate_limit: RateLimit | None
+    retry_after: float | None
     method: str
     path: str
     attempts: int
@@ -136,8 +141,8 @@ class APIStatusError(APIError):
         message: str,
         request_id: str | None,
         rate_limit: RateLimit | None,
+        retry_after: float | None,
         request: Request,
-        attempts: int = 1,
         hint: str = "",
     ) -> None:
         text = f"{status} {id}".rstrip()
@@ -150,9 +155,10 @@ class APIStatusError(APIError):
         self.message = message
         self.request_id = request_id
         self.rate_limit = rate_limit
+        self.retry_after = retry_after
         self.method = request.method
         self.path = request.path
-        self.attempts = attempts
+        self.attempts = 1
 
 
 class BadRequestError(APIStatusError):
@@ -198,16 +204,7 @@ class RateLimitError(APIStatusError):
     """429: the token's allowance is used up.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
-
-    Attributes:
-        retry_after: The seconds after which the API wants to be asked again; None if unsaid.
     """
-
-    retry_after: float | None
-
-    def __init__(self, *, retry_after: float | None, **members: Any) -> None:
-        super().__init__(**members)
-        self.retry_after = retry_after
 
 
 class ServerError(APIStatusError):
@@ -328,14 +325,15 @@ def status_error(
         "message": one_line(document.get("message", ""), secret),
         "request_id": request_id(headers, secret, document),
         "rate_limit": RateLimit.from_headers(headers),
+        "retry_after": retry_after(headers),
         "request": request,
     }
     if status in _SERVER_ERRORS:
         return ServerError(**members)
     error_class = _BY_STATUS.get(status, APIStatusError)
-    if error_class is RateLimitError:
-        seconds = retry_after(headers)
-        members["retry_after"] = until_reset(headers) if seconds is None else seconds
+    if error_class is RateLimitError and members["retry_after"] is None:
+        # The hourly limit's refusal has only this.
+        members["retry_after"] = until_reset(headers)
     return error_class(**members)
 
 

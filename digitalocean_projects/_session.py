@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import math
-import os
-import warnings
-import weakref
-from contextlib import suppress
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 from aiohttp import (
+    ClientConnectorCertificateError,
     ClientError,
     ClientHttpProxyError,
     ClientPayloadError,
@@ -32,16 +29,18 @@ from ._errors import (
     APIConnectionError,
     APIError,
     APIResponseError,
+    APIStatusError,
     APITimeoutError,
     ClientUsageError,
     one_line,
     request_id,
     status_error,
 )
+from ._pool import Pool, running_loop
+from ._retry import Retries
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from ._config import Settings
     from ._errors import Request
@@ -50,6 +49,8 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("digitalocean_projects")
 _SUCCESS = range(200, 300)
+# aiohttp takes 0 for no time-out at all.
+_SHORTEST = 0.001
 _SAID_OF: dict[type[Exception], str] = {
     ClientPayloadError: "the body is cut off or garbled",
     ServerDisconnectedError: "the server closed the connection",
@@ -75,11 +76,7 @@ class _TooLargeError(Exception):
 
 
 class SessionManager:
-    """Sends requests on one aiohttp session, which it opens at the first request.
-
-    The session belongs to the event loop of that request until it or the loop is closed. A
-    manager that is forgotten closes its session with its loop.
-    """
+    """Sends requests, again where that may help, on a pool of its own."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -94,10 +91,7 @@ class SessionManager:
             sock_connect=settings.connect_timeout,
             ceil_threshold=math.inf,
         )
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._pool: _Pool | None = None
-        self._finalizer: weakref.finalize[..., SessionManager] | None = None
-        self._closed = False
+        self._pool = Pool(partial(_open_session, settings))
 
     def check_open(self) -> None:
         """Do nothing, unless the manager is closed.
@@ -105,11 +99,18 @@ class SessionManager:
         Raises:
             ClientUsageError: It is.
         """
-        if self._closed:
-            raise ClientUsageError("the client is closed")
+        self._pool.check_open()
+
+    async def aclose(self) -> None:
+        """Close the pool, for good; a request that is under way fails.
+
+        Raises:
+            ClientUsageError: It belongs to another loop, which isn't closed.
+        """
+        await self._pool.aclose()
 
     async def request(self, request: Request, body: bytes | None = None) -> Answer:
-        """The API's answer.
+        """The API's answer, from one of the attempts that the retry policy allows.
 
         Raises:
             APIConnectionError: There was none.
@@ -117,10 +118,49 @@ class SessionManager:
             APIResponseError: It is no HTTP, or too large.
             ClientUsageError: The manager is closed, or belongs to another loop.
         """
-        session = self._session()
+        self.check_open()
+        running_loop()
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        tasks, cancellations = self._pool.tasks, task.cancelling()
+        if task in tasks:
+            # A hook of a request sends another one.
+            return await self._with_retries(request, body)
+        tasks.add(task)
+        try:
+            return await self._with_retries(request, body)
+        except asyncio.CancelledError as error:
+            if task.cancelling() > cancellations:
+                # Whom the pool's end has cancelled is not in the set any more.
+                if task in tasks or task.uncancel() > cancellations:
+                    raise error.with_traceback(None) from None
+                failure: APIError = ClientUsageError(f"the client was closed meanwhile ({request})")
+            else:
+                # aiohttp does so to who waits for a connection of a session that is closed.
+                failure = APIConnectionError("the wait for a connection was cancelled", request)
+        finally:
+            tasks.discard(task)
+        raise failure
+
+    async def _with_retries(self, request: Request, body: bytes | None) -> Answer:
+        clock, seconds = self._settings.clock, self._settings.deadline
+        deadline = math.inf if seconds is None else clock.time() + seconds
+        retries: Retries | None = None
+        while True:
+            try:
+                return await self._once(request, body, deadline)
+            except (APIConnectionError, APIStatusError) as error:
+                retries = retries or Retries(self._settings.retry)
+                delay = retries.delay_after(error)
+                if delay is None or clock.time() + delay >= deadline:
+                    raise
+            await clock.sleep(delay)
+
+    async def _once(self, request: Request, body: bytes | None, deadline: float) -> Answer:
+        """One attempt, up to the error that an answer's status makes."""
+        session = self._pool.session()
         start = monotonic()
         try:
-            answer = await self._attempt(session, request, body)
+            answer = await self._attempt(session, request, body, self._time_out(deadline))
         except APIError as error:
             self._log(request, type(error).__name__, start)
             raise
@@ -130,6 +170,12 @@ class SessionManager:
                 answer.status, answer.headers, answer.body, request, secret=self._settings.token
             )
         return answer
+
+    def _time_out(self, deadline: float) -> ClientTimeout:
+        left = deadline - self._settings.clock.time()
+        if left >= self._settings.timeout:
+            return self._timeout
+        return attrs.evolve(self._timeout, total=max(left, _SHORTEST))
 
     def decode(self, answer: Answer, decoder: Callable[[bytes], T]) -> T:
         """What `decoder` makes of the answer's body.
@@ -143,41 +189,13 @@ class SessionManager:
             reason = str(error)
         raise self._unusable(reason, answer.request, answer.status, answer.headers)
 
-    async def aclose(self) -> None:
-        """Close the session, for good; a request that is under way fails.
-
-        Raises:
-            ClientUsageError: It belongs to another loop, which isn't closed.
-        """
-        if self._pool is not None:
-            self._pool.is_open_in(running_loop())
-        self._closed = True
-        while self._tasks:
-            self._tasks.pop().cancel()
-        pool = self._release()
-        if pool is not None:
-            await pool.guard.aclose()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a client holds connections and a token: it can't be pickled")
-
     async def _attempt(
-        self, session: ClientSession, request: Request, body: bytes | None
+        self, session: ClientSession, request: Request, body: bytes | None, time_out: ClientTimeout
     ) -> Answer:
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
-        cancellations = task.cancelling()
-        self._tasks.add(task)
         try:
-            return await self._exchange(session, request, body)
-        except asyncio.CancelledError as error:
-            # Whom `aclose` has cancelled is not in the set any more.
-            if task in self._tasks or task.uncancel() > cancellations:
-                raise error.with_traceback(None) from None
-            failure: APIError = ClientUsageError(f"the client was closed meanwhile ({request})")
+            return await self._exchange(session, request, body, time_out)
         except Exception as error:  # noqa: BLE001 - any of them may hold the token
             failure = self._translated(error, request)
-        finally:
-            self._tasks.discard(task)
         # Not in the handler, since an exception remembers the one that was being handled.
         try:
             raise failure
@@ -185,14 +203,14 @@ class SessionManager:
             del failure
 
     async def _exchange(
-        self, session: ClientSession, request: Request, body: bytes | None
+        self, session: ClientSession, request: Request, body: bytes | None, time_out: ClientTimeout
     ) -> Answer:
         response = await session.request(
             request.method,
             URL(f"{self._settings.base_url}{request.path}", encoded=True),
             data=body,
             headers=self._headers,
-            timeout=self._timeout,
+            timeout=time_out,
             proxy=self._settings.proxy,
             allow_redirects=False,
             raise_for_status=False,
@@ -229,7 +247,8 @@ class SessionManager:
         text = _SAID_OF.get(type(error)) or f"{type(error).__name__}: {error}"
         text = one_line(text.replace(self._settings.proxy or "\0", "***"), self._settings.token)
         if isinstance(error, ClientError | OSError):
-            return APIConnectionError(text, request)
+            transient = not isinstance(error, ClientConnectorCertificateError)
+            return APIConnectionError(text, request, transient=transient)
         return ClientUsageError(f"a hook or session of yours failed: {text} ({request})")
 
     def _unusable(
@@ -257,118 +276,16 @@ class SessionManager:
                 "%s: %s in %.0f ms, request id %s", request, outcome, milliseconds, answered
             )
 
-    def _session(self) -> ClientSession:
-        """The session of the running loop, made if there is none yet."""
-        self.check_open()
-        loop = running_loop()
-        if self._pool is not None and self._pool.is_open_in(loop):
-            return self._pool.session
-        self._release()
-        return self._open(loop).session
 
-    def _open(self, loop: AbstractEventLoop) -> _Pool:
-        settings = self._settings
-        if settings.session_factory is not None:
-            session = settings.session_factory()
-            if not isinstance(session, ClientSession):
-                raise TypeError("session_factory is to make an aiohttp.ClientSession")
-        else:
-            session = ClientSession(
-                cookie_jar=DummyCookieJar(), trace_configs=list(settings.trace_configs)
-            )
-        # Else aiohttp sends a GET again by itself, unseen by whoever counts requests.
-        session._retry_connection = False  # noqa: SLF001 - there is no public switch
-        self._pool = _Pool(session=session, guard=_guarded(session), loop=loop, pid=os.getpid())
-        self._finalizer = weakref.finalize(self, _forgotten, self._pool)
-        return self._pool
-
-    def _release(self) -> _Pool | None:
-        """Part from the pool; what is returned can be closed in the running loop."""
-        pool, self._pool = self._pool, None
-        if self._finalizer is not None:
-            self._finalizer.detach()
-        return None if pool is None or pool.is_beyond_reach() else pool
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class _Pool:
-    """A session, what closes it, and where it may be used."""
-
-    session: ClientSession
-    guard: AsyncGenerator[None, None]
-    loop: AbstractEventLoop
-    pid: int
-
-    def is_open_in(self, loop: AbstractEventLoop) -> bool:
-        """Whether it may be used in this loop.
-
-        Raises:
-            ClientUsageError: It may be used in another one.
-        """
-        if self.pid != os.getpid():
-            return False
-        if self.loop is loop:
-            return not self.session.closed
-        if self.loop.is_closed():
-            return False
-        raise ClientUsageError(
-            "the client belongs to another event loop, which isn't closed: make one for each loop"
+def _open_session(settings: Settings) -> ClientSession:
+    if settings.session_factory is not None:
+        session = settings.session_factory()
+        if not isinstance(session, ClientSession):
+            raise TypeError("session_factory is to make an aiohttp.ClientSession")
+    else:
+        session = ClientSession(
+            cookie_jar=DummyCookieJar(), trace_configs=list(settings.trace_configs)
         )
-
-    def is_beyond_reach(self) -> bool:
-        """Whether there is no loop of this process to close it in; closes what can be then."""
-        if self.pid != os.getpid():
-            # To close or collect it would take its sockets out of the parent's selector.
-            _keep_for_ever(self)
-            return True
-        if self.loop.is_closed():
-            # One step is all: nothing is waited for in a closed loop.
-            _step(self.guard.aclose())
-            return True
-        return False
-
-
-def _keep_for_ever(value: object) -> None:
-    """Let `value` outlive even the interpreter's end, which would finalize it."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
-
-
-async def _guard(session: ClientSession) -> AsyncGenerator[None, None]:
-    pid = os.getpid()
-    try:
-        yield
-    finally:
-        if pid == os.getpid():
-            await session.close()
-
-
-def _guarded(session: ClientSession) -> AsyncGenerator[None, None]:
-    """A generator that closes the session when it is closed, as a loop does at its end."""
-    guard = _guard(session)
-    _step(guard.__anext__())
-    return guard
-
-
-def _step(awaitable: Awaitable[None]) -> None:
-    """Drive what doesn't wait."""
-    with suppress(StopIteration):
-        awaitable.__await__().send(None)
-
-
-def _forgotten(pool: _Pool) -> None:
-    """What becomes of the pool of a manager that is gone."""
-    if not pool.session.closed and pool.pid == os.getpid() and not pool.loop.is_running():
-        warnings.warn("a client was not closed before its event loop ended", ResourceWarning, 2)
-    pool.is_beyond_reach()
-    # If it isn't, its loop closes the guard, to which nothing refers any more.
-
-
-def running_loop() -> AbstractEventLoop:
-    """The asyncio loop that the caller runs in.
-
-    Raises:
-        ClientUsageError: It runs in none, or in another library's.
-    """
-    with suppress(RuntimeError):
-        return asyncio.get_running_loop()
-    raise ClientUsageError("the client needs a running asyncio event loop")
+    # Else aiohttp sends a GET again by itself, unseen by whoever counts requests.
+    session._retry_connection = False  # noqa: SLF001 - there is no public switch
+    return session

@@ -18,6 +18,7 @@ from ._config import (
     Secret,
 )
 from ._portal import Portal
+from ._retry import DEFAULT_RETRY
 from ._urn import distinct_urns
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession, TraceConfig
 
     from ._client import AsyncProjects
+    from ._clock import Clock
     from ._models import Page, Resource
     from ._paginator import AsyncPaginator
     from ._results import AssignmentResult
+    from ._retry import RetryPolicy
     from ._urn import URNLike
 
 T = TypeVar("T")
@@ -50,15 +53,21 @@ class Client:
             DIGITALOCEAN_ACCESS_TOKEN.
         base_url: Where the API is; None takes DIGITALOCEAN_API_URL, or else
             https://api.digitalocean.com. It is https, or http on a loopback address.
-        timeout: The seconds that a request may take as a whole.
+        timeout: The seconds that an attempt at a request may take as a whole.
         connect_timeout: The seconds of them that a connection may take to be made.
+        deadline: The seconds that a request may take with all its attempts and waits; None bounds
+            it by `retry` alone.
+        retry: When and how often a request is sent again. All operations may be sent again: to
+            list or to assign once more is harmless.
         max_body: The most bytes that an answer may have, after decompression.
         allow_insecure: Let `base_url` be http on any host, which shows the token to the network.
         proxy: The URL of an HTTP proxy, which may hold a user and password. Neither a proxy nor
             a netrc file is ever taken from the environment.
         user_agent: What the server is told of the client.
         session_factory: Makes the aiohttp session, in the loop that uses it; the client closes it.
+            What it raises passes through.
         trace_configs: aiohttp's hooks into the requests; not together with `session_factory`.
+        clock: What the waits between attempts go by; None takes the machine's monotonic clock.
 
     Raises:
         ClientUsageError: There is no token.
@@ -74,12 +83,15 @@ class Client:
         base_url: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        deadline: float | None = None,
+        retry: RetryPolicy = DEFAULT_RETRY,
         max_body: int = DEFAULT_MAX_BODY,
         allow_insecure: bool = False,
         proxy: str | None = None,
         user_agent: str | None = None,
         session_factory: Callable[[], ClientSession] | None = None,
         trace_configs: Sequence[TraceConfig] = (),
+        clock: Clock | None = None,
     ) -> None:
         token = Secret.hide(token)
         proxy = Secret.hide(proxy)
@@ -88,12 +100,15 @@ class Client:
             base_url=base_url,
             timeout=timeout,
             connect_timeout=connect_timeout,
+            deadline=deadline,
+            retry=retry,
             max_body=max_body,
             allow_insecure=allow_insecure,
             proxy=proxy,
             user_agent=user_agent,
             session_factory=session_factory,
             trace_configs=trace_configs,
+            clock=clock,
         )
         self._portal = Portal(self._async.aclose)
 
@@ -225,7 +240,9 @@ class Paginator(Generic[T]):
 
     @property
     def settled(self) -> bool | None:
-        """Whether the last reading from the first page to the last saw no change; else None.
+        """Whether the last reading, from the first page to the last, saw no change.
+
+        None before one has ended.
 
         A change may go unseen, such as when as much came as went between two pages.
         """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import pytest
 
-from digitalocean_projects import AsyncClient, Client
+from digitalocean_projects import AsyncClient, Client, RetryPolicy
 from digitalocean_projects.testing import Emulator
 
 if TYPE_CHECKING:
@@ -132,10 +132,11 @@ class BlockingClient:
 
 @pytest.fixture(params=[AsyncClient, BlockingClient], ids=["async", "blocking"])
 def make_client(request: pytest.FixtureRequest, emulator: Emulator) -> Callable[..., AsyncClient]:
-    """Makes a client of either kind, of the emulator unless told otherwise."""
+    """Makes a client of either kind, of the emulator and without retries unless told otherwise."""
 
     def make(token: str | None = None, **options: Any) -> AsyncClient:
         options.setdefault("base_url", emulator.url)
+        options.setdefault("retry", RetryPolicy(attempts=1))
         client: AsyncClient = request.param(emulator.token if token is None else token, **options)
         return client
 

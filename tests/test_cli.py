@@ -102,7 +102,7 @@ def test_assign_fails_later(account: Emulator, capsys: pytest.CaptureFixture[str
     """Where a later chunk fails, what was done before is told."""
     urns = [f"do:droplet:{number}" for number in range(201)]
     account.seed(urns)
-    account.respond(500, when=lambda request: b"do:droplet:100" in request.body)
+    account.respond(412, when=lambda request: b"do:droplet:100" in request.body)
     assert 1 == main(["assign", "default", *urns])
     output = capsys.readouterr()
     assert urns[:100] == [line.split()[0] for line in output.out.splitlines()]
@@ -110,7 +110,7 @@ def test_assign_fails_later(account: Emulator, capsys: pytest.CaptureFixture[str
         *(f"# it is unknown what became of {urn}" for urn in urns[100:200]),
         "# nothing was done with do:droplet:200",
     ] == output.err.splitlines()[:-1]
-    assert output.err.splitlines()[-1].startswith("digitalocean-projects: 500 (POST /v2/")
+    assert output.err.splitlines()[-1].startswith("digitalocean-projects: 412 (POST /v2/")
 
 
 @pytest.mark.parametrize(
@@ -246,3 +246,17 @@ def test_output_that_cannot_be_written(account: Emulator) -> None:
 def test_module_is_only_imported() -> None:
     """To import `__main__` runs nothing."""
     assert main is importlib.import_module("digitalocean_projects.__main__").main
+
+
+def test_reader_leaves_an_assignment() -> None:
+    """That nobody reads the output doesn't hide that a resource was not assigned."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        arguments = [*COMMAND, "assign", "--demo", "default", "do:droplet:1"]
+        done = subprocess.run(
+            arguments, check=False, stdout=write, stderr=subprocess.PIPE, timeout=30
+        )
+    finally:
+        os.close(write)
+    assert 1 == done.returncode

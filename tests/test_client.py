@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from digitalocean_projects import Resource
-    from digitalocean_projects.testing import Emulator
+    from digitalocean_projects.testing import Emulator, RecordedRequest
 
     MakeClient = Callable[..., AsyncClient]
 
@@ -302,3 +304,34 @@ def test_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
         AsyncClient()
     assert isinstance(caught.value, APIError)
     assert isinstance(caught.value, RuntimeError)
+
+
+async def test_closed_while_assigning(emulator: Emulator, make_client: MakeClient) -> None:
+    """Who closes the client in the middle of an assignment learns what was done."""
+    emulator.seed(droplets(1, 2, 3))
+    client = make_client()
+    loop, second = asyncio.get_running_loop(), asyncio.Event()
+    closed = threading.Event()
+
+    def hold(request: RecordedRequest) -> bool:
+        if b"do:droplet:2" in request.body:
+            loop.call_soon_threadsafe(second.set)
+            closed.wait(10)
+        return False
+
+    emulator.respond(500, when=hold)
+    assigning = asyncio.create_task(
+        client.projects.assign_resources("default", droplets(1, 2, 3), chunk_size=1)
+    )
+    await second.wait()
+    await client.aclose()
+    closed.set()
+    with pytest.raises(AssignmentError) as caught:
+        await assigning
+    error = caught.value
+    assert [("do:droplet:1", "assigned")] == statuses(error.done)
+    assert (droplets(2), droplets(3)) == (
+        [str(urn) for urn in error.unknown],
+        [str(urn) for urn in error.untouched],
+    )
+    assert isinstance(error.error, ClientUsageError)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import digitalocean_projects
-from digitalocean_projects import DEFAULT_PROJECT, ClientUsageError
+from digitalocean_projects import DEFAULT_PROJECT, ClientUsageError, RetryPolicy
+from digitalocean_projects._clock import SystemClock
 from digitalocean_projects._config import (
     BASE_URL,
     Secret,
@@ -64,6 +65,9 @@ def test_settings() -> None:
         proxy=Secret(f"http://user:{HIDDEN}@proxy"),
         user_agent="x",
         session_factory=None,
+        retry=RetryPolicy(),
+        deadline=None,
+        clock=SystemClock(),
         trace_configs=(),
     )
     assert HIDDEN not in repr(settings)

@@ -71,11 +71,12 @@ def refused(status: int, body: bytes = b"", **headers: str) -> APIStatusError:
 def examples() -> list[APIError]:
     """An error of each class."""
     document = json.dumps({"id": "x", "message": "y", "request_id": "z"}).encode()
-    timed_out = APITimeoutError("no answer in time", REQUEST, attempts=4)
+    timed_out = APITimeoutError("no answer in time", REQUEST)
+    timed_out.attempts = 4
     return [
         APIError("x"),
         ClientUsageError("the client is closed"),
-        APIConnectionError("connection reset", REQUEST, attempts=2),
+        APIConnectionError("connection reset", REQUEST, transient=False),
         timed_out,
         *(refused(status, document, date=DATE, **LIMITS) for status in CLASSES),
         APIResponseError("no JSON", REQUEST, status=200, request_id="z"),
@@ -134,6 +135,7 @@ def test_documented_error() -> None:
         "message": "No such project.",
         "request_id": "4d9d",
         "rate_limit": RateLimit(limit=5000, remaining=0, reset=moment),
+        "retry_after": None,
         "method": "GET",
         "path": PATH,
         "attempts": 1,
@@ -205,10 +207,10 @@ def test_reasons() -> None:
         assert ("no JSON", 200, "4d9d") == (error.reason, error.status, error.request_id)
         assert (None, None) == (cls("x", REQUEST).status, cls("x", REQUEST).request_id)
     for kind in (APIConnectionError, APITimeoutError):
-        failure = kind("reset", REQUEST, attempts=3)
+        failure = kind("reset", REQUEST)
         assert f"reset (GET {PATH})" == str(failure)
-        assert ("GET", PATH, 3) == (failure.method, failure.path, failure.attempts)
-        assert 1 == kind("reset", REQUEST).attempts
+        assert ("GET", PATH, 1) == (failure.method, failure.path, failure.attempts)
+        assert failure.transient
 
 
 def test_assignment_error() -> None:

@@ -21,6 +21,9 @@ LAYERS = [
     "_errors",
     "_results",
     "_config",
+    "_clock",
+    "_retry",
+    "_pool",
     "_session",
     "_listing",
     "_prefetch",
@@ -34,7 +37,7 @@ LAYERS = [
 FOREIGN = {
     "aiohttp": {"_session", "testing/_server"},
     "anyio": {"_portal"},
-    "backoff": set[str](),
+    "backoff": {"_retry"},
     "cattrs": {"_codec"},
     "orjson": {"_codec"},
     "yarl": {"_session"},

@@ -1,0 +1,181 @@
+"""Pool: an aiohttp session that lives as long as its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import warnings
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+
+from ._errors import ClientUsageError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from aiohttp import ClientSession
+
+
+class Pool:
+    """A session, opened at the first request, in the event loop of that request.
+
+    It belongs to that loop until it or the loop is closed. A pool that is forgotten closes its
+    session with its loop.
+
+    Args:
+        open_session: Makes a session, in the loop that will use it.
+
+    Attributes:
+        tasks: The tasks that have a request under way, which `aclose` cancels.
+    """
+
+    def __init__(self, open_session: Callable[[], ClientSession]) -> None:
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self._open_session = open_session
+        self._held: _Held | None = None
+        self._finalizer: weakref.finalize[..., Pool] | None = None
+        self._closed = False
+
+    def check_open(self) -> None:
+        """Do nothing, unless the pool is closed.
+
+        Raises:
+            ClientUsageError: It is.
+        """
+        if self._closed:
+            raise ClientUsageError("the client is closed")
+
+    def session(self) -> ClientSession:
+        """The session of the running loop, made if there is none yet.
+
+        Raises:
+            ClientUsageError: The pool is closed, or belongs to another loop.
+        """
+        self.check_open()
+        loop = running_loop()
+        if self._held is not None and self._held.is_open_in(loop):
+            return self._held.session
+        self._release()
+        session = self._open_session()
+        self._held = _Held(session=session, guard=_guarded(session), loop=loop, pid=os.getpid())
+        self._finalizer = weakref.finalize(self, _forgotten, self._held)
+        return session
+
+    async def aclose(self) -> None:
+        """Close the session, for good; a request that is under way is cancelled.
+
+        Raises:
+            ClientUsageError: It belongs to another loop, which isn't closed.
+        """
+        if self._held is not None:
+            self._held.is_open_in(running_loop())
+        self._closed = True
+        for task in self._tasks_here():
+            self.tasks.discard(task)
+            task.cancel()
+        held = self._release()
+        if held is not None:
+            await held.guard.aclose()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client holds connections and a token: it can't be pickled")
+
+    def _tasks_here(self) -> list[asyncio.Task[Any]]:
+        """The tasks of the running loop: those of a closed one, or of a parent, never end."""
+        return [task for task in self.tasks if task.get_loop() is running_loop()]
+
+    def _release(self) -> _Held | None:
+        """Part from the session; what is returned can be closed in the running loop."""
+        held, self._held = self._held, None
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        return None if held is None or held.is_beyond_reach() else held
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Held:
+    """A session, what closes it, and where it may be used."""
+
+    session: ClientSession
+    guard: AsyncGenerator[None, None]
+    loop: AbstractEventLoop
+    pid: int
+
+    def is_open_in(self, loop: AbstractEventLoop) -> bool:
+        """Whether it may be used in this loop.
+
+        Raises:
+            ClientUsageError: It may be used in another one.
+        """
+        if self.pid != os.getpid():
+            return False
+        if self.loop is loop:
+            return not self.session.closed
+        if self.loop.is_closed():
+            return False
+        raise ClientUsageError(
+            "the client belongs to another event loop, which isn't closed: make one for each loop"
+        )
+
+    def is_beyond_reach(self) -> bool:
+        """Whether there is no loop of this process to close it in; closes what can be then."""
+        if self.pid != os.getpid():
+            # To close or collect it would take its sockets out of the parent's selector.
+            _keep_for_ever(self)
+            return True
+        if self.loop.is_closed():
+            # One step is all: nothing is waited for in a closed loop.
+            _step(self.guard.aclose())
+            return True
+        return False
+
+
+def _keep_for_ever(value: object) -> None:
+    """Let `value` outlive even the interpreter's end, which would finalize it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+
+
+async def _guard(session: ClientSession) -> AsyncGenerator[None, None]:
+    pid = os.getpid()
+    try:
+        yield
+    finally:
+        if pid == os.getpid():
+            await session.close()
+
+
+def _guarded(session: ClientSession) -> AsyncGenerator[None, None]:
+    """A generator that closes the session when it is closed, as a loop does at its end."""
+    guard = _guard(session)
+    _step(guard.__anext__())
+    return guard
+
+
+def _step(awaitable: Awaitable[None]) -> None:
+    """Drive what doesn't wait."""
+    with suppress(StopIteration):
+        awaitable.__await__().send(None)
+
+
+def _forgotten(held: _Held) -> None:
+    """What becomes of the session of a pool that is gone."""
+    if not held.session.closed and held.pid == os.getpid() and not held.loop.is_running():
+        warnings.warn("a client was not closed before its event loop ended", ResourceWarning, 2)
+    held.is_beyond_reach()
+    # If it isn't, its loop closes the guard, to which nothing refers any more.
+
+
+def running_loop() -> AbstractEventLoop:
+    """The asyncio loop that the caller runs in.
+
+    Raises:
+        ClientUsageError: It runs in none, or in another library's.
+    """
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    raise ClientUsageError("the client needs a running asyncio event loop")

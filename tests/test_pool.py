@@ -1,0 +1,87 @@
+"""The pool, when others meddle with its session, its loop or its tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from digitalocean_projects import APIConnectionError, AsyncClient, RetryPolicy
+
+if TYPE_CHECKING:
+    from digitalocean_projects.testing import Emulator, RecordedRequest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+
+async def test_connection_that_is_waited_for(emulator: Emulator) -> None:
+    """Whose session is closed by its owner gets an error, though aiohttp cancels the wait."""
+    sessions: list[aiohttp.ClientSession] = []
+    loop, held, released = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def session() -> aiohttp.ClientSession:
+        sessions.append(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)))
+        return sessions[0]
+
+    def hold(_: RecordedRequest) -> bool:
+        loop.call_soon_threadsafe(held.set)
+        released.wait(10)
+        return False
+
+    emulator.respond(500, when=hold)
+    once = RetryPolicy(attempts=1)
+    async with AsyncClient(
+        emulator.token, base_url=emulator.url, session_factory=session, retry=once
+    ) as client:
+        calls = [asyncio.create_task(client.projects.list_resources().first_page())]
+        await held.wait()
+        calls.append(asyncio.create_task(client.projects.list_resources().first_page()))
+        await asyncio.sleep(0)
+        await sessions[0].close()
+        released.set()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [APIConnectionError] * 2 == [type(outcome) for outcome in outcomes]
+
+
+def test_closed_after_a_loop_that_died(emulator: Emulator) -> None:
+    """A request that a closed loop has left behind is no hindrance to close the client."""
+    client = AsyncClient(emulator.token, base_url=emulator.url)
+    loop = asyncio.new_event_loop()
+    request = client.projects.list_resources().first_page()
+    task = loop.create_task(request)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is the point
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    asyncio.run(client.aclose())
+    with suppress(RuntimeError):
+        request.close()
+
+
+async def test_request_of_a_hook(emulator: Emulator) -> None:
+    """A hook may send a request of its own; a cancellation by the user is one still."""
+    trace = aiohttp.TraceConfig()
+    depth = 0
+    never = asyncio.Event()
+
+    async def again(*_: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth == 1:
+            await client.projects.list_resources().first_page()
+            reached.set()
+            await never.wait()
+
+    reached = asyncio.Event()
+    trace.on_request_start.append(again)
+    async with AsyncClient(emulator.token, base_url=emulator.url, trace_configs=[trace]) as client:
+        call = asyncio.create_task(client.projects.list_resources().first_page())
+        await reached.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert 2 == depth

@@ -1,0 +1,286 @@
+"""What is sent again, and how long is waited before, on both sides."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import trustme
+
+from digitalocean_projects import (
+    APIConnectionError,
+    APIResponseError,
+    APITimeoutError,
+    ClientUsageError,
+    NotFoundError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+)
+from digitalocean_projects._clock import SystemClock
+from digitalocean_projects._errors import Request, status_error
+from digitalocean_projects._retry import Retries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from digitalocean_projects import APIError, APIStatusError, AsyncClient
+    from digitalocean_projects.testing import Emulator
+
+    MakeClient = Callable[..., AsyncClient]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+REQUEST = Request(method="GET", path="/v2/projects/default/resources?page=1&per_page=200")
+
+
+@attrs.define
+class MovedClock:
+    """A clock on which a wait takes no time, but is noted."""
+
+    now: float = 0.0
+    slept: list[float] = attrs.field(factory=list)
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@contextmanager
+def socket_that_never_answers() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        yield f"http://{host}:{port}"
+
+
+def highest(ceiling: float) -> float:
+    """A jitter that draws the ceiling."""
+    return ceiling
+
+
+def failure(status: int, **headers: str) -> APIStatusError:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return status_error(status, names, b"", REQUEST, secret="")
+
+
+def delays(policy: RetryPolicy, *failures: APIStatusError | APIConnectionError) -> list[Any]:
+    retries = Retries(policy)
+    return [retries.delay_after(error) for error in failures]
+
+
+def test_ceilings_double() -> None:
+    """The ceiling of the wait doubles up to the highest; the last attempt has no wait behind it."""
+    policy = RetryPolicy(attempts=8, base_delay=0.5, max_delay=5.0, jitter=highest)
+    errors = [failure(500) for _ in range(8)]
+    assert [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0, None] == delays(policy, *errors)
+    assert [1, 2, 3, 4, 5, 6, 7, 8] == [error.attempts for error in errors]
+
+
+def test_full_jitter() -> None:
+    """The wait is drawn from nothing to the ceiling."""
+    drawn = [delays(RetryPolicy(base_delay=8.0), failure(500))[0] for _ in range(200)]
+    assert 0 <= min(drawn) < 2
+    assert 6 < max(drawn) <= 8
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"retry_after": "7"}, 7.0),
+        ({"retry_after": "0.2"}, 0.5),
+        ({"retry_after": "60"}, 60.0),
+        ({"retry_after": "61"}, None),
+        ({"retry_after": "86400"}, None),
+        ({"retry_after": "soon"}, 0.5),
+        ({"retry_after": "-3"}, 0.5),
+        ({"ratelimit_reset": "30", "date": "Thu, 01 Jan 1970 00:00:05 GMT"}, 25.0),
+        ({"ratelimit_reset": "5", "date": "Thu, 01 Jan 1970 00:30:00 GMT"}, 0.5),
+        ({"ratelimit_reset": "3000", "date": "Thu, 01 Jan 1970 00:00:00 GMT"}, None),
+    ],
+)
+def test_retry_after_is_a_floor(headers: dict[str, str], expected: float | None) -> None:
+    """What a refusal asks for is waited at least, unless it is too long."""
+    assert [expected] == delays(RetryPolicy(jitter=highest), failure(429, **headers))
+
+
+def test_retry_after_of_a_server_error() -> None:
+    """A 503 may ask for a wait, too; `ratelimit-reset` is none."""
+    policy = RetryPolicy(jitter=highest)
+    assert [9.0] == delays(policy, failure(503, retry_after="9"))
+    reset = failure(503, ratelimit_reset="30", date="Thu, 01 Jan 1970 00:00:05 GMT")
+    assert [0.5] == delays(policy, reset)
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 505, 520, 599])
+def test_statuses_that_pass(status: int) -> None:
+    """What the policy names, and other 5xx, is asked again."""
+    assert [0.5] == delays(RetryPolicy(jitter=highest), failure(status))
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 412, 422, 501, 600])
+def test_statuses_that_stay(status: int) -> None:
+    """Other answers are final."""
+    assert [None] == delays(RetryPolicy(), failure(status))
+
+
+def test_own_statuses() -> None:
+    """A policy may name others."""
+    policy = RetryPolicy(statuses=frozenset([412]), jitter=highest)
+    assert [0.5, None, None] == delays(policy, failure(412), failure(500), failure(599))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"attempts": 0},
+        {"base_delay": -1.0},
+        {"max_delay": float("nan")},
+        {"max_retry_after": float("inf")},
+    ],
+)
+def test_impossible_policy(arguments: dict[str, Any]) -> None:
+    """A number out of range is refused, by its name."""
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        RetryPolicy(**arguments)
+
+
+async def test_passing_faults(
+    emulator: Emulator, make_client: MakeClient, clock: MovedClock
+) -> None:
+    """The caller doesn't notice what passes."""
+    emulator.seed([f"do:droplet:{number}" for number in range(5)], default=True)
+    emulator.respond(503)
+    emulator.respond_raw(b"")
+    emulator.respond_raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
+    async with make_client(clock=clock, retry=RetryPolicy(jitter=highest)) as client:
+        assert 5 == len(await client.projects.list_resources().collect())
+    assert ([0.5, 1.0, 2.0], 4) == (clock.slept, len(emulator.requests))
+
+
+async def test_passing_faults_of_an_assignment(
+    emulator: Emulator, make_client: MakeClient, clock: MovedClock
+) -> None:
+    """An assignment is sent again, even if it may have come through."""
+    emulator.seed(["do:droplet:1"])
+    emulator.respond_raw(b"", when=lambda request: request.method == "POST")
+    async with make_client(clock=clock, retry=RetryPolicy()) as client:
+        result = await client.projects.assign_resources("default", ["do:droplet:1"])
+    assert ["assigned"] == [resource.status for resource in result.resources]
+
+
+async def test_lasting_fault(
+    emulator: Emulator, make_client: MakeClient, clock: MovedClock
+) -> None:
+    """What doesn't pass is raised after the last attempt, and says how many there were."""
+    emulator.respond(500, times=None)
+    async with make_client(clock=clock, retry=RetryPolicy(attempts=3)) as client:
+        with pytest.raises(ServerError) as caught:
+            await client.projects.list_resources().first_page()
+    assert (3, 2, 3) == (caught.value.attempts, len(clock.slept), len(emulator.requests))
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [(404, b"", NotFoundError), (200, b"null", APIResponseError), (200, b"x", APIResponseError)],
+)
+async def test_final_answers(  # noqa: PLR0917 - fixtures
+    emulator: Emulator,
+    make_client: MakeClient,
+    clock: MovedClock,
+    status: int,
+    body: bytes,
+    error: type[APIError],
+) -> None:
+    """An answer that another attempt wouldn't change is raised at once."""
+    emulator.respond(status, body)
+    async with make_client(clock=clock, retry=RetryPolicy()) as client:
+        with pytest.raises(error):
+            await client.projects.list_resources().first_page()
+    assert ([], 1) == (clock.slept, len(emulator.requests))
+
+
+async def test_wait_that_is_too_long(
+    emulator: Emulator, make_client: MakeClient, clock: MovedClock
+) -> None:
+    """A refusal that asks for more than the policy allows is raised with what it asks."""
+    emulator.respond(429, headers={"Retry-After": "61"})
+    async with make_client(clock=clock, retry=RetryPolicy()) as client:
+        with pytest.raises(RateLimitError) as caught:
+            await client.projects.list_resources().first_page()
+    assert ([], 61.0) == (clock.slept, caught.value.retry_after)
+
+
+async def test_deadline(emulator: Emulator, make_client: MakeClient, clock: MovedClock) -> None:
+    """A wait that would pass the deadline isn't begun."""
+    emulator.respond(500, times=None)
+    policy = RetryPolicy(attempts=9, jitter=highest)
+    async with make_client(clock=clock, retry=policy, deadline=3.0) as client:
+        with pytest.raises(ServerError) as caught:
+            await client.projects.list_resources().first_page()
+    assert ([0.5, 1.0], 3) == (clock.slept, caught.value.attempts)
+
+
+async def test_deadline_shortens_an_attempt(make_client: MakeClient) -> None:
+    """An attempt may take no longer than what is left until the deadline."""
+    with socket_that_never_answers() as url:
+        policy = RetryPolicy(attempts=9, base_delay=0.0)
+        async with make_client(base_url=url, retry=policy, deadline=0.2) as client:
+            with pytest.raises(APITimeoutError) as caught:
+                await client.projects.list_resources().first_page()
+    assert 1 == caught.value.attempts
+
+
+async def test_closed_during_a_wait(emulator: Emulator, make_client: MakeClient) -> None:
+    """A wait ends at once when the client is closed."""
+    emulator.respond(500, times=None)
+    waits = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class EndlessClock(SystemClock):
+        async def sleep(self, seconds: float) -> None:  # noqa: ARG002 - the protocol's
+            loop.call_soon_threadsafe(waits.set)
+            await asyncio.Event().wait()
+
+    client = make_client(clock=EndlessClock(), retry=RetryPolicy())
+    call = asyncio.create_task(client.projects.list_resources().collect())
+    await waits.wait()
+    await client.aclose()
+    with pytest.raises(ClientUsageError, match="the client was closed"):
+        await call
+
+
+async def test_wrong_certificate(make_client: MakeClient, clock: MovedClock) -> None:
+    """A certificate that can't be trusted is final."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        base_url = f"https://localhost:{port}"
+        async with make_client(base_url=base_url, clock=clock, retry=RetryPolicy()) as client:
+            with pytest.raises(APIConnectionError) as caught:
+                await client.projects.list_resources().first_page()
+    assert ([], False, 1) == (clock.slept, caught.value.transient, caught.value.attempts)
+
+
+async def test_system_clock() -> None:
+    """Without a clock of the user's, time is the machine's monotonic one, and waits are real."""
+    clock = SystemClock()
+    before = clock.time()
+    await clock.sleep(0)
+    assert before <= clock.time()

@@ -79,7 +79,12 @@ class Retries:
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
         self._attempts = 0
-        self._ceilings = backoff.expo(factor=policy.base_delay, max_value=policy.max_delay)
+        # With a factor of 0, the growing power would never reach its highest value, but overflow.
+        self._ceilings = (
+            backoff.expo(factor=policy.base_delay, max_value=policy.max_delay)
+            if policy.base_delay
+            else backoff.constant(0)
+        )
         # The generator's first value is for its own decorators.
         next(self._ceilings)
 

@@ -139,7 +139,10 @@ class SessionManager:
                 failure = APIConnectionError("the wait for a connection was cancelled", request)
         finally:
             tasks.discard(task)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     async def _with_retries(self, request: Request, body: bytes | None) -> Answer:
         clock, seconds = self._settings.clock, self._settings.deadline

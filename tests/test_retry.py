@@ -90,6 +90,12 @@ def test_ceilings_double() -> None:
     assert [1, 2, 3, 4, 5, 6, 7, 8] == [error.attempts for error in errors]
 
 
+def test_no_delay() -> None:
+    """Without a first ceiling nothing is waited, however many attempts there are."""
+    policy = RetryPolicy(attempts=2000, base_delay=0.0, jitter=highest)
+    assert {0} == set(delays(policy, *[failure(500)] * 1500))
+
+
 def test_full_jitter() -> None:
     """The wait is drawn from nothing to the ceiling."""
     drawn = [delays(RetryPolicy(base_delay=8.0), failure(500))[0] for _ in range(200)]

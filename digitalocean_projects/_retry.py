@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import backoff
 
-from ._errors import APIConnectionError
+from ._errors import APIConnectionError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,14 +63,12 @@ class RetryPolicy:
         """Whether another attempt may succeed where this one failed."""
         if isinstance(failure, APIConnectionError):
             return failure.transient
-        status = failure.status
-        if status > _LAST_STATUS_OF_ITS_OWN and status < _END_OF_SERVER_ERRORS:
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return status in self.statuses
-
-
-_LAST_STATUS_OF_ITS_OWN = HTTPStatus.GATEWAY_TIMEOUT
-_END_OF_SERVER_ERRORS = 600
+        if failure.status in self.statuses:
+            return True
+        counts_as_500 = (
+            isinstance(failure, ServerError) and failure.status != HTTPStatus.NOT_IMPLEMENTED
+        )
+        return counts_as_500 and HTTPStatus.INTERNAL_SERVER_ERROR in self.statuses
 
 
 class Retries:

@@ -143,10 +143,22 @@ def test_statuses_that_stay(status: int) -> None:
     assert [None] == delays(RetryPolicy(), failure(status))
 
 
-def test_own_statuses() -> None:
-    """A policy may name others."""
-    policy = RetryPolicy(statuses=frozenset([412]), jitter=highest)
-    assert [0.5, None, None] == delays(policy, failure(412), failure(500), failure(599))
+@pytest.mark.parametrize(
+    ("named", "covered", "final"),
+    [
+        ([412], [412], [500, 502, 599]),
+        ([500], [500, 502, 505, 599], [429, 501, 600]),
+        ([501], [501], [500, 502]),
+        ([505], [505], [500, 502, 506]),
+    ],
+)
+def test_own_statuses(named: list[int], covered: list[int], final: list[int]) -> None:
+    """A policy may name others; a 5xx that it doesn't name counts as 500, but for 501."""
+    policy = RetryPolicy(statuses=frozenset(named))
+    assert (covered, []) == (
+        [status for status in covered if policy.covers(failure(status))],
+        [status for status in final if policy.covers(failure(status))],
+    )
 
 
 @pytest.mark.parametrize(

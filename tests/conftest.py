@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import threading
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -49,6 +50,29 @@ def no_leaks() -> Iterator[None]:
     left = [thread for thread in threading.enumerate() if thread not in before]
     names = [thread.name for thread in left if not thread.name.startswith("asyncio_")]
     assert [] == names
+
+
+class SilentServer:
+    """A server that answers nothing by itself."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        host, port = listener.getsockname()
+        self.url = f"http://{host}:{port}"
+
+    def requested(self) -> socket.socket:
+        """A connection whose request has come."""
+        connection = self._listener.accept()[0]
+        connection.settimeout(20)
+        assert connection.recv(65536)
+        return connection
+
+
+@pytest.fixture
+def silent_server() -> Iterator[SilentServer]:
+    with socket.create_server(("127.0.0.1", 0), backlog=20) as listener:
+        listener.settimeout(20)
+        yield SilentServer(listener)
 
 
 class BlockingPaginator(Generic[T]):

@@ -6,11 +6,9 @@ import asyncio
 import copy
 import pickle
 import signal
-import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -25,27 +23,12 @@ if TYPE_CHECKING:
 
     from digitalocean_projects.testing import Emulator
 
+    from .conftest import SilentServer
+
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 LISTED = [f"do:droplet:{number}" for number in range(9)]
 EMPTY = b'HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{"resources": [], "meta": {"total": 0}}'
-
-
-@contextmanager
-def listening() -> Iterator[tuple[socket.socket, str]]:
-    """A server that answers nothing by itself, and its URL."""
-    with socket.create_server(("127.0.0.1", 0), backlog=20) as listener:
-        listener.settimeout(20)
-        host, port = listener.getsockname()
-        yield listener, f"http://{host}:{port}"
-
-
-def requested(listener: socket.socket) -> socket.socket:
-    """A connection whose request has come."""
-    connection = listener.accept()[0]
-    connection.settimeout(20)
-    assert connection.recv(65536)
-    return connection
 
 
 @pytest.fixture
@@ -82,7 +65,7 @@ def test_interrupted_start(client: Client) -> None:
     assert total(client) is not None
 
 
-def test_threads() -> None:
+def test_threads(silent_server: SilentServer) -> None:
     """Many threads share one loop and one session, and don't wait for each other."""
     made = []
 
@@ -96,16 +79,15 @@ def test_threads() -> None:
         barrier.wait(10)
         return total(shared)
 
-    with listening() as (listener, url):
-        shared = Client("token", base_url=url, session_factory=session)
-        with ThreadPoolExecutor(20) as pool:
-            calls = pool.map(call, range(20))
-            connections = [requested(listener) for _ in range(20)]
-            for connection in connections:
-                connection.sendall(EMPTY)
-                connection.close()
-            assert [0] * 20 == list(calls)
-        shared.close()
+    shared = Client("token", base_url=silent_server.url, session_factory=session)
+    with ThreadPoolExecutor(20) as pool:
+        calls = pool.map(call, range(20))
+        connections = [silent_server.requested() for _ in range(20)]
+        for connection in connections:
+            connection.sendall(EMPTY)
+            connection.close()
+        assert [0] * 20 == list(calls)
+    shared.close()
     assert ["digitalocean_projects"] == [thread.name for thread in made]
 
 
@@ -170,12 +152,12 @@ def test_closed(client: Client, *, used: bool) -> None:
             call()
 
 
-def test_closed_during_a_call() -> None:
+def test_closed_during_a_call(silent_server: SilentServer) -> None:
     """To close a client ends the calls of other threads."""
-    with listening() as (listener, url), ThreadPoolExecutor(1) as pool:
-        shared = Client("token", base_url=url)
+    with ThreadPoolExecutor(1) as pool:
+        shared = Client("token", base_url=silent_server.url)
         call = pool.submit(total, shared)
-        with requested(listener) as connection:
+        with silent_server.requested() as connection:
             shared.close()
             assert b"" == connection.recv(1)
         with pytest.raises(ClientUsageError, match="the client was closed"):

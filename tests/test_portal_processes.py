@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from digitalocean_projects.testing import Emulator
+
+    from .conftest import SilentServer
 
     Process = subprocess.Popen[str]
 
@@ -163,23 +163,6 @@ def start(emulator: Emulator, tmp_path: Path) -> Callable[..., Process]:
     return start
 
 
-@contextmanager
-def listening() -> Iterator[tuple[socket.socket, str]]:
-    """A server that answers nothing by itself, and its URL."""
-    with socket.create_server(("127.0.0.1", 0), backlog=20) as listener:
-        listener.settimeout(20)
-        host, port = listener.getsockname()
-        yield listener, f"http://{host}:{port}"
-
-
-def requested(listener: socket.socket) -> socket.socket:
-    """A connection whose request has come."""
-    connection = listener.accept()[0]
-    connection.settimeout(20)
-    assert connection.recv(65536)
-    return connection
-
-
 @pytest.mark.parametrize(("script", "output", "status"), ENDS.values(), ids=ENDS)
 def test_end(start: Callable[..., Process], script: str, output: str, status: int) -> None:
     """A script that doesn't close its client ends at once, and says nothing."""
@@ -194,7 +177,7 @@ def test_collection(start: Callable[..., Process], script: str) -> None:
     assert ("[]\n", "", 0) == (*process.communicate(timeout=30), process.returncode)
 
 
-def test_interrupt(start: Callable[..., Process]) -> None:
+def test_interrupt(start: Callable[..., Process], silent_server: SilentServer) -> None:
     """Ctrl-C during a call raises KeyboardInterrupt at once, and cancels the request."""
     script = """
 try:
@@ -203,24 +186,22 @@ except KeyboardInterrupt:
     print("interrupted", flush=True)
     sys.stdin.read()
 """
-    with listening() as (listener, url):
-        process = start(script, url)
-        with requested(listener) as connection:
-            process.send_signal(signal.SIGINT)
-            assert process.stdout is not None
-            assert "interrupted\n" == process.stdout.readline()
-            assert b"" == connection.recv(1)
-            assert process.poll() is None
+    process = start(script, silent_server.url)
+    with silent_server.requested() as connection:
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert "interrupted\n" == process.stdout.readline()
+        assert b"" == connection.recv(1)
+        assert process.poll() is None
     assert ("", "", 0) == (*process.communicate(timeout=30), process.returncode)
 
 
-def test_interrupted_script(start: Callable[..., Process]) -> None:
+def test_interrupted_script(start: Callable[..., Process], silent_server: SilentServer) -> None:
     """Ctrl-C ends a script that doesn't expect it, with one traceback."""
-    with listening() as (listener, url):
-        process = start("total(client)", url)
-        with requested(listener):
-            process.send_signal(signal.SIGINT)
-            errors = process.communicate(timeout=30)[1].splitlines()
+    process = start("total(client)", silent_server.url)
+    with silent_server.requested():
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=30)[1].splitlines()
     assert ("KeyboardInterrupt", -signal.SIGINT) == (errors[-1], process.returncode)
     assert ["Traceback (most recent call last):"] == [
         line for line in errors[:-1] if not line.startswith(" ")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -27,10 +25,12 @@ from digitalocean_projects._errors import Request, status_error
 from digitalocean_projects._retry import Retries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from digitalocean_projects import APIError, APIStatusError, AsyncClient
     from digitalocean_projects.testing import Emulator
+
+    from .conftest import SilentServer
 
     MakeClient = Callable[..., AsyncClient]
 
@@ -58,13 +58,6 @@ class MovedClock:
 @pytest.fixture
 def clock() -> MovedClock:
     return MovedClock()
-
-
-@contextmanager
-def socket_that_never_answers() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        host, port = listener.getsockname()
-        yield f"http://{host}:{port}"
 
 
 def highest(ceiling: float) -> float:
@@ -253,13 +246,14 @@ async def test_deadline(emulator: Emulator, make_client: MakeClient, clock: Move
     assert ([0.5, 1.0], 3) == (clock.slept, caught.value.attempts)
 
 
-async def test_deadline_shortens_an_attempt(make_client: MakeClient) -> None:
+async def test_deadline_shortens_an_attempt(
+    make_client: MakeClient, silent_server: SilentServer
+) -> None:
     """An attempt may take no longer than what is left until the deadline."""
-    with socket_that_never_answers() as url:
-        policy = RetryPolicy(attempts=9, base_delay=0.0)
-        async with make_client(base_url=url, retry=policy, deadline=0.2) as client:
-            with pytest.raises(APITimeoutError) as caught:
-                await client.projects.list_resources().first_page()
+    policy = RetryPolicy(attempts=9, base_delay=0.0)
+    async with make_client(base_url=silent_server.url, retry=policy, deadline=0.2) as client:
+        with pytest.raises(APITimeoutError) as caught:
+            await client.projects.list_resources().first_page()
     assert 1 == caught.value.attempts
 
 

@@ -206,7 +206,8 @@ class DeafResolver(AbstractResolver):
     """A name server that never answers."""
 
     async def resolve(self, *_: object, **__: object) -> list[ResolveResult]:
-        return await asyncio.sleep(60, [])
+        never: asyncio.Future[list[ResolveResult]] = asyncio.get_running_loop().create_future()
+        return await never
 
     async def close(self) -> None:
         pass

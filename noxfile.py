@@ -8,7 +8,8 @@ from pathlib import Path
 
 import nox
 
-PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 # Interpreters that pyenv holds are on nobody's PATH, but for one.
@@ -23,8 +24,7 @@ nox.options.error_on_missing_interpreters = False
 
 
 def _install(session: nox.Session, *groups: str) -> None:
-    dependencies = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
-    session.install("-e", ".", *dependencies)
+    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 def _test(session: nox.Session) -> None:
@@ -51,7 +51,7 @@ def others(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Lint, and see that all is formatted."""
-    session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "lint"))
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
 

@@ -46,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, _FAILED)
     except (ValueError, ClientUsageError) as error:
         return _fail(error, _USAGE)
+    except BrokenPipeError:
+        _discard_output()
+        return 0
     except (APIError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            _discard_output()
-            return 0
         return _fail(error, _FAILED)
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -37,7 +37,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    with Emulator() as emulator:
+    with Emulator(limits=()) as emulator:
         yield emulator
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from . import faults
+from ._clock import MockClock
 from ._demo import seed_demo
 from ._emulator import Emulator
 from ._recording import RecordedRequest
 
-__all__ = ["Emulator", "RecordedRequest", "seed_demo"]
+__all__ = ["Emulator", "MockClock", "RecordedRequest", "faults", "seed_demo"]

@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Self
 from digitalocean_projects._urn import URN
 
 from ._account import Account
-from ._handlers import answer
-from ._script import Script, message
+from ._api import API
+from ._clock import MockClock
+from ._limits import Limits
+from ._playing import play
+from ._script import Script
 from ._server import Server
+from ._wire import message
+from .faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ._handlers import Answer
+    from ._api import Answer
     from ._recording import RecordedRequest
+    from ._wire import Wire
+
+_LIMITS = ((250, 60.0), (5000, 3600.0))
 
 
 class Emulator:
@@ -25,8 +33,15 @@ class Emulator:
 
     It runs in a thread of its own, so it serves blocking and asyncio code alike, as
     `with Emulator() as emulator:` or `async with`. Its account is kept in memory, starts with an
-    empty default project, and can be filled before or after the start. Ids, tokens and times are
-    the same in every run; only the port and the request ids differ.
+    empty default project, and can be filled before or after the start. Ids, tokens and times of
+    assignments are the same in every run; the port, the request ids and the dates differ.
+
+    Each token may send so many requests in so much time: each request has its own timer, and
+    counts until that is over. It counts whatever its answer is, a scripted one or an error, but
+    for the refusals by these limits and for a 401. The headers `ratelimit-limit`, `-remaining`
+    and `-reset` (rounded up) are about the longest limit. A 429 for that one has no
+    `retry-after`; one for a shorter limit has, in whole seconds rounded up, and so has one for
+    the only limit.
 
     All methods may be called from any thread.
 
@@ -34,13 +49,29 @@ class Emulator:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
         token: The token with every scope; None has one made.
+        limits: Each token's limits, as (requests, seconds); () for none. The API's by default.
+        clock: What the limits and the `Date` of the answers go by; None has a `MockClock` made.
+
+    Raises:
+        TypeError: A number of requests is no integer.
+        ValueError: A limit allows no request, or its time isn't positive and finite.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, token: str | None = None) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        token: str | None = None,
+        limits: Iterable[tuple[int, float]] = _LIMITS,
+        clock: MockClock | None = None,
+    ) -> None:
         self._host = host
         self._port = port
         self._account = Account()
         self._token = self._account.add_token(None, token)
+        self._clock = MockClock() if clock is None else clock
+        self._api = API(self._account, Limits(limits), self._clock)
         self._script = Script()
         self._requests: list[RecordedRequest] = []
         # Reentrant, because a `when` of the script may look at the emulator.
@@ -94,6 +125,11 @@ class Emulator:
         if self._url is None:
             raise RuntimeError("the emulator has no URL before it is started")
         return self._url
+
+    @property
+    def clock(self) -> MockClock:
+        """What the limits and the `Date` of the answers go by; let the client have it, too."""
+        return self._clock
 
     @property
     def token(self) -> str:
@@ -207,6 +243,29 @@ class Emulator:
         with self._lock:
             self._script.add(data, when=when, times=times)
 
+    def fail(
+        self,
+        fault: Fault,
+        *,
+        when: Callable[[RecordedRequest], bool] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Have the next requests go wrong; takes its turn among the answers of `respond`.
+
+        Args:
+            fault: How, such as `faults.Reset()`.
+            when: As in `respond`.
+            times: As in `respond`.
+
+        Raises:
+            TypeError: `fault` is none of `faults`.
+            ValueError: `times` is less than 1.
+        """
+        if not isinstance(fault, Fault):
+            raise TypeError(f"not a fault: {fault!r} (like faults.Reset())")
+        with self._lock:
+            self._script.add(fault, when=when, times=times)
+
     @property
     def requests(self) -> list[RecordedRequest]:
         """All requests since the start or the last `forget_requests`, oldest first: a copy."""
@@ -218,10 +277,10 @@ class Emulator:
         with self._lock:
             self._requests.clear()
 
-    def _answer(self, request: RecordedRequest) -> Answer | bytes:
+    def _answer(self, request: RecordedRequest) -> Answer | Wire:
         with self._lock:
             self._requests.append(request)
-            scripted = self._script.take(request)
-            if scripted is not None:
-                return scripted
-            return answer(self._account, self.url, request)
+            part = self._script.take(request)
+            if part is None:
+                return self._api.answer(self.url, request)
+            return play(part, self._api, self.url, request)

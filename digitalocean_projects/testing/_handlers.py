@@ -1,4 +1,4 @@
-"""Handlers: what the API answers, a function of the account and the request.
+"""Handlers: what the API does and answers, operation by operation.
 
 https://docs.digitalocean.com/reference/api/reference/project-resources/
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import attrs
 
 from digitalocean_projects._urn import URN
 
+from ._refusal import RefusedError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ._account import Account, Assignment, Project, Token
     from ._recording import RecordedRequest
@@ -34,33 +34,6 @@ _SELF = {
 }
 
 
-@attrs.frozen
-class Answer:
-    """A whole answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@attrs.define(eq=False)
-class RefusedError(Exception):
-    """The request gets an error document."""
-
-    status: int
-    id: str
-    message: str
-    headers: Mapping[str, str] = attrs.field(factory=dict)
-
-
-def _bad_request(message: str) -> RefusedError:
-    return RefusedError(400, "bad_request", message)
-
-
-def _not_found() -> RefusedError:
-    return RefusedError(404, "not_found", "The resource you requested could not be found.")
-
-
 @attrs.frozen(kw_only=True)
 class _Call:
     """A request on its way through an operation."""
@@ -69,36 +42,35 @@ class _Call:
     origin: str
     request: RecordedRequest
     token: Token
+    status_of: Callable[[URN], str | None]
 
     def need(self, *scopes: str) -> None:
         """Refuse a token that has none of these scopes."""
         if not self.token.allows(*scopes):
-            message = "You are not authorized to perform this operation"
-            raise RefusedError(403, "forbidden", message)
+            raise RefusedError(403)
 
     def project(self, project_id: str) -> Project:
         project = self.account.project(project_id)
         if project is None:
-            raise _not_found()
+            raise RefusedError(404)
         return project
 
     def number(self, name: str, default: int, most: int) -> int:
         """The query's parameter `name`, which is between 1 and `most`."""
         text = self.request.query.get(name, str(default))
         if not re.fullmatch("[0-9]{1,18}", text) or not 1 <= int(text) <= most:
-            raise _bad_request(f"{name} must be a number between 1 and {most}")
+            raise RefusedError(400, f"{name} must be a number between 1 and {most}")
         return int(text)
 
     def document(self) -> Any:
         """The JSON of the body."""
         content_type, _, _ = self.request.headers.get("Content-Type", "").partition(";")
         if content_type.strip().lower() != "application/json":
-            message = "Content-Type must be application/json"
-            raise RefusedError(415, "unsupported_media_type", message)
+            raise RefusedError(415, "Content-Type must be application/json")
         try:
             return json.loads(self.request.body)
         except (ValueError, RecursionError):
-            raise _bad_request("the request body is not valid JSON") from None
+            raise RefusedError(400, "the request body is not valid JSON") from None
 
 
 def _resource(assignment: Assignment, status: str) -> dict[str, Any]:
@@ -144,7 +116,7 @@ def _assign_resources(call: _Call, project_id: str) -> dict[str, Any]:
     urns = _urns(call.document())
     for resource_type in sorted({urn.type for urn in urns}):
         call.need(f"{resource_type}:read")
-    return {"resources": [_assign(call.account, project, urn) for urn in urns]}
+    return {"resources": [_assign(call, project, urn) for urn in urns]}
 
 
 def _urns(document: Any) -> list[URN]:
@@ -153,7 +125,7 @@ def _urns(document: Any) -> list[URN]:
         case {"resources": [*texts]} if all(isinstance(text, str) for text in texts):
             pass
         case _:
-            raise _bad_request("resources must be a list of URNs")
+            raise RefusedError(400, "resources must be a list of URNs")
     try:
         urns = [URN.parse(text).canonical for text in texts]
     except ValueError:
@@ -161,19 +133,21 @@ def _urns(document: Any) -> list[URN]:
             "resource objects must have an urn in the following format: "
             "do:resource_type:resource_id"
         )
-        raise _bad_request(message) from None
+        raise RefusedError(400, message) from None
     if any(urn.type == "vpc" for urn in urns):
-        raise _bad_request("resources of type vpc cannot be assigned to a project")
+        raise RefusedError(400, "resources of type vpc cannot be assigned to a project")
     return list(dict.fromkeys(urns))
 
 
-def _assign(account: Account, project: Project, urn: URN) -> dict[str, Any]:
-    holder = account.holder(urn)
+def _assign(call: _Call, project: Project, urn: URN) -> dict[str, Any]:
+    if (status := call.status_of(urn)) is not None:
+        return {"urn": str(urn), "status": status}
+    holder = call.account.holder(urn)
     if holder is None:
         return {"urn": str(urn), "status": "not_found"}
     if holder is project:
         return _resource(project[urn], "already_assigned")
-    return _resource(account.place(urn, project), "assigned")
+    return _resource(call.account.place(urn, project), "assigned")
 
 
 _ROUTES: tuple[tuple[re.Pattern[str], dict[str, Callable[..., dict[str, Any]]]], ...] = (
@@ -191,29 +165,25 @@ def _operation(request: RecordedRequest) -> Callable[[_Call], dict[str, Any]]:
                 return lambda call: operations[request.method](call, *found.groups())
             allow = {"Allow": ", ".join(operations)}
             message = f"The method {request.method} is not allowed here."
-            raise RefusedError(405, "method_not_allowed", message, allow)
-    raise _not_found()
+            raise RefusedError(405, message, allow)
+    raise RefusedError(404)
 
 
-def _perform(account: Account, origin: str, request: RecordedRequest) -> dict[str, Any]:
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    token = account.token(text)
-    if scheme.lower() != "bearer" or token is None:
-        raise RefusedError(401, "Unauthorized", "Unable to authenticate you")
+def perform(
+    account: Account,
+    origin: str,
+    request: RecordedRequest,
+    token: Token,
+    status_of: Callable[[URN], str | None],
+) -> dict[str, Any]:
+    """Do what was asked of the API at `origin`, and return the document that answers it.
+
+    An assignment leaves the resources alone to which `status_of` gives a status.
+
+    Raises:
+        RefusedError: It can't be done; nothing was.
+    """
     operation = _operation(request)
-    return operation(_Call(account=account, origin=origin, request=request, token=token))
-
-
-def answer(account: Account, origin: str, request: RecordedRequest) -> Answer:
-    """What the API at `origin` answers, after doing what was asked."""
-    request_id = str(uuid4())
-    headers = {"Content-Type": "application/json", "x-request-id": request_id}
-    try:
-        status, document = 200, _perform(account, origin, request)
-    except RefusedError as refused:
-        status, document = refused.status, {"id": refused.id, "message": refused.message}
-        headers |= refused.headers
-        # The API leaves it out now and then.
-        if status != HTTPStatus.UNAUTHORIZED:
-            document["request_id"] = request_id
-    return Answer(status, headers, json.dumps(document).encode())
+    return operation(
+        _Call(account=account, origin=origin, request=request, token=token, status_of=status_of)
+    )

@@ -3,74 +3,126 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import struct
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from ._recording import RecordedRequest
+from ._wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from aiohttp.abc import AbstractStreamWriter
 
-    from ._handlers import Answer
+    from ._api import Answer
 
 
-class _RawResponse(web.StreamResponse):
-    """Bytes in place of an answer; the connection ends after them."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__()
-        self.force_close()
-        self._data = data
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        await request.writer.write(self._data)
-        return request.writer
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
+_NO_LINGERING = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class _WebServer(web.Server):
-    """A server that can cut its connections, also those that wait for a client to read."""
+    """A server that knows its connections, and can cut them while they wait for the client."""
 
-    def __init__(
-        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], **options: Any
-    ) -> None:
-        super().__init__(handler, **options)
+    def __init__(self, answer: Callable[[RecordedRequest], Answer | Wire]) -> None:
+        super().__init__(self._handle, access_log=None)
+        self._answer = answer
+        loop = asyncio.get_running_loop()
         self._transports: dict[web.RequestHandler, asyncio.Transport] = {}
+        self._lost: dict[web.RequestHandler, asyncio.Future[None]] = {}
+        self._gone = loop.create_future()
+        self._gone.set_result(None)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         self._transports[handler] = transport
+        self._lost[handler] = asyncio.get_running_loop().create_future()
         super().connection_made(handler, transport)
 
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
         del self._transports[handler]
+        self._lost.pop(handler).set_result(None)
         super().connection_lost(handler, exc)
 
     def abort(self) -> None:
         for transport in self._transports.values():
             transport.abort()
 
+    def reset(self, handler: web.RequestHandler) -> None:
+        """End a connection with a RST."""
+        with suppress(KeyError, OSError):  # The client has left.
+            transport = self._transports[handler]
+            transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING
+            )
+            transport.abort()
+
+    async def wait(self, handler: web.RequestHandler, seconds: float | None) -> None:
+        """Let so many seconds pass (None: all), but no more once the client has left."""
+        await asyncio.wait([self._lost.get(handler, self._gone)], timeout=seconds)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            body = await request.content.read()
+        except ConnectionError:
+            return _WireResponse(self, Wire())
+        recorded = RecordedRequest(
+            method=request.method,
+            path=request.rel_url.raw_path,
+            query=dict(request.query),
+            headers=request.headers,
+            body=body,
+        )
+        answer = self._answer(recorded)
+        if isinstance(answer, Wire):
+            return _WireResponse(self, answer)
+        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+
+class _WireResponse(web.StreamResponse):
+    """Bytes in place of an answer; the connection ends after them."""
+
+    def __init__(self, server: _WebServer, wire: Wire) -> None:
+        super().__init__()
+        self.force_close()
+        self._server = server
+        self._wire = wire
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        handler, wire = request.protocol, self._wire
+        delay = wire.delay
+        for chunk in wire.chunks:
+            await self._server.wait(handler, delay)
+            await request.writer.write(chunk)
+            delay = wire.pause
+        if wire.end == "wait":
+            await self._server.wait(handler, None)
+        elif wire.end == "reset":
+            self._server.reset(handler)
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+
 
 class Server:
     """Answers every request with what `answer` returns, called in the server's thread.
 
-    An answer of bare bytes goes to the socket as it is, and the connection is closed.
+    A `Wire` goes to the socket as it is, and ends the connection.
 
     Raises:
         OSError: The port is taken, or the host isn't this machine's.
     """
 
     def __init__(
-        self, answer: Callable[[RecordedRequest], Answer | bytes], host: str, port: int
+        self, answer: Callable[[RecordedRequest], Answer | Wire], host: str, port: int
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
@@ -98,7 +150,7 @@ class Server:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        server = _WebServer(self._handle, access_log=None)
+        server = _WebServer(self._answer)
         listener = await loop.create_server(server, sock=self._socket)
         await asyncio.wrap_future(self._stopping)
         # A connection that the loop has accepted, but not made, would be lost by the close.
@@ -107,20 +159,3 @@ class Server:
             await asyncio.sleep(0)
         listener.close()
         server.abort()
-
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        try:
-            body = await request.content.read()
-        except ConnectionError:
-            return _RawResponse(b"")
-        recorded = RecordedRequest(
-            method=request.method,
-            path=request.rel_url.raw_path,
-            query=dict(request.query),
-            headers=request.headers,
-            body=body,
-        )
-        answer = self._answer(recorded)
-        if isinstance(answer, bytes):
-            return _RawResponse(answer)
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ import attrs
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from digitalocean_projects.testing import Emulator
 
 
@@ -62,3 +65,35 @@ def call(emulator: Emulator) -> Call:
             connection.close()
 
     return call
+
+
+@pytest.fixture
+def connect(emulator: Emulator) -> Callable[..., socket.socket]:
+    """A connection that has sent a request: a listing, unless told otherwise."""
+
+    def connect(method: str = "GET", body: bytes = b"") -> socket.socket:
+        address = urlsplit(emulator.url)
+        assert address.hostname
+        sock = socket.create_connection((address.hostname, address.port or 80), timeout=10)
+        sock.sendall(
+            f"{method} /v2/projects/default/resources HTTP/1.1\r\n"
+            f"Host: x\r\n"
+            f"Authorization: Bearer {emulator.token}\r\n"
+            f"Content-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        return sock
+
+    return connect
+
+
+@pytest.fixture
+def raw(connect: Callable[..., socket.socket]) -> Callable[..., bytes]:
+    """All bytes that answer such a request, up to the end of the connection."""
+
+    def raw(method: str = "GET", body: bytes = b"") -> bytes:
+        with connect(method, body) as sock, sock.makefile("rb") as stream:
+            return stream.read()
+
+    return raw

@@ -1,0 +1,121 @@
+"""API: who may ask how often, and what is answered."""
+
+from __future__ import annotations
+
+import json
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import attrs
+
+from ._handlers import perform
+from ._refusal import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from digitalocean_projects._urn import URN
+
+    from ._account import Account, Token
+    from ._clock import MockClock
+    from ._limits import Limits
+    from ._recording import RecordedRequest
+
+
+@attrs.frozen
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def _bearer(request: RecordedRequest) -> str:
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    return text if scheme.lower() == "bearer" else ""
+
+
+class API:
+    """What is emulated; whoever shares it among threads guards it.
+
+    Its date is that of the machine when it is made, and goes on by the clock.
+    """
+
+    def __init__(self, account: Account, limits: Limits, clock: MockClock) -> None:
+        self._account = account
+        self._limits = limits
+        self._clock = clock
+        self._epoch = time.time() - clock.time()
+
+    def answer(
+        self,
+        origin: str,
+        request: RecordedRequest,
+        status_of: Callable[[URN], str | None] = lambda _: None,
+    ) -> Answer:
+        """What the API at `origin` answers, after doing what was asked.
+
+        An assignment leaves the resources alone to which `status_of` gives a status.
+        """
+        now, text = self._clock.time(), _bearer(request)
+        try:
+            token = self._authenticated(text)
+            self._limits.check(text, now)
+            self._limits.count(text, now)
+            document = perform(self._account, origin, request, token, status_of)
+        except RefusedError as refusal:
+            return self._refusal(refusal, text, now)
+        return Answer(200, self._headers(200, text, now), json.dumps(document).encode())
+
+    def refuse(
+        self,
+        request: RecordedRequest,
+        status: int,
+        retry_after: int | None = None,
+        reset_after: int | None = None,
+    ) -> Answer:
+        """An error document without a reason; the request counts, if its token is valid."""
+        self.count(request)
+        now = self._clock.time()
+        headers = {}
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            headers["ratelimit-remaining"] = "0"
+        if retry_after is not None:
+            headers["retry-after"] = str(retry_after)
+        if reset_after is not None:
+            headers["ratelimit-reset"] = str(int(self._epoch + now) + reset_after)
+        return self._refusal(RefusedError(status, headers=headers), _bearer(request), now)
+
+    def count(self, request: RecordedRequest) -> None:
+        """A request has come that isn't answered here; it counts if its token is valid."""
+        text = _bearer(request)
+        if self._account.token(text) is not None:
+            self._limits.count(text, self._clock.time())
+
+    def _authenticated(self, text: str) -> Token:
+        token = self._account.token(text)
+        if token is None:
+            raise RefusedError(401)
+        return token
+
+    def _refusal(self, refusal: RefusedError, text: str, now: float) -> Answer:
+        headers = self._headers(refusal.status, text, now) | refusal.headers
+        document = {"id": refusal.id, "message": refusal.message}
+        # The API leaves it out now and then.
+        if refusal.status != HTTPStatus.UNAUTHORIZED:
+            document["request_id"] = headers["x-request-id"]
+        return Answer(refusal.status, headers, json.dumps(document).encode())
+
+    def _headers(self, status: int, text: str, now: float) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/json",
+            "Date": formatdate(self._epoch + now, usegmt=True),
+            "x-request-id": str(uuid4()),
+        }
+        if status != HTTPStatus.UNAUTHORIZED and self._account.token(text) is not None:
+            headers |= self._limits.headers(text, now, self._epoch)
+        return headers

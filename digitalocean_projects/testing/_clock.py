@@ -1,0 +1,176 @@
+"""MockClock: a clock that a test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from bisect import bisect_right, insort
+from contextlib import suppress
+from operator import attrgetter
+from threading import RLock
+from time import monotonic
+
+import attrs
+
+
+def _not_negative(name: str, value: float) -> float:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} is a finite number, at least 0, not {value}")
+    return value
+
+
+@attrs.define(eq=False)
+class _Sleeper:
+    end: float
+    future: asyncio.Future[None]
+
+
+@attrs.define(eq=False)
+class _Room:
+    """Those who sleep in one event loop, by the end of their sleep, and the timer for the next."""
+
+    sleepers: list[_Sleeper] = attrs.field(factory=list)
+    timer: asyncio.TimerHandle | None = None
+
+
+_END = attrgetter("end")
+
+
+class MockClock:
+    """A clock that starts at 0, follows real time at some rate, and can be moved on.
+
+    It is a `clock` for a client, and the one that an `Emulator` goes by. Any number of tasks may
+    sleep by it, in any number of event loops and threads. All methods may be called from any
+    thread.
+
+    Args:
+        rate: Its seconds in a real one; at 0 it stands still unless it is moved.
+        autojump_threshold: Real seconds. When some sleep and nobody has called `time`, `sleep` or
+            `jump`, nor been woken, for so long, the clock jumps to the end of the earliest sleep.
+            It should be longer than anything else that the code under test waits for, such as an
+            answer. None: it never does.
+
+    Raises:
+        ValueError: An argument is negative, infinite or not a number.
+    """
+
+    def __init__(self, *, rate: float = 1.0, autojump_threshold: float | None = None) -> None:
+        self._rate = _not_negative("rate", rate)
+        self._threshold = math.inf
+        if autojump_threshold is not None:
+            self._threshold = _not_negative("autojump_threshold", autojump_threshold)
+        self._rooms: dict[asyncio.AbstractEventLoop, _Room] = {}
+        # Reentrant, because the garbage collector may end a sleep at any point.
+        self._lock = RLock()
+        self._moved_to = 0.0
+        self._moved_at = self._looked_at = monotonic()
+
+    def time(self) -> float:
+        """The seconds on the clock; they never go back."""
+        with self._lock:
+            return self._look()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when so many seconds have passed on the clock; 0 lets other tasks run.
+
+        Raises:
+            ValueError: `seconds` is negative, infinite or not a number.
+        """
+        _not_negative("seconds", seconds)
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        with self._lock:
+            sleeper = _Sleeper(self._look() + seconds, future)
+            room = self._rooms.setdefault(loop, _Room())
+            insort(room.sleepers, sleeper, key=_END)
+        try:
+            self._set_timer(loop, room)
+            await future
+        finally:
+            with self._lock:
+                room.sleepers.remove(sleeper)
+                if not room.sleepers:
+                    del self._rooms[loop]
+            if not room.sleepers and room.timer is not None:
+                room.timer.cancel()
+
+    def jump(self, seconds: float) -> None:
+        """Move the clock on, and wake those whose sleep is over by then.
+
+        They are woken in the order in which their sleeps end, each in its own event loop, when
+        that runs next.
+
+        Raises:
+            ValueError: `seconds` is negative, infinite or not a number.
+        """
+        _not_negative("seconds", seconds)
+        with self._lock:
+            self._move(self._look() + seconds)
+        self._wake_all()
+
+    def _now(self) -> float:
+        return self._moved_to + (monotonic() - self._moved_at) * self._rate
+
+    def _look(self) -> float:
+        self._looked_at = monotonic()
+        return self._now()
+
+    def _move(self, to: float) -> None:
+        self._moved_to = to
+        self._moved_at = self._looked_at = monotonic()
+
+    def _wake_all(self) -> None:
+        with self._lock:
+            rooms = list(self._rooms.items())
+        for loop, room in rooms:
+            with suppress(RuntimeError):  # The loop is closed.
+                loop.call_soon_threadsafe(self._wake, loop, room)
+
+    def _wake(self, loop: asyncio.AbstractEventLoop, room: _Room) -> None:
+        """Wake whose sleep is over; if that is nobody, and all are idle, jump."""
+        with self._lock:
+            now = self._now()
+            over = room.sleepers[: bisect_right(room.sleepers, now, key=_END)]
+            idle = monotonic() - self._looked_at >= self._threshold
+            jumps = idle and bool(room.sleepers) and not over
+            if jumps:
+                self._move(self._earliest_after(now))
+            elif over:
+                self._look()
+        for sleeper in over:
+            if not sleeper.future.done():
+                sleeper.future.set_result(None)
+        if jumps:
+            self._wake_all()
+        else:
+            self._set_timer(loop, room)
+
+    def _earliest_after(self, now: float) -> float:
+        # Where an event loop doesn't run, sleepers stay though their sleep is over.
+        ends = (
+            sleeper.end
+            for room in list(self._rooms.values())
+            for sleeper in room.sleepers
+            if sleeper.end > now
+        )
+        return min(ends, default=now)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, room: _Room) -> None:
+        """Come back when there may be somebody to wake; to be called in the room's event loop."""
+        with self._lock:
+            delay = self._delay(room)
+        if room.timer is not None:
+            room.timer.cancel()
+        room.timer = loop.call_later(delay, self._wake, loop, room) if delay < math.inf else None
+
+    def _delay(self, room: _Room) -> float:
+        """Real seconds until there may be somebody to wake."""
+        asleep = (sleeper for sleeper in room.sleepers if not sleeper.future.done())
+        if (earliest := next(asleep, None)) is None:
+            return math.inf
+        left = earliest.end - self._now()
+        if left <= 0:
+            return 0.0
+        by_rate = left / self._rate if self._rate else math.inf
+        by_idling = self._looked_at + self._threshold - monotonic()
+        return max(0.0, min(by_rate, by_idling))

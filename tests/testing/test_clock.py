@@ -1,0 +1,311 @@
+"""The clock that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from digitalocean_projects import AsyncClient, RetryPolicy
+from digitalocean_projects.testing import Emulator, MockClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+WRONG = [-1.0, -1e-9, math.inf, -math.inf, math.nan]
+
+
+def sleeping(clock: MockClock) -> int:
+    return sum(len(room.sleepers) for room in clock._rooms.values())
+
+
+async def asleep(clock: MockClock, number: int) -> None:
+    """Return when so many sleep in any event loop."""
+    async with asyncio.timeout(20):
+        while sleeping(clock) < number:  # noqa: ASYNC110 - the clock tells nobody
+            await asyncio.sleep(0)
+
+
+async def test_stands_still() -> None:
+    """At rate 0 time passes only by jumps, and exactly so."""
+    clock = MockClock(rate=0)
+    assert 0 == clock.time()
+    clock.jump(0.1)
+    clock.jump(3600)
+    clock.jump(0)
+    assert 3600.1 == clock.time()
+
+
+@pytest.mark.parametrize("rate", [1.0, 1000.0])
+async def test_follows_real_time(rate: float) -> None:
+    """It starts at 0 and keeps real time at its rate, with the jumps added."""
+    before = monotonic()
+    clock = MockClock(rate=rate)
+    after = monotonic()
+    clock.jump(1000)
+    await asyncio.sleep(0.01)
+    least = monotonic() - after
+    passed = clock.time() - 1000
+    assert least * rate <= passed + 1e-6
+    assert passed <= (monotonic() - before) * rate + 1e-6
+
+
+@pytest.mark.parametrize("rate", [1.0, 100.0])
+async def test_sleep_by_rate(rate: float) -> None:
+    """A sleep lasts its time on the clock, never less, and that by the rate in real time."""
+    clock = MockClock(rate=rate)
+    start, real = clock.time(), monotonic()
+    await clock.sleep(0.03 * rate)
+    assert clock.time() - start >= 0.03 * rate
+    assert 0.03 - 1e-6 <= monotonic() - real < 5
+
+
+async def test_sleep_nothing() -> None:
+    """A sleep of 0 lets others run, and returns though time stands still."""
+    clock = MockClock(rate=0)
+    seen: list[str] = []
+    asyncio.get_running_loop().call_soon(seen.append, "other")
+    await clock.sleep(0)
+    assert ["other"] == seen
+
+
+async def test_jump_wakes() -> None:
+    """A jump wakes whose sleep is over, in the order of their ends, and nobody else."""
+    clock = MockClock(rate=0)
+    woken: list[tuple[float, float]] = []
+
+    async def sleeper(seconds: float) -> None:
+        await clock.sleep(seconds)
+        woken.append((seconds, clock.time()))
+
+    async with asyncio.TaskGroup() as tasks:
+        for seconds in (30, 10, 40, 20):
+            tasks.create_task(sleeper(seconds))
+        await asleep(clock, 4)
+        clock.jump(9.999)
+        clock.jump(0.0)
+        await asyncio.sleep(0.01)
+        assert [] == woken
+        clock.jump(20.001)
+        await asyncio.sleep(0.01)
+        assert [(10, 30), (20, 30), (30, 30)] == woken
+        clock.jump(10)
+    assert (40, 40) == woken[-1]
+
+
+async def test_jump_shortens_the_wait() -> None:
+    """At rate 1 a jump takes its part of a sleep, and real time the rest."""
+    clock = MockClock()
+    task = asyncio.create_task(clock.sleep(3600))
+    await asleep(clock, 1)
+    real = monotonic()
+    clock.jump(3600 - 0.05)
+    await task
+    assert monotonic() - real < 5
+    assert clock.time() >= 3600
+
+
+async def test_cancelled() -> None:
+    """Sleepers who are cancelled, also just when they are woken, leave nothing behind."""
+    clock = MockClock(autojump_threshold=60)
+    tasks = [asyncio.create_task(clock.sleep(100 + n)) for n in range(100)]
+    await asleep(clock, 100)
+    clock.jump(150)
+    for task in tasks:
+        task.cancel()
+    assert [True] * 100 == [
+        isinstance(outcome, asyncio.CancelledError)
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True)
+    ]
+    await asyncio.sleep(0)
+    assert {} == clock._rooms
+    loop: Any = asyncio.get_running_loop()
+    assert all(handle.cancelled() for handle in loop._scheduled)
+
+
+async def test_cancelled_among_others() -> None:
+    """A sleeper who is cancelled takes nobody else's waking along."""
+    clock = MockClock(rate=0)
+    first, second = (asyncio.create_task(clock.sleep(seconds)) for seconds in (1, 2))
+    await asleep(clock, 2)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    clock.jump(2)
+    await second
+
+
+async def test_autojump() -> None:
+    """Where all are idle, the clock goes from one end of a sleep to the next."""
+    clock = MockClock(rate=0, autojump_threshold=0.01)
+    times: list[float] = []
+
+    async def sleeper(seconds: float) -> None:
+        await clock.sleep(seconds)
+        times.append(clock.time())
+        await clock.sleep(seconds)
+        times.append(clock.time())
+
+    real = monotonic()
+    await asyncio.gather(sleeper(3600), sleeper(0.1), sleeper(86400))
+    assert [0.1, 0.2, 3600, 7200, 86400, 172800] == times
+    assert monotonic() - real < 5
+
+
+async def test_autojump_waits_for_idleness() -> None:
+    """It doesn't jump while somebody looks at the clock."""
+    clock = MockClock(rate=0, autojump_threshold=0.2)
+    task = asyncio.create_task(clock.sleep(1))
+    await asleep(clock, 1)
+    end = monotonic() + 0.3
+    while monotonic() < end:
+        assert 0 == clock.time()
+        await asyncio.sleep(0.001)
+    await task
+    assert 1 == clock.time()
+
+
+async def test_autojump_after_a_sleep() -> None:
+    """A sleep that ends by itself is no idleness: whoever is woken has its turn first."""
+    clock = MockClock(rate=1, autojump_threshold=0.05)
+    other = asyncio.create_task(clock.sleep(1000))
+    await asleep(clock, 1)
+    await clock.sleep(0.05)
+    assert clock.time() < 500
+    await other
+    assert clock.time() >= 1000
+
+
+async def test_no_autojump_without_sleepers() -> None:
+    """Where nobody sleeps, the clock doesn't jump."""
+    clock = MockClock(rate=0, autojump_threshold=0)
+    await clock.sleep(1)
+    await asyncio.sleep(0.01)
+    assert 1 == clock.time()
+
+
+def in_threads(number: int, main: Callable[[int], Any]) -> list[Any]:
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(main, range(number)))
+
+
+def test_loops_in_threads() -> None:
+    """Sleepers of many event loops wake in their own ones, by jumps from any thread."""
+    clock = MockClock(rate=0)
+
+    async def sleep(n: int) -> tuple[float, bool]:
+        loop = asyncio.get_running_loop()
+        await clock.sleep(n)
+        return clock.time(), loop is asyncio.get_running_loop()
+
+    async def sleeps(n: int) -> list[tuple[float, bool]]:
+        return await asyncio.gather(*(sleep(n + 1) for _ in range(5)))
+
+    async def jumps() -> None:
+        await asleep(clock, 40)
+        clock.jump(8)
+
+    outcomes = in_threads(9, lambda n: asyncio.run(sleeps(n) if n < 8 else jumps()))
+    assert [[(8, True)] * 5] * 8 == outcomes[:8]
+
+
+def test_autojump_in_threads() -> None:
+    """Event loops in several threads share the time that autojumps make."""
+    clock = MockClock(rate=0, autojump_threshold=0.08)
+    barrier = threading.Barrier(4)
+
+    async def sleeps(n: int) -> list[float]:
+        barrier.wait()
+        times = []
+        for _ in range(2):
+            await clock.sleep(n + 1)
+            times.append(clock.time())
+        return times
+
+    assert [[1, 2], [2, 4], [3, 6], [4, 8]] == in_threads(4, lambda n: asyncio.run(sleeps(n)))
+
+
+def test_closed_loop() -> None:
+    """Whoever sleeps in an event loop that is closed is forgotten, and disturbs nobody."""
+    clock = MockClock(rate=0, autojump_threshold=0.01)
+    loop = asyncio.new_event_loop()
+    sleeper = clock.sleep(1)
+
+    async def begin() -> None:
+        # By hand, since a pending task complains when it is collected.
+        sleeper.send(None)
+
+    loop.run_until_complete(begin())
+    loop.close()
+    clock.jump(1)
+    asyncio.run(clock.sleep(1))
+    assert (2, 1) == (clock.time(), len(clock._rooms))
+    sleeper.close()
+    gc.collect()
+    assert {} == clock._rooms
+
+
+def test_loop_that_closes_meanwhile() -> None:
+    """Jumps, sleeps and event loops that come and go at once leave nothing behind."""
+    clock = MockClock()
+    done = threading.Event()
+
+    def jumping() -> None:
+        while not done.is_set():
+            clock.jump(0.001)
+
+    async def sleeps() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                async with asyncio.TaskGroup() as tasks:
+                    for n in range(10):
+                        tasks.create_task(clock.sleep(10.0**n))
+
+    thread = threading.Thread(target=jumping)
+    thread.start()
+    in_threads(4, lambda _: [asyncio.run(sleeps()) for _ in range(3)])
+    done.set()
+    thread.join()
+    assert {} == clock._rooms
+
+
+@pytest.mark.parametrize("seconds", WRONG)
+async def test_wrong_seconds(seconds: float) -> None:
+    """Nobody jumps or sleeps back, for ever, or not by a number."""
+    clock = MockClock(rate=0)
+    with pytest.raises(ValueError, match="seconds is a finite number, at least 0, not"):
+        clock.jump(seconds)
+    with pytest.raises(ValueError, match="seconds is a finite number, at least 0, not"):
+        await clock.sleep(seconds)
+    assert 0 == clock.time()
+
+
+@pytest.mark.parametrize("value", WRONG)
+@pytest.mark.parametrize("name", ["rate", "autojump_threshold"])
+def test_wrong_settings(name: str, value: float) -> None:
+    """The clock runs forwards, and waits for idleness at some time."""
+    with pytest.raises(ValueError, match=f"{name} is a finite number, at least 0, not"):
+        MockClock(**{name: value})
+
+
+async def test_clock_of_a_client() -> None:
+    """A client's waits pass by a clock that jumps for it."""
+    clock = MockClock(rate=0, autojump_threshold=0.05)
+    with Emulator(limits=[(1, 60.0)], clock=clock) as emulator:
+        retry = RetryPolicy(attempts=2)
+        async with AsyncClient(
+            emulator.token, base_url=emulator.url, clock=clock, retry=retry
+        ) as client:
+            for _ in range(3):
+                assert [] == await client.projects.list_resources().collect()
+        assert 120 <= clock.time() < 150
+        assert 5 == len(emulator.requests)

@@ -1,0 +1,84 @@
+"""What scripted answers are on the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from digitalocean_projects.testing import Emulator
+
+    from .conftest import Call
+
+
+def test_defaults(emulator: Emulator, raw: Callable[..., bytes]) -> None:
+    """An answer gets a type, its length and the end of the connection."""
+    emulator.respond(503)
+    expected = (
+        b"HTTP/1.1 503 Service Unavailable\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Content-Length: 0\r\n"
+        b"Connection: close\r\n"
+        b"\r\n"
+    )
+    assert expected == raw()
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (
+            {"content-type": "text/html", "CONTENT-LENGTH": "99", "connection": "keep-alive"},
+            b"content-type: text/html\r\nCONTENT-LENGTH: 99\r\nconnection: keep-alive\r\n",
+        ),
+        (
+            [("X", "1"), ("X", "\xff")],
+            (
+                b"X: 1\r\nX: \xff\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 4\r\nConnection: close\r\n"
+            ),
+        ),
+        (
+            {"Transfer-Encoding": "chunked"},
+            (
+                b"Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n"
+                b"Connection: close\r\n"
+            ),
+        ),
+    ],
+)
+def test_headers(
+    emulator: Emulator,
+    raw: Callable[..., bytes],
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    expected: bytes,
+) -> None:
+    """Headers go as they are, right or wrong, and only missing ones are added."""
+    emulator.respond(999, b"body", headers)
+    assert b"HTTP/1.1 999 \r\n" + expected + b"\r\nbody" == raw()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"resources": None}, b'{"resources": null}'),
+        ("text", b'"text"'),
+        (None, b"null"),
+        (float("nan"), b"NaN"),
+        (b"\xff{", b"\xff{"),
+    ],
+)
+def test_bodies(emulator: Emulator, call: Call, body: object, expected: bytes) -> None:
+    """Bytes go as they are, anything else as its JSON."""
+    emulator.respond(200, body)
+    assert expected == call("GET", "/").body
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00garbage\r\n", b"x" * 3_000_000])
+def test_raw(emulator: Emulator, raw: Callable[..., bytes], data: bytes) -> None:
+    """Any bytes, or none, may take the place of an answer."""
+    emulator.respond_raw(data)
+    assert data == raw()

@@ -52,7 +52,7 @@ def test_example(code: str, output: str) -> None:
     with Emulator() as emulator:
         seed_demo(emulator)
         done = subprocess.run(
-            [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+            [sys.executable, "-W", "error", "-c", code],
             capture_output=True,
             check=False,
             env={

@@ -6,6 +6,14 @@ from . import faults
 from ._clock import MockClock
 from ._demo import seed_demo
 from ._emulator import Emulator
+from ._project import StoredProject
 from ._recording import RecordedRequest
 
-__all__ = ["Emulator", "MockClock", "RecordedRequest", "faults", "seed_demo"]
+__all__ = [
+    "Emulator",
+    "MockClock",
+    "RecordedRequest",
+    "StoredProject",
+    "faults",
+    "seed_demo",
+]

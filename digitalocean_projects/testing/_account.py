@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import attrs
+
+from ._project import StoredProject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from digitalocean_projects._urn import URN
 
+    from ._clock import MockClock
+
+_NO_DEFAULT = "you must always have a default project"
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -26,9 +33,9 @@ def _instant(number: int) -> str:
     return f"{text[: 20 + digits].rstrip('.')}Z"
 
 
-def _project_id(name: str) -> str:
-    digest = hashlib.sha256(f"project {name}".encode()).digest()
-    return str(UUID(bytes=digest[:16], version=4))
+def _second(number: int) -> str:
+    """The time of the account's `number`-th change of a project, from 0 on."""
+    return f"{_EPOCH + timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +43,7 @@ class Assignment:
     """A resource's place in a project."""
 
     urn: URN
+    project_id: str
     assigned_at: str
 
 
@@ -50,31 +58,28 @@ class Token:
         return self.scopes is None or not self.scopes.isdisjoint(scopes)
 
 
-class Project:
-    """A project and what it holds."""
+class NameTakenError(ValueError):
+    """Another project has this name."""
 
-    def __init__(self, name: str) -> None:
-        self.id = _project_id(name)
-        self.name = name
+
+class _Holding:
+    """What the listing of a project has."""
+
+    def __init__(self) -> None:
         self._held: dict[URN, Assignment] = {}
         self._listing: list[Assignment] | None = None
 
     def listing(self) -> list[Assignment]:
-        """All that the project holds, newest first: not to be changed by the caller."""
         if self._listing is None:
-            self._listing = list(reversed(self._held.values()))
+            # No two are of one second, so they can be compared as text.
+            self._listing = sorted(self._held.values(), key=attrgetter("assigned_at"), reverse=True)
         return self._listing
 
-    def __getitem__(self, urn: URN) -> Assignment:
-        return self._held[urn]
-
     def add(self, assignment: Assignment) -> None:
-        """Hold a resource that isn't held yet, as the newest."""
         self._held[assignment.urn] = assignment
         self._listing = None
 
     def remove(self, urn: URN) -> None:
-        """Let go of a resource."""
         del self._held[urn]
         self._listing = None
 
@@ -82,50 +87,162 @@ class Project:
 class Account:
     """The state behind the emulated API; whoever shares it among threads guards it.
 
-    Nothing in it is random: the same calls make the same ids, tokens and times.
+    Nothing in it is random: the same calls make the same ids, tokens and times. Assignments are
+    numbered, and so are, apart from them, the changes of projects; a time is what its number says.
+
+    Args:
+        clock: What `move_delay` goes by.
+
+    Attributes:
+        move_delay: For callers of `place`: seconds until an assignment of the API shows.
     """
 
-    def __init__(self) -> None:
-        self._projects: dict[str, Project] = {}
-        self._holders: dict[URN, Project] = {}
+    def __init__(self, clock: MockClock) -> None:
+        self.move_delay = 0.0
+        self._clock = clock
+        self._projects: dict[str, StoredProject] = {}
+        self._project_ids: set[str] = set()
+        self._changes = 0
+        self._holdings: dict[str, _Holding] = {}
+        self._assignments: dict[URN, Assignment] = {}
+        self._shown: dict[URN, _Holding] = {}
+        self._moves: list[tuple[float, str, Assignment]] = []
         self._tokens: dict[str, Token] = {}
         self._numbers = count(1)
-        self.default = self.add_project("first-project")
+        self.add_project("first-project", is_default=True)
 
-    def project(self, project_id: str) -> Project | None:
+    @property
+    def default(self) -> StoredProject:
+        """The default project; there is always one."""
+        return next(project for project in self._projects.values() if project.is_default)
+
+    def projects(self) -> list[StoredProject]:
+        """All projects, newest first."""
+        return list(reversed(self._projects.values()))
+
+    def project(self, project_id: str) -> StoredProject | None:
         """The project of this id, or the default one for `default`."""
         return self.default if project_id == "default" else self._projects.get(project_id)
 
-    def add_project(self, name: str | None) -> Project:
+    def add_project(self, name: str | None, **attributes: Any) -> StoredProject:
         """A new, empty project; `None` has a name made for it.
 
+        The name determines its id, unless a project had that before.
+
         Raises:
-            ValueError: The name is taken.
+            NameTakenError: The name is taken.
+            TypeError: An attribute is of another type than in `StoredProject`.
+            ValueError: An attribute's value is none for a `StoredProject`.
         """
-        taken = {project.name for project in self._projects.values()}
         if name is None:
+            taken = {project.name for project in self._projects.values()}
             candidates = (f"project-{number}" for number in count(len(taken)))
             name = next(candidate for candidate in candidates if candidate not in taken)
-        if name in taken:
-            raise ValueError(f"a project of this name exists: {name!r}")
-        project = Project(name)
+        now = _second(self._changes)
+        project = StoredProject(
+            id=self._new_id(name), name=name, **attributes, created_at=now, updated_at=now
+        )
+        self._check_name(project)
+        self._changes += 1
+        self._project_ids.add(project.id)
         self._projects[project.id] = project
+        self._holdings[project.id] = _Holding()
         return project
 
-    def holder(self, urn: URN) -> Project | None:
-        """The project that holds the resource, or None if there is no such resource."""
-        return self._holders.get(urn.canonical)
+    def change_project(self, project: StoredProject, **changes: Any) -> StoredProject:
+        """The project with other values for some attributes.
 
-    def place(self, urn: URN, project: Project) -> Assignment:
-        """Move the resource to the project, as its newest; make it if there is none such."""
+        If it gets to be the default one, the one that was is changed, too.
+
+        Raises:
+            NameTakenError: The name is another project's.
+            TypeError: A value is of another type than in `StoredProject`.
+            ValueError: A value is none for a `StoredProject`, or no project would be the default
+                one.
+        """
+        now = _second(self._changes)
+        changed = attrs.evolve(project, **changes, updated_at=now)
+        self._check_name(changed)
+        if project.is_default and not changed.is_default:
+            raise ValueError(_NO_DEFAULT)
+        if changed.is_default and not project.is_default:
+            default = self.default
+            self._projects[default.id] = attrs.evolve(default, is_default=False, updated_at=now)
+        self._changes += 1
+        self._projects[project.id] = changed
+        return changed
+
+    def remove_project(self, project: StoredProject) -> None:
+        """Forget a project that is empty.
+
+        Raises:
+            ValueError: It is the default one.
+        """
+        if project.is_default:
+            raise ValueError(_NO_DEFAULT)
+        del self._projects[project.id]
+        del self._holdings[project.id]
+
+    def is_empty(self, project: StoredProject) -> bool:
+        """Whether the project's listing has nothing, and nothing is on its way there."""
+        return not self.listing(project) and all(
+            assignment.project_id != project.id for assignment in self._assignments.values()
+        )
+
+    def listing(self, project: StoredProject) -> list[Assignment]:
+        """All that the project is seen to hold, newest first: not to be changed by the caller."""
+        self._settle()
+        return self._holdings[project.id].listing()
+
+    def assignment(self, urn: URN) -> Assignment | None:
+        """The resource's last assignment, shown yet or not; None if there is no such resource."""
+        return self._assignments.get(urn.canonical)
+
+    def place(self, urn: URN, project: StoredProject, delay: float = 0.0) -> Assignment:
+        """Move the resource to the project, as its newest; make it if there is none such.
+
+        Listings show it in its old place until `delay` seconds have passed on the clock; of
+        several moves of one resource only the last one is ever shown.
+        """
+        self._settle()
         urn = urn.canonical
-        holder = self._holders.get(urn)
-        if holder is not None:
-            holder.remove(urn)
-        self._holders[urn] = project
-        assignment = Assignment(urn=urn, assigned_at=_instant(next(self._numbers)))
-        project.add(assignment)
+        assignment = Assignment(
+            urn=urn, project_id=project.id, assigned_at=_instant(next(self._numbers))
+        )
+        self._assignments[urn] = assignment
+        if delay:
+            move = (self._clock.time() + delay, assignment.assigned_at, assignment)
+            heappush(self._moves, move)
+        else:
+            self._show(assignment)
         return assignment
+
+    def _settle(self) -> None:
+        """Show the moves whose time has passed."""
+        while self._moves and self._moves[0][0] <= self._clock.time():
+            _, _, assignment = heappop(self._moves)
+            if self._assignments[assignment.urn] is assignment:
+                self._show(assignment)
+
+    def _show(self, assignment: Assignment) -> None:
+        holding = self._shown.get(assignment.urn)
+        if holding is not None:
+            holding.remove(assignment.urn)
+        holding = self._shown[assignment.urn] = self._holdings[assignment.project_id]
+        holding.add(assignment)
+
+    def _new_id(self, name: str) -> str:
+        digest = f"project {name}".encode("utf-8", "surrogatepass")
+        while True:
+            digest = hashlib.sha256(digest).digest()
+            project_id = str(UUID(bytes=digest[:16], version=4))
+            if project_id not in self._project_ids:
+                return project_id
+
+    def _check_name(self, project: StoredProject) -> None:
+        for other in self._projects.values():
+            if other.name == project.name and other.id != project.id:
+                raise NameTakenError(f"a project of this name exists: {project.name!r}")
 
     def add_token(self, scopes: Iterable[str] | None, text: str | None = None) -> str:
         """Let `text`, or else a new token, do what `scopes` says; `None` allows everything."""

@@ -66,10 +66,11 @@ class API:
             token = self._authenticated(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
-            document = perform(self._account, origin, request, token, status_of)
+            status, document = perform(self._account, origin, request, token, status_of)
         except RefusedError as refusal:
             return self._refusal(refusal, text, now)
-        return Answer(200, self._headers(200, text, now), json.dumps(document).encode())
+        body = b"" if document is None else json.dumps(document).encode()
+        return Answer(status, self._headers(status, text, now), body)
 
     def refuse(
         self,
@@ -112,10 +113,11 @@ class API:
 
     def _headers(self, status: int, text: str, now: float) -> dict[str, str]:
         headers = {
-            "Content-Type": "application/json",
             "Date": formatdate(self._epoch + now, usegmt=True),
             "x-request-id": str(uuid4()),
         }
+        if status != HTTPStatus.NO_CONTENT:
+            headers["Content-Type"] = "application/json"
         if status != HTTPStatus.UNAUTHORIZED and self._account.token(text) is not None:
             headers |= self._limits.headers(text, now, self._epoch)
         return headers

@@ -13,7 +13,8 @@ from time import monotonic
 import attrs
 
 
-def _not_negative(name: str, value: float) -> float:
+def not_negative(name: str, value: float) -> float:
+    """`value`, if it is finite and not negative, else a `ValueError`."""
     if not 0 <= value < math.inf:
         raise ValueError(f"{name} is a finite number, at least 0, not {value}")
     return value
@@ -55,10 +56,10 @@ class MockClock:
     """
 
     def __init__(self, *, rate: float = 1.0, autojump_threshold: float | None = None) -> None:
-        self._rate = _not_negative("rate", rate)
+        self._rate = not_negative("rate", rate)
         self._threshold = math.inf
         if autojump_threshold is not None:
-            self._threshold = _not_negative("autojump_threshold", autojump_threshold)
+            self._threshold = not_negative("autojump_threshold", autojump_threshold)
         self._rooms: dict[asyncio.AbstractEventLoop, _Room] = {}
         # Reentrant, because the garbage collector may end a sleep at any point.
         self._lock = RLock()
@@ -76,7 +77,7 @@ class MockClock:
         Raises:
             ValueError: `seconds` is negative, infinite or not a number.
         """
-        _not_negative("seconds", seconds)
+        not_negative("seconds", seconds)
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         with self._lock:
@@ -103,7 +104,7 @@ class MockClock:
         Raises:
             ValueError: `seconds` is negative, infinite or not a number.
         """
-        _not_negative("seconds", seconds)
+        not_negative("seconds", seconds)
         with self._lock:
             self._move(self._look() + seconds)
         self._wake_all()

@@ -10,7 +10,7 @@ from digitalocean_projects._urn import URN
 
 from ._account import Account
 from ._api import API
-from ._clock import MockClock
+from ._clock import MockClock, not_negative
 from ._limits import Limits
 from ._playing import play
 from ._script import Script
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ._api import Answer
+    from ._project import StoredProject
     from ._recording import RecordedRequest
     from ._wire import Wire
 
@@ -33,8 +34,9 @@ class Emulator:
 
     It runs in a thread of its own, so it serves blocking and asyncio code alike, as
     `with Emulator() as emulator:` or `async with`. Its account is kept in memory, starts with an
-    empty default project, and can be filled before or after the start. Ids, tokens and times of
-    assignments are the same in every run; the port, the request ids and the dates differ.
+    empty default project, and can be filled before or after the start. Ids, tokens and the times
+    of projects and assignments are the same in every run; the port, the request ids and the dates
+    differ.
 
     Each token may send so many requests in so much time: each request has its own timer, and
     counts until that is over. It counts whatever its answer is, a scripted one or an error, but
@@ -43,6 +45,11 @@ class Emulator:
     `retry-after`; one for a shorter limit has, in whole seconds rounded up, and so has one for
     the only limit.
 
+    An assignment is answered at once, but listings show it only after `move_delay`. Until then
+    the old project isn't empty, and can't be deleted; neither can the new one. Assigned once more
+    meanwhile, a resource is `already_assigned` to the project it is on its way to, and goes to
+    another one instead.
+
     All methods may be called from any thread.
 
     Args:
@@ -50,11 +57,14 @@ class Emulator:
         port: The port to listen on; 0 takes a free one.
         token: The token with every scope; None has one made.
         limits: Each token's limits, as (requests, seconds); () for none. The API's by default.
-        clock: What the limits and the `Date` of the answers go by; None has a `MockClock` made.
+        clock: What the limits, the moves and the `Date` of the answers go by; None has a
+            `MockClock` made.
+        move_delay: Seconds on the clock.
 
     Raises:
         TypeError: A number of requests is no integer.
-        ValueError: A limit allows no request, or its time isn't positive and finite.
+        ValueError: A limit allows no request, or its time isn't positive and finite; or
+            `move_delay` is negative, infinite or not a number.
     """
 
     def __init__(
@@ -65,12 +75,14 @@ class Emulator:
         token: str | None = None,
         limits: Iterable[tuple[int, float]] = _LIMITS,
         clock: MockClock | None = None,
+        move_delay: float = 0.0,
     ) -> None:
         self._host = host
         self._port = port
-        self._account = Account()
-        self._token = self._account.add_token(None, token)
         self._clock = MockClock() if clock is None else clock
+        self._account = Account(self._clock)
+        self._account.move_delay = not_negative("move_delay", move_delay)
+        self._token = self._account.add_token(None, token)
         self._api = API(self._account, Limits(limits), self._clock)
         self._script = Script()
         self._requests: list[RecordedRequest] = []
@@ -128,8 +140,25 @@ class Emulator:
 
     @property
     def clock(self) -> MockClock:
-        """What the limits and the `Date` of the answers go by; let the client have it, too."""
+        """What the limits, the moves and the `Date` of the answers go by.
+
+        Let the client have it, too.
+        """
         return self._clock
+
+    @property
+    def move_delay(self) -> float:
+        """Seconds on `clock` until listings show an assignment; may be set, for those to come.
+
+        Raises:
+            ValueError: It is set to what is negative, infinite or not a number.
+        """
+        return self._account.move_delay
+
+    @move_delay.setter
+    def move_delay(self, seconds: float) -> None:
+        with self._lock:
+            self._account.move_delay = not_negative("move_delay", seconds)
 
     @property
     def token(self) -> str:
@@ -155,7 +184,8 @@ class Emulator:
     @property
     def default_project_id(self) -> str:
         """The UUID of the default project."""
-        return self._account.default.id
+        with self._lock:
+            return self._account.default.id
 
     def seed(
         self,
@@ -163,31 +193,50 @@ class Emulator:
         name: str | None = None,
         *,
         default: bool = False,
+        description: str = "",
+        purpose: str = "Web Application",
+        environment: str = "",
     ) -> str:
         """Make a project that holds these resources, and return its UUID.
 
-        The resources come to exist; one that did already moves. They are listed in the order
-        given, before all that the project held: as if the first one was assigned last.
+        The resources come to exist; one that did already moves, at once. They are listed in the
+        order given, before all that the project held: as if the first one was assigned last.
 
         Args:
             resources: The URNs; repeats are dropped.
-            name: The project's name, which also determines its UUID; None has one made.
-            default: Put them into the default project instead, whatever the name.
+            name: The project's name, which also determines its UUID, unless a project had that
+                before; None has one made.
+            default: Put them into the default project instead, whatever the other arguments.
+            description: As in `StoredProject`.
+            purpose: As in `StoredProject`; any other one gets `Other: ` before it.
+            environment: As in `StoredProject`.
 
         Raises:
-            TypeError: A resource is no URN.
-            ValueError: A URN is malformed, or the name is taken; nothing was done.
+            TypeError: A resource is no URN, or an attribute no string.
+            ValueError: A URN is malformed, the name is taken, or the API would refuse the project;
+                nothing was done.
         """
         urns = [URN.of(resource) for resource in resources]
         with self._lock:
             account = self._account
-            project = account.default if default else account.add_project(name)
+            project = (
+                account.default
+                if default
+                else account.add_project(
+                    name, description=description, purpose=purpose, environment=environment
+                )
+            )
             for urn in reversed(urns):
                 account.place(urn, project)
             return project.id
 
+    def projects(self) -> list[StoredProject]:
+        """All projects as they are now, in the order of the listing: newest first."""
+        with self._lock:
+            return self._account.projects()
+
     def resources(self, project_id: str = "default") -> list[str]:
-        """The URNs that a project holds now, in the order of the listing.
+        """The URNs that the listing of a project shows now, in its order.
 
         Raises:
             ValueError: There is no such project.
@@ -196,7 +245,7 @@ class Emulator:
             project = self._account.project(project_id)
             if project is None:
                 raise ValueError(f"no such project: {project_id!r}")
-            return [str(assignment.urn) for assignment in project.listing()]
+            return [str(assignment.urn) for assignment in self._account.listing(project)]
 
     def respond(
         self,
@@ -218,7 +267,7 @@ class Emulator:
             body: Bytes are sent as they are, anything else as its JSON.
             headers: Sent as they are, right or wrong. `Content-Type: application/json`, the right
                 `Content-Length` (unless there is a `Transfer-Encoding`) and `Connection: close`
-                are added where not given.
+                are added where not given; to a 204, only the last.
             when: What the request must fulfil; it is called in the emulator's thread.
             times: For how many requests; None has no end.
 

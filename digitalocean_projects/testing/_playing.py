@@ -58,8 +58,10 @@ def _status_of(part: faults.ResourceStatus) -> Callable[[URN], str | None]:
 
 
 def _without(urns: frozenset[URN], request: RecordedRequest, answer: Answer) -> Answer:
+    if request.method != "POST":
+        return answer
     document = json.loads(answer.body)
-    if request.method == "POST" and "resources" in document:
+    if "resources" in document:
         texts = {str(urn) for urn in urns}
         document["resources"] = [
             resource for resource in document["resources"] if resource["urn"] not in texts
@@ -73,7 +75,7 @@ def _spoilt(
 ) -> Wire:
     body = answer.body
     data = message(answer.status, body, answer.headers)
-    head = data[: -len(body)]
+    head = data[: len(data) - len(body)]
     match part:
         case faults.Delay():
             return Wire(chunks=(data,), delay=part.seconds)

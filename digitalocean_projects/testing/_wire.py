@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.client import responses
 from typing import TYPE_CHECKING, Literal
 
@@ -33,10 +34,15 @@ class Wire:
 def message(
     status: int, body: object, headers: Mapping[str, str] | Iterable[tuple[str, str]]
 ) -> bytes:
-    """An HTTP/1.1 answer with these headers and, of its own, only those that are missing."""
+    """An HTTP/1.1 answer with these headers and, of its own, only those that are missing.
+
+    A 204, which has no body, gets neither a type nor a length.
+    """
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = list(headers.items() if isinstance(headers, Mapping) else headers)
     given = {name.lower() for name, _ in fields}
+    if status == HTTPStatus.NO_CONTENT:
+        given |= {"content-type", "content-length"}
     if "content-type" not in given:
         fields.append(("Content-Type", "application/json"))
     if given.isdisjoint(("content-length", "transfer-encoding")):

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
 
 from digitalocean_projects._urn import URN
-from digitalocean_projects.testing import Emulator
-from digitalocean_projects.testing._account import Account, Token
+from digitalocean_projects.testing import Emulator, MockClock
+from digitalocean_projects.testing._account import Account, NameTakenError, Token
+
+if TYPE_CHECKING:
+    from digitalocean_projects.testing._account import Assignment
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    return MockClock(rate=0)
+
+
+@pytest.fixture
+def account(clock: MockClock) -> Account:
+    return Account(clock)
+
+
+def texts(listing: list[Assignment]) -> list[str]:
+    return [str(assignment.urn) for assignment in listing]
 
 
 def test_ids_are_the_same_in_every_run() -> None:
@@ -32,9 +50,36 @@ def test_tokens_are_the_same_in_every_run() -> None:
     assert all(re.fullmatch("dop_v1_[0-9a-f]{64}", token) for token in tokens)
 
 
-def test_generated_names_are_free() -> None:
+def test_ids_are_never_used_again(account: Account) -> None:
+    """A name that is free again makes another id, the same one in every run."""
+    ids: list[str] = []
+    for _ in range(3):
+        project = account.add_project("web")
+        ids.append(project.id)
+        account.remove_project(project)
+    other = Account(MockClock())
+    again = [other.add_project("web")]
+    other.change_project(again[0], name="shop")
+    assert ids[:2] == [again[0].id, other.add_project("web").id]
+    assert 3 == len({*ids})
+
+
+def test_refused_projects_leave_no_trace(account: Account) -> None:
+    """What was refused has used up neither an id nor a time."""
+    with pytest.raises(ValueError, match="purpose"):
+        account.add_project("web", purpose="x" * 256)
+    with pytest.raises(NameTakenError):
+        account.add_project("first-project")
+    with pytest.raises(NameTakenError):
+        account.change_project(account.add_project("shop"), name="first-project")
+    assert account.add_project("web") == account.projects()[0]
+    other = Account(MockClock())
+    other.add_project("shop")
+    assert other.add_project("web") == account.projects()[0]
+
+
+def test_generated_names_are_free(account: Account) -> None:
     """A project without a name gets one that no other has."""
-    account = Account()
     account.add_project("project-2")
     names = [account.add_project(None).name for _ in range(3)]
     assert ["project-3", "project-4", "project-5"] == names
@@ -42,16 +87,14 @@ def test_generated_names_are_free() -> None:
     assert "project-7" == account.add_project(None).name
 
 
-def test_taken_name() -> None:
+def test_taken_name(account: Account) -> None:
     """A second project of one name is refused."""
-    account = Account()
-    with pytest.raises(ValueError, match="a project of this name exists: 'first-project'"):
+    with pytest.raises(NameTakenError, match="a project of this name exists: 'first-project'"):
         account.add_project("first-project")
 
 
-def test_times() -> None:
+def test_times(account: Account) -> None:
     """Times rise strictly, and have no fraction, four digits or six."""
-    account = Account()
     texts = [account.place(URN("droplet", n), account.default).assigned_at for n in range(1000)]
     times = [datetime.fromisoformat(text) for text in texts]
     assert times == sorted(set(times))
@@ -59,26 +102,69 @@ def test_times() -> None:
     assert all(re.fullmatch(r"2024-01-01T00:\d\d:\d\d(\.\d{4}|\.\d{6})?Z", text) for text in texts)
 
 
-def test_place_moves() -> None:
+def test_times_of_projects(account: Account) -> None:
+    """Each change of a project has a time of its own, which no assignment takes away."""
+    web = account.add_project("web")
+    account.place(URN("droplet", 1), web)
+    shop = account.add_project("shop")
+    web = account.change_project(web, description="x")
+    web = account.change_project(web, description="x")
+    assert ["00:00:01", "00:00:04", "00:00:02"] == [
+        time.removeprefix("2024-01-01T").removesuffix("Z")
+        for time in (web.created_at, web.updated_at, shop.updated_at)
+    ]
+
+
+def test_place_moves(account: Account) -> None:
     """A resource is in one project at a time, whichever of its names is used."""
-    account = Account()
     web = account.add_project("web")
     account.place(URN("reservedip", "203.0.113.1"), account.default)
-    account.place(URN("floatingip", "203.0.113.1"), web)
-    assert [] == account.default.listing()
-    assert [URN("floatingip", "203.0.113.1")] == [held.urn for held in web.listing()]
-    assert web is account.holder(URN("reservedip", "203.0.113.1"))
-    assert account.holder(URN("droplet", 1)) is None
+    placed = account.place(URN("floatingip", "203.0.113.1"), web)
+    assert [] == account.listing(account.default)
+    assert [placed] == account.listing(web)
+    assert placed is account.assignment(URN("reservedip", "203.0.113.1"))
+    assert account.assignment(URN("droplet", 1)) is None
 
 
-def test_listing_is_made_once_per_change() -> None:
-    """The order of a listing is kept until the project changes."""
-    account = Account()
+def test_place_later(clock: MockClock, account: Account) -> None:
+    """A move shows when all of its time has passed, even of a resource that wasn't there."""
+    web = account.add_project("web")
     account.place(URN("droplet", 1), account.default)
-    listing = account.default.listing()
-    assert listing is account.default.listing()
+    moved = account.place(URN("droplet", 1), web, 60)
+    account.place(URN("droplet", 2), web, 30)
+    assert moved is account.assignment(URN("droplet", 1))
+    clock.jump(59.99)
+    assert (["do:droplet:1"], ["do:droplet:2"]) == (
+        texts(account.listing(account.default)),
+        texts(account.listing(web)),
+    )
+    clock.jump(0.01)
+    assert ([], ["do:droplet:2", "do:droplet:1"]) == (
+        texts(account.listing(account.default)),
+        texts(account.listing(web)),
+    )
+
+
+def test_is_empty(clock: MockClock, account: Account) -> None:
+    """A project isn't empty from when a resource was sent there until it is seen elsewhere."""
+    web = account.add_project("web")
+    assert account.is_empty(web)
+    account.place(URN("droplet", 1), web, 10)
+    assert not account.is_empty(web)
+    clock.jump(10)
+    account.place(URN("droplet", 1), account.default, 10)
+    assert not account.is_empty(web)
+    clock.jump(10)
+    assert account.is_empty(web)
+
+
+def test_listing_is_made_once_per_change(account: Account) -> None:
+    """The order of a listing is kept until the project changes."""
+    account.place(URN("droplet", 1), account.default)
+    listing = account.listing(account.default)
+    assert listing is account.listing(account.default)
     account.place(URN("droplet", 2), account.default)
-    assert ["2", "1"] == [held.urn.id for held in account.default.listing()]
+    assert ["do:droplet:2", "do:droplet:1"] == texts(account.listing(account.default))
 
 
 def test_token_allows() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 import digitalocean_projects.testing
 from digitalocean_projects._urn import URN
-from digitalocean_projects.testing import Emulator
+from digitalocean_projects.testing import Emulator, StoredProject
 
 if TYPE_CHECKING:
     from .conftest import Call
@@ -71,6 +72,65 @@ def test_wrong_seed(emulator: Emulator, resources: Any, name: str, error: type[E
     with pytest.raises(error):
         emulator.seed(resources, name=name)
     assert ["do:droplet:1"] == emulator.resources(web)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"name": "x" * 176},
+        {"name": ""},
+        {"description": "x" * 256},
+        {"purpose": "x" * 256},
+        {"environment": "Test"},
+    ],
+)
+def test_wrong_project(emulator: Emulator, attributes: dict[str, Any]) -> None:
+    """A project that the API would refuse is refused, and its resources with it."""
+    with pytest.raises(ValueError, match=next(iter(attributes))):
+        emulator.seed(["do:droplet:1"], **attributes)
+    assert ["first-project"] == [project.name for project in emulator.projects()]
+    assert [] == emulator.resources()
+
+
+def test_projects(emulator: Emulator) -> None:
+    """All projects are there as values, newest first: a copy."""
+    web = emulator.seed(name="web", description="Mine", purpose="mine", environment="STAGING")
+    shop = emulator.seed(["do:droplet:1"], default=True, description="ignored")
+    before = emulator.projects()
+    emulator.seed()
+    assert [
+        StoredProject(
+            id=web,
+            name="web",
+            description="Mine",
+            purpose="Other: mine",
+            environment="Staging",
+            created_at="2024-01-01T00:00:01Z",
+            updated_at="2024-01-01T00:00:01Z",
+        ),
+        StoredProject(
+            id=shop,
+            name="first-project",
+            is_default=True,
+            created_at="2024-01-01T00:00:00Z",
+            updated_at="2024-01-01T00:00:00Z",
+        ),
+    ] == before
+    assert ("Web Application", "") == (
+        emulator.projects()[0].purpose,
+        emulator.projects()[0].environment,
+    )
+
+
+@pytest.mark.parametrize("seconds", [-1, -1e-9, math.inf, math.nan])
+def test_wrong_move_delay(seconds: float) -> None:
+    """No move ends before it began, or never; what was set stays."""
+    with pytest.raises(ValueError, match="move_delay is a finite number"):
+        Emulator(move_delay=seconds)
+    emulator = Emulator(move_delay=0.5)
+    with pytest.raises(ValueError, match="move_delay is a finite number"):
+        emulator.move_delay = seconds
+    assert 0.5 == emulator.move_delay
 
 
 def test_resources_of_no_project(emulator: Emulator) -> None:
@@ -193,7 +253,7 @@ def test_forgotten() -> None:
     """An emulator that nobody stops doesn't keep the interpreter, and says nothing."""
     code = """
 import urllib.request
-from digitalocean_projects.testing import Emulator
+from digitalocean_projects.testing import Emulator, StoredProject
 emulator = Emulator()
 emulator.start()
 request = urllib.request.Request(

@@ -189,6 +189,42 @@ def test_right_answer_may_be_an_error(emulator: Emulator, call: Call) -> None:
     assert 404 == call("GET", "/v2/nothing").status
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(faults.Delay(0), faults.Drip(0), faults.Drip(0, headers=True), faults.Truncate()),
+        *(faults.Omit(["do:droplet:1"]), faults.ResourceStatus("service_down")),
+    ],
+    ids=str,
+)
+def test_answer_without_a_body(emulator: Emulator, call: Call, fault: faults.Fault) -> None:
+    """Of an answer that has no body nothing can be missing, and nothing gets added."""
+    project_id = emulator.seed()
+    emulator.fail(fault)
+    reply = call("DELETE", f"/v2/projects/{project_id}")
+    assert (204, b"", None) == (reply.status, reply.body, reply.headers["Content-Length"])
+    assert 1 == len(emulator.projects())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "done"),
+    [
+        ("POST", "/v2/projects", ["web", "project-1", "first-project"]),
+        ("PATCH", "/v2/projects/default", ["project-1", "web"]),
+        ("DELETE", "/v2/projects/{}", ["first-project"]),
+    ],
+)
+def test_lost_answers_of_projects(
+    emulator: Emulator, call: Call, method: str, path: str, done: list[str]
+) -> None:
+    """What was asked of projects is done, though nobody hears of it."""
+    path = path.format(emulator.seed())
+    emulator.fail(faults.LostAnswer())
+    with pytest.raises(ConnectionResetError):
+        call(method, path, {"name": "web", "purpose": "IoT"})
+    assert done == [project.name for project in emulator.projects()]
+
+
 def test_endless(emulator: Emulator, connect: Connect) -> None:
     """The body goes on for as long as the client reads."""
     emulator.fail(faults.Endless(500))

@@ -27,6 +27,12 @@ def test_defaults(emulator: Emulator, raw: Callable[..., bytes]) -> None:
     assert expected == raw()
 
 
+def test_no_content(emulator: Emulator, raw: Callable[..., bytes]) -> None:
+    """A status that goes without a body goes without its type and length."""
+    emulator.respond(204)
+    assert b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n" == raw()
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [

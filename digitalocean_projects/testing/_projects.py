@@ -1,0 +1,110 @@
+"""Projects: the operations on the projects themselves.
+
+https://docs.digitalocean.com/reference/api/reference/projects/
+
+Two refusals aren't documented, but were seen: a name that is taken is a 409, and `is_default:
+false` for the default project a 400. Deleting that is taken to be the same 400. Any other wrong
+attribute is a 400, too; those that can't be set, and unknown ones, are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._account import NameTakenError
+from ._refusal import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._call import Call
+    from ._project import StoredProject
+
+T = TypeVar("T")
+
+_CREATED = ("name", "description", "purpose", "environment")
+_CHANGED = (*_CREATED, "is_default")
+
+
+def list_projects(call: Call) -> dict[str, Any]:
+    """All projects, newest first; the default one has no place of its own."""
+    call.need("project:read")
+    page, members = call.page("/v2/projects", call.account.projects())
+    return {"projects": [_document(project) for project in page], **members}
+
+
+def create_project(call: Call) -> dict[str, Any]:
+    """The new project; it is never the default one."""
+    call.need("project:create")
+    attributes = _attributes(call, _CREATED, required=("name", "purpose"))
+    return {"project": _document(_checked(call.account.add_project, **attributes))}
+
+
+def get_project(call: Call, project_id: str) -> dict[str, Any]:
+    """The project."""
+    call.need("project:read")
+    return {"project": _document(call.project(project_id))}
+
+
+def replace_project(call: Call, project_id: str) -> dict[str, Any]:
+    """The project with other values for all attributes that can be set."""
+    return _change(call, project_id, required=_CHANGED)
+
+
+def update_project(call: Call, project_id: str) -> dict[str, Any]:
+    """The project with other values for some attributes; null leaves one alone."""
+    return _change(call, project_id)
+
+
+def delete_project(call: Call, project_id: str) -> None:
+    """Forget the project, which holds nothing: nor is anything on its way there."""
+    call.need("project:delete")
+    project = call.project(project_id)
+    if not project.is_default and not call.account.is_empty(project):
+        message = "cannot delete a project with resources. move or remove the resources first"
+        raise RefusedError(412, message)
+    _checked(call.account.remove_project, project)
+
+
+def _change(call: Call, project_id: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
+    call.need("project:update")
+    project = call.project(project_id)
+    changes = _attributes(call, _CHANGED, required)
+    return {"project": _document(_checked(call.account.change_project, project, **changes))}
+
+
+def _attributes(call: Call, names: tuple[str, ...], required: tuple[str, ...]) -> dict[str, Any]:
+    """Those of the attributes that the body has; null is as if it weren't there."""
+    document = call.document()
+    if not isinstance(document, dict):
+        raise RefusedError(400, "the request body must be an object")
+    attributes = {name: document[name] for name in names if document.get(name) is not None}
+    if missing := [name for name in required if name not in attributes]:
+        raise RefusedError(400, f"{', '.join(missing)} must be given")
+    if not attributes:
+        raise RefusedError(400, f"one of {', '.join(names)} must be given")
+    return attributes
+
+
+def _checked(change: Callable[..., T], *arguments: Any, **attributes: Any) -> T:
+    try:
+        return change(*arguments, **attributes)
+    except NameTakenError:
+        raise RefusedError(409, "name is already in use") from None
+    except (TypeError, ValueError) as error:
+        raise RefusedError(400, str(error)) from None
+
+
+def _document(project: StoredProject) -> dict[str, Any]:
+    return {
+        "id": project.id,
+        "owner_uuid": "579233b2c479241523cba5e3af55d0f50f2d6414",
+        "owner_id": 1234567,
+        "name": project.name,
+        "description": project.description,
+        "purpose": project.purpose,
+        "environment": project.environment,
+        "is_default": project.is_default,
+        "created_at": project.created_at,
+        "updated_at": project.updated_at,
+    }

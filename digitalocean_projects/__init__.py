@@ -22,10 +22,13 @@ __all__ = [
     "AsyncProjects",
     "AuthenticationError",
     "BadRequestError",
+    "BucketStatistics",
     "Client",
     "ClientUsageError",
+    "Clock",
     "ConflictError",
     "HasURN",
+    "Limits",
     "NotFoundError",
     "Page",
     "PaginationError",
@@ -35,18 +38,22 @@ __all__ = [
     "Projects",
     "RateLimit",
     "RateLimitError",
+    "RateLimitWaitError",
     "Resource",
     "ResourceStatus",
     "ResourceType",
     "RetryPolicy",
     "ServerError",
+    "Statistics",
+    "TokenBucket",
     "URNLike",
     "UnprocessableEntityError",
 ]
 
 if TYPE_CHECKING:
     from ._client import AsyncClient, AsyncProjects
-    from ._config import DEFAULT_PROJECT
+    from ._clock import Clock
+    from ._config import DEFAULT_PROJECT, Limits
     from ._errors import (
         APIConnectionError,
         APIError,
@@ -63,14 +70,17 @@ if TYPE_CHECKING:
         PermissionDeniedError,
         PreconditionFailedError,
         RateLimitError,
+        RateLimitWaitError,
         ServerError,
         UnprocessableEntityError,
     )
     from ._headers import RateLimit
+    from ._limiter import BucketStatistics, TokenBucket
     from ._models import Page, Resource, ResourceStatus
     from ._paginator import AsyncPaginator
     from ._results import AssignmentResult
     from ._retry import RetryPolicy
+    from ._session import Statistics
     from ._sync import Client, Paginator, Projects
     from ._urn import URN, HasURN, ResourceType, URNLike
 else:
@@ -82,7 +92,10 @@ else:
         "_errors",
         "_config",
         "_results",
+        "_clock",
+        "_limiter",
         "_retry",
+        "_session",
         "_paginator",
         "_client",
         "_sync",

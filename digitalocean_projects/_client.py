@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Self
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
-from ._clock import SystemClock
-from ._codec import decode_resources, encode_urns
+from attrs import NOTHING
+
+from ._assignment import Assignment
+from ._clock import SYSTEM_CLOCK
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_LIMITS,
     DEFAULT_MAX_BODY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
     DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
     MAX_PER_PAGE,
+    Limits,
     Secret,
     Settings,
     checked_base_url,
@@ -26,23 +32,14 @@ from ._config import (
     checked_proxy,
     checked_seconds,
     checked_token,
+    checked_type,
     checked_user_agent,
 )
-from ._errors import (
-    APIError,
-    AssignmentError,
-    AuthenticationError,
-    BadRequestError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    Request,
-)
+from ._errors import Request
 from ._listing import Listing
 from ._models import Resource
 from ._paginator import AsyncPaginator
-from ._results import AssignmentResult
-from ._retry import DEFAULT_RETRY
+from ._retry import DEFAULT_RETRY, RetryPolicy
 from ._session import SessionManager
 from ._urn import distinct_urns
 
@@ -51,10 +48,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from aiohttp import ClientSession, TraceConfig
+    from attrs import NothingType
 
     from ._clock import Clock
-    from ._retry import RetryPolicy
-    from ._urn import URN, URNLike
+    from ._headers import RateLimit
+    from ._results import AssignmentResult
+    from ._session import Statistics
+    from ._urn import URNLike
 
 _is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 
@@ -79,15 +79,20 @@ class AsyncClient:
             it by `retry` alone.
         retry: When and how often a request is sent again. All operations may be sent again: to
             list or to assign once more is harmless.
+        limits: How many requests to send at the most: one that would be too many waits, so that
+            the API needn't refuse it. All clients of a process with the same token, base URL,
+            limits and clock share them, and no others. None is without limits.
+        bulk: Whether to let all others with the same limits go first, and to leave them some
+            requests: for work that nobody waits for.
         max_body: The most bytes that an answer may have, after decompression.
         allow_insecure: Let `base_url` be http on any host, which shows the token to the network.
         proxy: The URL of an HTTP proxy, which may hold a user and password. Neither a proxy nor
             a netrc file is ever taken from the environment.
         user_agent: What the server is told of the client.
         session_factory: Makes the aiohttp session, in the loop that uses it; the client closes it.
-            What it raises passes through.
+            What it raises passes through. Views use it, too: if it keeps cookies, for all tokens.
         trace_configs: aiohttp's hooks into the requests; not together with `session_factory`.
-        clock: What the waits between attempts go by; None takes the machine's monotonic clock.
+        clock: What limits and waits go by; None takes the machine's monotonic clock.
 
     Raises:
         ClientUsageError: There is no token.
@@ -105,6 +110,8 @@ class AsyncClient:
         connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
         deadline: float | None = None,
         retry: RetryPolicy = DEFAULT_RETRY,
+        limits: Limits | None = DEFAULT_LIMITS,
+        bulk: bool = False,
         max_body: int = DEFAULT_MAX_BODY,
         allow_insecure: bool = False,
         proxy: str | None = None,
@@ -128,17 +135,75 @@ class AsyncClient:
             user_agent=checked_user_agent(user_agent),
             session_factory=session_factory,
             trace_configs=tuple(trace_configs),
-            retry=retry,
-            deadline=None if deadline is None else checked_seconds("deadline", deadline),
-            clock=SystemClock() if clock is None else clock,
+            retry=_checked_retry(retry),
+            deadline=_checked_deadline(deadline),
+            limits=_checked_limits(limits),
+            bulk=_checked_bulk(bulk),
+            clock=SYSTEM_CLOCK if clock is None else clock,
         )
-        self._manager = SessionManager(settings)
-        self._projects = AsyncProjects(self._manager)
+        self._manage(SessionManager(settings))
+
+    def _manage(self, manager: SessionManager) -> None:
+        self._manager = manager
+        self._projects = AsyncProjects(manager)
 
     @property
     def projects(self) -> AsyncProjects:
         """The operations on projects."""
         return self._projects
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the API last told this client of the token's allowance, or None."""
+        return self._manager.rate_limit
+
+    def statistics(self) -> Statistics:
+        """How many requests this client has sent, and how its limits stand."""
+        return self._manager.statistics()
+
+    def with_options(
+        self,
+        *,
+        token: str | NothingType = NOTHING,
+        timeout: float | NothingType = NOTHING,
+        deadline: float | NothingType | None = NOTHING,
+        retry: RetryPolicy | NothingType = NOTHING,
+        limits: Limits | NothingType | None = NOTHING,
+        bulk: bool | NothingType = NOTHING,
+    ) -> AsyncClient:
+        """A view of this client with some options changed, on the same connections.
+
+        It is cheap: make one for each token, or each request, of a service. It has statistics of
+        its own. To close it does nothing: close the client that it comes from.
+
+        Args:
+            token: Another token, with limits of its own.
+            timeout: The seconds that an attempt at a request may take as a whole.
+            deadline: The seconds that a request may take with all its attempts and waits, or None.
+            retry: When and how often a request is sent again.
+            limits: How many requests to send at the most, or None. They aren't shared with who has
+                other ones.
+            bulk: Whether to let all others with the same limits go first.
+
+        Raises:
+            TypeError: An option is of another type than annotated.
+            ValueError: An option can't be used; the message doesn't show the token.
+        """
+        token = token if token is NOTHING else Secret.hide(token) or Secret()
+        options: dict[str, tuple[Callable[[Any], object], object]] = {
+            "token": (checked_token, token),
+            "timeout": (partial(checked_seconds, "timeout"), timeout),
+            "deadline": (_checked_deadline, deadline),
+            "retry": (_checked_retry, retry),
+            "limits": (_checked_limits, limits),
+            "bulk": (_checked_bulk, bulk),
+        }
+        changes = {
+            name: check(value) for name, (check, value) in options.items() if value is not NOTHING
+        }
+        view = AsyncClient.__new__(AsyncClient)
+        view._manage(self._manager.view(**changes))  # noqa: SLF001 - of this class
+        return view
 
     async def aclose(self) -> None:
         """Close the connections; what is under way fails, and the client can't be used again.
@@ -216,7 +281,8 @@ class AsyncProjects:
         """Move resources into a project, from whichever they are in.
 
         They are sent in chunks, one after the other. To assign a resource that is in the project
-        already is harmless. A token needs the scope `project:update` (or
+        already is harmless. Those whose service is down are sent again, as often as the retry
+        policy allows. A token needs the scope `project:update` (or
         `project:assign_resource`), and `<resource>:read` for each type of resource.
 
         Args:
@@ -229,47 +295,35 @@ class AsyncProjects:
             What the API said of each resource: look at its `failed`, or call `raise_for_failed`.
 
         Raises:
-            APIError: The request with the first chunk failed.
-            AssignmentError: The request with a later chunk failed; says what became of each.
+            APIError: The first request failed.
+            AssignmentError: A later one failed; says what became of each resource.
             TypeError: An argument is of another type than annotated.
             ValueError: `project_id` is neither, or a URN is malformed; nothing was sent.
         """
         path = _resources_path(project_id)
         checked_count("chunk_size", chunk_size)
-        urns = distinct_urns(resources)
         request = Request(method="POST", path=path, scopes=_ASSIGN_SCOPES)
-        answered: dict[URN, Resource] = {}
-        for start in range(0, len(urns), chunk_size):
-            chunk = urns[start : start + chunk_size]
-            try:
-                answer = await self._manager.request(request, encode_urns(chunk))
-                told = self._manager.decode(answer, decode_resources)
-            except APIError as error:
-                if start == 0:
-                    raise
-                asked = start if isinstance(error, _REFUSALS) else start + chunk_size
-                so_far = AssignmentResult.of(urns[:asked], answered)
-                raise AssignmentError(
-                    done=so_far.done,
-                    failed=so_far.failed,
-                    unknown=so_far.unknown,
-                    untouched=tuple(urns[asked:]),
-                    error=error,
-                ) from error
-            answered.update((resource.urn.canonical, resource) for resource in told)
-        return AssignmentResult.of(urns, answered)
+        urns = distinct_urns(resources)
+        return await Assignment(self._manager, request, urns).run(chunk_size)
 
 
 _ASSIGN_SCOPES = ("project:update or project:assign_resource", "<resource>:read")
 
-# Answers to a whole request that say that nothing of it was done.
-_REFUSALS = (
-    BadRequestError,
-    AuthenticationError,
-    PermissionDeniedError,
-    NotFoundError,
-    RateLimitError,
-)
+
+def _checked_retry(retry: RetryPolicy) -> RetryPolicy:
+    return checked_type("retry", retry, RetryPolicy)
+
+
+def _checked_limits(limits: Limits | None) -> Limits | None:
+    return checked_type("limits", limits, (Limits, NoneType))
+
+
+def _checked_bulk(bulk: bool) -> bool:  # noqa: FBT001 - it is looked at only
+    return checked_type("bulk", bulk, bool)
+
+
+def _checked_deadline(deadline: float | None) -> float | None:
+    return None if deadline is None else checked_seconds("deadline", deadline)
 
 
 def _resources_path(project_id: str | UUID) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Clock(Protocol):
@@ -27,3 +30,25 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """See `asyncio.sleep`."""
         await asyncio.sleep(seconds)
+
+
+SYSTEM_CLOCK = SystemClock()
+
+
+def call_later(
+    clock: Clock, seconds: float, callback: Callable[[], object]
+) -> Callable[[], object]:
+    """Have the running loop call `callback` when so many seconds of the clock have passed.
+
+    Returns:
+        What takes that back, to be called in the same loop.
+    """
+    loop = asyncio.get_running_loop()
+    if type(clock) is SystemClock:
+        return loop.call_later(seconds, callback).cancel
+    return loop.create_task(_call_after(clock, seconds, callback)).cancel
+
+
+async def _call_after(clock: Clock, seconds: float, callback: Callable[[], object]) -> None:
+    await clock.sleep(seconds)
+    callback()

@@ -6,7 +6,8 @@ import os
 import re
 import sys
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -15,12 +16,15 @@ from . import __version__
 from ._errors import ClientUsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from aiohttp import ClientSession, TraceConfig
 
     from ._clock import Clock
     from ._retry import RetryPolicy
+
+
+T = TypeVar("T")
 
 
 class Secret(str):
@@ -54,7 +58,49 @@ class Settings:
     trace_configs: Sequence[TraceConfig]
     retry: RetryPolicy
     deadline: float | None
+    limits: Limits | None
+    bulk: bool
     clock: Clock
+
+
+def _as_windows(windows: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    checked = tuple(
+        (checked_count("a window's capacity", capacity), checked_seconds("a period", period))
+        for capacity, period in windows
+    )
+    if not checked:
+        raise ValueError("limits need a window; None is without limits")
+    return tuple(sorted(checked, key=itemgetter(1)))
+
+
+def _not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not 0 <= value <= _MOST_SECONDS:
+        raise ValueError(f"{attribute.name} is finite and at least 0, not {value}")
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How many requests a client sends at the most.
+
+    https://docs.digitalocean.com/reference/api/reference/#rate-limit
+
+    Args:
+        windows: Pairs of a number of requests and the seconds in which no more may be counted.
+        margin: The seconds that are added to each period, for clocks that differ.
+        grace: The seconds that are added where it is unknown when a request has arrived.
+        reserve: How many requests of each window bulk work leaves to the others.
+
+    Raises:
+        TypeError: A number of requests is no int.
+        ValueError: There is no window, or a number is out of range.
+    """
+
+    windows: tuple[tuple[int, float], ...] = attrs.field(
+        default=((250, 60.0), (5000, 3600.0)), converter=_as_windows
+    )
+    margin: float = attrs.field(default=1.0, validator=_not_negative)
+    grace: float = attrs.field(default=30.0, validator=_not_negative)
+    reserve: int = attrs.field(default=5, validator=_not_negative)
 
 
 _is_printable = re.compile("[!-~]+").fullmatch
@@ -104,7 +150,11 @@ def checked_base_url(url: str | None, *, allow_insecure: bool) -> str:
     parts = urlsplit(url)
     if parts.scheme == "http" and not allow_insecure and not _is_loopback(parts.hostname or ""):
         raise ValueError("http would show the token to the network: use https, or allow_insecure")
-    return url.rstrip("/")
+    host = parts.netloc.lower().removesuffix(f":{_PORTS[parts.scheme]}")
+    return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
+
+
+_PORTS = {"http": 80, "https": 443}
 
 
 def _has_port(url: str) -> bool:
@@ -166,6 +216,19 @@ def checked_seconds(name: str, value: float) -> float:
     return value
 
 
+def checked_type(name: str, value: T, expected: type | tuple[type, ...]) -> T:
+    """A value of the right type.
+
+    Raises:
+        TypeError: It is of another one.
+    """
+    if not isinstance(value, expected):
+        names = expected if isinstance(expected, tuple) else (expected,)
+        wanted = " or ".join(cls.__name__.removesuffix("Type") for cls in names)
+        raise TypeError(f"{name} is a {wanted}, not {type(value).__name__}")
+    return value
+
+
 def checked_count(name: str, value: int, most: int | None = None) -> int:
     """A whole number from 1, to `most` if there is one.
 
@@ -182,6 +245,7 @@ def checked_count(name: str, value: int, most: int | None = None) -> int:
     return value
 
 
+DEFAULT_LIMITS = Limits()
 TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 BASE_URL_VARIABLE = "DIGITALOCEAN_API_URL"
 BASE_URL = "https://api.digitalocean.com"

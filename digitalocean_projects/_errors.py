@@ -16,6 +16,7 @@
     ├── APIResponseError                an answer that is not what the API documents
     │   └── PaginationError             pages that make no listing
     ├── AssignmentError                 not all resources were assigned
+    ├── RateLimitWaitError              the wait for the rate limit is too long
     └── ClientUsageError                the client can't be used so (a RuntimeError, too)
 
 A bad argument is a `ValueError` or `TypeError` instead, before anything is sent.
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ._codec import decode_error
-from ._headers import RateLimit, retry_after, until_reset
+from ._headers import RateLimit, retry_after, retry_after_refusal
 from ._models import ResourceStatus
 
 if TYPE_CHECKING:
@@ -69,7 +70,13 @@ class Request:
 
 
 class APIError(Exception):
-    """Whatever the package raises, but for bad arguments. Can be pickled."""
+    """Whatever the package raises, but for bad arguments. Can be pickled.
+
+    Attributes:
+        in_doubt: Whether what was asked may have been done all the same.
+    """
+
+    in_doubt: bool = True
 
     def __reduce__(self) -> tuple[Any, ...]:
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
@@ -77,6 +84,27 @@ class APIError(Exception):
 
 class ClientUsageError(APIError, RuntimeError):
     """The client can't be used like this: it is closed, has no token, is in another loop."""
+
+
+class RateLimitWaitError(APIError):
+    """A request was not sent, since it would have to wait too long for the rate limit.
+
+    https://docs.digitalocean.com/reference/api/reference/#rate-limit
+
+    Attributes:
+        seconds: How long the wait is, about.
+        reason: For what.
+    """
+
+    seconds: float
+    reason: str
+    in_doubt = False
+
+    def __init__(self, seconds: float, reason: str, request: Request | None = None) -> None:
+        where = f" ({request})" if request else ""
+        super().__init__(f"the wait for the rate limit is about {seconds:.0f} s: {reason}{where}")
+        self.seconds = seconds
+        self.reason = reason
 
 
 class APIConnectionError(APIError):
@@ -87,23 +115,32 @@ class APIConnectionError(APIError):
         path: The request's path and query.
         attempts: How often the request was tried.
         transient: Whether another attempt might succeed: not if the server's certificate is wrong.
+        sent: Whether the request may have reached the server.
     """
 
     method: str
     path: str
     attempts: int
     transient: bool
+    sent: bool
 
-    def __init__(self, reason: str, request: Request, *, transient: bool = True) -> None:
+    def __init__(
+        self, reason: str, request: Request, *, transient: bool = True, sent: bool = True
+    ) -> None:
         super().__init__(f"{reason} ({request})")
         self.method = request.method
         self.path = request.path
         self.attempts = 1
         self.transient = transient
+        self.sent = self.in_doubt = sent
 
 
 class APITimeoutError(APIConnectionError):
     """The request got no whole answer in time."""
+
+
+# What says that nothing of a request was done.
+_REFUSALS = frozenset({400, 401, 403, 404, 405, 415, 429})
 
 
 class APIStatusError(APIError):
@@ -159,6 +196,7 @@ class APIStatusError(APIError):
         self.method = request.method
         self.path = request.path
         self.attempts = 1
+        self.in_doubt = status not in _REFUSALS
 
 
 class BadRequestError(APIStatusError):
@@ -331,9 +369,8 @@ def status_error(
     if status in _SERVER_ERRORS:
         return ServerError(**members)
     error_class = _BY_STATUS.get(status, APIStatusError)
-    if error_class is RateLimitError and members["retry_after"] is None:
-        # The hourly limit's refusal has only this.
-        members["retry_after"] = until_reset(headers)
+    if error_class is RateLimitError:
+        members["retry_after"] = retry_after_refusal(headers)
     return error_class(**members)
 
 

@@ -48,6 +48,11 @@ class RateLimit:
 _NOTHING = RateLimit()
 
 
+def remaining(headers: Mapping[str, str]) -> int | None:
+    """How many requests the API would take in this hour, or None if unsaid."""
+    return _count(headers.get("ratelimit-remaining"))
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """The seconds that a refused request should wait, at least 0, or None if unsaid.
 
@@ -60,11 +65,14 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return _until(_http_date(text), headers)
 
 
-def until_reset(headers: Mapping[str, str]) -> float | None:
-    """The seconds until `ratelimit-reset`, by the server's clock, at least 0.
+def retry_after_refusal(headers: Mapping[str, str]) -> float | None:
+    """The same of a 429: that of the hourly limit has no `Retry-After`, only the reset."""
+    seconds = retry_after(headers)
+    return until_reset(headers) if seconds is None else seconds
 
-    The refusal of the hourly limit has no `Retry-After`, only this.
-    """
+
+def until_reset(headers: Mapping[str, str]) -> float | None:
+    """The seconds until `ratelimit-reset`, by the server's clock, at least 0, or None if unsaid."""
     return _until(_instant(_count(headers.get("ratelimit-reset"))), headers)
 
 

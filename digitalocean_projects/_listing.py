@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
 
     from ._codec import PageDocument
-    from ._session import Answer, SessionManager
+    from ._session import SessionManager
+    from ._transport import Answer
 
 T = TypeVar("T")
 

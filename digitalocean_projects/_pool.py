@@ -32,10 +32,12 @@ class Pool:
 
     Attributes:
         tasks: The tasks that have a request under way, which `aclose` cancels.
+        sending: Those whose request has its turn.
     """
 
     def __init__(self, open_session: Callable[[], ClientSession]) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.sending: set[asyncio.Task[Any] | None] = set()
         self._open_session = open_session
         self._held: _Held | None = None
         self._finalizer: weakref.finalize[..., Pool] | None = None
@@ -49,6 +51,17 @@ class Pool:
         """
         if self._closed:
             raise ClientUsageError("the client is closed")
+
+    def check_usable(self) -> None:
+        """Do nothing, if there is a session, or can be one, for the running loop.
+
+        Raises:
+            ClientUsageError: The pool is closed, or belongs to another loop.
+        """
+        self.check_open()
+        loop = running_loop()
+        if self._held is not None:
+            self._held.is_open_in(loop)
 
     def session(self) -> ClientSession:
         """The session of the running loop, made if there is none yet.

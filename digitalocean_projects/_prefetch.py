@@ -9,9 +9,9 @@ from ._errors import ClientUsageError
 from ._pool import running_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from ._session import Answer
+    from ._transport import Answer
 
     Fetch = Callable[[int], Awaitable[Answer]]
 
@@ -50,19 +50,27 @@ class Waves:
             last = min(limit, number + self._concurrency - 1)
             if last <= number:
                 return await self._fetch(number)
+            tasks: dict[int, asyncio.Task[Answer | Exception]] = {}
             async with asyncio.TaskGroup() as group:
-                tasks = {n: group.create_task(self._outcome(n)) for n in range(number, last + 1)}
-            self._outcomes = {n: task.result() for n, task in tasks.items()}
+                for n in range(number, last + 1):
+                    tasks[n] = group.create_task(self._outcome(n, tasks))
+            self._outcomes = {n: task.result() for n, task in tasks.items() if not task.cancelled()}
         outcome = self._outcomes.pop(number)
         if isinstance(outcome, Exception):
             self._outcomes.clear()
             raise outcome
         return outcome
 
-    async def _outcome(self, number: int) -> Answer | Exception:
+    async def _outcome(
+        self, number: int, wave: Mapping[int, asyncio.Task[Answer | Exception]]
+    ) -> Answer | Exception:
         try:
             return await self._fetch(number)
         except Exception as error:  # noqa: BLE001 - it is raised when its page is asked for
+            # Nobody will ask for the later ones, which may have long to wait.
+            for other, task in wave.items():
+                if other > number:
+                    task.cancel()
             return error
 
 

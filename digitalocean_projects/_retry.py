@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import backoff
 
+from ._clock import SYSTEM_CLOCK
 from ._errors import APIConnectionError, ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from ._clock import Clock
     from ._errors import APIStatusError
 
 
@@ -72,36 +74,63 @@ class RetryPolicy:
 
 
 class Retries:
-    """The attempts of one request."""
+    """The attempts of one request.
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    Args:
+        policy: When to try again.
+        clock: What `deadline` is measured by.
+        deadline: The seconds that all attempts and waits may take; None has no end.
+
+    Attributes:
+        deadline: When the time is up, on the clock.
+        attempts: How many there were.
+    """
+
+    def __init__(
+        self, policy: RetryPolicy, clock: Clock = SYSTEM_CLOCK, deadline: float | None = None
+    ) -> None:
+        self.deadline = math.inf if deadline is None else clock.time() + deadline
         self._policy = policy
-        self._attempts = 0
-        # With a factor of 0, the growing power would never reach its highest value, but overflow.
-        self._ceilings = (
-            backoff.expo(factor=policy.base_delay, max_value=policy.max_delay)
-            if policy.base_delay
-            else backoff.constant(0)
-        )
-        # The generator's first value is for its own decorators.
-        next(self._ceilings)
+        self._clock = clock
+        self.attempts = 0
+        self._in_doubt = False
+        self._ceilings: Iterator[float] | None = None
 
     def delay_after(self, failure: APIConnectionError | APIStatusError) -> float | None:
         """The seconds to wait before the next attempt, or None if there is to be none.
 
-        Writes into `failure` how often the request was tried.
+        Writes into `failure` how often the request was tried, and whether it may have been done.
         """
-        self._attempts += 1
-        failure.attempts = self._attempts
-        policy = self._policy
+        self.attempts += 1
+        self._in_doubt = failure.in_doubt = self._in_doubt or failure.in_doubt
+        failure.attempts = self.attempts
         asked = getattr(failure, "retry_after", None) or 0.0
-        if (
-            self._attempts >= policy.attempts
-            or not policy.covers(failure)
-            or asked > policy.max_retry_after
-        ):
+        may_pass = self._policy.covers(failure) and asked <= self._policy.max_retry_after
+        return self._delay(asked) if may_pass else None
+
+    def delay_while_down(self) -> float | None:
+        """The same after an answer that says of a part of the request that its service is down."""
+        self.attempts += 1
+        return self._delay() if HTTPStatus.SERVICE_UNAVAILABLE in self._policy.statuses else None
+
+    def _delay(self, least: float = 0.0) -> float | None:
+        if self.attempts >= self._policy.attempts:
             return None
-        return max(policy.jitter(next(self._ceilings)), asked)
+        self._ceilings = self._ceilings or _ceilings(self._policy)
+        delay = max(self._policy.jitter(next(self._ceilings)), least)
+        return delay if self._clock.time() + delay < self.deadline else None
+
+
+def _ceilings(policy: RetryPolicy) -> Iterator[float]:
+    # With a factor of 0, the growing power would never reach its highest value, but overflow.
+    ceilings: Iterator[float] = (
+        backoff.expo(factor=policy.base_delay, max_value=policy.max_delay)
+        if policy.base_delay
+        else backoff.constant(0)
+    )
+    # The generator's first value is for its own decorators.
+    next(ceilings)
+    return ceilings
 
 
 DEFAULT_RETRY = RetryPolicy()

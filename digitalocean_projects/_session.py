@@ -1,97 +1,110 @@
-"""SessionManager: owns the aiohttp session, and takes a request to its answer."""
+"""SessionManager: takes a request to its answer, when the limits allow it, with retries."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
-from aiohttp import (
-    ClientConnectorCertificateError,
-    ClientError,
-    ClientHttpProxyError,
-    ClientPayloadError,
-    ClientResponseError,
-    ClientSession,
-    ClientTimeout,
-    DummyCookieJar,
-    ServerDisconnectedError,
-)
-from yarl import URL
 
-from ._codec import DecodeError
-from ._config import Secret
+from ._buckets import shared_bucket
 from ._errors import (
     APIConnectionError,
     APIError,
-    APIResponseError,
     APIStatusError,
-    APITimeoutError,
     ClientUsageError,
-    one_line,
+    RateLimitError,
+    RateLimitWaitError,
     request_id,
     status_error,
 )
-from ._pool import Pool, running_loop
+from ._headers import RateLimit, remaining
+from ._pool import Pool
 from ._retry import Retries
+from ._transport import Transport, open_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from aiohttp import ClientSession
 
     from ._config import Settings
     from ._errors import Request
+    from ._lease import Lease
+    from ._limiter import BucketStatistics
+    from ._transport import Answer
 
 T = TypeVar("T")
 
 _logger = logging.getLogger("digitalocean_projects")
 _SUCCESS = range(200, 300)
-# aiohttp takes 0 for no time-out at all.
-_SHORTEST = 0.001
-_SAID_OF: dict[type[Exception], str] = {
-    ClientPayloadError: "the body is cut off or garbled",
-    ServerDisconnectedError: "the server closed the connection",
-}
+_TOO_MANY_REQUESTS = 429
 
 
 @attrs.frozen(kw_only=True)
-class Answer:
-    """A successful answer, not decoded yet."""
+class Statistics:
+    """What a client has done.
 
-    request: Request
-    status: int
-    headers: Mapping[str, str] = attrs.field(repr=False)
-    body: bytes = attrs.field(repr=False)
+    Args:
+        requests: How many requests it has sent, or tried to.
+        retries: How many of them were sent again.
+        bucket: What the token bucket does, which others may use, too; None without limits.
+    """
 
-
-@attrs.frozen(eq=False)
-class _TooLargeError(Exception):
-    """A body is over the limit."""
-
-    status: int
-    headers: Mapping[str, str]
+    requests: int
+    retries: int
+    bucket: BucketStatistics | None
 
 
 class SessionManager:
-    """Sends requests, again where that may help, on a pool of its own."""
+    """Sends requests, when the limits allow it, and again where that may help.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._headers = {
-            "Accept": "application/json",
-            "Authorization": Secret(f"Bearer {settings.token}"),
-            "Content-Type": "application/json",
-            "User-Agent": settings.user_agent,
-        }
-        self._timeout = ClientTimeout(
-            total=settings.timeout,
-            sock_connect=settings.connect_timeout,
-            ceil_threshold=math.inf,
+    Args:
+        settings: The settings.
+        pool: What it sends them on, and leaves open; None makes one of its own.
+
+    Attributes:
+        settings: The settings.
+    """
+
+    def __init__(self, settings: Settings, pool: Pool | None = None) -> None:
+        self.settings = settings
+        self._transport = Transport(settings)
+        self._owns_pool = pool is None
+        self._pool = Pool(partial(open_session, settings)) if pool is None else pool
+        self._bucket = (
+            None
+            if settings.limits is None
+            else shared_bucket(
+                settings.limits,
+                settings.clock,
+                base_url=settings.base_url,
+                token=settings.token,
+                user=self,
+            )
         )
-        self._pool = Pool(partial(_open_session, settings))
+        self._requests = self._retries = 0
+        self._latest: Mapping[str, str] = {}
+
+    def view(self, **changes: Any) -> SessionManager:
+        """A manager with other settings, on the same pool."""
+        return SessionManager(attrs.evolve(self.settings, **changes), self._pool)
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the API last said of the token's allowance."""
+        return RateLimit.from_headers(self._latest)
+
+    def statistics(self) -> Statistics:
+        """What the manager has done."""
+        return Statistics(
+            requests=self._requests,
+            retries=self._retries,
+            bucket=None if self._bucket is None else self._bucket.statistics(),
+        )
 
     def check_open(self) -> None:
         """Do nothing, unless the manager is closed.
@@ -102,32 +115,57 @@ class SessionManager:
         self._pool.check_open()
 
     async def aclose(self) -> None:
-        """Close the pool, for good; a request that is under way fails.
+        """Close a pool of its own, for good; a request that is under way fails.
 
         Raises:
             ClientUsageError: It belongs to another loop, which isn't closed.
         """
-        await self._pool.aclose()
+        if self._owns_pool:
+            await self._pool.aclose()
 
-    async def request(self, request: Request, body: bytes | None = None) -> Answer:
-        """The API's answer, from one of the attempts that the retry policy allows.
+    def retries(self) -> Retries:
+        """The attempts that the settings allow, from now on."""
+        return Retries(self.settings.retry, self.settings.clock, self.settings.deadline)
+
+    async def request(
+        self, request: Request, body: bytes | None = None, retries: Retries | None = None
+    ) -> Answer:
+        """The API's answer, from one of the attempts that are allowed.
+
+        Args:
+            request: What to ask.
+            body: The body, if there is one.
+            retries: The attempts that are left, if this request isn't the first of them.
 
         Raises:
             APIConnectionError: There was none.
             APIStatusError: It is no success.
             APIResponseError: It is no HTTP, or too large.
+            RateLimitWaitError: The time would be up before it may be sent, for the first time.
             ClientUsageError: The manager is closed, or belongs to another loop.
         """
-        self.check_open()
-        running_loop()
+        retries = retries or self.retries()
+        return await self._until_closed(partial(self._send, request, body, retries), request)
+
+    async def sleep(self, seconds: float, request: Request) -> None:
+        """Wait so long before a request.
+
+        Raises:
+            ClientUsageError: The manager is closed, or belongs to another loop.
+        """
+        await self._until_closed(partial(self.settings.clock.sleep, seconds), request)
+
+    async def _until_closed(self, function: Callable[[], Awaitable[T]], request: Request) -> T:
+        """The result of the function, which the end of the pool cancels."""
+        self._pool.check_usable()
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         tasks, cancellations = self._pool.tasks, task.cancelling()
         if task in tasks:
             # A hook of a request sends another one.
-            return await self._with_retries(request, body)
+            return await function()
         tasks.add(task)
         try:
-            return await self._with_retries(request, body)
+            return await function()
         except asyncio.CancelledError as error:
             if task.cancelling() > cancellations:
                 # Whom the pool's end has cancelled is not in the set any more.
@@ -136,7 +174,9 @@ class SessionManager:
                 failure: APIError = ClientUsageError(f"the client was closed meanwhile ({request})")
             else:
                 # aiohttp does so to who waits for a connection of a session that is closed.
-                failure = APIConnectionError("the wait for a connection was cancelled", request)
+                failure = APIConnectionError(
+                    "the wait for a connection was cancelled", request, sent=False
+                )
         finally:
             tasks.discard(task)
         try:
@@ -144,41 +184,82 @@ class SessionManager:
         finally:
             del failure
 
-    async def _with_retries(self, request: Request, body: bytes | None) -> Answer:
-        clock, seconds = self._settings.clock, self._settings.deadline
-        deadline = math.inf if seconds is None else clock.time() + seconds
-        retries: Retries | None = None
+    async def _send(self, request: Request, body: bytes | None, retries: Retries) -> Answer:
+        failure: APIError | None = None
         while True:
             try:
-                return await self._once(request, body, deadline)
+                return await self._in_turn(request, body, retries)
+            except RateLimitWaitError as error:
+                failure = failure or RateLimitWaitError(error.seconds, error.reason, request)
+                break
             except (APIConnectionError, APIStatusError) as error:
-                retries = retries or Retries(self._settings.retry)
                 delay = retries.delay_after(error)
-                if delay is None or clock.time() + delay >= deadline:
+                if delay is None:
                     raise
-            await clock.sleep(delay)
-
-    async def _once(self, request: Request, body: bytes | None, deadline: float) -> Answer:
-        """One attempt, up to the error that an answer's status makes."""
-        session = self._pool.session()
-        start = monotonic()
+                # With its traceback it would keep this frame, and be kept by it.
+                failure = error.with_traceback(None)
+            # A refusal pauses the bucket, where the request then waits in front.
+            if self._bucket is None or not isinstance(failure, RateLimitError):
+                await self.settings.clock.sleep(delay)
         try:
-            answer = await self._attempt(session, request, body, self._time_out(deadline))
+            raise failure
+        finally:
+            del failure
+
+    async def _in_turn(self, request: Request, body: bytes | None, retries: Retries) -> Answer:
+        """One attempt, when the limits allow it."""
+        if self._bucket is None:
+            return await self._once(request, body, retries, None)
+        task = asyncio.current_task()
+        lease = self._bucket.lease(
+            bulk=self.settings.bulk,
+            max_wait=retries.deadline - self.settings.clock.time(),
+            ahead=retries.attempts > 0,
+            at_once=task in self._pool.sending,
+        )
+        async with lease:
+            if lease.at_once:
+                return await self._once(request, body, retries, lease)
+            self._pool.sending.add(task)
+            try:
+                return await self._once(request, body, retries, lease)
+            finally:
+                self._pool.sending.discard(task)
+
+    async def _once(
+        self, request: Request, body: bytes | None, retries: Retries, lease: Lease | None
+    ) -> Answer:
+        """One attempt, up to the error that an answer's status makes."""
+        start = monotonic()
+        self._requests += 1
+        self._retries += retries.attempts > 0
+        try:
+            answer = await self._transport.send(
+                self._session(lease),
+                request,
+                body,
+                seconds=retries.deadline - self.settings.clock.time(),
+                on_headers=partial(self._learn, lease),
+            )
         except APIError as error:
+            if lease is not None and isinstance(error, APIConnectionError) and not error.sent:
+                lease.unsent()
             self._log(request, type(error).__name__, start)
             raise
         self._log(request, answer.status, start, answer.headers)
         if answer.status not in _SUCCESS:
             raise status_error(
-                answer.status, answer.headers, answer.body, request, secret=self._settings.token
+                answer.status, answer.headers, answer.body, request, secret=self.settings.token
             )
         return answer
 
-    def _time_out(self, deadline: float) -> ClientTimeout:
-        left = deadline - self._settings.clock.time()
-        if left >= self._settings.timeout:
-            return self._timeout
-        return attrs.evolve(self._timeout, total=max(left, _SHORTEST))
+    def _session(self, lease: Lease | None) -> ClientSession:
+        try:
+            return self._pool.session()
+        except BaseException:
+            if lease is not None:
+                lease.unsent()
+            raise
 
     def decode(self, answer: Answer, decoder: Callable[[bytes], T]) -> T:
         """What `decoder` makes of the answer's body.
@@ -186,109 +267,21 @@ class SessionManager:
         Raises:
             APIResponseError: `decoder` found it to be something else.
         """
-        try:
-            return decoder(answer.body)
-        except DecodeError as error:
-            reason = str(error)
-        raise self._unusable(reason, answer.request, answer.status, answer.headers)
+        return self._transport.decode(answer, decoder)
 
-    async def _attempt(
-        self, session: ClientSession, request: Request, body: bytes | None, time_out: ClientTimeout
-    ) -> Answer:
-        try:
-            return await self._exchange(session, request, body, time_out)
-        except Exception as error:  # noqa: BLE001 - any of them may hold the token
-            failure = self._translated(error, request)
-        # Not in the handler, since an exception remembers the one that was being handled.
-        try:
-            raise failure
-        finally:
-            del failure
-
-    async def _exchange(
-        self, session: ClientSession, request: Request, body: bytes | None, time_out: ClientTimeout
-    ) -> Answer:
-        response = await session.request(
-            request.method,
-            URL(f"{self._settings.base_url}{request.path}", encoded=True),
-            data=body,
-            headers=self._headers,
-            timeout=time_out,
-            proxy=self._settings.proxy,
-            allow_redirects=False,
-            raise_for_status=False,
-        )
-        try:
-            chunks = []
-            left = self._settings.max_body
-            while chunk := await response.content.readany():
-                chunks.append(chunk)
-                left -= len(chunk)
-                if left < 0:
-                    raise _TooLargeError(response.status, response.headers)
-        finally:
-            response.close()
-        return Answer(
-            request=request,
-            status=response.status,
-            headers=response.headers,
-            body=b"".join(chunks),
-        )
-
-    def _translated(self, error: Exception, request: Request) -> APIError:
-        """Our own exception for one that came out of aiohttp."""
-        if isinstance(error, _TooLargeError):
-            reason = f"the body is over {self._settings.max_body} bytes"
-            return self._unusable(reason, request, error.status, error.headers)
-        if isinstance(error, TimeoutError):
-            return APITimeoutError("no answer in time", request)
-        if isinstance(error, ClientHttpProxyError):
-            return APIConnectionError(f"the proxy answered {error.status}", request)
-        if isinstance(error, ClientResponseError):
-            return self._unusable("the answer is no valid HTTP", request)
-        # The text of some repeats what the server sent.
-        text = _SAID_OF.get(type(error)) or f"{type(error).__name__}: {error}"
-        text = one_line(text.replace(self._settings.proxy or "\0", "***"), self._settings.token)
-        if isinstance(error, ClientError | OSError):
-            transient = not isinstance(error, ClientConnectorCertificateError)
-            return APIConnectionError(text, request, transient=transient)
-        return ClientUsageError(f"a hook or session of yours failed: {text} ({request})")
-
-    def _unusable(
-        self,
-        reason: str,
-        request: Request,
-        status: int | None = None,
-        headers: Mapping[str, str] = {},
-    ) -> APIResponseError:
-        secret = self._settings.token
-        return APIResponseError(
-            one_line(reason, secret),
-            request,
-            status=status,
-            request_id=request_id(headers, secret),
-        )
+    def _learn(self, lease: Lease | None, status: int, headers: Mapping[str, str]) -> None:
+        """Keep what the headers say of the limits."""
+        if remaining(headers) is not None:
+            self._latest = headers
+        if lease is not None:
+            (lease.refused if status == _TOO_MANY_REQUESTS else lease.settle)(headers)
 
     def _log(
         self, request: Request, outcome: int | str, start: float, headers: Mapping[str, str] = {}
     ) -> None:
         if _logger.isEnabledFor(logging.DEBUG):
             milliseconds = (monotonic() - start) * 1000
-            answered = request_id(headers, self._settings.token)
+            answered = request_id(headers, self.settings.token)
             _logger.debug(
                 "%s: %s in %.0f ms, request id %s", request, outcome, milliseconds, answered
             )
-
-
-def _open_session(settings: Settings) -> ClientSession:
-    if settings.session_factory is not None:
-        session = settings.session_factory()
-        if not isinstance(session, ClientSession):
-            raise TypeError("session_factory is to make an aiohttp.ClientSession")
-    else:
-        session = ClientSession(
-            cookie_jar=DummyCookieJar(), trace_configs=list(settings.trace_configs)
-        )
-    # Else aiohttp sends a GET again by itself, unseen by whoever counts requests.
-    session._retry_connection = False  # noqa: SLF001 - there is no public switch
-    return session

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from attrs import NOTHING
+
 from ._client import AsyncClient
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_LIMITS,
     DEFAULT_MAX_BODY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
@@ -27,13 +30,17 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from aiohttp import ClientSession, TraceConfig
+    from attrs import NothingType
 
     from ._client import AsyncProjects
     from ._clock import Clock
+    from ._config import Limits
+    from ._headers import RateLimit
     from ._models import Page, Resource
     from ._paginator import AsyncPaginator
     from ._results import AssignmentResult
     from ._retry import RetryPolicy
+    from ._session import Statistics
     from ._urn import URNLike
 
 T = TypeVar("T")
@@ -59,15 +66,20 @@ class Client:
             it by `retry` alone.
         retry: When and how often a request is sent again. All operations may be sent again: to
             list or to assign once more is harmless.
+        limits: How many requests to send at the most: one that would be too many waits, so that
+            the API needn't refuse it. All clients of a process with the same token, base URL,
+            limits and clock share them, and no others. None is without limits.
+        bulk: Whether to let all others with the same limits go first, and to leave them some
+            requests: for work that nobody waits for.
         max_body: The most bytes that an answer may have, after decompression.
         allow_insecure: Let `base_url` be http on any host, which shows the token to the network.
         proxy: The URL of an HTTP proxy, which may hold a user and password. Neither a proxy nor
             a netrc file is ever taken from the environment.
         user_agent: What the server is told of the client.
         session_factory: Makes the aiohttp session, in the loop that uses it; the client closes it.
-            What it raises passes through.
+            What it raises passes through. Views use it, too: if it keeps cookies, for all tokens.
         trace_configs: aiohttp's hooks into the requests; not together with `session_factory`.
-        clock: What the waits between attempts go by; None takes the machine's monotonic clock.
+        clock: What limits and waits go by; None takes the machine's monotonic clock.
 
     Raises:
         ClientUsageError: There is no token.
@@ -85,6 +97,8 @@ class Client:
         connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
         deadline: float | None = None,
         retry: RetryPolicy = DEFAULT_RETRY,
+        limits: Limits | None = DEFAULT_LIMITS,
+        bulk: bool = False,
         max_body: int = DEFAULT_MAX_BODY,
         allow_insecure: bool = False,
         proxy: str | None = None,
@@ -102,6 +116,8 @@ class Client:
             connect_timeout=connect_timeout,
             deadline=deadline,
             retry=retry,
+            limits=limits,
+            bulk=bulk,
             max_body=max_body,
             allow_insecure=allow_insecure,
             proxy=proxy,
@@ -111,11 +127,70 @@ class Client:
             clock=clock,
         )
         self._portal = Portal(self._async.aclose)
+        self._close = self._portal.close
+
+    @classmethod
+    def _view(cls, portal: Portal, original: AsyncClient) -> Self:
+        view = cls.__new__(cls)
+        view._portal = portal
+        view._async = original
+        view._close = lambda: None
+        return view
 
     @property
     def projects(self) -> Projects:
         """The operations on projects."""
         return Projects(self._portal, self._async.projects)
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the API last told this client of the token's allowance, or None."""
+        return self._async.rate_limit
+
+    def statistics(self) -> Statistics:
+        """How many requests this client has sent, and how its limits stand."""
+        return self._async.statistics()
+
+    def with_options(
+        self,
+        *,
+        token: str | NothingType = NOTHING,
+        timeout: float | NothingType = NOTHING,
+        deadline: float | NothingType | None = NOTHING,
+        retry: RetryPolicy | NothingType = NOTHING,
+        limits: Limits | NothingType | None = NOTHING,
+        bulk: bool | NothingType = NOTHING,
+    ) -> Client:
+        """A view of this client with some options changed, on the same connections.
+
+        It is cheap: make one for each token, or each request, of a service. It has statistics of
+        its own. To close it does nothing: close the client that it comes from.
+
+        Args:
+            token: Another token, with limits of its own.
+            timeout: The seconds that an attempt at a request may take as a whole.
+            deadline: The seconds that a request may take with all its attempts and waits, or None.
+            retry: When and how often a request is sent again.
+            limits: How many requests to send at the most, or None. They aren't shared with who has
+                other ones.
+            bulk: Whether to let all others with the same limits go first.
+
+        Raises:
+            TypeError: An option is of another type than annotated.
+            ValueError: An option can't be used; the message doesn't show the token.
+        """
+        token = token if token is NOTHING else Secret.hide(token) or Secret()
+        return Client._view(
+            self._portal,
+            self._async.with_options(
+                token=token,
+                timeout=timeout,
+                deadline=deadline,
+                retry=retry,
+                limits=limits,
+                bulk=bulk,
+            ),
+        )
 
     def close(self) -> None:
         """Close the connections; what is under way fails, and the client can't be used again.
@@ -123,7 +198,7 @@ class Client:
         Raises:
             ClientUsageError: The caller is in the wrong event loop.
         """
-        self._portal.close()
+        self._close()
 
     def __enter__(self) -> Self:
         self._portal.call(self._async.__aenter__)
@@ -188,7 +263,8 @@ class Projects:
         """Move resources into a project, from whichever they are in.
 
         They are sent in chunks, one after the other. To assign a resource that is in the project
-        already is harmless. A token needs the scope `project:update` (or
+        already is harmless. Those whose service is down are sent again, as often as the retry
+        policy allows. A token needs the scope `project:update` (or
         `project:assign_resource`), and `<resource>:read` for each type of resource.
 
         Args:
@@ -201,8 +277,8 @@ class Projects:
             What the API said of each resource: look at its `failed`, or call `raise_for_failed`.
 
         Raises:
-            APIError: The request with the first chunk failed.
-            AssignmentError: The request with a later chunk failed; says what became of each.
+            APIError: The first request failed.
+            AssignmentError: A later one failed; says what became of each resource.
             TypeError: An argument is of another type than annotated.
             ValueError: `project_id` is neither, or a URN is malformed; nothing was sent.
         """

@@ -16,7 +16,15 @@ from digitalocean_projects.testing import Emulator
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from digitalocean_projects import AssignmentResult, Page, Paginator, Projects, Resource
+    from digitalocean_projects import (
+        AssignmentResult,
+        Page,
+        Paginator,
+        Projects,
+        RateLimit,
+        Resource,
+        Statistics,
+    )
 
 T = TypeVar("T")
 
@@ -139,9 +147,19 @@ class BlockingProjects:
 class BlockingClient:
     """A `Client` that is awaited, so that one scenario tests both clients."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._client = Client(*arguments, **options)
+    def __init__(self, *arguments: Any, view: Client | None = None, **options: Any) -> None:
+        self._client = view or Client(*arguments, **options)
         self.projects = BlockingProjects(self._client.projects)
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        return self._client.rate_limit
+
+    def statistics(self) -> Statistics:
+        return self._client.statistics()
+
+    def with_options(self, **options: Any) -> BlockingClient:
+        return BlockingClient(view=self._client.with_options(**options))
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._client.close)
@@ -156,11 +174,12 @@ class BlockingClient:
 
 @pytest.fixture(params=[AsyncClient, BlockingClient], ids=["async", "blocking"])
 def make_client(request: pytest.FixtureRequest, emulator: Emulator) -> Callable[..., AsyncClient]:
-    """Makes a client of either kind, of the emulator and without retries unless told otherwise."""
+    """Makes a client of either kind, of the emulator, without retries or limits if not told so."""
 
     def make(token: str | None = None, **options: Any) -> AsyncClient:
         options.setdefault("base_url", emulator.url)
         options.setdefault("retry", RetryPolicy(attempts=1))
+        options.setdefault("limits", None)
         client: AsyncClient = request.param(emulator.token if token is None else token, **options)
         return client
 

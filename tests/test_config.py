@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import digitalocean_projects
-from digitalocean_projects import DEFAULT_PROJECT, ClientUsageError, RetryPolicy
+from digitalocean_projects import DEFAULT_PROJECT, ClientUsageError, Limits, RetryPolicy
 from digitalocean_projects._clock import SystemClock
 from digitalocean_projects._config import (
     BASE_URL,
@@ -67,6 +67,8 @@ def test_settings() -> None:
         session_factory=None,
         retry=RetryPolicy(),
         deadline=None,
+        limits=None,
+        bulk=False,
         clock=SystemClock(),
         trace_configs=(),
     )
@@ -149,9 +151,22 @@ def test_base_url(
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "[::1]", "localhost", "LocalHost"])
 @pytest.mark.parametrize("end", ["", ":8080", "/", ":8080/a/b//"])
 def test_loopback(host: str, end: str) -> None:
-    """On the loopback http is enough, and slashes at the end are dropped."""
-    expected = f"http://{host}{end.rstrip('/')}"
+    """On the loopback http is enough; slashes at the end are dropped, and names lower-cased."""
+    expected = f"http://{host.lower()}{end.rstrip('/')}"
     assert expected == checked_base_url(f"http://{host}{end}", allow_insecure=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("HTTPS://A.example:443/V2", "https://a.example/V2"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://a.example:80", "https://a.example:80"),
+    ],
+)
+def test_one_spelling(url: str, expected: str) -> None:
+    """Two spellings of a base URL are one, so that their clients share the limits."""
+    assert expected == checked_base_url(url, allow_insecure=False)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +177,7 @@ def test_loopback(host: str, end: str) -> None:
 def test_insecure(scheme: str, host: str) -> None:
     """Anywhere else http has to be allowed explicitly."""
     url = f"{scheme}://{host}"
-    assert url == checked_base_url(url, allow_insecure=True)
+    assert url.lower() == checked_base_url(url, allow_insecure=True)
     assert f"https://{host}" == checked_base_url(f"https://{host}", allow_insecure=False)
     with pytest.raises(ValueError, match=r"^http would show the token to the network: use https"):
         checked_base_url(url, allow_insecure=False)
@@ -282,3 +297,33 @@ def test_numbers_of_another_type(check: Callable[[str, Any], object], value: obj
 def test_default_project() -> None:
     """The default project's name is what the API calls it."""
     assert "default" == DEFAULT_PROJECT
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"windows": ()}, ValueError),
+        ({"windows": ((0, 60.0),)}, ValueError),
+        ({"windows": ((5.0, 60.0),)}, TypeError),
+        ({"windows": ((5, 0.0),)}, ValueError),
+        ({"windows": ((5, math.nan),)}, ValueError),
+        ({"windows": ((5, math.inf),)}, ValueError),
+        ({"windows": ((5, "60"),)}, TypeError),
+        ({"windows": 5}, TypeError),
+        ({"margin": -1.0}, ValueError),
+        ({"margin": math.nan}, ValueError),
+        ({"grace": -1.0}, ValueError),
+        ({"reserve": -1}, ValueError),
+        ({"reserve": "5"}, TypeError),
+    ],
+)
+def test_impossible_limits(arguments: dict[str, Any], error: type[Exception]) -> None:
+    """Limits that can't be kept are refused."""
+    with pytest.raises(error):
+        Limits(**arguments)
+
+
+def test_limits() -> None:
+    """Limits are a value; the order of their windows doesn't matter."""
+    limits = Limits(windows=((5000, 3600.0), (250, 60)))
+    assert (Limits(), hash(Limits())) == (limits, hash(limits))

@@ -31,6 +31,7 @@ from digitalocean_projects import (
     PreconditionFailedError,
     RateLimit,
     RateLimitError,
+    RateLimitWaitError,
     Resource,
     ServerError,
     UnprocessableEntityError,
@@ -82,6 +83,7 @@ def examples() -> list[APIError]:
         APIResponseError("no JSON", REQUEST, status=200, request_id="z"),
         PaginationError("page 2 links to page 2", REQUEST),
         AssignmentError(done=(DONE,), failed=(FAILED,), unknown=DROPLETS[2:], error=timed_out),
+        RateLimitWaitError(61.0, "no more than 250 requests in 60 s"),
     ]
 
 
@@ -136,6 +138,7 @@ def test_documented_error() -> None:
         "request_id": "4d9d",
         "rate_limit": RateLimit(limit=5000, remaining=0, reset=moment),
         "retry_after": None,
+        "in_doubt": False,
         "method": "GET",
         "path": PATH,
         "attempts": 1,

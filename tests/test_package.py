@@ -23,8 +23,15 @@ LAYERS = [
     "_config",
     "_clock",
     "_retry",
+    "_feedback",
+    "_window",
+    "_lease",
+    "_limiter",
+    "_buckets",
+    "_transport",
     "_pool",
     "_session",
+    "_assignment",
     "_listing",
     "_prefetch",
     "_paginator",
@@ -35,12 +42,12 @@ LAYERS = [
     "__main__",
 ]
 FOREIGN = {
-    "aiohttp": {"_session", "testing/_server"},
+    "aiohttp": {"_transport", "testing/_server"},
     "anyio": {"_portal"},
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
     "orjson": {"_codec"},
-    "yarl": {"_session"},
+    "yarl": {"_transport"},
 }
 
 

@@ -79,7 +79,7 @@ def test_threads(silent_server: SilentServer) -> None:
         barrier.wait(10)
         return total(shared)
 
-    shared = Client("token", base_url=silent_server.url, session_factory=session)
+    shared = Client("token", base_url=silent_server.url, limits=None, session_factory=session)
     with ThreadPoolExecutor(20) as pool:
         calls = pool.map(call, range(20))
         connections = [silent_server.requested() for _ in range(20)]

@@ -46,7 +46,7 @@ def test_two_first_calls(client: Client) -> None:
         sys.setprofile(watch)
         return total(other)
 
-    other = Client(base_url=client._async._manager._settings.base_url, token="other")  # noqa: S106 - not a secret
+    other = Client(base_url=client._async._manager.settings.base_url, token="other")
     portal = other._portal
     with ThreadPoolExecutor(2) as pool:
         with portal._lock:

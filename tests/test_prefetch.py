@@ -13,7 +13,7 @@ import trio
 from digitalocean_projects import ClientUsageError
 from digitalocean_projects._errors import Request
 from digitalocean_projects._prefetch import Waves, Window, close
-from digitalocean_projects._session import Answer
+from digitalocean_projects._transport import Answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -144,15 +144,18 @@ async def test_waves_of_one(source: Source) -> None:
 
 
 async def test_failure_in_a_wave(source: Source) -> None:
-    """What comes before a failed page is handed out, then its error; then all is fetched anew."""
+    """What comes before a failed page is handed out, then its error at once; then all anew."""
     waves = Waves(source.fetch, 4)
-    await source.let(*range(1, 6))
-    first, second = EOFError(), EOFError()
-    source.broken = {3: first, 4: second}
-    assert [page(1), page(2)] == [await waves.get(number, 4) for number in (1, 2)]
+    first = EOFError()
+    source.broken = {3: first}
+    wave = asyncio.create_task(waves.get(1, 4))
+    await settle()
+    await source.let(1, 2, 3)
+    assert [page(1), page(2)] == [await wave, await waves.get(2, 4)]
     with pytest.raises(EOFError) as caught:
         await waves.get(3, 4)
-    assert first is caught.value
+    assert ([4], first) == (source.cancelled, caught.value)
+    await source.let(4)
     assert [page(3), page(4)] == [await waves.get(number, 4) for number in (3, 4)]
     assert [1, 2, 3, 4, 3, 4] == source.asked
 

@@ -24,7 +24,7 @@ from digitalocean_projects import (
     ClientUsageError,
 )
 from digitalocean_projects._errors import Request
-from digitalocean_projects._session import Answer
+from digitalocean_projects._transport import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -47,11 +47,22 @@ from __future__ import annotations
 
 """
 _speaks_of_waiting = re.compile(r"(?i)\b(async|await\w*|coroutines?)\b").search
+_is_awaited = re.compile(r"Async|Await|Coroutine|Future|Task").search
 _renamed = re.compile(rf"\b({'|'.join(RENAMES)})\b")
 _FIXED_BODIES = {
     "__aiter__": "return self._portal.items(self._async.pages())",
     "__aexit__": "self.close()",
 }
+# A second way to make the root: around an original that another root's portal serves.
+_VIEW = f"""
+@classmethod
+def _view(cls, portal: Portal, original: {ROOT}) -> Self:
+    view = cls.__new__(cls)
+    view._portal = portal
+    view._async = original
+    view._close = lambda: None
+    return view
+"""
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -121,13 +132,12 @@ def _type_parameters(node: ast.ClassDef) -> Iterator[str]:
 
 
 def _init(node: _Function) -> str:
-    hidden = [name for name in SECRETS if name in _parameters(node)]
     lines = [
-        *(f"{name} = Secret.hide({name})" for name in hidden),
         f"self._async = {ROOT}({_passed_on(node)})",
         "self._portal = Portal(self._async.aclose)",
+        "self._close = self._portal.close",
     ]
-    return _definition(node, "\n".join(lines))
+    return _definition(node, "\n".join(lines)) + _VIEW
 
 
 def _method(node: _Function, *, root: bool) -> str:
@@ -146,11 +156,11 @@ def _method(node: _Function, *, root: bool) -> str:
 def _body(node: _Function, *, root: bool) -> str:
     passed = _passed_on(node)
     if isinstance(node, ast.FunctionDef):
-        if _result(node) not in RENAMES:
-            raise UnknownShapeError(node, "a blocking method whose result isn't renamed")
+        if _result(node) == "Self":
+            raise UnknownShapeError(node, "a blocking method that returns the original")
         return f"return {_wrapped(node, f'self._async.{node.name}({passed})')}"
     if node.name == "aclose":
-        return f"self._portal.{'close()' if root else 'call_if_open(self._async.aclose)'}"
+        return "self._close()" if root else "self._portal.call_if_open(self._async.aclose)"
     if _result(node) in RENAMES:
         raise UnknownShapeError(node, "what is awaited is renamed")
     call = f"self._portal.call({', '.join(filter(None, [f'self._async.{node.name}', passed]))})"
@@ -163,6 +173,8 @@ def _wrapped(node: _Function, value: str) -> str:
     result = _result(node)
     if result == "AsyncIterator":
         return f"self._portal.iterate({value})"
+    if result == ROOT:
+        return f"{RENAMES[ROOT]}._view(self._portal, {value})"
     return f"{RENAMES[result]}(self._portal, {value})" if result in RENAMES else value
 
 
@@ -172,7 +184,7 @@ def _result(node: _Function) -> str:
     if returns is None:
         raise UnknownShapeError(node, "no return annotation")
     result = ast.unparse(returns.value if isinstance(returns, ast.Subscript) else returns)
-    if result not in RENAMES and "Async" in ast.unparse(returns):
+    if result not in RENAMES and _is_awaited(ast.unparse(returns)):
         raise UnknownShapeError(node, "a result that holds something to await")
     return result
 
@@ -181,7 +193,14 @@ def _definition(node: _Function, body: str) -> str:
     """A method with the signature and docstring of `node`."""
     returns = rename(ast.unparse(node.returns)) if node.returns else "None"
     head = f"def {rename(node.name)}({rename(ast.unparse(node.args))}) -> {returns}:\n"
-    return head + indent(_docstring(node) + body + "\n", "    ")
+    hiding = ""
+    for name, arg in _parameters(node).items():
+        if name in SECRETS:
+            hidden = f"Secret.hide({name})"
+            if "NothingType" in ast.unparse(arg):
+                hidden = f"{name} if {name} is NOTHING else {hidden} or Secret()"
+            hiding += f"{name} = {hidden}\n"
+    return head + indent(f"{_docstring(node)}{hiding}{body}\n", "    ")
 
 
 def _docstring(node: _Function | ast.ClassDef) -> str:

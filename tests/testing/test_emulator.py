@@ -141,7 +141,7 @@ def test_resources_of_no_project(emulator: Emulator) -> None:
 
 def test_own_token(call: Call) -> None:
     """A token that is given is the one that counts."""
-    with Emulator(token="secret") as emulator:  # noqa: S106 - not a secret
+    with Emulator(token="secret") as emulator:
         assert "secret" == emulator.token
     assert 401 == call("GET", DEFAULT, authorization="Bearer secret").status
 

@@ -34,6 +34,12 @@ class AsyncClient:
         """Where the API is."""
         return self._base_url
 
+    def count(self) -> int:
+        return 5
+
+    def with_options(self, *, token: str | NothingType = NOTHING) -> AsyncClient:
+        return self
+
     async def aclose(self) -> None:
         """Close the connections.
 
@@ -59,6 +65,15 @@ class Client:
         proxy = Secret.hide(proxy)
         self._async = AsyncClient(token, proxy=proxy, timeout=timeout)
         self._portal = Portal(self._async.aclose)
+        self._close = self._portal.close
+
+    @classmethod
+    def _view(cls, portal: Portal, original: AsyncClient) -> Self:
+        view = cls.__new__(cls)
+        view._portal = portal
+        view._async = original
+        view._close = lambda: None
+        return view
 
     @property
     def projects(self) -> Projects:
@@ -69,13 +84,20 @@ class Client:
         """Where the API is."""
         return self._async.base_url
 
+    def count(self) -> int:
+        return self._async.count()
+
+    def with_options(self, *, token: str | NothingType=NOTHING) -> Client:
+        token = token if token is NOTHING else Secret.hide(token) or Secret()
+        return Client._view(self._portal, self._async.with_options(token=token))
+
     def close(self) -> None:
         """Close the connections.
 
         Raises:
             ClientUsageError: It can't be.
         """
-        self._portal.close()
+        self._close()
 
     def __enter__(self) -> Self:
         self._portal.call(self._async.__aenter__)
@@ -199,9 +221,12 @@ UNKNOWN_MEMBERS = {
     "async def get(self): ...": "no return annotation: async def get(self)",
     "def get(self): ...": "no return annotation: def get(self)",
     "@property\ndef get(self): ...": "no return annotation: @property",
-    "def get(self) -> int: ...": "a blocking method whose result isn't renamed: def get(self)",
+    "def get(self) -> list[AsyncProjects]: ...": "a result that holds something to await: def get",
     "async def get(self) -> AsyncPaginator[int]: ...": "what is awaited is renamed: async def get",
     "async def get(self) -> list[AsyncProjects]: ...": "a result that holds something to await: ",
+    "def get(self) -> Awaitable[int]: ...": "a result that holds something to await: def get",
+    "def get(self) -> asyncio.Task[int]: ...": "a result that holds something to await: def get",
+    "def get(self) -> Self: ...": "a blocking method that returns the original: def get",
     "@property\ndef get(self) -> AsyncProjects | None: ...": (
         "a result that holds something to await: @property"
     ),

@@ -303,7 +303,7 @@ async def test_clock_of_a_client() -> None:
     with Emulator(limits=[(1, 60.0)], clock=clock) as emulator:
         retry = RetryPolicy(attempts=2)
         async with AsyncClient(
-            emulator.token, base_url=emulator.url, clock=clock, retry=retry
+            emulator.token, base_url=emulator.url, clock=clock, limits=None, retry=retry
         ) as client:
             for _ in range(3):
                 assert [] == await client.projects.list_resources().collect()

@@ -1,0 +1,398 @@
+"""TokenBucket: no more requests than the API allows, as the API counts them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import random
+import threading
+from collections import OrderedDict, deque
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+import attrs
+
+from ._clock import SYSTEM_CLOCK, call_later
+from ._errors import RateLimitWaitError
+from ._feedback import Feedback
+from ._lease import Lease
+from ._window import Window
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
+    from collections.abc import Callable, Mapping
+
+    from ._clock import Clock
+    from ._config import Limits
+
+_logger = logging.getLogger("digitalocean_projects")
+
+_WORTH_A_RECORD = 1.0
+
+
+@attrs.frozen(kw_only=True)
+class BucketStatistics:
+    """What a token bucket is doing, and has done.
+
+    Args:
+        in_use: For each window, the tokens that are out: of requests under way, and of those that
+            the API may still count.
+        in_flight: The requests that are under way.
+        waiting: The requests that wait for their tokens.
+        granted: How many requests were let go.
+        refused: How many of them the API refused as too many.
+        waited: The seconds that those which were let go have waited, in all.
+        paused: The seconds for which nothing is let go after a refusal.
+    """
+
+    in_use: tuple[int, ...]
+    in_flight: int
+    waiting: int
+    granted: int
+    refused: int
+    waited: float
+    paused: float
+
+
+class TokenBucket:
+    """A token bucket whose tokens are leased, and come back one by one.
+
+    A request takes a token of each window when it is let go. They come back one period and a
+    margin after the headers of its answer: the API has counted the request before, so it has left
+    the API's window when the token is spent again, whatever the network does. The tokens of a
+    request that never left come back at once; those of one whose fate is unknown, a grace later.
+    So, unlike in the textbook's bucket, tokens don't come back at a constant rate.
+
+    Requests are let go first come, first served: first the interactive ones, then the bulk ones,
+    which leave a reserve; of each kind, first those that are sent again. Few may be under way
+    before the first answer, and after a refusal; no more go than the API says are left. One bucket
+    may serve any number of threads and event loops.
+
+    https://docs.digitalocean.com/reference/api/reference/#rate-limit
+
+    Args:
+        limits: The windows, and what is added to them.
+        clock: What time is measured and waited by; None takes the machine's monotonic clock.
+        jitter: Draws from 0 to 1 the seconds that are added to a pause.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        clock: Clock | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._clock = SYSTEM_CLOCK if clock is None else clock
+        self._limits = limits
+        self._windows = [
+            Window(*window, margin=limits.margin, reserve=limits.reserve)
+            for window in limits.windows
+        ]
+        self._feedback = Feedback(jitter)
+        # Reentrant, since garbage is collected and signals are handled at any point.
+        self._lock = threading.RLock()
+        self._busy = False
+        self._changes: deque[Callable[[float], object]] = deque()
+        self._queues: tuple[_Queue, ...] = tuple(OrderedDict() for _ in range(4))
+        self._timers: dict[AbstractEventLoop, _Timer] = {}
+        self._generation = 0
+        self._in_flight = 0
+        self._granted = 0
+        self._waited = 0.0
+        _buckets.add(self)
+
+    def lease(
+        self,
+        *,
+        bulk: bool = False,
+        max_wait: float | None = None,
+        ahead: bool = False,
+        at_once: bool = False,
+    ) -> Lease:
+        """The tokens of one request, as a context manager that waits for them.
+
+        Args:
+            bulk: Let interactive requests go first, and leave them the reserve.
+            max_wait: The most seconds to wait; None has no end.
+            ahead: Go before the others of the same kind, as what is sent again may.
+            at_once: Don't wait, even if it is one too many: for what is sent while another
+                request, which has its tokens, waits for it.
+
+        Raises:
+            RateLimitWaitError: On entering: the wait is longer; it isn't begun if that is certain.
+        """
+        return Lease(
+            self,
+            bulk=bulk,
+            max_wait=math.inf if max_wait is None else max_wait,
+            ahead=ahead,
+            at_once=at_once,
+        )
+
+    def statistics(self) -> BucketStatistics:
+        """What the bucket is doing, and has done."""
+        with self._lock:
+            now = self._clock.time()
+            return BucketStatistics(
+                in_use=tuple(window.in_use(now, self._in_flight) for window in self._windows),
+                in_flight=self._in_flight,
+                waiting=sum(map(len, self._queues)),
+                granted=self._granted,
+                refused=self._feedback.refused,
+                waited=self._waited,
+                paused=max(0.0, self._feedback.paused_until - now),
+            )
+
+    def is_idle(self) -> bool:
+        """Whether a new bucket would do as well: no token is out, and nobody waits for one."""
+        # Those that a closed loop has left behind wait no more.
+        self._change(_no_change)
+        statistics = self.statistics()
+        return not (any(statistics.in_use) or statistics.waiting or statistics.paused)
+
+    async def _acquire(self, lease: Lease) -> None:
+        """Wait for the tokens of a lease."""
+        loop = asyncio.get_running_loop()
+        self._change(partial(self._ask, lease, loop))
+        stop: Callable[[], object] = _nothing
+        collected = False
+        try:
+            if lease.future is not None:
+                if lease.waits_for > _WORTH_A_RECORD:
+                    _logger.info("waiting for about %.0f s: %s", lease.waits_for, lease.reason)
+                self._set_timer(loop)
+                if lease.max_wait < math.inf:
+                    expire = partial(self._change, partial(self._expire, lease))
+                    stop = call_later(self._clock, lease.max_wait, expire)
+                await lease.future
+        except BaseException as error:
+            collected = isinstance(error, GeneratorExit)
+            self._change(partial(self._leave, lease))
+            raise
+        finally:
+            # Garbage may be collected in another thread, or without a loop.
+            if lease.future is not None and not collected:
+                lease.future = None
+                stop()
+                self._set_timer(loop)
+        if lease.sent == -math.inf:
+            raise RateLimitWaitError(lease.waits_for, lease.reason)
+
+    def _change(self, change: Callable[[float], object]) -> None:
+        """Make a change with the lock held.
+
+        A lease may be collected as garbage at any point, also in the thread that has the lock and
+        is about to make a change: then that is made first.
+        """
+        self._changes.append(change)
+        while True:
+            late: list[AbstractEventLoop] = []
+            with self._lock:
+                if self._busy:
+                    return
+                self._busy = True
+                try:
+                    while self._changes:
+                        change = self._changes.popleft()
+                        # Not before: another thread may just have asked for it.
+                        change(self._clock.time())
+                    if self._timers:
+                        late = self._let_go(self._clock.time())
+                finally:
+                    self._busy = False
+            for loop in late:
+                with suppress(RuntimeError):  # it is closed
+                    loop.call_soon_threadsafe(self._set_timer, loop)
+            if not self._changes:
+                return
+
+    def _ask(self, lease: Lease, loop: AbstractEventLoop, now: float) -> None:
+        """Let a lease go, or have it wait, or refuse it."""
+        place = 2 * lease.bulk + (not lease.ahead)
+        before = sum(map(len, self._queues[: place + 1]))
+        if lease.at_once or (not before and self._ready_at(now, bulk=lease.bulk) <= now):
+            self._take(lease, now)
+            return
+        at, lease.reason = self._estimate(now, bulk=lease.bulk, before=before)
+        lease.waits_for = at - now
+        if lease.waits_for <= lease.max_wait:
+            lease.future, lease.since = loop.create_future(), now
+            lease.queue = self._queues[place]
+            lease.queue[lease] = loop
+            self._timers.setdefault(loop, _Timer()).waiting += 1
+
+    def _ready_at(self, now: float, *, bulk: bool) -> float:
+        """When the next one may go, if nothing but time passes."""
+        if self._in_flight >= self._feedback.most_in_flight:
+            return math.inf
+        return self._estimate(now, bulk=bulk, before=0)[0]
+
+    def _estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
+        """When one may go at the soonest, `before` others having gone; and for what it waits."""
+        at, reason = self._feedback.free_at()
+        for window in self._windows:
+            free_at = window.free_at(now, self._in_flight, before, bulk=bulk)
+            if free_at > at:
+                at, reason = free_at, window.name
+        if at <= now:
+            reason = "few may be under way before the first answers"
+        return at, reason
+
+    def _take(self, lease: Lease, now: float) -> None:
+        lease.sent, lease.generation = now, self._generation
+        self._in_flight += 1
+        self._granted += 1
+
+    def _let_go(self, now: float) -> list[AbstractEventLoop]:
+        """Let go who may; returns the loops whose timers are to end sooner than they will."""
+        for place, queue in enumerate(self._queues):
+            while queue and self._ready_at(now, bulk=place > 1) <= now:
+                lease, loop = queue.popitem(last=False)
+                self._timers[loop].waiting -= 1
+                # A loop that is closed has left its leases behind.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_wake, lease.future)
+                    self._take(lease, now)
+                    self._waited += now - lease.since
+            if queue:
+                break
+        late: list[AbstractEventLoop] = []
+        at = self._next_change(now)
+        for loop, timer in list(self._timers.items()):
+            if not timer.waiting and loop.is_closed():
+                del self._timers[loop]
+            elif timer.waiting and at < timer.at:
+                timer.at = at
+                late.append(loop)
+        return late
+
+    def _leave(self, lease: Lease, now: float) -> None:
+        """Have a lease not wait any more; one that was let go meanwhile gives its tokens back."""
+        loop = lease.queue.pop(lease, None)
+        if loop is None:
+            self._give_back(lease, None, now)
+        else:
+            self._timers[loop].waiting -= 1
+
+    def _expire(self, lease: Lease, now: float) -> None:
+        loop = lease.queue.get(lease)
+        if loop is not None:
+            at, lease.reason = self._estimate(now, bulk=lease.bulk, before=0)
+            lease.waits_for = at - lease.since
+            self._leave(lease, now)
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(_wake, lease.future)
+
+    def _settle(self, lease: Lease, headers: Mapping[str, str], now: float) -> None:
+        self._give_back(lease, 0.0, now)
+        self._feedback.answer(headers, sent=lease.sent, now=now)
+
+    def _refuse(self, lease: Lease, headers: Mapping[str, str], now: float) -> None:
+        self._give_back(lease, 0.0, now)
+        self._feedback.refuse(headers, sent=lease.sent, now=now)
+
+    def _give_back(self, lease: Lease, after: float | None, now: float) -> None:
+        """Have tokens back so long after their periods, or at once."""
+        if lease.generation == self._generation:
+            self._in_flight -= 1
+            if after:
+                self._feedback.lose()
+            if after is not None:
+                for window in self._windows:
+                    window.give_back(now + window.period + after)
+
+    def _next_change(self, now: float) -> float:
+        """When time alone lets somebody go who waits."""
+        return self._ready_at(now, bulk=not (self._queues[0] or self._queues[1]))
+
+    def _set_timer(self, loop: AbstractEventLoop) -> None:
+        """Have the loop's timer end when somebody may go, if any of the loop's waits."""
+        timer = self._timers.get(loop)
+        if timer is None:
+            return
+        self._change(partial(self._look, loop, timer))
+        if timer.ends <= timer.at < math.inf:
+            return
+        timer.stop()
+        timer.stop, timer.ends = _nothing, timer.at
+        if timer.at < math.inf:
+            seconds = max(0.0, timer.at - self._clock.time())
+            timer.stop = call_later(self._clock, seconds, partial(self._tick, loop, timer))
+
+    def _look(self, loop: AbstractEventLoop, timer: _Timer, now: float) -> None:
+        """See when a timer is to end."""
+        if timer.waiting:
+            timer.at = self._next_change(now)
+        else:
+            timer.at = math.inf
+            self._timers.pop(loop, None)
+
+    def _tick(self, loop: AbstractEventLoop, timer: _Timer) -> None:
+        timer.ends, timer.stop = math.inf, _nothing
+        self._change(_no_change)
+        self._set_timer(loop)
+
+    def _leave_to_parent(self) -> None:
+        """Begin anew in a forked process, with the parent's requests as ones of unknown fate."""
+        self._lock = threading.RLock()
+        self._busy = False
+        self._changes.clear()
+        self._timers.clear()
+        for queue in self._queues:
+            queue.clear()
+        now = self._clock.time()
+        for window in self._windows:
+            for _ in range(self._in_flight):
+                window.give_back(now + window.period + self._limits.grace)
+        self._in_flight = 0
+        self._generation += 1
+
+
+def _nothing() -> None:
+    """Stop no timer."""
+
+
+@attrs.define(eq=False)
+class _Timer:
+    """What wakes the leases of a loop.
+
+    Attributes:
+        waiting: How many leases of the loop wait.
+        at: When it is to end.
+        ends: When it will end, and only its loop may change.
+        stop: Stops it.
+    """
+
+    waiting: int = 0
+    at: float = math.inf
+    ends: float = math.inf
+    stop: Callable[[], object] = attrs.field(default=_nothing)
+
+
+_Queue = OrderedDict[Lease, "AbstractEventLoop"]
+
+
+def _wake(future: Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
+
+
+def _no_change(_: float) -> None:
+    """Look only at what the time that passed has changed."""
+
+
+_buckets: WeakSet[TokenBucket] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for bucket in _buckets:
+        bucket._leave_to_parent()
+
+
+with suppress(AttributeError):  # where there is no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)

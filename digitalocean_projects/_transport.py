@@ -1,0 +1,227 @@
+"""Transport: one request over aiohttp, to its answer or to an error of ours."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorError,
+    ClientError,
+    ClientHttpProxyError,
+    ClientPayloadError,
+    ClientResponseError,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+    ServerDisconnectedError,
+)
+from yarl import URL
+
+from ._codec import DecodeError
+from ._config import Secret
+from ._errors import (
+    APIConnectionError,
+    APIResponseError,
+    APITimeoutError,
+    ClientUsageError,
+    one_line,
+    request_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ._config import Settings
+    from ._errors import (
+        APIError,
+        Request,
+    )
+
+T = TypeVar("T")
+
+# aiohttp takes 0 for no time-out at all.
+_SHORTEST = 0.001
+_SAID_OF: dict[type[Exception], str] = {
+    ClientPayloadError: "the body is cut off or garbled",
+    ServerDisconnectedError: "the server closed the connection",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """An answer, not decoded yet."""
+
+    request: Request
+    status: int
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen(eq=False)
+class _TooLargeError(Exception):
+    """A body is over the limit."""
+
+    status: int
+    headers: Mapping[str, str]
+
+
+class Transport:
+    """Sends requests as the settings say, each once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._headers = {
+            "Accept": "application/json",
+            "Authorization": Secret(f"Bearer {settings.token}"),
+            "Content-Type": "application/json",
+            "User-Agent": settings.user_agent,
+        }
+        self._timeout = ClientTimeout(
+            total=settings.timeout,
+            sock_connect=settings.connect_timeout,
+            ceil_threshold=math.inf,
+        )
+
+    async def send(
+        self,
+        session: ClientSession,
+        request: Request,
+        body: bytes | None,
+        *,
+        seconds: float,
+        on_headers: Callable[[int, Mapping[str, str]], None],
+    ) -> Answer:
+        """The answer, whatever its status.
+
+        Args:
+            session: What to send it on.
+            request: What to send.
+            body: The body, if there is one.
+            seconds: The most seconds that it may take; the settings' time-out is kept, too.
+            on_headers: Called with the status and headers when they are here.
+
+        Raises:
+            APIConnectionError: There was none.
+            APIResponseError: It is no HTTP, or too large.
+            ClientUsageError: A hook of the session failed.
+        """
+        try:
+            return await self._exchange(session, request, body, seconds, on_headers)
+        except Exception as error:  # noqa: BLE001 - any of them may hold the token
+            failure = self._translated(error, request)
+        # Not in the handler, since an exception remembers the one that was being handled.
+        try:
+            raise failure
+        finally:
+            del failure
+
+    def decode(self, answer: Answer, decoder: Callable[[bytes], T]) -> T:
+        """What `decoder` makes of the answer's body.
+
+        Raises:
+            APIResponseError: `decoder` found it to be something else.
+        """
+        try:
+            return decoder(answer.body)
+        except DecodeError as error:
+            reason = str(error)
+        raise self._unusable(reason, answer.request, answer.status, answer.headers)
+
+    async def _exchange(
+        self,
+        session: ClientSession,
+        request: Request,
+        body: bytes | None,
+        seconds: float,
+        on_headers: Callable[[int, Mapping[str, str]], None],
+    ) -> Answer:
+        response = await session.request(
+            request.method,
+            URL(f"{self._settings.base_url}{request.path}", encoded=True),
+            data=body,
+            headers=self._headers,
+            timeout=self._time_out(seconds),
+            proxy=self._settings.proxy,
+            allow_redirects=False,
+            raise_for_status=False,
+        )
+        try:
+            on_headers(response.status, response.headers)
+            chunks = []
+            left = self._settings.max_body
+            while chunk := await response.content.readany():
+                chunks.append(chunk)
+                left -= len(chunk)
+                if left < 0:
+                    raise _TooLargeError(response.status, response.headers)
+        finally:
+            response.close()
+        return Answer(
+            request=request,
+            status=response.status,
+            headers=response.headers,
+            body=b"".join(chunks),
+        )
+
+    def _time_out(self, seconds: float) -> ClientTimeout:
+        if seconds >= self._settings.timeout:
+            return self._timeout
+        return attrs.evolve(self._timeout, total=max(seconds, _SHORTEST))
+
+    def _translated(self, error: Exception, request: Request) -> APIError:
+        """Our own exception for one that came out of aiohttp."""
+        if isinstance(error, _TooLargeError):
+            reason = f"the body is over {self._settings.max_body} bytes"
+            return self._unusable(reason, request, error.status, error.headers)
+        if isinstance(error, TimeoutError):
+            sent = not isinstance(error, ConnectionTimeoutError)
+            return APITimeoutError("no answer in time", request, sent=sent)
+        if isinstance(error, ClientHttpProxyError):
+            return APIConnectionError(f"the proxy answered {error.status}", request, sent=False)
+        if isinstance(error, ClientResponseError):
+            return self._unusable("the answer is no valid HTTP", request)
+        # The text of some repeats what the server sent.
+        text = _SAID_OF.get(type(error)) or f"{type(error).__name__}: {error}"
+        text = one_line(text.replace(self._settings.proxy or "\0", "***"), self._settings.token)
+        if isinstance(error, ClientError | OSError):
+            return APIConnectionError(
+                text,
+                request,
+                transient=not isinstance(error, ClientConnectorCertificateError),
+                sent=not isinstance(error, ClientConnectorError),
+            )
+        return ClientUsageError(f"a hook or session of yours failed: {text} ({request})")
+
+    def _unusable(
+        self,
+        reason: str,
+        request: Request,
+        status: int | None = None,
+        headers: Mapping[str, str] = {},
+    ) -> APIResponseError:
+        secret = self._settings.token
+        return APIResponseError(
+            one_line(reason, secret),
+            request,
+            status=status,
+            request_id=request_id(headers, secret),
+        )
+
+
+def open_session(settings: Settings) -> ClientSession:
+    """A session for these settings, in the running loop."""
+    if settings.session_factory is not None:
+        session = settings.session_factory()
+        if not isinstance(session, ClientSession):
+            raise TypeError("session_factory is to make an aiohttp.ClientSession")
+    else:
+        session = ClientSession(
+            cookie_jar=DummyCookieJar(), trace_configs=list(settings.trace_configs)
+        )
+    # Else aiohttp sends a GET again by itself, unseen by whoever counts requests.
+    session._retry_connection = False  # noqa: SLF001 - there is no public switch
+    return session

@@ -1,0 +1,399 @@
+"""The tokens of a request: given back once, however and wherever the request ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from digitalocean_projects import Limits, TokenBucket
+from tests.simulation import HookedClock, VirtualTime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ONE = Limits(windows=((1, 60.0),))
+SOON = Limits(windows=((20, 0.1),), margin=0.0)
+EAGER = [getattr(asyncio, "eager_task_factory")] if sys.version_info >= (3, 12) else []  # noqa: B009 - new in 3.12
+
+
+def in_threads(*functions: Callable[[], object]) -> None:
+    """Call them all at once; a hang is a failure."""
+    failures: list[BaseException] = []
+
+    def call(function: Callable[[], object]) -> None:
+        try:
+            function()
+        except BaseException as error:  # noqa: BLE001 - it is asserted on
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=call, args=(function,), daemon=True) for function in functions
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert ([], []) == (failures, [thread for thread in threads if thread.is_alive()])
+
+
+async def use(bucket: TokenBucket, seconds: float = 0.0, **options: Any) -> None:
+    async with bucket.lease(**options) as lease:
+        await asyncio.sleep(seconds)
+        lease.settle()
+
+
+async def hold(bucket: TokenBucket) -> Any:
+    return await bucket.lease().__aenter__()
+
+
+def wait_in_vain(bucket: TokenBucket, *, meanwhile: Callable[[], object] = list) -> None:
+    """Close a loop in which a request waits."""
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(hold(bucket))
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is the point
+    loop.run_until_complete(asyncio.sleep(0))
+    meanwhile()
+    loop.close()
+
+
+def left(bucket: TokenBucket) -> tuple[int, int]:
+    statistics = bucket.statistics()
+    return statistics.in_flight, statistics.waiting
+
+
+def test_outcomes() -> None:
+    """A token is back at once, after the period and margin, or after a grace more; and once."""
+    clock = VirtualTime()
+    bucket = TokenBucket(Limits(windows=((1, 60.0),), margin=1.0, grace=30.0), clock=clock)
+    went: list[float] = []
+
+    async def main() -> None:
+        for end in ("unsent", "settle", "__str__", "settle"):
+            async with bucket.lease() as lease:
+                went.append(clock.now)
+                assert (1, 0) == left(bucket)
+                for _ in range(2):
+                    getattr(lease, end)()
+            lease.unsent()
+            assert clock.now == lease.sent
+
+    clock.run(main())
+    assert [0.0, 0.0, 61.0, 152.0] == went
+    assert (1,) == bucket.statistics().in_use
+    clock.now += 61.0
+    assert bucket.is_idle()
+
+
+def test_body_that_fails() -> None:
+    """A request that ends in an exception, or is cancelled, may have been counted."""
+    bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
+
+    async def fail() -> None:
+        async with bucket.lease():
+            raise ValueError
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match=r"^$"):
+            await fail()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await use(bucket, 1.0)
+        await use(bucket)
+
+    clock.run(main())
+    assert 91.0 == clock.now
+
+
+def test_cancelled_in_the_granting_tick() -> None:
+    """A token that is granted to who is cancelled in the same moment goes to the next."""
+    bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        lease = await hold(bucket)
+        first, second = (asyncio.create_task(use(bucket)) for _ in range(2))
+        await asyncio.sleep(0)
+        lease.unsent()
+        first.cancel()
+        await asyncio.wait([first, second])
+
+    clock.run(main())
+    assert (0.0, (0, 0)) == (clock.now, left(bucket))
+
+
+@pytest.mark.parametrize("factory", [None, *EAGER])
+def test_cancel_storm(factory: Any) -> None:
+    """200 by 30 requests that are cancelled at any moment lose no token, and leave nothing."""
+    bucket = TokenBucket(Limits(windows=((10, 60.0),)), clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(factory)
+        for number in range(200):
+            tasks = [
+                asyncio.create_task(use(bucket, 0.1, max_wait=50.0 if number % 3 else None))
+                for _ in range(30)
+            ]
+            await asyncio.sleep([0, 0.05, 0.1, 61.0][number % 4])
+            for task in tasks[number % 7 :]:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(92)
+        assert bucket.is_idle()
+        async with asyncio.timeout(0.2):
+            await asyncio.gather(*(use(bucket, 0.1, max_wait=0.0) for _ in range(10)))
+        await asyncio.sleep(0)
+        assert {asyncio.current_task()} == asyncio.all_tasks()
+
+    clock.run(main())
+    assert ((0, 0), {}) == (left(bucket), bucket._timers)
+
+
+def test_no_timer_is_left() -> None:
+    """When nobody waits any more, the machine's clock has no timer of the bucket."""
+    bucket = TokenBucket(ONE)
+
+    async def main() -> None:
+        lease = await hold(bucket)
+        tasks = [asyncio.create_task(use(bucket, max_wait=1000.0)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert 4 == len(timers())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert ([], {}) == (timers(), bucket._timers)
+        lease.unsent()
+
+    def timers() -> list[Any]:
+        loop: Any = asyncio.get_running_loop()
+        return [handle for handle in loop._scheduled if not handle.cancelled()]
+
+    asyncio.run(main())
+
+
+def test_threads() -> None:
+    """One bucket serves many loops in threads, and lets no more go than it may."""
+    bucket = TokenBucket(SOON)
+    went: list[Any] = []
+
+    async def many() -> None:
+        await asyncio.gather(*(one() for _ in range(25)))
+
+    async def one() -> None:
+        async with bucket.lease() as lease:
+            went.append(lease.sent)
+            await asyncio.sleep(0)
+            lease.settle()
+
+    in_threads(*[lambda: asyncio.run(many())] * 4)
+    assert (100, (0, 0), {}) == (bucket.statistics().granted, left(bucket), bucket._timers)
+    went.sort()
+    assert all(0.1 <= late - early for early, late in zip(went, went[20:], strict=False))
+
+
+def test_order_across_threads() -> None:
+    """Those that wait in several loops go first come, first served."""
+    bucket = TokenBucket(ONE)
+    went: list[int] = []
+    lease = asyncio.run(hold(bucket))
+    turn = [threading.Event() for _ in range(5)]
+
+    async def one(number: int) -> None:
+        async with bucket.lease() as lease:
+            went.append(number)
+            lease.unsent()
+
+    async def stand(number: int) -> None:
+        task = asyncio.create_task(one(number))
+        await asyncio.sleep(0)
+        turn[number].set()
+        await task
+
+    def run(number: int) -> None:
+        assert number == 0 or turn[number - 1].wait(10)
+        asyncio.run(stand(number))
+
+    def let_go() -> None:
+        assert turn[-1].wait(10)
+        lease.unsent()
+
+    in_threads(let_go, *(lambda number=number: run(number) for number in range(5)))
+    assert list(range(5)) == went
+
+
+def test_pause_from_another_thread() -> None:
+    """Who waits for an answer is let go at the end of the pause that another loop causes."""
+    bucket = TokenBucket(Limits(), jitter=lambda: 0.05)
+    waits = threading.Event()
+
+    async def wait() -> None:
+        task = asyncio.create_task(use(bucket))
+        await asyncio.sleep(0)
+        waits.set()
+        await task
+
+    async def refuse() -> None:
+        leases = [await hold(bucket) for _ in range(16)]
+        held.set()
+        await asyncio.to_thread(waits.wait, 10)
+        for lease in leases:
+            lease.refused({"retry-after": "0"})
+
+    held = threading.Event()
+    in_threads(lambda: asyncio.run(refuse()), lambda: held.wait(10) and asyncio.run(wait()))
+    assert 17 == bucket.statistics().granted
+
+
+def test_loop_that_died() -> None:
+    """Waiters that a closed loop has left behind take no token, and stop nobody."""
+    bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
+    lease = asyncio.run(hold(bucket))
+    wait_in_vain(bucket)
+    assert (1, 1) == left(bucket)
+    lease.unsent()
+    clock.run(use(bucket))
+    assert (0.0, (0, 0), {}) == (clock.now, left(bucket), bucket._timers)
+
+
+def test_loop_that_died_is_no_reason_to_keep_a_bucket() -> None:
+    """A bucket for which only a closed loop waits is idle when its tokens are back."""
+    bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
+    lease = asyncio.run(hold(bucket))
+    lease.settle()
+    wait_in_vain(bucket)
+    clock.now = 61.0
+    gc.collect()
+    assert bucket.is_idle()
+
+
+def test_let_go_and_not_woken() -> None:
+    """Who is let go in a loop that is closed before it notices gives the token back."""
+    bucket = TokenBucket(ONE, clock=VirtualTime())
+    lease = asyncio.run(hold(bucket))
+    wait_in_vain(bucket, meanwhile=lease.unsent)
+    gc.collect()
+    assert ((0, 0), 2) == (left(bucket), bucket.statistics().granted)
+
+
+def test_waits_are_collected_elsewhere() -> None:
+    """What waits may be collected as garbage in any thread, and leaves the queue."""
+    bucket = TokenBucket(ONE)
+
+    async def main() -> None:
+        lease = await hold(bucket)
+        waiting = bucket.lease(max_wait=100.0).__aenter__()
+        waiting.send(None)
+        assert (1, 1) == left(bucket)
+        await asyncio.to_thread(waiting.close)
+        assert (1, 0) == left(bucket)
+        lease.unsent()
+        await use(bucket)
+
+    asyncio.run(main())
+
+
+async def look(bucket: TokenBucket) -> None:
+    bucket.statistics()
+
+
+@pytest.mark.parametrize("function", [use, look])
+def test_ends_with_the_lock_held(function: Any) -> None:
+    """A lease may end, as garbage, while the same thread or another holds the lock."""
+    clock = HookedClock()
+    bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=clock)
+    loop = clock.loop()
+    lease = loop.run_until_complete(hold(bucket))
+    clock.hook = lease.unsent
+    loop.close()
+    in_threads(lambda: asyncio.run(function(bucket)))
+    assert (0, 0) == left(bucket)
+
+
+def test_collected_with_the_lock_held() -> None:
+    """What waits may be collected as garbage while the same thread holds the lock."""
+    clock = HookedClock()
+    bucket = TokenBucket(ONE, clock=clock)
+
+    async def main() -> None:
+        lease = await hold(bucket)
+        waiting = bucket.lease(max_wait=100.0).__aenter__()
+        waiting.send(None)
+        clock.hook = waiting.close
+        bucket.statistics()
+        assert (1, 0) == left(bucket)
+        lease.unsent()
+        await asyncio.sleep(0)
+
+    in_threads(lambda: clock.run(main()))
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_no_end_is_lost(asked: int) -> None:
+    """Whatever a bucket does with its lock held, who waits learns of a request's end meanwhile."""
+    clock = HookedClock()
+    bucket = TokenBucket(Limits(), clock=clock)
+    calls = 0
+
+    def hook() -> None:
+        nonlocal calls
+        calls += 1
+        clock.hook = hook
+        if calls == asked:
+            leases.pop().unsent()
+
+    async def main() -> None:
+        leases.extend([await hold(bucket) for _ in range(16)])
+        clock.hook = hook
+        async with asyncio.timeout(5):
+            await use(bucket)
+        assert asked <= calls
+        clock.hook = None
+
+    leases: list[Any] = []
+    clock.run(main())
+    assert 0.0 == clock.now
+
+
+FORK = """
+import asyncio, os, threading
+from digitalocean_projects import Limits, TokenBucket
+bucket = TokenBucket(Limits(windows=((3, 60.0),)))
+held, forked = threading.Event(), threading.Event()
+def hold():
+    with bucket._lock:
+        held.set()
+        forked.wait(20)
+async def enter():
+    return await bucket.lease().__aenter__()
+async def main():
+    tasks = [asyncio.ensure_future(enter()) for _ in range(4)]
+    await asyncio.sleep(0)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(20)
+    if os.fork() == 0:
+        tasks[0].result().settle()
+        tasks[1].result().unsent()
+    else:
+        forked.set()
+        thread.join()
+        os.wait()
+    statistics = bucket.statistics()
+    print(statistics.in_flight, statistics.waiting, statistics.in_use, flush=True)
+    tasks[-1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+asyncio.run(main())
+"""
+
+
+def test_fork() -> None:
+    """A forked process has a free lock, and the parent's requests as ones of unknown fate."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORK], capture_output=True, check=False, text=True, timeout=30
+    )
+    assert ("0 0 (3,)\n3 1 (3,)\n", 0) == (done.stdout, done.returncode)

@@ -1,0 +1,385 @@
+"""Requests under limits: their tokens, refusals and waits, on both sides."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import attrs
+import pytest
+
+from digitalocean_projects import (
+    APIConnectionError,
+    APITimeoutError,
+    AsyncClient,
+    Client,
+    ClientUsageError,
+    Limits,
+    NotFoundError,
+    RateLimit,
+    RateLimitError,
+    RateLimitWaitError,
+    RetryPolicy,
+    ServerError,
+    Statistics,
+)
+from digitalocean_projects.testing import MockClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from digitalocean_projects.testing import Emulator
+
+    from .conftest import SilentServer
+
+    MakeClient = Callable[..., AsyncClient]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+ONE_A_MINUTE = Limits(windows=((1, 60.0),))
+HOURLY = {
+    "Date": "Tue, 24 Nov 2026 12:00:00 GMT",
+    "ratelimit-limit": "5000",
+    "ratelimit-remaining": "0",
+    "ratelimit-reset": str(int(datetime(2026, 11, 24, 12, 0, 40, tzinfo=UTC).timestamp())),
+}
+
+
+@attrs.define(eq=False)
+class JumpingClock:
+    """A clock that is put on by each wait."""
+
+    now: float = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0.001)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> JumpingClock:
+    return JumpingClock()
+
+
+async def ask(client: AsyncClient) -> None:
+    await client.projects.list_resources().first_page()
+
+
+async def test_clients_share_them(emulator: Emulator, clock: JumpingClock) -> None:
+    """An awaited and a blocking client of one token wait for each other's requests."""
+    options: dict[str, Any] = {"base_url": emulator.url, "clock": clock}
+    options["limits"] = Limits(windows=((3, 60.0),))
+    with Client(emulator.token, **options) as blocking:
+        async with AsyncClient(emulator.token, **options) as client:
+            for _ in range(2):
+                await ask(client)
+                await asyncio.to_thread(blocking.projects.list_resources().first_page)
+            assert client.statistics().bucket == blocking.statistics().bucket
+    assert 61.0 <= clock.now < 62.0
+
+
+async def test_statistics(emulator: Emulator, make_client: MakeClient, clock: JumpingClock) -> None:
+    """A client counts its requests and retries, and knows how its bucket stands."""
+    emulator.respond(503)
+    async with make_client(clock=clock, limits=Limits(), retry=RetryPolicy(base_delay=0)) as client:
+        await ask(client)
+        statistics = client.statistics()
+        assert statistics.bucket is not None
+        assert (2, 1, (2, 2), 2) == (
+            statistics.requests,
+            statistics.retries,
+            statistics.bucket.in_use,
+            statistics.bucket.granted,
+        )
+    async with make_client() as client:
+        assert Statistics(requests=0, retries=0, bucket=None) == client.statistics()
+
+
+async def test_rate_limit(emulator: Emulator, make_client: MakeClient) -> None:
+    """A client knows what the API last said of the allowance; an answer may say nothing."""
+    async with make_client() as client:
+        assert client.rate_limit is None
+        emulator.respond(404, headers=HOURLY)
+        with pytest.raises(NotFoundError):
+            await ask(client)
+        emulator.respond(500, headers={})
+        with pytest.raises(ServerError):
+            await ask(client)
+        reset = datetime(2026, 11, 24, 12, 0, 40, tzinfo=UTC)
+        assert RateLimit(limit=5000, remaining=0, reset=reset) == client.rate_limit
+
+
+@pytest.mark.parametrize(
+    ("headers", "least"), [({"Retry-After": "7"}, 7.0), (HOURLY, 40.0), ({}, 1.0)]
+)
+async def test_refusal(
+    emulator: Emulator,
+    make_client: MakeClient,
+    clock: JumpingClock,
+    headers: dict[str, str],
+    least: float,
+) -> None:
+    """A refusal has all who have the token wait, and the request is sent again after that."""
+    emulator.respond(429, headers=headers)
+    async with make_client(clock=clock, limits=Limits(), retry=RetryPolicy()) as client:
+        await ask(client)
+        assert 1 == client.statistics().retries
+    assert least <= clock.now <= least + 1.0
+
+
+async def test_refusal_without_retries(
+    emulator: Emulator, make_client: MakeClient, clock: JumpingClock
+) -> None:
+    """Where nothing is sent again, the refusal is raised, and later requests wait all the same."""
+    emulator.respond(429, headers={"Retry-After": "7"})
+    async with make_client(clock=clock, limits=Limits()) as client:
+        with pytest.raises(RateLimitError):
+            await ask(client)
+        assert 0.0 == clock.now
+        await ask(client)
+    assert 7.0 <= clock.now <= 8.0
+
+
+@pytest.mark.parametrize(
+    "options", [{"deadline": 20.0}, {"retry": RetryPolicy(max_retry_after=20.0)}]
+)
+async def test_long_refusal(
+    emulator: Emulator, make_client: MakeClient, clock: JumpingClock, options: dict[str, Any]
+) -> None:
+    """A refusal for longer than the deadline or the policy allows is raised at once."""
+    emulator.respond(429, headers={"Retry-After": "21"})
+    options = {"retry": RetryPolicy(), **options}
+    async with make_client(clock=clock, limits=Limits(), **options) as client:
+        with pytest.raises(RateLimitError) as caught:
+            await ask(client)
+    assert (21.0, 1, 0.0) == (caught.value.retry_after, caught.value.attempts, clock.now)
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, RateLimitError), (503, ServerError)])
+async def test_failure_and_long_wait(
+    emulator: Emulator,
+    make_client: MakeClient,
+    clock: JumpingClock,
+    status: int,
+    error: type[Exception],
+) -> None:
+    """What fails and then couldn't be sent again in time is raised as what it failed with."""
+    emulator.respond(status)
+    policy = RetryPolicy(base_delay=0.0)
+    async with make_client(clock=clock, limits=ONE_A_MINUTE, retry=policy, deadline=30.0) as client:
+        with pytest.raises(error) as caught:
+            await ask(client)
+    assert (None, True) == (caught.value.__context__, 30.0 > clock.now)
+
+
+async def test_deadline(make_client: MakeClient, clock: JumpingClock) -> None:
+    """A wait for the limits that would pass the deadline isn't begun."""
+    async with make_client(clock=clock, limits=ONE_A_MINUTE, deadline=30.0) as client:
+        await ask(client)
+        with pytest.raises(RateLimitWaitError, match="about 61 s: no more than 1 requests in 60 s"):
+            await ask(client)
+    assert 0.0 == clock.now
+
+
+async def test_unsent(emulator: Emulator, make_client: MakeClient, clock: JumpingClock) -> None:
+    """A request that never left takes no token; one that may have arrived does, for longer."""
+    async with make_client(clock=clock, limits=ONE_A_MINUTE) as client:
+        emulator.stop()
+        for _ in range(3):
+            with pytest.raises(APIConnectionError) as caught:
+                await ask(client)
+            assert not caught.value.sent
+        assert 0.0 == clock.now
+        emulator.start()
+        emulator.respond_raw(b"")
+        with pytest.raises(APIConnectionError) as caught:
+            await ask(client)
+        assert caught.value.sent
+        await ask(client)
+    assert 91.0 <= clock.now < 92.0
+
+
+async def test_no_session(make_client: MakeClient, clock: JumpingClock) -> None:
+    """A session that can't be made takes no token."""
+
+    def session() -> aiohttp.ClientSession:
+        raise LookupError
+
+    async with make_client(clock=clock, limits=ONE_A_MINUTE, session_factory=session) as client:
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                await ask(client)
+    assert 0.0 == clock.now
+
+
+async def test_time_out_leaves_the_wait_out(
+    silent_server: SilentServer, make_client: MakeClient, clock: JumpingClock
+) -> None:
+    """The time-out of an attempt begins when it is let go, and not with the wait for that."""
+    options: dict[str, Any] = {"limits": ONE_A_MINUTE, "clock": clock, "timeout": 0.1}
+    async with make_client(base_url=silent_server.url, **options) as client:
+        for _ in range(2):
+            with pytest.raises(APITimeoutError):
+                await ask(client)
+            silent_server.requested().close()
+    assert 91.0 <= clock.now
+
+
+async def test_closed_while_waiting(make_client: MakeClient) -> None:
+    """The end of the client ends the wait for a token, and nothing of it stays behind."""
+    async with make_client(limits=ONE_A_MINUTE) as client:
+        await ask(client)
+        waiting = asyncio.ensure_future(ask(client))
+        await asyncio.sleep(0.05)
+        waited_for = client.statistics().bucket
+    with pytest.raises(ClientUsageError):
+        await waiting
+    bucket = client.statistics().bucket
+    assert waited_for is not None
+    assert bucket is not None
+    assert (1, 0, (1,)) == (waited_for.waiting, bucket.waiting, bucket.in_use)
+
+
+async def test_bulk(make_client: MakeClient, clock: JumpingClock) -> None:
+    """What is sent in bulk leaves a reserve to the others, for which it waits."""
+    limits = Limits(windows=((3, 60.0),), reserve=2)
+    async with make_client(clock=clock, limits=limits) as client:
+        bulk = client.with_options(bulk=True)
+        await ask(bulk)
+        assert 0.0 == clock.now
+        await ask(bulk)
+        assert 61.0 <= clock.now < 62.0
+        await ask(client)
+        await ask(client)
+    assert 61.0 <= clock.now < 62.0
+
+
+async def test_what_is_left(
+    emulator: Emulator, make_client: MakeClient, clock: JumpingClock
+) -> None:
+    """Where the API says that others have spent the allowance, a request waits for the reset."""
+    body = {"resources": [], "meta": {"total": 0}}
+    emulator.respond(200, body, HOURLY)
+    async with make_client(clock=clock, limits=Limits()) as client:
+        await ask(client)
+        assert 0.0 == clock.now
+        await ask(client)
+    assert 40.0 <= clock.now < 41.0
+
+
+async def test_refusal_stands_in_front(emulator: Emulator) -> None:
+    """What was refused is sent again before all that came after it."""
+    emulator.respond(429, headers={"Retry-After": "5"})
+    clock = MockClock(rate=0)
+    limits = Limits(windows=((2, 60.0),))
+    options: dict[str, Any] = {"base_url": emulator.url, "clock": clock, "limits": limits}
+    async with AsyncClient(emulator.token, **options) as client:
+        listings = [client.projects.list_resources(per_page=number) for number in range(1, 6)]
+        asking = asyncio.gather(*(listing.first_page() for listing in listings))
+        waiting = 0
+        while waiting < 4:
+            await asyncio.sleep(0.001)
+            bucket = client.statistics().bucket
+            waiting = bucket.waiting if bucket else 0
+        for _ in range(3):
+            clock.jump(61.0)
+            await asyncio.sleep(0.05)
+        await asking
+    asked = [request.query["per_page"] for request in emulator.requests]
+    assert (6, asked[0]) == (len(asked), asked[2])
+
+
+async def test_refusal_without_limits(
+    emulator: Emulator, make_client: MakeClient, clock: JumpingClock
+) -> None:
+    """Without limits the request itself waits for as long as the refusal asks."""
+    emulator.respond(429, headers={"Retry-After": "7"})
+    async with make_client(clock=clock, retry=RetryPolicy()) as client:
+        await ask(client)
+    assert 7.0 <= clock.now < 8.0
+
+
+@pytest.mark.parametrize(
+    "headers", [HOURLY | {"ratelimit-reset": "4070908800"}, {"Retry-After": "1"}]
+)
+async def test_floor(
+    emulator: Emulator, make_client: MakeClient, clock: JumpingClock, headers: dict[str, str]
+) -> None:
+    """However short the client's own windows are, a refusal is obeyed, for up to an hour."""
+    emulator.respond(429, headers=headers)
+    limits = Limits(windows=((100, 0.1),), margin=0.0)
+    policy = RetryPolicy(max_retry_after=1e12)
+    async with make_client(clock=clock, limits=limits, retry=policy) as client:
+        await ask(client)
+    asked = 1.0 if "Retry-After" in headers else 3600.0
+    assert asked <= clock.now <= asked + 1.0
+
+
+async def test_later_page_that_waits(emulator: Emulator) -> None:
+    """The error of a page isn't held back by later ones, which wait for their tokens."""
+    emulator.seed([f"do:droplet:{number}" for number in range(40)], default=True)
+    emulator.respond(404, when=lambda request: request.query["page"] == "2")
+    limits = Limits(windows=((3, 600.0),))
+    async with AsyncClient(emulator.token, base_url=emulator.url, limits=limits) as client:
+        pages = client.projects.list_resources(per_page=2).pages()
+        await anext(pages)
+        with pytest.raises(NotFoundError):
+            await asyncio.wait_for(anext(pages), 20)
+        bucket = client.statistics().bucket
+    assert bucket is not None
+    assert (0, 0) == (bucket.in_flight, bucket.waiting)
+
+
+@pytest.mark.parametrize("limits", [ONE_A_MINUTE, Limits()])
+async def test_request_within_a_request(emulator: Emulator, limits: Limits) -> None:
+    """A hook may send a request of its own: it takes tokens, but doesn't wait for them."""
+    inner = 0
+
+    async def hook(*_: object) -> None:
+        nonlocal inner
+        if inner < 20:
+            inner += 1
+            await asyncio.sleep(0.01)
+            await client.projects.list_resources().first_page()
+
+    traces = aiohttp.TraceConfig()
+    traces.on_request_start.append(hook)
+    client = AsyncClient(
+        emulator.token, base_url=emulator.url, limits=limits, trace_configs=[traces]
+    )
+    async with client:
+        outer = 1 if limits is ONE_A_MINUTE else 16
+        await asyncio.wait_for(asyncio.gather(*(ask(client) for _ in range(outer))), 20)
+        bucket = client.statistics().bucket
+    assert bucket is not None
+    assert (0, (20 + outer,)) == (bucket.in_flight, bucket.in_use[:1])
+
+
+async def test_wrong_loop_before_the_wait(emulator: Emulator) -> None:
+    """Who uses a client in a second loop learns it at once, not after a wait for tokens."""
+    options: dict[str, Any] = {"base_url": emulator.url, "limits": Limits(windows=((1, 600.0),))}
+    async with AsyncClient(emulator.token, **options) as client:
+        await ask(client)
+
+        def elsewhere() -> None:
+            with pytest.raises(ClientUsageError, match="another event loop"):
+                asyncio.run(asyncio.wait_for(ask(client), 20))
+
+        await asyncio.to_thread(elsewhere)
+
+
+async def test_retries_that_are_not_sent(
+    emulator: Emulator, make_client: MakeClient, clock: JumpingClock
+) -> None:
+    """Only what was sent again counts as sent again."""
+    emulator.respond(503, headers={"Retry-After": "50"})
+    async with make_client(clock=clock, deadline=20.0, retry=RetryPolicy()) as client:
+        with pytest.raises(ServerError):
+            await ask(client)
+        statistics = client.statistics()
+    assert (1, 0) == (statistics.requests, statistics.retries)

@@ -1,0 +1,148 @@
+"""Views of a client: the same connections with other options, on both sides."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from digitalocean_projects import (
+    APITimeoutError,
+    AsyncClient,
+    AuthenticationError,
+    Client,
+    ClientUsageError,
+    Limits,
+    RetryPolicy,
+    ServerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from digitalocean_projects.testing import Emulator
+
+    from .conftest import SilentServer
+
+    MakeClient = Callable[..., AsyncClient]
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+ONE_AT_ALL = Limits(windows=((1, 60.0),))
+
+
+@pytest.mark.anyio
+async def test_same_connections(emulator: Emulator, make_client: MakeClient) -> None:
+    """Each view has its token; all use the session of the client that they come from."""
+    made = []
+
+    def session() -> aiohttp.ClientSession:
+        made.append(aiohttp.ClientSession())
+        return made[-1]
+
+    tokens = [emulator.token, *(emulator.add_token(["project:read"]) for _ in range(3))]
+    async with make_client(session_factory=session) as client:
+        await client.projects.list_resources().first_page()
+        for token in tokens[1:]:
+            view = client.with_options(token=token).with_options(timeout=5.0)
+            await view.projects.list_resources().first_page()
+    sent = [request.headers["Authorization"] for request in emulator.requests]
+    assert ([f"Bearer {token}" for token in tokens], 1) == (sent, len(made))
+
+
+@pytest.mark.anyio
+async def test_closing(make_client: MakeClient) -> None:
+    """To close a view does nothing, and to close the client closes its views."""
+    async with make_client() as client:
+        async with client.with_options() as view:
+            await view.projects.list_resources().first_page()
+        await view.projects.list_resources().first_page()
+        await client.projects.list_resources().first_page()
+    for closed in (view, client):
+        with pytest.raises(ClientUsageError, match="is closed"):
+            await closed.projects.list_resources().first_page()
+
+
+@pytest.mark.anyio
+async def test_options(
+    emulator: Emulator, silent_server: SilentServer, make_client: MakeClient
+) -> None:
+    """Other options are those of the view alone."""
+    async with make_client(timeout=20.0) as client:
+        emulator.respond(500)
+        view = client.with_options(retry=RetryPolicy(base_delay=0.0))
+        await view.projects.list_resources().first_page()
+        emulator.respond(500)
+        with pytest.raises(ServerError):
+            await client.projects.list_resources().first_page()
+        with pytest.raises(AuthenticationError):
+            await client.with_options(token="wrong").projects.list_resources().first_page()
+    async with make_client(base_url=silent_server.url, timeout=20.0) as client:
+        for view in (client.with_options(timeout=0.1), client.with_options(deadline=0.1)):
+            with pytest.raises(APITimeoutError):
+                await view.projects.list_resources().first_page()
+
+
+@pytest.mark.anyio
+async def test_limits_of_views(make_client: MakeClient) -> None:
+    """A view shares its client's limits, unless it has another token or limits of its own."""
+    async with make_client(limits=ONE_AT_ALL) as client:
+        await client.projects.list_resources().first_page()
+        views = [
+            client.with_options(deadline=None),
+            client.with_options(token="other"),
+            client.with_options(limits=Limits()),
+            client.with_options(limits=None),
+        ]
+        buckets = [view.statistics().bucket for view in views]
+    assert [1, 0, 0, None] == [bucket and bucket.granted for bucket in buckets]
+
+
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"token": ""}, ValueError),
+        ({"token": None}, ValueError),
+        ({"token": "two words"}, ValueError),
+        ({"timeout": 0.0}, ValueError),
+        ({"timeout": "1"}, TypeError),
+        ({"deadline": -1.0}, ValueError),
+        ({"deadline": "1"}, TypeError),
+        ({"retry": None}, TypeError),
+        ({"retry": RetryPolicy}, TypeError),
+        ({"limits": 5}, TypeError),
+        ({"limits": Limits}, TypeError),
+        ({"bulk": "yes"}, TypeError),
+    ],
+)
+def test_wrong_options(
+    client_class: Callable[..., Any], options: dict[str, Any], error: type[Exception]
+) -> None:
+    """Options are checked, as those of a client are."""
+    with pytest.raises(error) as caught:
+        client_class("token").with_options(**options)
+    assert "two words" not in str(caught.value)
+    if options != {"token": None}:
+        with pytest.raises(error):
+            client_class(**{"token": "token", **options})
+
+
+def test_thousands_of_tokens() -> None:
+    """A view for each of thousands of tokens costs little memory, and none when it is gone."""
+    client = AsyncClient("token", base_url="http://127.0.0.1:1")
+    client.with_options(token="first")
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    views = [client.with_options(token=f"token-{number}") for number in range(2000)]
+    during, _ = tracemalloc.get_traced_memory()
+    views.clear()
+    client.with_options(token="last")
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (during - before) / 2000 < 8000
+    assert (after - before) / 2000 < 400

@@ -1,0 +1,62 @@
+"""When each token comes back, and when there is the next one."""
+
+from __future__ import annotations
+
+import pytest
+
+from digitalocean_projects._window import Window
+
+
+def window(*back: float, capacity: int = 3, reserve: int = 1) -> Window:
+    made = Window(capacity, 60.0, margin=1.0, reserve=reserve)
+    for at in back:
+        made.give_back(at)
+    return made
+
+
+def test_names() -> None:
+    """A window says what it is, and adds the margin to its period."""
+    assert ("no more than 3 requests in 60 s", 61.0) == (window().name, window().period)
+
+
+@pytest.mark.parametrize(
+    ("now", "in_flight", "in_use"), [(9.9, 0, 2), (9.9, 2, 4), (10.0, 0, 1), (20.0, 1, 1)]
+)
+def test_in_use(now: float, in_flight: int, in_use: int) -> None:
+    """A token is out until the very moment at which it comes back."""
+    assert in_use == window(20.0, 10.0).in_use(now, in_flight)
+
+
+@pytest.mark.parametrize(
+    ("now", "in_flight", "before", "bulk", "at"),
+    [
+        (0.0, 0, 0, False, 0.0),
+        (0.0, 1, 0, False, 10.0),
+        (0.0, 0, 0, True, 10.0),
+        (0.0, 0, 1, True, 20.0),
+        (10.0, 1, 0, False, 10.0),
+        (10.0, 1, 0, True, 20.0),
+        (0.0, 0, 2, False, 20.0),
+        (0.0, 0, 3, False, 61.0),
+        (0.0, 0, 4, False, 71.0),
+        (0.0, 0, 7, False, 132.0),
+        (25.0, 3, 0, False, 86.0),
+    ],
+)
+def test_free_at(now: float, in_flight: int, before: int, at: float, *, bulk: bool) -> None:
+    """The next token is there now, or comes back, in the order of those that wait for them.
+
+    Those under way, and those that wait before, may be answered at once.
+    """
+    assert at == window(20.0, 10.0).free_at(now, in_flight, before, bulk=bulk)
+
+
+def test_soonest() -> None:
+    """One that is under way may be back before one whose fate is unknown."""
+    assert 61.0 == window(91.0).free_at(0.0, 2, 0, bulk=False)
+
+
+def test_reserve_of_a_small_window() -> None:
+    """Bulk requests may take one token at least."""
+    small = window(capacity=1, reserve=5)
+    assert (0.0, 61.0) == tuple(small.free_at(0.0, number, 0, bulk=True) for number in (0, 1))

@@ -24,7 +24,7 @@ nox.options.error_on_missing_interpreters = False
 
 
 def _install(session: nox.Session, *groups: str) -> None:
-    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
+    session.install("-e", ".[redis]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 def _test(session: nox.Session) -> None:

@@ -42,9 +42,17 @@ class Lease:
         "waits_for",
     )
 
+    ahead: bool
+    at_once: bool
+    bulk: bool
+    future: Future[None] | None
+    generation: int
+    max_wait: float
     queue: OrderedDict[Lease, AbstractEventLoop]
     reason: str
+    sent: float
     since: float
+    waits_for: float
 
     def __init__(
         self, bucket: TokenBucket, *, bulk: bool, max_wait: float, ahead: bool, at_once: bool
@@ -55,7 +63,7 @@ class Lease:
         self.max_wait = max_wait
         self.ahead = ahead
         self.at_once = at_once
-        self.future: Future[None] | None = None
+        self.future = None
         self.generation = -1
         self.sent = -math.inf
         self.waits_for = 0.0

@@ -256,7 +256,7 @@ class TokenBucket:
                 self._timers[loop].waiting -= 1
                 # A loop that is closed has left its leases behind.
                 with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(_wake, lease.future)
+                    loop.call_soon_threadsafe(wake, lease.future)
                     self._take(lease, now)
                     self._waited += now - lease.since
             if queue:
@@ -286,7 +286,7 @@ class TokenBucket:
             lease.waits_for = at - lease.since
             self._leave(lease, now)
             with suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(_wake, lease.future)
+                loop.call_soon_threadsafe(wake, lease.future)
 
     def _settle(self, lease: Lease, headers: Mapping[str, str], now: float) -> None:
         self._give_back(lease, 0.0, now)
@@ -377,7 +377,7 @@ class _Timer:
 _Queue = OrderedDict[Lease, "AbstractEventLoop"]
 
 
-def _wake(future: Future[None] | None) -> None:
+def wake(future: Future[None] | None) -> None:
     if future is not None and not future.done():
         future.set_result(None)
 

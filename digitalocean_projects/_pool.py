@@ -139,7 +139,7 @@ class _Held:
         """Whether there is no loop of this process to close it in; closes what can be then."""
         if self.pid != os.getpid():
             # To close or collect it would take its sockets out of the parent's selector.
-            _keep_for_ever(self)
+            keep_for_ever(self)
             return True
         if self.loop.is_closed():
             # One step is all: nothing is waited for in a closed loop.
@@ -148,7 +148,7 @@ class _Held:
         return False
 
 
-def _keep_for_ever(value: object) -> None:
+def keep_for_ever(value: object) -> None:
     """Let `value` outlive even the interpreter's end, which would finalize it."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
 

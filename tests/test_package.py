@@ -47,6 +47,7 @@ FOREIGN = {
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
     "orjson": {"_codec"},
+    "redis": {"contrib/_redis_link"},
     "yarl": {"_transport"},
 }
 

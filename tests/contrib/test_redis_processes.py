@@ -1,0 +1,192 @@
+"""Limits that several processes share, against a server that keeps a log of what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.contrib.conftest import Server
+
+WINDOWS = ((25, 0.8), (75, 3.0))
+WORKER = """
+import asyncio, sys
+from digitalocean_projects import AsyncClient
+from digitalocean_projects.contrib import redis
+redis._SECONDS_BETWEEN_LOOKS = 0.25
+
+async def main(windows, url, redis_url, requests):
+    limits = redis.RedisLimits(
+        redis_url, windows=windows, margin=0.02, grace=0.1, hold=1.0, prefix="processes"
+    )
+    async with AsyncClient("token", base_url=url, limits=limits) as client:
+        projects = client.projects
+        await asyncio.gather(*(projects.list_resources().first_page() for _ in range(requests)))
+        print(client.statistics().bucket.refused)
+
+asyncio.run(main(eval(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])))
+"""
+ANSWER = b'{"resources": [], "links": {}, "meta": {"total": 0}}'
+
+
+class CountingServer:
+    """An API that notes when it counts each request: some time after it came."""
+
+    def __init__(self) -> None:
+        self.log: list[float] = []
+        self.url = ""
+        self._loop = asyncio.new_event_loop()
+        self._chance = random.Random(5)  # noqa: S311 - no secret
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _run(self) -> None:
+        self._stopping = asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=200)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._ready.set()
+        await self._stopping.wait()
+        server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(self._chance.uniform(0, 0.03))
+                self.log.append(time.monotonic())
+                await asyncio.sleep(self._chance.uniform(0, 0.03))
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(ANSWER)}\r\n\r\n"
+                writer.write(head.encode() + ANSWER)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+@pytest.fixture
+def counting_server() -> Iterator[CountingServer]:
+    server = CountingServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+def most_over(log: list[float]) -> int:
+    """By how many requests a window has ever held more than it may."""
+    log = sorted(log)
+    return max(
+        sum(end - period < at <= end for at in log[: position + 1]) - capacity
+        for position, end in enumerate(log)
+        for capacity, period in WINDOWS
+    )
+
+
+def optimum(requests: int) -> float:
+    """The seconds that they take if each goes as soon as it may."""
+    went: list[float] = []
+    for number in range(requests):
+        earliest = [
+            went[number - capacity] + period for capacity, period in WINDOWS if number >= capacity
+        ]
+        went.append(max(earliest, default=0.0))
+    return went[-1]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def workers_with_leases(server: Server) -> set[bytes]:
+    keys: Any = server.admin.keys("processes:*")
+    members: Any = server.admin.zrange(keys[0], 0, -1) if keys else []
+    return {member.partition(b":")[0] for member in members if b":" in member}
+
+
+def test_processes(server: Server, counting_server: CountingServer) -> None:
+    """Four workers never exceed the limits together, whatever happens, and take little longer."""
+    server.admin.flushall()
+    command = [sys.executable, "-c", WORKER, str(WINDOWS), counting_server.url, server.url]
+    workers = [
+        subprocess.Popen([*command, requests], stdout=subprocess.PIPE)
+        for requests in ("400", "40", "40", "40")
+    ]
+    try:
+        # Who is new, or dead, tells nothing again.
+        wait_until(lambda: len(workers_with_leases(server)) == len(workers))
+        server.admin.flushall()
+        server.admin.script_flush()
+        now = len(counting_server.log)
+        wait_until(lambda: len(counting_server.log) >= now + 30)
+        workers[0].send_signal(signal.SIGKILL)
+        refused = [worker.communicate(timeout=20)[0] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate(timeout=10)
+    log = counting_server.log
+    assert [b"", b"0\n", b"0\n", b"0\n"] == refused
+    assert most_over(log) <= 0
+    taken = max(log) - min(log)
+    sys.stderr.write(f"{len(log)} requests in {taken:.2f} s, optimum {optimum(len(log)):.2f} s\n")
+    assert taken < optimum(len(log)) * 1.1 + 1.0
+
+
+FORKING = """
+import asyncio, os, sys
+from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits
+
+_, url, prefix = sys.argv
+bucket = RedisBucket(RedisLimits(url, windows=((5, 60.0),), prefix=prefix), "fork")
+
+async def use():
+    async with bucket.lease() as lease:
+        lease.settle()
+
+async def main():
+    async with bucket.lease() as lease:
+        child = os.fork()
+        lease.settle()
+        if child == 0 and prefix == "stay":
+            return
+        if child == 0:
+            asyncio.run(use())
+            print(bucket.statistics().in_use, len(bucket._links), flush=True)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    await use()
+    print(len(bucket._links))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "output", "leases"), [("leave", "(2,) 0\n1\n", 3), ("stay", "1\n", 2)]
+)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_fork(server: Server, prefix: str, output: str, leases: int) -> None:
+    """A forked process leaves the parent's connection and leases alone, and has its own."""
+    command = [sys.executable, "-W", "error", "-c", FORKING, server.url, prefix]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=30)
+    assert (output, "") == (done.stdout, done.stderr)
+    assert leases + 1 == server.admin.zcard(prefix + ":{fork}")

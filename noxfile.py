@@ -27,7 +27,9 @@ def _install(session: nox.Session, *groups: str) -> None:
     session.install("-e", ".[redis]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
-def _test(session: nox.Session) -> None:
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests on the Python that runs nox, and ask for full coverage."""
     _install(session, "test")
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / "coverage")
     session.run("coverage", "erase")
@@ -36,16 +38,11 @@ def _test(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
-@nox.session
-def tests(session: nox.Session) -> None:
-    """Run the tests on the Python that runs nox, and ask for full coverage."""
-    _test(session)
-
-
 @nox.session(python=[python for python in PYTHONS if python != RUNNING])
 def others(session: nox.Session) -> None:
     """Run the tests on every other Python that the package claims."""
-    _test(session)
+    _install(session, "test")
+    session.run("pytest", *session.posargs)
 
 
 @nox.session

@@ -17,7 +17,9 @@ __all__ = [
     "APITimeoutError",
     "AssignmentError",
     "AssignmentResult",
+    "AssignmentTimeoutError",
     "AsyncClient",
+    "AsyncInventory",
     "AsyncPaginator",
     "AsyncProjects",
     "AuthenticationError",
@@ -27,7 +29,9 @@ __all__ = [
     "ClientUsageError",
     "Clock",
     "ConflictError",
+    "Environment",
     "HasURN",
+    "Inventory",
     "Limits",
     "NotFoundError",
     "Page",
@@ -35,10 +39,15 @@ __all__ = [
     "Paginator",
     "PermissionDeniedError",
     "PreconditionFailedError",
+    "Project",
+    "ProjectLookupError",
+    "ProjectResources",
     "Projects",
+    "Purpose",
     "RateLimit",
     "RateLimitError",
     "RateLimitWaitError",
+    "Reconciliation",
     "Resource",
     "ResourceStatus",
     "ResourceType",
@@ -51,7 +60,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from ._client import AsyncClient, AsyncProjects
+    from ._client import AsyncClient
     from ._clock import Clock
     from ._config import DEFAULT_PROJECT, Limits
     from ._errors import (
@@ -61,6 +70,7 @@ if TYPE_CHECKING:
         APIStatusError,
         APITimeoutError,
         AssignmentError,
+        AssignmentTimeoutError,
         AuthenticationError,
         BadRequestError,
         ClientUsageError,
@@ -69,19 +79,30 @@ if TYPE_CHECKING:
         PaginationError,
         PermissionDeniedError,
         PreconditionFailedError,
+        ProjectLookupError,
         RateLimitError,
         RateLimitWaitError,
         ServerError,
         UnprocessableEntityError,
     )
     from ._headers import RateLimit
+    from ._inventory import AsyncInventory
     from ._limiter import BucketStatistics, TokenBucket
-    from ._models import Page, Resource, ResourceStatus
+    from ._models import (
+        Environment,
+        Page,
+        Project,
+        ProjectResources,
+        Purpose,
+        Resource,
+        ResourceStatus,
+    )
     from ._paginator import AsyncPaginator
-    from ._results import AssignmentResult
+    from ._projects import AsyncProjects
+    from ._results import AssignmentResult, Reconciliation
     from ._retry import RetryPolicy
     from ._session import Statistics
-    from ._sync import Client, Paginator, Projects
+    from ._sync import Client, Inventory, Paginator, Projects
     from ._urn import URN, HasURN, ResourceType, URNLike
 else:
     # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
@@ -97,6 +118,8 @@ else:
         "_retry",
         "_session",
         "_paginator",
+        "_inventory",
+        "_projects",
         "_client",
         "_sync",
     )

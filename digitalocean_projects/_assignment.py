@@ -7,27 +7,44 @@ from typing import TYPE_CHECKING
 from ._codec import decode_resources, encode_urns
 from ._errors import APIError, AssignmentError
 from ._models import ResourceStatus
-from ._results import AssignmentResult
+from ._results import NOTHING_ASSIGNED, AssignmentResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._errors import Request
     from ._models import Resource
+    from ._request import Request
     from ._session import SessionManager
     from ._urn import URN
 
 
 class Assignment:
-    """Sends the resources in chunks, and keeps what is said of each."""
+    """Sends the resources in chunks, and keeps what is said of each.
 
-    def __init__(self, manager: SessionManager, request: Request, urns: Sequence[URN]) -> None:
+    Args:
+        manager: What sends the requests.
+        request: The request of a chunk, without its body.
+        urns: The resources.
+        earlier: What was said of others before, which a failure is to repeat.
+    """
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        request: Request,
+        urns: Sequence[URN],
+        *,
+        earlier: AssignmentResult = NOTHING_ASSIGNED,
+        later: Sequence[URN] = (),
+    ) -> None:
         self._manager = manager
         self._request = request
         self._urns = urns
+        self._earlier = earlier
+        self._later = later
         self._answered: dict[URN, Resource] = {}
         self._under_way: Sequence[URN] = ()
-        self._heard = False
+        self._heard = earlier != NOTHING_ASSIGNED
 
     async def run(self, chunk_size: int) -> AssignmentResult:
         """What the API said of each resource.
@@ -77,9 +94,9 @@ class Assignment:
                 self._answered.pop(urn.canonical, None)
         so_far = AssignmentResult.of([urn for urn in asked if urn not in untouched], self._answered)
         return AssignmentError(
-            done=so_far.done,
-            failed=so_far.failed,
-            unknown=so_far.unknown,
-            untouched=(*untouched, *rest),
+            done=self._earlier.done + so_far.done,
+            failed=self._earlier.failed + so_far.failed,
+            unknown=self._earlier.unknown + so_far.unknown,
+            untouched=(*untouched, *rest, *self._later),
             error=error,
         )

@@ -1,29 +1,19 @@
-"""AsyncClient: the API's operations."""
+"""AsyncClient: a client of the API, for one token."""
 
 from __future__ import annotations
 
-import re
 from functools import partial
-from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
-from uuid import UUID
 
 from attrs import NOTHING
 
-from ._assignment import Assignment
 from ._clock import SYSTEM_CLOCK
 from ._config import (
-    DEFAULT_CHUNK_SIZE,
-    DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_LIMITS,
     DEFAULT_MAX_BODY,
-    DEFAULT_MAX_PAGES,
-    DEFAULT_PER_PAGE,
-    DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
-    MAX_PER_PAGE,
     Limits,
     Secret,
     Settings,
@@ -35,16 +25,12 @@ from ._config import (
     checked_type,
     checked_user_agent,
 )
-from ._errors import Request
-from ._listing import Listing
-from ._models import Resource
-from ._paginator import AsyncPaginator
+from ._projects import AsyncProjects
 from ._retry import DEFAULT_RETRY, RetryPolicy
 from ._session import SessionManager
-from ._urn import distinct_urns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from aiohttp import ClientSession, TraceConfig
@@ -52,11 +38,7 @@ if TYPE_CHECKING:
 
     from ._clock import Clock
     from ._headers import RateLimit
-    from ._results import AssignmentResult
     from ._session import Statistics
-    from ._urn import URNLike
-
-_is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 
 
 class AsyncClient:
@@ -77,7 +59,7 @@ class AsyncClient:
         connect_timeout: The seconds of them that a connection may take to be made.
         deadline: The seconds that a request may take with all its attempts and waits; None bounds
             it by `retry` alone.
-        retry: When and how often a request is sent again. All operations may be sent again: to
+        retry: When and how often a request is sent again. All operations but `create` may be: to
             list or to assign once more is harmless.
         limits: How many requests to send at the most: one that would be too many waits, so that
             the API needn't refuse it. All clients of a process with the same token, base URL,
@@ -226,90 +208,6 @@ class AsyncClient:
         await self.aclose()
 
 
-class AsyncProjects:
-    """The operations on projects and their resources.
-
-    https://docs.digitalocean.com/reference/api/reference/project-resources/
-    """
-
-    def __init__(self, manager: SessionManager) -> None:
-        self._manager = manager
-
-    def list_resources(
-        self,
-        project_id: str | UUID = DEFAULT_PROJECT,
-        *,
-        per_page: int = DEFAULT_PER_PAGE,
-        concurrency: int = DEFAULT_CONCURRENCY,
-        max_pages: int = DEFAULT_MAX_PAGES,
-    ) -> AsyncPaginator[Resource]:
-        """The resources of a project, newest assignment first.
-
-        Nothing is sent before the paginator is used. A token needs the scope `project:read`, and
-        `<resource>:read` for each type of resource that it shall see.
-
-        Args:
-            project_id: The project's UUID, or `default`.
-            per_page: How many resources to ask for on a page, 1 to 200.
-            concurrency: How many requests may be under way at once.
-            max_pages: After how many pages to give up.
-
-        Raises:
-            TypeError: An argument is of another type than annotated.
-            ValueError: `project_id` is neither, or a number is out of range.
-        """
-        return AsyncPaginator(
-            Listing(
-                manager=self._manager,
-                path=_resources_path(project_id),
-                item=Resource,
-                key=attrgetter("_urn"),
-                per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
-                scopes=("project:read",),
-            ),
-            concurrency=checked_count("concurrency", concurrency),
-            max_pages=checked_count("max_pages", max_pages),
-        )
-
-    async def assign_resources(
-        self,
-        project_id: str | UUID,
-        resources: Iterable[URNLike],
-        *,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
-    ) -> AssignmentResult:
-        """Move resources into a project, from whichever they are in.
-
-        They are sent in chunks, one after the other. To assign a resource that is in the project
-        already is harmless. Those whose service is down are sent again, as often as the retry
-        policy allows. A token needs the scope `project:update` (or
-        `project:assign_resource`), and `<resource>:read` for each type of resource.
-
-        Args:
-            project_id: The project's UUID, or `default`.
-            resources: URNs, their texts, or anything that has a `urn`. Repeats are sent once, and
-                for none at all nothing is sent.
-            chunk_size: How many resources to send in one request at the most.
-
-        Returns:
-            What the API said of each resource: look at its `failed`, or call `raise_for_failed`.
-
-        Raises:
-            APIError: The first request failed.
-            AssignmentError: A later one failed; says what became of each resource.
-            TypeError: An argument is of another type than annotated.
-            ValueError: `project_id` is neither, or a URN is malformed; nothing was sent.
-        """
-        path = _resources_path(project_id)
-        checked_count("chunk_size", chunk_size)
-        request = Request(method="POST", path=path, scopes=_ASSIGN_SCOPES)
-        urns = distinct_urns(resources)
-        return await Assignment(self._manager, request, urns).run(chunk_size)
-
-
-_ASSIGN_SCOPES = ("project:update or project:assign_resource", "<resource>:read")
-
-
 def _checked_retry(retry: RetryPolicy) -> RetryPolicy:
     return checked_type("retry", retry, RetryPolicy)
 
@@ -324,12 +222,3 @@ def _checked_bulk(bulk: bool) -> bool:  # noqa: FBT001 - it is looked at only
 
 def _checked_deadline(deadline: float | None) -> float | None:
     return None if deadline is None else checked_seconds("deadline", deadline)
-
-
-def _resources_path(project_id: str | UUID) -> str:
-    if not isinstance(project_id, str | UUID):
-        raise TypeError(f"project_id is a str or UUID, not {type(project_id).__name__}")
-    text = str(project_id)
-    if text != DEFAULT_PROJECT and not _is_uuid(text):
-        raise ValueError(f"project_id is {DEFAULT_PROJECT!r} or a UUID, not {text[:200]!r}")
-    return f"/v2/projects/{text.lower()}/resources"

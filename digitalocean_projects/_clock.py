@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Clock(Protocol):
@@ -52,3 +52,20 @@ def call_later(
 async def _call_after(clock: Clock, seconds: float, callback: Callable[[], object]) -> None:
     await clock.sleep(seconds)
     callback()
+
+
+_FIRST_POLL = 1.0
+_LONGEST_POLL = 15.0
+
+
+def polls(clock: Clock, seconds: float) -> Iterator[float | None]:
+    """When to look for something within so many seconds: the waits after each look.
+
+    They double, and end with the time; after the last look, None.
+    """
+    end = clock.time() + seconds
+    wait = _FIRST_POLL
+    while (left := end - clock.time()) > 0:
+        yield min(wait, left)
+        wait = min(2 * wait, _LONGEST_POLL)
+    yield None

@@ -20,10 +20,10 @@ from cattrs.gen import (
 )
 from cattrs.preconf.orjson import make_converter
 
-from ._models import Resource, ResourceStatus
+from ._models import Environment, Project, Resource, ResourceStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from cattrs.preconf.orjson import OrjsonConverter
 
@@ -57,8 +57,9 @@ class PageDocument(Generic[T]):
 
 _FAULTS_TOLD = 3
 _BOM = b"\xef\xbb\xbf"
-_MEMBERS: dict[type, str] = {Resource: "resources"}
+_MEMBERS: dict[type, str] = {Resource: "resources", Project: "projects"}
 _STATUSES: dict[str, ResourceStatus] = {status.value: status for status in ResourceStatus}
+_ENVIRONMENTS: dict[str, Environment] = {value.value: value for value in Environment}
 _find_page_number = re.compile("[?&]page=([0-9]{1,15})(?=[&#]|$)").search
 
 
@@ -90,6 +91,17 @@ def decode_resources(body: bytes) -> list[Resource]:
     return _items(_document(body), Resource)
 
 
+def decode_project(body: bytes) -> Project:
+    """The project in the answer to whatever is about one.
+
+    Raises:
+        DecodeError: It isn't such an answer.
+    """
+    value = _document(body).get("project")
+    # As a list of one, which is told what is wrong with it.
+    return _items({_MEMBERS[Project]: [value]}, Project)[0]
+
+
 def decode_error(body: bytes) -> dict[str, str]:
     """What texts an error document has; none where it isn't one."""
     try:
@@ -104,7 +116,12 @@ def encode_urns(urns: Iterable[URN]) -> bytes:
     return orjson.dumps({"resources": [str(urn) for urn in urns]})
 
 
-def encode(items: Iterable[Resource]) -> bytes:
+def encode_members(members: Mapping[str, object]) -> bytes:
+    """The body that makes or changes something."""
+    return orjson.dumps(dict(members))
+
+
+def encode(items: Iterable[Resource | Project]) -> bytes:
     """The items as the API would send them, in a JSON list."""
     return orjson.dumps(_converter().unstructure(list(items)))
 
@@ -171,6 +188,21 @@ def _status(value: Any, _: object) -> ResourceStatus | str | None:
     return _STATUSES.get(value, value) if isinstance(value, str) else None
 
 
+def _environment(value: Any, _: object) -> Environment | str:
+    return _ENVIRONMENTS.get(value, value) if isinstance(value, str) else ""
+
+
+def _some(kind: type[T], default: T | None) -> Callable[[Any, object], Any]:
+    """A hook that takes what is of this kind, and else has the default."""
+    return lambda value, _: value if type(value) is kind else default
+
+
+def _text(value: Any, _: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a string is wanted, not {type(value).__name__}")
+    return value
+
+
 def _time(value: Any, _: object) -> datetime | None:
     try:
         return _with_zone(datetime.fromisoformat(value))
@@ -195,13 +227,28 @@ def _self_link(value: Any, _: object) -> str | None:
     return link if isinstance(link, str) else None
 
 
-_WIRE: dict[str, Any] = {
-    "_urn": override(rename="urn"),
-    "assigned_at": override(struct_hook=_time, unstruct_hook=_time_text),
-    "self_link": override(
-        rename="links", struct_hook=_self_link, unstruct_hook=lambda link: {"self": link}
-    ),
-    "status": override(struct_hook=_status),
+# How each class's fields look in JSON, where that isn't plain.
+_WIRE: dict[type, dict[str, Any]] = {
+    Resource: {
+        "_urn": override(rename="urn"),
+        "assigned_at": override(struct_hook=_time, unstruct_hook=_time_text),
+        "self_link": override(
+            rename="links", struct_hook=_self_link, unstruct_hook=lambda link: {"self": link}
+        ),
+        "status": override(struct_hook=_status),
+    },
+    Project: {
+        "id": override(struct_hook=_text),
+        "name": override(struct_hook=_text),
+        "description": override(struct_hook=_some(str, "")),
+        "purpose": override(struct_hook=_some(str, "")),
+        "environment": override(struct_hook=_environment),
+        "is_default": override(struct_hook=_some(bool, default=False)),
+        "owner_uuid": override(struct_hook=_some(str, None)),
+        "owner_id": override(struct_hook=_some(int, None)),
+        "created_at": override(struct_hook=_time, unstruct_hook=_time_text),
+        "updated_at": override(struct_hook=_time, unstruct_hook=_time_text),
+    },
 }
 
 
@@ -217,27 +264,21 @@ def _list_hook(cls: Any, converter: OrjsonConverter) -> Callable[[Any, Any], Any
     return hook
 
 
-def _resource_hook(converter: OrjsonConverter) -> Callable[[Any, Any], Resource]:
-    """Structures a resource, of which all but the URN may be missing."""
-    some = make_dict_structure_fn(
-        Resource, converter, _cattrs_prefer_attrib_converters=True, **_WIRE
-    )
+def _object_hook(cls: type[Any], converter: OrjsonConverter) -> Callable[[Any, Any], Any]:
+    """Structures an object, of which all may be missing that has a default."""
+    options: dict[str, Any] = {"_cattrs_prefer_attrib_converters": True, **_WIRE[cls]}
+    some = make_dict_structure_fn(cls, converter, **options)
     # For fields without defaults, cattrs builds no dict of keywords: a fifth faster.
-    whole = make_dict_structure_fn_from_attrs(
-        [field.evolve(default=attrs.NOTHING) for field in attrs.fields(Resource)],
-        Resource,
-        converter,
-        _cattrs_prefer_attrib_converters=True,
-        **_WIRE,
-    )
+    fields = [field.evolve(default=attrs.NOTHING) for field in attrs.fields(cls)]
+    whole = make_dict_structure_fn_from_attrs(fields, cls, converter, **options)
 
-    def fast(value: Any, cls: Any) -> Resource:
+    def fast(value: Any, _: object) -> Any:
         try:
             return whole(value, cls)
         except KeyError:
             return some(value, cls)
 
-    def detailed(value: Any, cls: Any) -> Resource:
+    def detailed(value: Any, _: object) -> Any:
         if not isinstance(value, dict):
             raise TypeError(f"an object is wanted, not {type(value).__name__}")
         return some(value, cls)
@@ -251,9 +292,9 @@ def _converter(*, detailed: bool = False) -> OrjsonConverter:
     converter.register_structure_hook_factory(
         is_mutable_sequence, lambda cls: _list_hook(cls, converter)
     )
-    converter.register_structure_hook(Resource, _resource_hook(converter))
-    converter.register_unstructure_hook(
-        Resource,
-        make_dict_unstructure_fn(Resource, converter, _cattrs_omit_if_default=True, **_WIRE),
-    )
+    for cls, wire in _WIRE.items():
+        converter.register_structure_hook(cls, _object_hook(cls, converter))
+        converter.register_unstructure_hook(
+            cls, make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **wire)
+        )
     return converter

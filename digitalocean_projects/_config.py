@@ -216,6 +216,16 @@ def checked_seconds(name: str, value: float) -> float:
     return value
 
 
+def checked_wait(name: str, value: float) -> float:
+    """A time to wait, which may be none.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is negative, or not finite.
+    """
+    return 0.0 if value == 0 and value is not False else checked_seconds(name, value)
+
+
 def checked_type(name: str, value: T, expected: type | tuple[type, ...]) -> T:
     """A value of the right type.
 

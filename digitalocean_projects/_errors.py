@@ -16,6 +16,8 @@
     ├── APIResponseError                an answer that is not what the API documents
     │   └── PaginationError             pages that make no listing
     ├── AssignmentError                 not all resources were assigned
+    ├── AssignmentTimeoutError          not all were seen in a project in time
+    ├── ProjectLookupError              no project has a name, or several have
     ├── RateLimitWaitError              the wait for the rate limit is too long
     └── ClientUsageError                the client can't be used so (a RuntimeError, too)
 
@@ -27,46 +29,17 @@ from __future__ import annotations
 import copyreg
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from ._codec import decode_error
 from ._headers import RateLimit, retry_after, retry_after_refusal
 from ._models import ResourceStatus
+from ._request import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ._models import Resource
+    from ._models import Project, Resource
+    from ._request import Request
     from ._urn import URN
-
-_LONGEST = 500
-
-
-def one_line(text: str, secret: str = "") -> str:
-    """`text` fit for an error's message: on one line, cut, and without the secret."""
-    if secret:
-        text = text.replace(secret, "***")
-    text = "".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST])
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-@attrs.frozen(kw_only=True)
-class Request:
-    """What an exception says of the request that it is about.
-
-    Args:
-        method: Upper case.
-        path: With the query.
-        scopes: What a token needs for it.
-    """
-
-    method: str
-    path: str
-    scopes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
 
 
 class APIError(Exception):
@@ -98,7 +71,7 @@ class RateLimitWaitError(APIError):
 
     seconds: float
     reason: str
-    in_doubt = False
+    in_doubt: bool = False
 
     def __init__(self, seconds: float, reason: str, request: Request | None = None) -> None:
         where = f" ({request})" if request else ""
@@ -123,6 +96,7 @@ class APIConnectionError(APIError):
     attempts: int
     transient: bool
     sent: bool
+    in_doubt: bool
 
     def __init__(
         self, reason: str, request: Request, *, transient: bool = True, sent: bool = True
@@ -158,6 +132,7 @@ class APIStatusError(APIError):
         method: The request's method.
         path: The request's path and query.
         attempts: How often the request was tried.
+        in_doubt: Whether an earlier attempt may have done what was asked.
     """
 
     status: int
@@ -169,6 +144,7 @@ class APIStatusError(APIError):
     method: str
     path: str
     attempts: int
+    in_doubt: bool
 
     def __init__(
         self,
@@ -328,6 +304,41 @@ class AssignmentError(APIError):
         self.unknown = unknown
         self.untouched = untouched
         self.error = error
+
+
+class AssignmentTimeoutError(APIError):
+    """Not all resources were seen in the project in time.
+
+    Attributes:
+        missing: Those that were not.
+    """
+
+    missing: tuple[URN, ...]
+
+    def __init__(self, missing: tuple[URN, ...]) -> None:
+        names = ", ".join(map(str, missing[:_NAMED]))
+        more = ", …" if len(missing) > _NAMED else ""
+        super().__init__(one_line(f"{len(missing)} resources are missing: {names}{more}"))
+        self.missing = missing
+
+
+class ProjectLookupError(APIError):
+    """There is no project of a name, or there are several.
+
+    Attributes:
+        name: The name.
+        found: The projects that have it.
+    """
+
+    name: str
+    found: tuple[Project, ...]
+
+    def __init__(self, name: str, found: tuple[Project, ...] = ()) -> None:
+        ids = ", ".join(project.id for project in found[:_NAMED])
+        told = f"{len(found)} projects are named" if found else "no project is named"
+        super().__init__(one_line(f"{told} {name!r}{ids and f': {ids}'}"))
+        self.name = name
+        self.found = found
 
 
 _NAMED = 3

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
 
 from ._codec import decode_page
-from ._errors import PaginationError, Request
+from ._errors import PaginationError
+from ._request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable
+    from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from ._codec import PageDocument
+    from ._models import HasItems
     from ._session import SessionManager
     from ._transport import Answer
 
@@ -32,6 +36,7 @@ class Listing(Generic[T]):
         key: What makes two items the same.
         per_page: How many items to ask for on a page; the API may send fewer.
         scopes: What a token needs to list it.
+        gate: What a request passes through, and leaves when it is answered.
     """
 
     manager: SessionManager
@@ -40,6 +45,7 @@ class Listing(Generic[T]):
     key: Callable[[T], Hashable]
     per_page: int
     scopes: tuple[str, ...]
+    gate: AbstractAsyncContextManager[object] = attrs.field(factory=nullcontext)
 
     def request(self, number: int) -> Request:
         """What asks for a page. Links are never followed: they may name any host."""
@@ -48,7 +54,8 @@ class Listing(Generic[T]):
 
     async def fetch(self, number: int) -> Answer:
         """A page, not decoded."""
-        return await self.manager.request(self.request(number))
+        async with self.gate:
+            return await self.manager.request(self.request(number))
 
     def decode(self, answer: Answer) -> PageDocument[T]:
         """A page, decoded."""
@@ -169,3 +176,21 @@ class Reading(Generic[T]):
                 if self.changed:
                     # What was forgotten with that page may stand on a later one, too.
                     self._seen.update(*self._remembered)
+
+
+class Items(Generic[T]):
+    """The items of some pages."""
+
+    def __init__(self, pages: AsyncIterator[HasItems[T]]) -> None:
+        self._pages = pages
+        self._items: Iterator[T] = iter(())
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._items:
+                return item
+            page = await anext(self._pages)
+            self._items = iter(page.items)

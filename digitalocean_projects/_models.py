@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime  # noqa: TC003 - cattrs resolves the annotations
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import attrs
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._headers import RateLimit
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class ResourceStatus(StrEnum):
@@ -28,6 +29,64 @@ class ResourceStatus(StrEnum):
     ASSIGNED = "assigned"
     ALREADY_ASSIGNED = "already_assigned"
     SERVICE_DOWN = "service_down"
+
+
+class Environment(StrEnum):
+    """What a project's resources are for.
+
+    https://docs.digitalocean.com/reference/api/reference/projects/
+    """
+
+    DEVELOPMENT = "Development"
+    STAGING = "Staging"
+    PRODUCTION = "Production"
+
+
+class Purpose(StrEnum):
+    """What a project is for, in the API's words; of any other text it makes `Other: …`.
+
+    https://docs.digitalocean.com/reference/api/reference/projects/
+    """
+
+    TRYING_OUT = "Just trying out DigitalOcean"
+    EDUCATION = "Class project / Educational purposes"
+    WEBSITE = "Website or blog"
+    WEB_APPLICATION = "Web Application"
+    SERVICE = "Service or API"
+    MOBILE_APPLICATION = "Mobile Application"
+    DATA_PROCESSING = "Machine learning / AI / Data processing"
+    IOT = "IoT"
+    TOOLING = "Operational / Developer tooling"
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Project:
+    """A project.
+
+    Args:
+        id: Its UUID.
+        name: Its name, which no other project of the account has.
+        description: What it is, "" if the API doesn't say.
+        purpose: What it is for; see `Purpose`. A default project's may be "".
+        environment: An `Environment`, or any other text that the API may send, such as "".
+        is_default: Whether what is made without naming a project goes into this one.
+        owner_uuid: Whose it is; None if the API doesn't say.
+        owner_id: The same as a number, or None.
+        created_at: When it was made, with a time zone; None if the API doesn't say or what it says
+            is no time.
+        updated_at: When it was changed last, in the same way.
+    """
+
+    id: str
+    name: str
+    description: str = ""
+    purpose: str = ""
+    environment: Environment | str = ""
+    is_default: bool = False
+    owner_uuid: str | None = None
+    owner_id: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 def _urn_text(value: URN | str) -> str:
@@ -73,6 +132,14 @@ class Resource:
         )
 
 
+class HasItems(Protocol[T_co]):
+    """A part of a listing."""
+
+    @property
+    def items(self) -> tuple[T_co, ...]:
+        """What is in it."""
+
+
 @attrs.frozen(kw_only=True)
 class Page(Generic[T]):
     """A page of a listing.
@@ -90,3 +157,21 @@ class Page(Generic[T]):
     number: int
     total: int | None
     rate_limit: RateLimit | None
+
+
+@attrs.frozen(kw_only=True)
+class ProjectResources:
+    """A project with what it holds.
+
+    Args:
+        project: The project.
+        resources: Its resources, newest assignment first.
+    """
+
+    project: Project
+    resources: tuple[Resource, ...]
+
+    @property
+    def items(self) -> tuple[tuple[Project, Resource], ...]:
+        """Each resource with the project."""
+        return tuple((self.project, resource) for resource in self.resources)

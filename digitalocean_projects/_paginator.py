@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from ._config import checked_count
 from ._errors import ClientUsageError, PaginationError
 from ._headers import RateLimit
-from ._listing import Reading
+from ._listing import Items, Reading
 from ._models import Page
 from ._prefetch import Waves, Window, close
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+    from collections.abc import AsyncIterator, Callable, Hashable
     from types import TracebackType
 
     from ._listing import Listing
     from ._prefetch import Prefetch
+    from ._transport import Answer
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ class AsyncPaginator(Generic[T]):
         return self._settled
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return _Items(self.pages())
+        return Items(self.pages())
 
     def pages(self, start: int = 1) -> AsyncIterator[Page[T]]:
         """The pages, from number `start` on.
@@ -73,7 +74,7 @@ class AsyncPaginator(Generic[T]):
                 and to ask the same iterator again is to try the page again.
         """
         checked_count("start", start)
-        prefetch: Waves | Window
+        prefetch: Waves[Answer] | Window
         if self._windows is None:
             prefetch = Waves(self._listing.fetch, self._concurrency)
         else:
@@ -213,21 +214,3 @@ class _Pages(Generic[T]):
             total=document.total,
             rate_limit=RateLimit.from_headers(answer.headers),
         )
-
-
-class _Items(Generic[T]):
-    """The items of some pages."""
-
-    def __init__(self, pages: AsyncIterator[Page[T]]) -> None:
-        self._pages = pages
-        self._items: Iterator[T] = iter(())
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> T:
-        while True:
-            for item in self._items:
-                return item
-            page = await anext(self._pages)
-            self._items = iter(page.items)

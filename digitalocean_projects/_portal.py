@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from ._models import Page
+    from ._models import HasItems
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Portal:
         """What the iterator yields; the loop is entered once for each."""
         return _Iteration(self, iterator)
 
-    def items(self, pages: AsyncIterator[Page[T]]) -> Iterator[T]:
+    def items(self, pages: AsyncIterator[HasItems[T]]) -> Iterator[T]:
         """The items of the pages; the loop is entered once a page."""
         return _Items(self.iterate(pages))
 
@@ -139,7 +139,7 @@ class _Iteration(Generic[T]):
 class _Items(Generic[T]):
     """The items of some pages; it may be asked again after an error, too."""
 
-    def __init__(self, pages: Iterator[Page[T]]) -> None:
+    def __init__(self, pages: Iterator[HasItems[T]]) -> None:
         self._pages = pages
         self._items: Iterator[T] = iter(())
 

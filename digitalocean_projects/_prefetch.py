@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ._errors import ClientUsageError
 from ._pool import running_loop
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ._transport import Answer
 
     Fetch = Callable[[int], Awaitable[Answer]]
+
+T = TypeVar("T")
 
 
 class Prefetch(Protocol):
@@ -26,21 +28,21 @@ class Prefetch(Protocol):
         """A page; up to page `limit`, others may be fetched with it."""
 
 
-class Waves:
+class Waves(Generic[T]):
     """Fetches a wave of pages at once: between two calls of `get` nothing runs.
 
     So whoever gets pages may stop at any time, and has nothing to clean up.
     """
 
-    def __init__(self, fetch: Fetch, concurrency: int) -> None:
+    def __init__(self, fetch: Callable[[int], Awaitable[T]], concurrency: int) -> None:
         self._fetch = fetch
         self._concurrency = concurrency
-        self._outcomes: dict[int, Answer | Exception] = {}
+        self._outcomes: dict[int, T | Exception] = {}
 
     def look_ahead(self, number: int, limit: int) -> None:
         """Do nothing: the next wave waits for being asked for."""
 
-    async def get(self, number: int, limit: int) -> Answer:
+    async def get(self, number: int, limit: int) -> T:
         """A page of the last wave, or else the first one of a new wave.
 
         Raises:
@@ -50,7 +52,7 @@ class Waves:
             last = min(limit, number + self._concurrency - 1)
             if last <= number:
                 return await self._fetch(number)
-            tasks: dict[int, asyncio.Task[Answer | Exception]] = {}
+            tasks: dict[int, asyncio.Task[T | Exception]] = {}
             async with asyncio.TaskGroup() as group:
                 for n in range(number, last + 1):
                     tasks[n] = group.create_task(self._outcome(n, tasks))
@@ -62,8 +64,8 @@ class Waves:
         return outcome
 
     async def _outcome(
-        self, number: int, wave: Mapping[int, asyncio.Task[Answer | Exception]]
-    ) -> Answer | Exception:
+        self, number: int, wave: Mapping[int, asyncio.Task[T | Exception]]
+    ) -> T | Exception:
         try:
             return await self._fetch(number)
         except Exception as error:  # noqa: BLE001 - it is raised when its page is asked for

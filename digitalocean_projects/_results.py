@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Self
 import attrs
 
 from ._errors import AssignmentError
-from ._models import ResourceStatus
+from ._models import Resource, ResourceStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ._models import Resource
     from ._urn import URN
 
 _DONE = frozenset(
@@ -65,3 +64,63 @@ class AssignmentResult:
         """
         if self.failed or self.unknown:
             raise AssignmentError(done=self.done, failed=self.failed, unknown=self.unknown)
+
+
+NOTHING_ASSIGNED = AssignmentResult(resources=(), unknown=())
+
+
+@attrs.frozen(kw_only=True)
+class Reconciliation:
+    """What was done to bring a project to a wanted state.
+
+    Args:
+        added: The resources that were assigned to it.
+        removed: Those that were moved from it to the default project.
+        kept: Those that were in it, as they should be, or on their way to it.
+        failed: Those that the API didn't assign or move; their `status` says why.
+        unknown: Those that it left out of its answer.
+    """
+
+    added: tuple[URN, ...]
+    removed: tuple[URN, ...]
+    kept: tuple[URN, ...]
+    failed: tuple[Resource, ...] = ()
+    unknown: tuple[URN, ...] = ()
+
+    @classmethod
+    def plan(cls, held: Iterable[URN], wanted: Iterable[URN], *, prune: bool) -> Self:
+        """What is to be done."""
+        present = dict.fromkeys(urn.canonical for urn in held)
+        desired = {urn.canonical: urn for urn in wanted}
+        return cls(
+            added=tuple(urn for key, urn in desired.items() if key not in present),
+            removed=tuple(urn for urn in present if prune and urn not in desired),
+            kept=tuple(urn for urn in present if urn in desired),
+        )
+
+    def carried_out(self, added: AssignmentResult, removed: AssignmentResult) -> Self:
+        """The same, after what the API said."""
+        there = [r.urn for r in added.done if r.status == ResourceStatus.ALREADY_ASSIGNED]
+        return attrs.evolve(
+            self,
+            added=tuple(resource.urn for resource in added.done if resource.urn not in there),
+            kept=(*self.kept, *there),
+            removed=tuple(resource.urn for resource in removed.done),
+            failed=added.failed + removed.failed,
+            unknown=added.unknown + removed.unknown,
+        )
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was to be done."""
+        return bool(self.added or self.removed or self.failed or self.unknown)
+
+    def raise_for_failed(self) -> None:
+        """Do nothing if the project is in the wanted state.
+
+        Raises:
+            AssignmentError: A resource failed or is unknown.
+        """
+        if self.failed or self.unknown:
+            done = tuple(Resource(urn) for urn in self.added + self.removed)
+            raise AssignmentError(done=done, failed=self.failed, unknown=self.unknown)

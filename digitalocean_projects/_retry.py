@@ -89,10 +89,10 @@ class Retries:
     def __init__(
         self, policy: RetryPolicy, clock: Clock = SYSTEM_CLOCK, deadline: float | None = None
     ) -> None:
-        self.deadline = math.inf if deadline is None else clock.time() + deadline
+        self.deadline: float = math.inf if deadline is None else clock.time() + deadline
         self._policy = policy
         self._clock = clock
-        self.attempts = 0
+        self.attempts: int = 0
         self._in_doubt = False
         self._ceilings: Iterator[float] | None = None
 

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
     from ._config import Settings
-    from ._errors import Request
     from ._lease import Lease
     from ._limiter import BucketStatistics
+    from ._request import Request
     from ._transport import Answer
 
 T = TypeVar("T")
@@ -194,7 +194,7 @@ class SessionManager:
                 break
             except (APIConnectionError, APIStatusError) as error:
                 delay = retries.delay_after(error)
-                if delay is None:
+                if delay is None or (error.in_doubt and not request.idempotent):
                     raise
                 # With its traceback it would keep this frame, and be kept by it.
                 failure = error.with_traceback(None)

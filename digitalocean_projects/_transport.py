@@ -28,18 +28,16 @@ from ._errors import (
     APIResponseError,
     APITimeoutError,
     ClientUsageError,
-    one_line,
     request_id,
 )
+from ._request import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ._config import Settings
-    from ._errors import (
-        APIError,
-        Request,
-    )
+    from ._errors import APIError
+    from ._request import Request
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import pytest
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from digitalocean_projects import (
-        AssignmentResult,
         Page,
         Paginator,
         Projects,
         RateLimit,
-        Resource,
         Statistics,
     )
 
@@ -96,8 +95,8 @@ class BlockingPaginator(Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         return _stepped(iter(self._paginator))
 
-    def pages(self, start: int = 1) -> AsyncIterator[Page[T]]:
-        return _stepped(self._paginator.pages(start))
+    def pages(self, *arguments: int, **options: int) -> AsyncIterator[Page[T]]:
+        return _stepped(self._paginator.pages(*arguments, **options))
 
     async def first_page(self) -> Page[T]:
         return await asyncio.to_thread(self._paginator.first_page)
@@ -137,11 +136,11 @@ class BlockingProjects:
     def __init__(self, projects: Projects) -> None:
         self._projects = projects
 
-    def list_resources(self, *arguments: Any, **options: Any) -> BlockingPaginator[Resource]:
-        return BlockingPaginator(self._projects.list_resources(*arguments, **options))
-
-    async def assign_resources(self, *arguments: Any, **options: Any) -> AssignmentResult:
-        return await asyncio.to_thread(self._projects.assign_resources, *arguments, **options)
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._projects, name)
+        if name in {"list", "list_resources", "resources_by_project"}:
+            return lambda *arguments, **options: BlockingPaginator(method(*arguments, **options))
+        return partial(asyncio.to_thread, method)
 
 
 class BlockingClient:

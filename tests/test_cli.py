@@ -117,7 +117,7 @@ def test_assign_fails_later(account: Emulator, capsys: pytest.CaptureFixture[str
     ("arguments", "expected", "text"),
     [
         (["list", "00000000-0000-0000-0000-000000000000"], 1, "404 not_found"),
-        (["list", "web"], 2, "project_id is 'default' or a UUID, not 'web'"),
+        (["list", "web"], 1, "no project is named 'web'"),
         (["assign", "default", "droplet:1"], 2, "resources[0]"),
         (["emulator", "--host", "192.0.2.1", "--port", "65535"], 1, "ssign requested address"),
     ],

@@ -21,6 +21,7 @@ from digitalocean_projects import (
     APIStatusError,
     APITimeoutError,
     AssignmentError,
+    AssignmentTimeoutError,
     AuthenticationError,
     BadRequestError,
     ClientUsageError,
@@ -29,6 +30,7 @@ from digitalocean_projects import (
     PaginationError,
     PermissionDeniedError,
     PreconditionFailedError,
+    ProjectLookupError,
     RateLimit,
     RateLimitError,
     RateLimitWaitError,
@@ -37,7 +39,8 @@ from digitalocean_projects import (
     UnprocessableEntityError,
     _errors,
 )
-from digitalocean_projects._errors import Request, one_line, status_error
+from digitalocean_projects._errors import status_error
+from digitalocean_projects._request import Request, one_line
 
 HIDDEN = "dop_v1_0123456789abcdef"
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in HIDDEN)
@@ -83,6 +86,8 @@ def examples() -> list[APIError]:
         APIResponseError("no JSON", REQUEST, status=200, request_id="z"),
         PaginationError("page 2 links to page 2", REQUEST),
         AssignmentError(done=(DONE,), failed=(FAILED,), unknown=DROPLETS[2:], error=timed_out),
+        AssignmentTimeoutError(tuple(DROPLETS)),
+        ProjectLookupError("web"),
         RateLimitWaitError(61.0, "no more than 250 requests in 60 s"),
     ]
 

@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from digitalocean_projects import ClientUsageError
-from digitalocean_projects._errors import Request
 from digitalocean_projects._prefetch import Waves, Window, close
+from digitalocean_projects._request import Request
 from digitalocean_projects._transport import Answer
 
 if TYPE_CHECKING:
@@ -96,13 +96,13 @@ async def complaints() -> AsyncIterator[list[str]]:
 
 
 @pytest.fixture(params=[Waves, Window], ids=["waves", "window"])
-def prefetch(request: pytest.FixtureRequest, source: Source) -> Waves | Window:
+def prefetch(request: pytest.FixtureRequest, source: Source) -> Waves[Answer] | Window:
     """Either kind, for three at a time."""
-    prefetch: Waves | Window = request.param(source.fetch, 3)
+    prefetch: Waves[Answer] | Window = request.param(source.fetch, 3)
     return prefetch
 
 
-async def end(prefetch: Waves | Window) -> None:
+async def end(prefetch: Waves[Answer] | Window) -> None:
     if isinstance(prefetch, Window):
         await close([prefetch])
 
@@ -368,7 +368,7 @@ async def test_interrupted_close(source: Source) -> None:
 
 @pytest.mark.parametrize("closed", [True, False])
 async def test_failures_that_nobody_asked_for(
-    prefetch: Waves | Window, source: Source, complaints: list[str], *, closed: bool
+    prefetch: Waves[Answer] | Window, source: Source, complaints: list[str], *, closed: bool
 ) -> None:
     """A failed page that isn't asked for is no matter."""
     await source.let(*range(1, 10))
@@ -382,7 +382,7 @@ async def test_failures_that_nobody_asked_for(
     assert [] == complaints
 
 
-async def test_failure_again(prefetch: Waves | Window, source: Source) -> None:
+async def test_failure_again(prefetch: Waves[Answer] | Window, source: Source) -> None:
     """A page may be asked for as often as it fails."""
     await source.let(1, 2, 3)
     for _ in range(3):

@@ -9,6 +9,7 @@ from digitalocean_projects import (
     APIError,
     AssignmentError,
     AssignmentResult,
+    Reconciliation,
     Resource,
     ResourceStatus,
 )
@@ -67,3 +68,43 @@ def test_nothing_asked() -> None:
     result = AssignmentResult.of([], {})
     assert AssignmentResult(resources=(), unknown=()) == result
     result.raise_for_failed()
+
+
+def test_plan() -> None:
+    """What is missing is to be added; the rest is to be removed only where it is pruned."""
+    held = [ONE, URN("floatingip", "192.0.2.1")]
+    wanted = [THREE, URN("reservedip", "192.0.2.1"), TWO]
+    plan = Reconciliation.plan(held, wanted, prune=False)
+    assert Reconciliation(added=(THREE, TWO), removed=(), kept=(held[1],)) == plan
+    assert (ONE,) == Reconciliation.plan(held, wanted, prune=True).removed
+    assert (True, False) == (plan.changed, Reconciliation.plan(held, [], prune=False).changed)
+
+
+def test_carried_out() -> None:
+    """What was done is what the API says it did; all else can be raised."""
+    plan = Reconciliation(added=(ONE, TWO), removed=(THREE,), kept=())
+    added = AssignmentResult(resources=(Resource(ONE), Resource(TWO, status="x")), unknown=())
+    removed = AssignmentResult(resources=(), unknown=(THREE,))
+    done = plan.carried_out(added, removed)
+    assert (
+        Reconciliation(
+            added=(ONE,), removed=(), kept=(), failed=(Resource(TWO, status="x"),), unknown=(THREE,)
+        )
+        == done
+    )
+    plan.raise_for_failed()
+    with pytest.raises(AssignmentError) as caught:
+        done.raise_for_failed()
+    assert ((Resource(ONE),), done.failed, done.unknown) == (
+        caught.value.done,
+        caught.value.failed,
+        caught.value.unknown,
+    )
+
+
+def test_on_its_way() -> None:
+    """What the API says is assigned already, though it isn't listed, was nothing to be done."""
+    plan = Reconciliation(added=(ONE,), removed=(), kept=(TWO,))
+    told = AssignmentResult(resources=(Resource(ONE, status="already_assigned"),), unknown=())
+    done = plan.carried_out(told, AssignmentResult(resources=(), unknown=()))
+    assert (False, (TWO, ONE)) == (done.changed, done.kept)

@@ -21,7 +21,8 @@ from digitalocean_projects import (
     ServerError,
 )
 from digitalocean_projects._clock import SystemClock
-from digitalocean_projects._errors import Request, status_error
+from digitalocean_projects._errors import status_error
+from digitalocean_projects._request import Request
 from digitalocean_projects._retry import Retries
 
 if TYPE_CHECKING:

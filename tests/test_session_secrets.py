@@ -23,7 +23,7 @@ from digitalocean_projects import (
     Client,
     ClientUsageError,
 )
-from digitalocean_projects._errors import Request
+from digitalocean_projects._request import Request
 from digitalocean_projects._transport import Answer
 
 if TYPE_CHECKING:

@@ -13,9 +13,11 @@ import pytest
 import digitalocean_projects
 from digitalocean_projects import (
     AsyncClient,
+    AsyncInventory,
     AsyncPaginator,
     AsyncProjects,
     Client,
+    Inventory,
     Paginator,
     Projects,
 )
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
-TWINS = [(AsyncClient, Client), (AsyncProjects, Projects), (AsyncPaginator, Paginator)]
+TWINS = [
+    (AsyncClient, Client),
+    (AsyncInventory, Inventory),
+    (AsyncPaginator, Paginator),
+    (AsyncProjects, Projects),
+]
 SCRIPT = """
 async def main(token, url, project):
     async with AsyncClient(token, base_url=url) as client:

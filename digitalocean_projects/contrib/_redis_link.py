@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from digitalocean_projects._config import Secret
-from digitalocean_projects._errors import APIError, one_line
+from digitalocean_projects._errors import APIError
+from digitalocean_projects._request import one_line
 
 try:
     from redis.asyncio import Redis

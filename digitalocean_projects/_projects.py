@@ -1,0 +1,498 @@
+"""AsyncProjects: the operations on projects and their resources."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from ._assignment import Assignment
+from ._clock import polls
+from ._codec import decode_project, encode_members
+from ._config import (
+    DEFAULT_CHUNK_SIZE,
+    DEFAULT_CONCURRENCY,
+    DEFAULT_MAX_PAGES,
+    DEFAULT_PER_PAGE,
+    DEFAULT_PROJECT,
+    MAX_PER_PAGE,
+    checked_count,
+    checked_type,
+    checked_wait,
+)
+from ._errors import (
+    AssignmentTimeoutError,
+    NotFoundError,
+    PreconditionFailedError,
+    ProjectLookupError,
+)
+from ._inventory import AsyncInventory
+from ._listing import Listing
+from ._models import Project, Resource
+from ._paginator import AsyncPaginator
+from ._request import Request
+from ._results import NOTHING_ASSIGNED, Reconciliation
+from ._settable import PROJECTS_PATH, project_path, settable
+from ._urn import distinct_urns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ._models import Environment
+    from ._results import AssignmentResult
+    from ._session import SessionManager
+    from ._settable import ProjectLike
+    from ._urn import URN, URNLike
+
+
+class AsyncProjects:
+    """The operations on projects and their resources.
+
+    A project is told by its UUID, by `default`, or by a `Project`; a resource by its URN, by the
+    text of that, or by anything that has a `urn`. Every argument is checked before anything is
+    sent: one of another type than annotated is a `TypeError`, one that can't be used a
+    `ValueError`. What the API or the network does is an `APIError`.
+
+    https://docs.digitalocean.com/reference/api/reference/projects/
+    https://docs.digitalocean.com/reference/api/reference/project-resources/
+    """
+
+    def __init__(self, manager: SessionManager) -> None:
+        self._manager = manager
+
+    def list(
+        self,
+        *,
+        per_page: int = DEFAULT_PER_PAGE,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_pages: int = DEFAULT_MAX_PAGES,
+    ) -> AsyncPaginator[Project]:
+        """The projects of the account.
+
+        Nothing is sent before the paginator is used. A token needs the scope `project:read`.
+
+        Args:
+            per_page: How many projects to ask for on a page, 1 to 200.
+            concurrency: How many requests may be under way at once.
+            max_pages: After how many pages to give up.
+        """
+        listing = Listing(
+            manager=self._manager,
+            path=PROJECTS_PATH,
+            item=Project,
+            key=attrgetter("id"),
+            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
+            scopes=_READ,
+        )
+        return AsyncPaginator(
+            listing,
+            concurrency=checked_count("concurrency", concurrency),
+            max_pages=checked_count("max_pages", max_pages),
+        )
+
+    async def find(self, name: str) -> Project:
+        """The project of exactly this name.
+
+        Lists all projects. A token needs the scope `project:read`.
+
+        Raises:
+            ProjectLookupError: There is none, or there are several.
+        """
+        checked_type("name", name, str)
+        found = tuple(project for project in await self.list().collect() if project.name == name)
+        if len(found) != 1:
+            raise ProjectLookupError(name, found)
+        return found[0]
+
+    async def get(self, project_id: ProjectLike) -> Project:
+        """A project.
+
+        A token needs the scope `project:read`.
+
+        Raises:
+            NotFoundError: There is no such project.
+        """
+        return await self._ask("GET", project_path(project_id), _READ)
+
+    async def get_default(self) -> Project:
+        """The default project, which holds what was made without naming a project.
+
+        A token needs the scope `project:read`.
+        """
+        return await self.get(DEFAULT_PROJECT)
+
+    async def create(
+        self,
+        name: str,
+        purpose: str,
+        *,
+        description: str = "",
+        environment: Environment | str | None = None,
+    ) -> Project:
+        """Make a project.
+
+        It is not sent again where it may have been done. A token needs the scope `project:create`.
+
+        Args:
+            name: Its name, of at most 175 characters, which no other project has.
+            purpose: What it is for, in at most 255 characters, see `Purpose`.
+            description: What it is, in at most 255 characters.
+            environment: An `Environment`, in any case, or None.
+
+        Raises:
+            APIError: It couldn't be made; look for its name where an answer was lost.
+        """
+        members = settable(name=name, purpose=purpose, description=description)
+        if not purpose:
+            raise ValueError("purpose is empty")
+        if environment is not None:
+            members |= settable(environment=environment)
+        return await self._ask("POST", PROJECTS_PATH, ("project:create",), members)
+
+    async def update(
+        self,
+        project_id: ProjectLike,
+        *,
+        name: str,
+        description: str,
+        purpose: str,
+        environment: Environment | str,
+        is_default: bool,
+    ) -> Project:
+        """Set all that can be set of a project; `patch` sets a part.
+
+        A token needs the scope `project:update`.
+
+        Args:
+            project_id: The project.
+            name: Its name, of at most 175 characters, which no other project has.
+            description: What it is, in at most 255 characters.
+            purpose: What it is for, in at most 255 characters, see `Purpose`.
+            environment: An `Environment`, in any case.
+            is_default: Whether to make it the default project.
+
+        Raises:
+            ConflictError: Another project has the name.
+            NotFoundError: There is no such project.
+        """
+        members = settable(
+            name=name,
+            description=description,
+            purpose=purpose,
+            environment=environment,
+            is_default=is_default,
+        )
+        return await self._ask("PUT", project_path(project_id), _UPDATE, members)
+
+    async def patch(
+        self,
+        project_id: ProjectLike,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        purpose: str | None = None,
+        environment: Environment | str | None = None,
+        is_default: bool | None = None,
+    ) -> Project:
+        """Set a part of what can be set of a project: what isn't None.
+
+        A token needs the scope `project:update`.
+
+        Args:
+            project_id: The project.
+            name: Its name, of at most 175 characters, which no other project has.
+            description: What it is, in at most 255 characters.
+            purpose: What it is for, in at most 255 characters, see `Purpose`.
+            environment: An `Environment`, in any case.
+            is_default: Whether to make it the default project.
+
+        Raises:
+            ValueError: Nothing is to be set, the name is empty, a text too long, or the environment
+                none of the three.
+            ConflictError: Another project has the name.
+            NotFoundError: There is no such project.
+        """
+        given = {
+            "name": name,
+            "description": description,
+            "purpose": purpose,
+            "environment": environment,
+            "is_default": is_default,
+        }
+        members = settable(**{key: value for key, value in given.items() if value is not None})
+        if not members:
+            raise ValueError("nothing is to be set")
+        return await self._ask("PATCH", project_path(project_id), _UPDATE, members)
+
+    async def delete(self, project_id: ProjectLike, *, wait: float = 0.0) -> None:
+        """Delete a project, which must be empty and not the default one.
+
+        Resources leave a project some seconds or minutes after they were assigned to another one,
+        and until then the API refuses. A token needs the scope `project:delete`.
+
+        Args:
+            project_id: The project.
+            wait: The seconds after which to try for the last time while the project isn't empty.
+
+        Raises:
+            ValueError: It is `default`, or `wait` is negative or not finite.
+            BadRequestError: It is the default project, told by its id.
+            PreconditionFailedError: It holds resources, still.
+            NotFoundError: There is no such project.
+        """
+        path = project_path(project_id)
+        if path == project_path(DEFAULT_PROJECT):
+            raise ValueError("the default project can't be deleted")
+        request = Request(method="DELETE", path=path, scopes=("project:delete",))
+        for delay in polls(self._manager.settings.clock, checked_wait("wait", wait)):
+            try:
+                await self._manager.request(request)
+            except NotFoundError as error:
+                # Then an earlier attempt, whose answer was lost, has deleted it.
+                if not error.in_doubt:
+                    raise
+                return
+            except PreconditionFailedError:
+                if delay is None:
+                    raise
+            else:
+                return
+            await self._manager.sleep(delay, request)
+
+    def list_resources(
+        self,
+        project_id: ProjectLike = DEFAULT_PROJECT,
+        *,
+        per_page: int = DEFAULT_PER_PAGE,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_pages: int = DEFAULT_MAX_PAGES,
+    ) -> AsyncPaginator[Resource]:
+        """The resources of a project, newest assignment first.
+
+        Nothing is sent before the paginator is used. A token needs the scope `project:read`, and
+        `<resource>:read` for each type of resource that it shall see.
+
+        Args:
+            project_id: The project.
+            per_page: How many resources to ask for on a page, 1 to 200.
+            concurrency: How many requests may be under way at once.
+            max_pages: After how many pages to give up.
+        """
+        return AsyncPaginator(
+            self._resources(project_id, per_page),
+            concurrency=checked_count("concurrency", concurrency),
+            max_pages=checked_count("max_pages", max_pages),
+        )
+
+    def resources_by_project(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> AsyncInventory:
+        """The resources of all projects, each with its project.
+
+        Nothing is sent before it is iterated over. A token needs the scope `project:read`, and
+        `<resource>:read` for each type of resource that it shall see.
+
+        Args:
+            concurrency: How many requests may be under way at once.
+        """
+        return AsyncInventory(
+            self.list(concurrency=concurrency),
+            lambda project: self._resources(project, DEFAULT_PER_PAGE),
+            concurrency=concurrency,
+            max_pages=DEFAULT_MAX_PAGES,
+        )
+
+    async def assign_resources(
+        self,
+        project_id: ProjectLike,
+        resources: Iterable[URNLike],
+        *,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+    ) -> AssignmentResult:
+        """Move resources into a project, from whichever they are in.
+
+        They are sent in chunks, one after the other. To assign a resource that is in the project
+        already is harmless. Those whose service is down are sent again, as often as the retry
+        policy allows. A token needs the scope `project:update` (or `project:assign_resource`), and
+        `<resource>:read` for each type of resource.
+
+        The API moves them some seconds or minutes after its answer; see `wait_until_assigned`.
+
+        Args:
+            project_id: The project.
+            resources: URNs, their texts, or anything that has a `urn`. Repeats are sent once, and
+                for none at all nothing is sent.
+            chunk_size: How many resources to send in one request at the most.
+
+        Returns:
+            What the API said of each resource: look at its `failed`, or call `raise_for_failed`.
+
+        Raises:
+            APIError: The first request failed.
+            AssignmentError: A later one failed; says what became of each resource.
+        """
+        checked_count("chunk_size", chunk_size)
+        return await self._assignment(project_id, distinct_urns(resources)).run(chunk_size)
+
+    async def move_resources(
+        self,
+        resources: Iterable[URNLike],
+        to: ProjectLike,
+        *,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+    ) -> AssignmentResult:
+        """Move resources to a project: `assign_resources`, by the name of what it does.
+
+        Args:
+            resources: As of `assign_resources`.
+            to: The project to move them to.
+            chunk_size: As of `assign_resources`.
+
+        Returns:
+            What the API said of each resource.
+
+        Raises:
+            APIError: As of `assign_resources`.
+        """
+        return await self.assign_resources(to, resources, chunk_size=chunk_size)
+
+    async def unassign_resources(
+        self, resources: Iterable[URNLike], *, chunk_size: int = DEFAULT_CHUNK_SIZE
+    ) -> AssignmentResult:
+        """Move resources to the default project.
+
+        A resource is always in a project, so the API has no other way to undo an assignment.
+
+        Args:
+            resources: As of `assign_resources`.
+            chunk_size: As of `assign_resources`.
+
+        Returns:
+            What the API said of each resource.
+
+        Raises:
+            APIError: As of `assign_resources`.
+        """
+        return await self.assign_resources(DEFAULT_PROJECT, resources, chunk_size=chunk_size)
+
+    async def reconcile(
+        self,
+        project_id: ProjectLike,
+        desired: Iterable[URNLike],
+        *,
+        dry_run: bool = False,
+        prune: bool = False,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+    ) -> Reconciliation:
+        """Bring a project to a wanted state: assign what is missing, and only that.
+
+        Reads the project first; `reservedip` and `floatingip` are the same. To do it again does
+        nothing. What is still on its way counts as where it is listed: before pruning, wait until
+        it has arrived. A token needs the scopes of `list_resources` and of `assign_resources`.
+
+        Args:
+            project_id: The project.
+            desired: The resources that are to be in it, as of `assign_resources`.
+            dry_run: Only tell what would be done.
+            prune: Move what isn't desired to the default project, if the listing is settled.
+            chunk_size: As of `assign_resources`.
+
+        Returns:
+            What was done, or would be.
+
+        Raises:
+            APIError: The project couldn't be read, or nothing could be assigned.
+            PaginationError: It is to be pruned, and changes all the time.
+            AssignmentError: Only a part could be; says what became of each resource.
+            ValueError: `project_id` is no project, a URN is malformed, or the default project is
+                to be pruned; nothing was changed.
+        """
+        if prune and project_path(project_id) == project_path(DEFAULT_PROJECT):
+            raise ValueError(_NO_PRUNING)
+        checked_count("chunk_size", chunk_size)
+        checked_type("dry_run", dry_run, bool)
+        checked_type("prune", prune, bool)
+        wanted = distinct_urns(desired)
+        held = await self.list_resources(project_id).collect(strict=prune)
+        plan = Reconciliation.plan([resource.urn for resource in held], wanted, prune=prune)
+        if plan.removed and project_path(await self.get_default()) == project_path(project_id):
+            raise ValueError(_NO_PRUNING)
+        if dry_run:
+            return plan
+        added = await self._assignment(project_id, plan.added, later=plan.removed).run(chunk_size)
+        pruning = self._assignment(DEFAULT_PROJECT, plan.removed, earlier=added)
+        return plan.carried_out(added, await pruning.run(chunk_size))
+
+    async def wait_until_assigned(
+        self,
+        project_id: ProjectLike,
+        resources: Iterable[URNLike],
+        *,
+        timeout: float,  # noqa: ASYNC109 - of the client's clock
+    ) -> None:
+        """Return when a project lists all these resources, which is a while after they are moved.
+
+        It looks at once, after a second, and then after waits that double, up to 15 seconds.
+
+        Args:
+            project_id: The project.
+            resources: As of `assign_resources`.
+            timeout: The seconds after which to look for the last time.
+
+        Raises:
+            AssignmentTimeoutError: The time is up; says what is missing, which may be what the
+                token isn't allowed to see.
+            NotFoundError: There is no such project.
+            ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
+                not finite; nothing was sent.
+        """
+        listing = self.list_resources(project_id)
+        missing = {urn.canonical: urn for urn in distinct_urns(resources)}
+        for delay in polls(self._manager.settings.clock, checked_wait("timeout", timeout)):
+            if missing:
+                async for resource in listing:
+                    missing.pop(resource.urn.canonical, None)
+                    if not missing:
+                        break
+            if not missing:
+                return
+            if delay is None:
+                raise AssignmentTimeoutError(tuple(missing.values()))
+            await self._manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        scopes: tuple[str, ...],
+        members: Mapping[str, object] | None = None,
+    ) -> Project:
+        idempotent = method != "POST"
+        request = Request(method=method, path=path, scopes=scopes, idempotent=idempotent)
+        body = None if members is None else encode_members(members)
+        return self._manager.decode(await self._manager.request(request, body), decode_project)
+
+    def _assignment(
+        self,
+        project_id: ProjectLike,
+        urns: Sequence[URN],
+        *,
+        earlier: AssignmentResult = NOTHING_ASSIGNED,
+        later: Sequence[URN] = (),
+    ) -> Assignment:
+        path = f"{project_path(project_id)}/resources"
+        request = Request(method="POST", path=path, scopes=_ASSIGN)
+        return Assignment(self._manager, request, urns, earlier=earlier, later=later)
+
+    def _resources(self, project_id: ProjectLike, per_page: int) -> Listing[Resource]:
+        return Listing(
+            manager=self._manager,
+            path=f"{project_path(project_id)}/resources",
+            item=Resource,
+            key=attrgetter("_urn"),
+            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
+            scopes=_READ,
+        )
+
+
+_READ = ("project:read",)
+_UPDATE = ("project:update",)
+_ASSIGN = ("project:update or project:assign_resource", "<resource>:read")
+_NO_PRUNING = "the default project can't be pruned: there is no other project to move things to"

@@ -1,0 +1,88 @@
+"""What of a project a user says: which one it is, and what is to be set."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
+
+from ._config import DEFAULT_PROJECT, checked_type
+from ._models import Environment, Project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ProjectLike: TypeAlias = str | UUID | Project
+
+PROJECTS_PATH = "/v2/projects"
+_has_surrogate = re.compile(r"[\ud800-\udfff]").search
+_is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+_LONGEST = {"name": 175, "description": 255, "purpose": 255}
+
+
+def is_project_id(text: str) -> bool:
+    """Whether the text is a UUID or `default`."""
+    return text == DEFAULT_PROJECT or _is_uuid(text) is not None
+
+
+def project_path(project_id: ProjectLike) -> str:
+    """The path of a project.
+
+    Raises:
+        TypeError: It is told by something else than annotated.
+        ValueError: It is told by a text that is neither `default` nor a UUID.
+    """
+    if isinstance(project_id, Project):
+        project_id = project_id.id
+    if not isinstance(project_id, str | UUID):
+        raise TypeError(f"project_id is a str, UUID or Project, not {type(project_id).__name__}")
+    text = str(project_id)
+    if not is_project_id(text):
+        raise ValueError(f"project_id is {DEFAULT_PROJECT!r} or a UUID, not {text[:200]!r}")
+    return f"{PROJECTS_PATH}/{text.lower()}"
+
+
+def settable(**members: object) -> dict[str, object]:
+    """What of a project is to be set, as the API has it.
+
+    Raises:
+        TypeError: Something is of another type than it should be.
+        ValueError: The name is empty, a text too long, or the environment none of the three.
+    """
+    return {name: _CHECKS[name](name, value) for name, value in members.items()}
+
+
+def _checked_text(name: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is a str, not {type(text).__name__}")
+    # What the API has put before a purpose of one's own comes back to it.
+    length = len(text.removeprefix("Other: "))
+    if length > _LONGEST[name]:
+        raise ValueError(f"{name} has at most {_LONGEST[name]} characters, not {length}")
+    if not text and name == "name":
+        raise ValueError(f"{name} is empty")
+    if _has_surrogate(text):
+        raise ValueError(f"{name} holds lone surrogates, which are no text")
+    return str.__str__(text)
+
+
+def _checked_environment(name: str, environment: object) -> str:
+    if not isinstance(environment, str):
+        raise TypeError(f"{name} is a str, not {type(environment).__name__}")
+    if not environment:
+        # As a project has it that was made without one.
+        return ""
+    try:
+        return Environment(environment.capitalize())
+    except ValueError:
+        names = ", ".join(Environment)
+        raise ValueError(f"{name} is one of {names}, not {environment[:200]!r}") from None
+
+
+_CHECKS: dict[str, Callable[[str, object], object]] = {
+    "name": _checked_text,
+    "description": _checked_text,
+    "purpose": _checked_text,
+    "environment": _checked_environment,
+    "is_default": lambda name, value: checked_type(name, value, bool),
+}

@@ -1,0 +1,321 @@
+"""The command's subcommands on projects, and those that move resources between them."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from digitalocean_projects import Client
+from digitalocean_projects._cli import main
+from digitalocean_projects.testing import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from digitalocean_projects.testing import Emulator
+
+    Capture = pytest.CaptureFixture[str]
+
+WEB_SHOP = "7372f58d-31f8-476c-b2e6-32be4df0ec2d"
+IN_WEB_SHOP = "do:droplet:310984024"
+
+
+@pytest.fixture
+def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """The emulator, named by the environment, with two droplets in `web` and one elsewhere."""
+    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
+    emulator.seed(["do:droplet:1", "do:droplet:2"], name="web", environment="Staging")
+    emulator.seed(["do:droplet:3"], default=True)
+    return emulator
+
+
+@pytest.fixture
+def web(account: Emulator) -> str:
+    """The UUID of `web`."""
+    return next(project.id for project in account.projects() if project.name == "web")
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """What puts text into standard input."""
+    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def words(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines()]
+
+
+def test_projects_list(account: Emulator, web: str, capsys: Capture) -> None:
+    """A line for each project: id, name, environment, and which one is the default."""
+    assert 0 == main(["projects", "list"])
+    output = capsys.readouterr()
+    assert [
+        [web, "web", "Staging"],
+        [account.default_project_id, "first-project", "default"],
+    ] == words(output.out)
+    assert "" == output.err
+
+
+def test_projects_list_as_json(account: Emulator, capsys: Capture) -> None:
+    """JSON is as the API sends it, but for what is empty."""
+    assert 0 == main(["projects", "list", "-o", "json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [project.name for project in account.projects()] == [one["name"] for one in told]
+    assert {
+        "created_at": "2024-01-01T00:00:01Z",
+        "environment": "Staging",
+        "id": account.projects()[0].id,
+        "name": "web",
+        "owner_id": 1234567,
+        "owner_uuid": "579233b2c479241523cba5e3af55d0f50f2d6414",
+        "purpose": "Web Application",
+        "updated_at": "2024-01-01T00:00:01Z",
+    } == told[0]
+
+
+@pytest.mark.parametrize("way", ["id", "upper-case id", "name", "default"])
+def test_projects_get(account: Emulator, web: str, way: str, capsys: Capture) -> None:
+    """A project is told by its id, by its name, or by `default`."""
+    ways = {"id": web, "upper-case id": web.upper(), "name": "web", "default": "default"}
+    assert 0 == main(["projects", "get", ways[way]])
+    expected = account.default_project_id if way == "default" else web
+    assert expected == capsys.readouterr().out.split()[0]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list", "web"],
+        ["assign", "web", "do:droplet:1"],
+        ["move", "do:droplet:1", "--to", "web"],
+        ["reconcile", "web", "--dry-run"],
+        ["projects", "get", "web"],
+        ["projects", "update", "web", "--name", "shop"],
+    ],
+)
+def test_names_everywhere(
+    account: Emulator, command: list[str], web: str, say: Callable[[str], None]
+) -> None:
+    """Whatever takes a project takes its name, at the cost of one listing of the projects."""
+    say("do:droplet:1")
+    assert 0 == main(command)
+    assert ["/v2/projects", f"/v2/projects/{web}"] == [
+        request.path.removesuffix("/resources") for request in account.requests
+    ]
+
+
+def test_projects_create(account: Emulator, capsys: Capture) -> None:
+    """A project is made, and shown."""
+    arguments = ["--purpose", "IoT", "--description", "It sells", "--environment", "PRODUCTION"]
+    assert 0 == main(["projects", "create", "shop", *arguments])
+    shop = account.projects()[0]
+    assert [[shop.id, "shop", "Production"]] == words(capsys.readouterr().out)
+    assert ("shop", "IoT", "It sells") == (shop.name, shop.purpose, shop.description)
+    assert 0 == main(["projects", "create", "mail", "--purpose", "my own", "-o", "json"])
+    (mail,) = json.loads(capsys.readouterr().out)
+    assert ("mail", "Other: my own") == (mail["name"], mail["purpose"])
+    assert ("", "") == (account.projects()[0].description, account.projects()[0].environment)
+
+
+def test_projects_update(account: Emulator, web: str, capsys: Capture) -> None:
+    """What is given is set, and all else left alone."""
+    assert 0 == main(["projects", "update", "web", "--name", "shop", "--description", ""])
+    assert [[web, "shop", "Staging"]] == words(capsys.readouterr().out)
+    assert {"name": "shop", "description": ""} == json.loads(account.requests[-1].body)
+    assert 0 == main(["projects", "update", "shop", "--purpose", "IoT", "--environment", "staging"])
+    assert {"purpose": "IoT", "environment": "Staging"} == json.loads(account.requests[-1].body)
+    assert 0 == main(["projects", "update", web, "--default"])
+    assert web == account.default_project_id
+
+
+def test_projects_delete(account: Emulator, web: str, capsys: Capture) -> None:
+    """An empty project is deleted, without a word; another one isn't."""
+    assert 1 == main(["projects", "delete", "web"])
+    assert "412 precondition_failed" in capsys.readouterr().err
+    assert 0 == main(["unassign", "do:droplet:1", "do:droplet:2"])
+    capsys.readouterr()
+    assert 0 == main(["projects", "delete", "web"])
+    assert ("", "") == capsys.readouterr()
+    assert [account.default_project_id] == [project.id for project in account.projects()]
+    assert 1 == main(["projects", "delete", web])
+    assert "404 not_found" in capsys.readouterr().err
+
+
+def test_projects_delete_waits(
+    monkeypatch: pytest.MonkeyPatch, account: Emulator, capsys: Capture
+) -> None:
+    """With a time to wait, a project is deleted when what was moved has left it."""
+
+    class WaitingMoves:
+        time = account.clock.time
+
+        async def sleep(self, seconds: float) -> None:
+            account.clock.jump(seconds)
+
+    monkeypatch.setattr("digitalocean_projects._cli.Client", lambda: Client(clock=WaitingMoves()))
+    account.move_delay = 30.0
+    assert 0 == main(["unassign", "do:droplet:1", "do:droplet:2"])
+    assert 1 == main(["projects", "delete", "web", "--wait", "2.5"])
+    assert 0 == main(["projects", "delete", "web", "--wait", "60"])
+    assert "412 precondition_failed" in capsys.readouterr().err
+    assert ["first-project"] == [project.name for project in account.projects()]
+
+
+def test_move_and_unassign(account: Emulator, web: str, capsys: Capture) -> None:
+    """Resources are moved to the project that is told behind them, or to the default one."""
+    assert 0 == main(["move", "do:droplet:1", "do:droplet:3", "--to", "web"])
+    assert [["do:droplet:1", "already_assigned"], ["do:droplet:3", "assigned"]] == [
+        line[:2] for line in words(capsys.readouterr().out)
+    ]
+    assert 0 == main(["unassign", "do:droplet:1", "-o", "json"])
+    assert ["assigned"] == [one["status"] for one in json.loads(capsys.readouterr().out)]
+    assert ["do:droplet:1"] == account.resources()
+    assert ["do:droplet:3", "do:droplet:2"] == sorted(account.resources(web), reverse=True)
+
+
+@pytest.mark.parametrize("command", [["move", "-", "--to", "default"], ["unassign", "-"]])
+def test_moving_from_standard_input(
+    account: Emulator, command: list[str], capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """A dash stands for lines of URNs; 1 says that one was not assigned."""
+    say("# the old ones\n\n do:droplet:1 \ndo:droplet:404\n")
+    assert 1 == main(command)
+    told = [line[:2] for line in words(capsys.readouterr().out)]
+    assert [["do:droplet:1", "assigned"], ["do:droplet:404", "not_found"]] == told
+    assert ["do:droplet:1", "do:droplet:3"] == account.resources()
+
+
+def test_moving_fails_later(account: Emulator, capsys: Capture) -> None:
+    """Where a later chunk fails, what was done before is told, and what was not done."""
+    urns = [f"do:droplet:{number}" for number in range(1000, 1201)]
+    account.seed(urns)
+    account.respond(403, when=lambda request: b"do:droplet:1100" in request.body)
+    assert 1 == main(["unassign", *urns])
+    output = capsys.readouterr()
+    assert urns[:100] == [line[0] for line in words(output.out)]
+    *notes, failure = output.err.splitlines()
+    assert [f"# nothing was done with {urn}" for urn in urns[100:]] == notes
+    assert failure.startswith("digitalocean-projects: 403 (POST /v2/projects/default/resources")
+
+
+@pytest.mark.parametrize("source", ["file", "dash", "nothing"])
+def test_reconcile(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    web: str,
+    source: str,
+    capsys: Capture,
+    say: Callable[[str], None],
+    tmp_path: Path,
+) -> None:
+    """What is missing is assigned, and told; what is wanted comes from a file or standard input."""
+    wanted = "# of web\ndo:droplet:1\n\n  do:droplet:3\n"
+    file = tmp_path / "wanted"
+    file.write_text(wanted, "utf-8")
+    say(wanted)
+    arguments = {"file": [str(file)], "dash": ["-"], "nothing": []}[source]
+    assert 0 == main(["reconcile", "web", *arguments])
+    assert ("+ do:droplet:3\n", "# 1 added, 0 removed, 1 kept\n") == capsys.readouterr()
+    assert ["do:droplet:3", "do:droplet:1", "do:droplet:2"] == account.resources(web)
+    say(wanted)
+    assert 0 == main(["reconcile", "web", *arguments])
+    assert ("", "# 0 added, 0 removed, 2 kept\n") == capsys.readouterr()
+
+
+def test_reconcile_prunes(
+    account: Emulator, web: str, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """Pruning moves what isn't wanted to the default project; a dry run only tells."""
+    for options, to_be in (["--dry-run"], " to be"), ([], ""):
+        say("do:droplet:3\ndo:droplet:2\n")
+        assert 0 == main(["reconcile", "web", "--prune", *options])
+        assert (
+            "+ do:droplet:3\n- do:droplet:1\n",
+            f"# 1{to_be} added, 1{to_be} removed, 1 kept\n",
+        ) == capsys.readouterr()
+        held = ["do:droplet:1", "do:droplet:2"] if options else ["do:droplet:3", "do:droplet:2"]
+        assert held == account.resources(web)
+
+
+def test_reconcile_as_json(account: Emulator, capsys: Capture, say: Callable[[str], None]) -> None:
+    """JSON has what was added, removed, kept, failed, and what is unknown."""
+    say("do:droplet:3\ndo:droplet:2\ndo:droplet:404\ndo:droplet:405\n")
+    account.fail(faults.Omit(["do:droplet:405"]), when=lambda request: request.method == "POST")
+    assert 1 == main(["reconcile", "web", "--prune", "-o", "json"])
+    output = capsys.readouterr()
+    assert {
+        "added": ["do:droplet:3"],
+        "removed": ["do:droplet:1"],
+        "kept": ["do:droplet:2"],
+        "failed": ["do:droplet:404"],
+        "unknown": ["do:droplet:405"],
+    } == json.loads(output.out)
+    assert [
+        "# it is unknown what became of do:droplet:405",
+        "# 1 added, 1 removed, 1 kept",
+    ] == output.err.splitlines()
+
+
+def test_reconcile_with_what_is_not_there(
+    account: Emulator, web: str, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """1 says that a resource was not assigned; it gets a line with what the API said."""
+    say("do:droplet:404\n")
+    assert 1 == main(["reconcile", "web"])
+    output = capsys.readouterr()
+    assert [["do:droplet:404", "not_found"]] == words(output.out)
+    assert "# 0 added, 0 removed, 0 kept\n" == output.err
+    assert ["do:droplet:1", "do:droplet:2"] == account.resources(web)
+
+
+def test_reconcile_fails_half_way(
+    account: Emulator, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """Where pruning fails, what was done before is told."""
+    say("do:droplet:3\n")
+    account.respond(
+        403, when=lambda request: request.method == "POST" and "default" in request.path
+    )
+    assert 1 == main(["reconcile", "web", "--prune"])
+    output = capsys.readouterr()
+    assert [["do:droplet:3", "assigned"]] == [line[:2] for line in words(output.out)]
+    *notes, failure = output.err.splitlines()
+    assert [f"# nothing was done with do:droplet:{number}" for number in (1, 2)] == notes
+    assert failure.startswith("digitalocean-projects: 403 (POST")
+
+
+def test_projects_of_the_demonstration(capsys: Capture) -> None:
+    """The demonstration has two projects, and needs neither token nor network."""
+    assert 0 == main(["projects", "list", "--demo"])
+    output = capsys.readouterr()
+    assert [WEB_SHOP, "web-shop"] == words(output.out)[0]
+    assert ["first-project", "default"] == words(output.out)[1][1:]
+    assert f"# on an emulator, with the projects 'default' and {WEB_SHOP}\n" == output.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["projects", "get", "web-shop"],
+        ["projects", "create", "mail", "--purpose", "IoT"],
+        ["projects", "update", "web-shop", "--default"],
+        ["move", IN_WEB_SHOP, "--to", "default"],
+        ["unassign", IN_WEB_SHOP],
+        ["reconcile", "web-shop", "--prune"],
+    ],
+)
+def test_demo(command: list[str], capsys: Capture, say: Callable[[str], None]) -> None:
+    """Each subcommand can be tried without an account."""
+    say(IN_WEB_SHOP)
+    assert 0 == main([*command, "--demo"])
+    assert WEB_SHOP in capsys.readouterr().err
+
+
+def test_deleting_in_the_demonstration(capsys: Capture) -> None:
+    """Its projects hold something, so neither can be deleted."""
+    assert 1 == main(["projects", "delete", "web-shop", "--demo"])
+    assert "412 precondition_failed" in capsys.readouterr().err

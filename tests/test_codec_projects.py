@@ -1,0 +1,99 @@
+"""Projects from JSON and back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from digitalocean_projects import Environment, Project
+from digitalocean_projects._codec import (
+    DecodeError,
+    decode_page,
+    decode_project,
+    encode,
+    encode_members,
+)
+
+WIRE = {
+    "id": "4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679",
+    "owner_uuid": "99525febec065ca37b2ffe4f852fd2b2581895e7",
+    "owner_id": 258992,
+    "name": "my-web-api",
+    "description": "My website API",
+    "purpose": "Service or API",
+    "environment": "Production",
+    "is_default": False,
+    "created_at": "2018-09-27T20:10:35Z",
+    "updated_at": "2018-09-27T20:10:35Z",
+}
+MOMENT = datetime(2018, 9, 27, 20, 10, 35, tzinfo=UTC)
+PROJECT = Project(
+    id="4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679",
+    owner_uuid="99525febec065ca37b2ffe4f852fd2b2581895e7",
+    owner_id=258992,
+    name="my-web-api",
+    description="My website API",
+    purpose="Service or API",
+    environment=Environment.PRODUCTION,
+    created_at=MOMENT,
+    updated_at=MOMENT,
+)
+
+
+def project_from(**members: Any) -> Project:
+    return decode_project(json.dumps({"project": {"id": "x", "name": "y", **members}}).encode())
+
+
+def test_documented() -> None:
+    """A project as the provider's reference shows it, alone and on a page."""
+    assert PROJECT == decode_project(json.dumps({"project": WIRE}).encode())
+    page = decode_page(json.dumps({"projects": [WIRE], "meta": {"total": 1}}).encode(), Project)
+    assert ([PROJECT], 1) == (page.items, page.total)
+
+
+def test_optional_members() -> None:
+    """All but the id and name may be missing."""
+    assert Project(id="x", name="y") == project_from()
+
+
+@pytest.mark.parametrize("member", sorted(WIRE.keys() - {"id", "name"}))
+@pytest.mark.parametrize("odd", [None, 5.5, {}, [], [5]])
+def test_unreadable(member: str, odd: Any) -> None:
+    """What can't be read counts as missing."""
+    assert Project(id="x", name="y") == project_from(**{member: odd})
+
+
+def test_new_environment() -> None:
+    """An environment that is new or none is kept as it is."""
+    assert "Moon" == project_from(environment="Moon").environment
+    assert not project_from(environment="").environment
+    assert isinstance(project_from(environment="Staging").environment, Environment)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{}", "an object is wanted, not NoneType @ projects[0]"),
+        ('{"project": []}', "an object is wanted, not list @ projects[0]"),
+        ('{"project": {"id": "x"}}', "'name' is missing @ projects[0].name"),
+        ('{"project": {"id": 5, "name": "y"}}', "a string is wanted, not int @ projects[0].id"),
+        ("[]", "an object is wanted, not list"),
+    ],
+)
+def test_bad_documents(text: str, fault: str) -> None:
+    """What is no project is told."""
+    with pytest.raises(DecodeError) as caught:
+        decode_project(text.encode())
+    assert fault == str(caught.value)
+
+
+def test_encode() -> None:
+    """A project is encoded as the API would send it, without what is missing or false."""
+    assert [{name: value for name, value in WIRE.items() if value}] == json.loads(encode([PROJECT]))
+    assert b'[{"id":"x","name":"y"}]' == encode([Project(id="x", name="y")])
+    assert b'{"name":"y","environment":"Staging"}' == encode_members(
+        {"name": "y", "environment": Environment.STAGING}
+    )

@@ -1,0 +1,388 @@
+"""The operations on projects, on both sides."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from digitalocean_projects import (
+    URN,
+    APITimeoutError,
+    AssignmentError,
+    AssignmentTimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    Environment,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    ProjectLookupError,
+    Purpose,
+    Reconciliation,
+    RetryPolicy,
+    ServerError,
+)
+from digitalocean_projects.testing import MockClock, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from digitalocean_projects import (
+        AsyncClient,
+        AsyncProjects,
+    )
+    from digitalocean_projects.testing import Emulator
+
+    MakeClient = Callable[..., AsyncClient]
+    Operation = Callable[[AsyncProjects], Awaitable[object]]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+UNKNOWN = "4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679"
+MEMBERS: dict[str, Any] = {
+    "name": "shop",
+    "description": "Sells",
+    "purpose": "IoT",
+    "environment": "staging",
+    "is_default": False,
+}
+
+
+async def names(client: AsyncClient) -> list[str]:
+    return [project.name async for project in client.projects.list()]
+
+
+def methods(emulator: Emulator) -> list[str]:
+    return [request.method for request in emulator.requests]
+
+
+def urns(*numbers: int) -> list[str]:
+    return [f"do:droplet:{number}" for number in numbers]
+
+
+async def test_life(make_client: MakeClient) -> None:
+    """A project is made, found, changed and deleted."""
+    async with make_client() as client:
+        made = await client.projects.create(
+            "web", Purpose.SERVICE, description="A site", environment=Environment.PRODUCTION
+        )
+        assert ("web", "A site", "Service or API", "Production", False) == (
+            made.name,
+            made.description,
+            made.purpose,
+            made.environment,
+            made.is_default,
+        )
+        assert made == await client.projects.get(made) == await client.projects.get(made.id)
+        assert made == await client.projects.find("web")
+        patched = await client.projects.patch(made, purpose="my own")
+        assert ("Other: my own", "A site") == (patched.purpose, patched.description)
+        updated = await client.projects.update(made, **MEMBERS)
+        assert ("shop", "Sells", "IoT", Environment.STAGING) == (
+            updated.name,
+            updated.description,
+            updated.purpose,
+            updated.environment,
+        )
+        assert ["shop", "first-project"] == await names(client)
+        await client.projects.delete(updated)
+        assert ["first-project"] == await names(client)
+
+
+async def test_default(emulator: Emulator, make_client: MakeClient) -> None:
+    """The default project can be had, replaced, but not deleted."""
+    web = emulator.seed(name="web")
+    async with make_client() as client:
+        default = await client.projects.get_default()
+        assert (emulator.default_project_id, True) == (default.id, default.is_default)
+        await client.projects.patch("default", description="The first")
+        await client.projects.patch(web, is_default=True)
+        assert web == (await client.projects.get_default()).id
+        with pytest.raises(ValueError, match="can't be deleted"):
+            await client.projects.delete("default")
+        with pytest.raises(BadRequestError):
+            await client.projects.delete(web)
+
+
+async def test_many(emulator: Emulator, make_client: MakeClient) -> None:
+    """Projects are listed by pages, as resources are."""
+    for number in range(45):
+        emulator.seed(name=f"p{number}")
+    async with make_client() as client:
+        listing = client.projects.list(per_page=10, concurrency=3)
+        assert 46 == len(await listing.collect())
+        assert [10, 10, 10, 10, 6] == [len(page.items) async for page in listing.pages()]
+        assert "p3" == (await client.projects.find("p3")).name
+
+
+async def test_find(emulator: Emulator, make_client: MakeClient) -> None:
+    """A name that no project or more than one has is an error that says so."""
+    web = emulator.seed(name="web")
+    async with make_client() as client:
+        for name in ("Web", "we", ""):
+            with pytest.raises(ProjectLookupError, match=f"no project is named {name!r}"):
+                await client.projects.find(name)
+        twin = {"id": UNKNOWN, "name": "web"}
+        emulator.respond(200, {"projects": [{"id": web, "name": "web"}, twin]})
+        with pytest.raises(
+            ProjectLookupError, match=f"2 projects are named 'web': {web}, {UNKNOWN}"
+        ) as c:
+            await client.projects.find("web")
+    assert [web, UNKNOWN] == [project.id for project in c.value.found]
+
+
+FAILURES: list[tuple[Operation, type[Exception]]] = [
+    (lambda projects: projects.get(UNKNOWN), NotFoundError),
+    (lambda projects: projects.update(UNKNOWN, **MEMBERS), NotFoundError),
+    (lambda projects: projects.patch(UNKNOWN, name="x"), NotFoundError),
+    (lambda projects: projects.delete(UNKNOWN), NotFoundError),
+    (lambda projects: projects.create("first-project", "x"), ConflictError),
+    (lambda projects: projects.create("", "x"), ValueError),
+    (lambda projects: projects.create("x", ""), ValueError),
+    (lambda projects: projects.create("x", "x", environment="moon"), ValueError),
+    (lambda projects: projects.patch(UNKNOWN), ValueError),
+    (lambda projects: projects.get("web"), ValueError),
+    (lambda projects: projects.delete(UNKNOWN, wait=-1.0), ValueError),
+    (lambda projects: projects.reconcile("default", [], prune=True), ValueError),
+    (lambda projects: projects.reconcile(UNKNOWN, ["x"]), ValueError),
+    (lambda projects: projects.wait_until_assigned(UNKNOWN, [], timeout=-1.0), ValueError),
+]
+
+
+@pytest.mark.parametrize(("operation", "error"), FAILURES)
+async def test_failures(
+    emulator: Emulator, make_client: MakeClient, operation: Operation, error: type[Exception]
+) -> None:
+    """What is wrong is an error, before anything is sent if that can be told."""
+    async with make_client() as client:
+        with pytest.raises(error):
+            await operation(client.projects)
+    assert (error is not ValueError) == bool(emulator.requests)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "project:read": lambda projects: projects.get("default"),
+    "project:create": lambda projects: projects.create("x", "y"),
+    "project:update": lambda projects: projects.patch("default", name="x"),
+    "project:delete": lambda projects: projects.delete(UNKNOWN),
+}
+
+
+@pytest.mark.parametrize(("scope", "operation"), OPERATIONS.items())
+async def test_scopes(
+    emulator: Emulator, make_client: MakeClient, scope: str, operation: Operation
+) -> None:
+    """A token that may not do it is refused, with what it needs; a wrong token, too."""
+    async with make_client(emulator.add_token(["droplet:read"])) as client:
+        with pytest.raises(PermissionDeniedError) as caught:
+            await operation(client.projects)
+        assert (scope,) == caught.value.scopes
+        with pytest.raises(AuthenticationError):
+            await operation(client.with_options(token="wrong").projects)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (faults.LostAnswer(), Exception),
+        (faults.Status(500), ServerError),
+        (faults.Silence(), APITimeoutError),
+    ],
+)
+async def test_create_is_not_repeated(
+    emulator: Emulator, make_client: MakeClient, fault: faults.Fault, error: type[Exception]
+) -> None:
+    """A project that may have been made isn't made again."""
+    emulator.fail(fault)
+    async with make_client(retry=RetryPolicy(base_delay=0.0), timeout=0.3) as client:
+        with pytest.raises(error) as caught:
+            await client.projects.create("web", "x")
+    assert (["POST"], 1, True) == (
+        methods(emulator),
+        getattr(caught.value, "attempts", None),
+        getattr(caught.value, "in_doubt", None),
+    )
+
+
+async def test_create_is_repeated_where_nothing_was_done(
+    emulator: Emulator, make_client: MakeClient
+) -> None:
+    """A refusal for the rate limit says that nothing was made."""
+    emulator.fail(faults.Status(429, retry_after=0))
+    async with make_client(retry=RetryPolicy(base_delay=0.0)) as client:
+        assert "web" == (await client.projects.create("web", "x")).name
+
+
+async def test_delete_whose_answer_is_lost(emulator: Emulator, make_client: MakeClient) -> None:
+    """A project that isn't there any more at a second attempt is deleted."""
+    web = emulator.seed(name="web")
+    emulator.fail(faults.LostAnswer())
+    async with make_client(retry=RetryPolicy(base_delay=0.0)) as client:
+        await client.projects.delete(web)
+        assert ["DELETE", "DELETE"] == methods(emulator)
+        with pytest.raises(NotFoundError):
+            await client.projects.delete(web)
+
+
+async def test_delete_waits(emulator: Emulator, make_client: MakeClient) -> None:
+    """A project that what was moved is still leaving is deleted when it has left."""
+    emulator.move_delay = 20.0
+    web = emulator.seed(urns(1, 2), name="web")
+    async with make_client(clock=MockClock(rate=0, autojump_threshold=0.01)) as client:
+        await client.projects.unassign_resources(urns(1, 2))
+        with pytest.raises(PreconditionFailedError):
+            await client.projects.delete(web)
+        with pytest.raises(PreconditionFailedError):
+            await client.projects.delete(web, wait=5.0)
+    assert ["POST"] + 5 * ["DELETE"] == methods(emulator)
+
+
+@attrs.define(eq=False)
+class SharedClock:
+    """The emulator's clock, which each wait moves on."""
+
+    clock: MockClock
+    slept: list[float] = attrs.field(factory=list)
+
+    def time(self) -> float:
+        return self.clock.time()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds, 1))
+        self.clock.jump(seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock(emulator: Emulator) -> SharedClock:
+    return SharedClock(emulator.clock)
+
+
+async def test_moving_and_deleting(
+    emulator: Emulator, make_client: MakeClient, clock: SharedClock
+) -> None:
+    """A job that moves everything and deletes the project takes as long as the API does."""
+    emulator.move_delay = 40.0
+    web = emulator.seed(urns(1, 2, 3), name="web")
+    async with make_client(clock=clock) as client:
+        result = await client.projects.move_resources(urns(1, 2, 3), "default")
+        result.raise_for_failed()
+        assert urns(1, 2, 3) == emulator.resources(web)
+        await client.projects.wait_until_assigned("default", urns(1, 2, 3), timeout=60.0)
+        assert [1.0, 2.0, 4.0, 8.0, 15.0, 15.0] == clock.slept
+        assert urns(1, 2, 3) == sorted(emulator.resources())
+        await client.projects.delete(web, wait=60.0)
+    assert ["first-project"] == [project.name for project in emulator.projects()]
+
+
+async def test_delete_tries_again(
+    emulator: Emulator, make_client: MakeClient, clock: SharedClock
+) -> None:
+    """A project is deleted when the last resource has left it."""
+    emulator.move_delay = 5.0
+    web = emulator.seed(urns(1), name="web")
+    async with make_client(clock=clock) as client:
+        await client.projects.unassign_resources(urns(1))
+        with pytest.raises(PreconditionFailedError):
+            await client.projects.delete(web, wait=1.5)
+        assert [1.0, 0.5] == clock.slept
+        await client.projects.delete(web, wait=60.0)
+    assert [1.0, 0.5, 1.0, 2.0, 4.0] == clock.slept
+
+
+async def test_waiting_in_vain(
+    emulator: Emulator, make_client: MakeClient, clock: SharedClock
+) -> None:
+    """When the time is up, it is said what is missing."""
+    emulator.move_delay = 100.0
+    emulator.seed(urns(1), default=True)
+    emulator.seed(urns(2), name="web")
+    async with make_client(clock=clock) as client:
+        await client.projects.assign_resources("default", urns(2))
+        with pytest.raises(AssignmentTimeoutError, match="1 resources are missing: do:dr") as c:
+            await client.projects.wait_until_assigned("default", urns(1, 2), timeout=10.0)
+        assert (tuple(map(URN.parse, urns(2))), 10.0) == (c.value.missing, sum(clock.slept))
+        with pytest.raises(AssignmentTimeoutError):
+            await client.projects.wait_until_assigned("default", urns(1, 2, 3), timeout=0.0)
+        before = len(emulator.requests)
+        await client.projects.wait_until_assigned("default", [], timeout=0.0)
+        assert before == len(emulator.requests)
+        await client.projects.wait_until_assigned("default", urns(1), timeout=0.0)
+
+
+async def test_reconcile(emulator: Emulator, make_client: MakeClient) -> None:
+    """A project is brought to a wanted state once; the second time nothing is done."""
+    addresses = ["do:reservedip:192.0.2.1", "do:floatingip:192.0.2.2"]
+    web = emulator.seed([*urns(1, 2, 3), *addresses], name="web")
+    emulator.seed(urns(4, 5), name="other")
+    wanted = [*urns(5, 2, 9), "do:floatingip:192.0.2.1", "do:reservedip:192.0.2.2"]
+    async with make_client() as client:
+        plan = await client.projects.reconcile(web, wanted, prune=True, dry_run=True)
+        assert (tuple(urns(5, 9)), tuple(urns(1, 3))) == (
+            tuple(map(str, plan.added)),
+            tuple(map(str, plan.removed)),
+        )
+        assert {"GET"} == set(methods(emulator))
+        done = await client.projects.reconcile(web, wanted, prune=True)
+        assert (urns(5), urns(1, 3), 3) == (
+            list(map(str, done.added)),
+            list(map(str, done.removed)),
+            len(done.kept),
+        )
+        assert [("do:droplet:9", "not_found")] == [(str(r.urn), r.status) for r in done.failed]
+        with pytest.raises(AssignmentError):
+            done.raise_for_failed()
+        emulator.forget_requests()
+        wanted.remove("do:droplet:9")
+        again = await client.projects.reconcile(web, wanted, prune=True)
+    assert (False, ["GET"]) == (again.changed, methods(emulator))
+    assert urns(3, 1) == emulator.resources() or urns(1, 3) == emulator.resources()
+
+
+async def test_reconcile_sends_little(emulator: Emulator, make_client: MakeClient) -> None:
+    """Of 3,000 resources of which 10 differ, one assignment of those is sent."""
+    web = emulator.seed(urns(*range(2990)), name="web")
+    emulator.seed(urns(*range(2990, 3000)), default=True)
+    async with make_client() as client:
+        done = await client.projects.reconcile(web, urns(*range(3000)))
+    assert (10, 2990) == (len(done.added), len(done.kept))
+    assert ["GET"] * 15 + ["POST"] == methods(emulator)
+
+
+async def test_no_pruning_of_the_default(emulator: Emulator, make_client: MakeClient) -> None:
+    """The default project isn't pruned, by whatever name it goes, and nothing is changed."""
+    emulator.seed(urns(1), default=True)
+    async with make_client() as client:
+        with pytest.raises(ValueError, match="can't be pruned"):
+            await client.projects.reconcile(emulator.default_project_id, [], prune=True)
+        nothing = Reconciliation(added=(), removed=(), kept=(URN("droplet", 1),))
+        assert nothing == await client.projects.reconcile(
+            emulator.default_project_id, urns(1), prune=True
+        )
+    assert {"GET"} == set(methods(emulator))
+
+
+@pytest.mark.parametrize("added", [True, False])
+async def test_reconcile_fails_half_way(
+    emulator: Emulator, make_client: MakeClient, *, added: bool
+) -> None:
+    """Where pruning fails, it is said what was done before; if that is nothing, the error is."""
+    web = emulator.seed(urns(1, 2), name="web")
+    emulator.seed(urns(3), default=True)
+    emulator.fail(
+        faults.Status(500),
+        when=lambda request: request.method == "POST" and "default" in request.path,
+    )
+    async with make_client() as client:
+        with pytest.raises(AssignmentError if added else ServerError) as caught:
+            await client.projects.reconcile(web, urns(3) if added else [], prune=True)
+    if isinstance(caught.value, AssignmentError):
+        assert (urns(3), urns(1, 2)) == (
+            [str(resource.urn) for resource in caught.value.done],
+            list(map(str, caught.value.unknown)),
+        )
+        assert isinstance(caught.value.error, ServerError)

@@ -210,7 +210,9 @@ def _time(value: Any, _: object) -> datetime | None:
         return None
 
 
-def _time_text(moment: datetime) -> str:
+def _time_text(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
     moment = _with_zone(moment)
     # Not where that is before the first year, or after the last.
     with suppress(OverflowError):
@@ -294,7 +296,9 @@ def _converter(*, detailed: bool = False) -> OrjsonConverter:
     )
     for cls, wire in _WIRE.items():
         converter.register_structure_hook(cls, _object_hook(cls, converter))
+        # The API leaves out what it doesn't know of a resource, but nothing of a project.
+        omit = cls is Resource
         converter.register_unstructure_hook(
-            cls, make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **wire)
+            cls, make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=omit, **wire)
         )
     return converter

@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._codec import encode, encode_members
 from ._errors import AssignmentError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._models import Project, Resource
     from ._results import AssignmentResult, Reconciliation
-    from ._sync import Client
+    from ._sync import Client, Paginator
     from ._urn import URN
 
 PROGRAM = "digitalocean-projects"
@@ -42,8 +42,7 @@ def list_resources(client: Client, options: Namespace) -> int:
             _print_resources(page.items)
             count, number = count + len(page.items), page.number
         note(f"{count} resources on {number} pages")
-    if not paginator.settled:
-        note("the project changed meanwhile: something may be missing")
+    _note_change(paginator)
     return 0
 
 
@@ -91,7 +90,10 @@ def reconcile(client: Client, options: Namespace) -> int:
 
 def list_projects(client: Client, options: Namespace) -> int:
     """List the projects."""
-    return _tell_projects(client.projects.list().collect(), options)
+    paginator = client.projects.list()
+    status = _tell_projects(paginator.collect(), options)
+    _note_change(paginator)
+    return status
 
 
 def get_project(client: Client, options: Namespace) -> int:
@@ -190,6 +192,11 @@ def _read_or_not() -> Iterator[None]:
         yield
     except BrokenPipeError:
         discard_output()
+
+
+def _note_change(paginator: Paginator[Any]) -> None:
+    if not paginator.settled:
+        note("something changed meanwhile, and may be missing")
 
 
 def _note_unknown(urns: Iterable[URN]) -> None:

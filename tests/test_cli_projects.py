@@ -62,20 +62,30 @@ def test_projects_list(account: Emulator, web: str, capsys: Capture) -> None:
 
 
 def test_projects_list_as_json(account: Emulator, capsys: Capture) -> None:
-    """JSON is as the API sends it, but for what is empty."""
+    """JSON is as the API sends it."""
     assert 0 == main(["projects", "list", "-o", "json"])
     told = json.loads(capsys.readouterr().out)
     assert [project.name for project in account.projects()] == [one["name"] for one in told]
     assert {
         "created_at": "2024-01-01T00:00:01Z",
+        "description": "",
         "environment": "Staging",
         "id": account.projects()[0].id,
+        "is_default": False,
         "name": "web",
         "owner_id": 1234567,
         "owner_uuid": "579233b2c479241523cba5e3af55d0f50f2d6414",
         "purpose": "Web Application",
         "updated_at": "2024-01-01T00:00:01Z",
     } == told[0]
+
+
+def test_projects_that_change(account: Emulator, capsys: Capture) -> None:
+    """Signs of a change of the listing are told."""
+    twin = {"id": "x", "name": "y"}
+    account.respond(200, {"projects": [twin, twin]}, times=None)
+    assert 0 == main(["projects", "list"])
+    assert "something changed meanwhile" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("way", ["id", "upper-case id", "name", "default"])

@@ -91,9 +91,15 @@ def test_bad_documents(text: str, fault: str) -> None:
 
 
 def test_encode() -> None:
-    """A project is encoded as the API would send it, without what is missing or false."""
-    assert [{name: value for name, value in WIRE.items() if value}] == json.loads(encode([PROJECT]))
-    assert b'[{"id":"x","name":"y"}]' == encode([Project(id="x", name="y")])
+    """A project is encoded as the API would send it, with all its members."""
+    assert [WIRE] == json.loads(encode([PROJECT]))
+    [empty] = json.loads(encode([Project(id="x", name="y")]))
+    assert ({*WIRE}, None, "", False) == (
+        {*empty},
+        empty["created_at"],
+        empty["purpose"],
+        empty["is_default"],
+    )
     assert b'{"name":"y","environment":"Staging"}' == encode_members(
         {"name": "y", "environment": Environment.STAGING}
     )

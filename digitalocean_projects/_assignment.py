@@ -26,6 +26,7 @@ class Assignment:
         request: The request of a chunk, without its body.
         urns: The resources.
         earlier: What was said of others before, which a failure is to repeat.
+        later: What is to be sent afterwards, which a failure leaves untouched.
     """
 
     def __init__(

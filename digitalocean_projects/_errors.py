@@ -368,20 +368,20 @@ def status_error(
 ) -> APIStatusError:
     """The exception for an answer other than 2xx; the status decides its class."""
     document = decode_error(body)
+    if status in _SERVER_ERRORS:
+        error_class: type[APIStatusError] = ServerError
+    else:
+        error_class = _BY_STATUS.get(status, APIStatusError)
+    asked = retry_after_refusal if error_class is RateLimitError else retry_after
     members: dict[str, Any] = {
         "status": status,
         "id": one_line(document.get("id", ""), secret),
         "message": one_line(document.get("message", ""), secret),
         "request_id": request_id(headers, secret, document),
         "rate_limit": RateLimit.from_headers(headers),
-        "retry_after": retry_after(headers),
+        "retry_after": asked(headers),
         "request": request,
     }
-    if status in _SERVER_ERRORS:
-        return ServerError(**members)
-    error_class = _BY_STATUS.get(status, APIStatusError)
-    if error_class is RateLimitError:
-        members["retry_after"] = retry_after_refusal(headers)
     return error_class(**members)
 
 

@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 HOURLY = Limits().windows
 
 
+@attrs.define
+class MovedClock:
+    """A clock on which a wait takes no time, but is noted."""
+
+    now: float = 0.0
+    slept: list[float] = attrs.field(factory=list)
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
 class _Selector(selectors.SelectSelector):
     """Passes the time that there is nothing to do for."""
 

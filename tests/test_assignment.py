@@ -6,7 +6,6 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 
 from digitalocean_projects import (
@@ -19,6 +18,7 @@ from digitalocean_projects import (
     RetryPolicy,
     ServerError,
 )
+from tests.simulation import MovedClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,22 +34,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 A, B, C = URNS = ["do:droplet:1", "do:droplet:2", "do:droplet:3"]
-
-
-@attrs.define
-class MovedClock:
-    """A clock on which a wait takes no time, but is noted."""
-
-    now: float = 0.0
-    slept: list[float] = attrs.field(factory=list)
-
-    def time(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 @pytest.fixture

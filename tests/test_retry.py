@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 import trustme
 
@@ -24,6 +23,7 @@ from digitalocean_projects._clock import SystemClock
 from digitalocean_projects._errors import status_error
 from digitalocean_projects._request import Request
 from digitalocean_projects._retry import Retries
+from tests.simulation import MovedClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,22 +38,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 REQUEST = Request(method="GET", path="/v2/projects/default/resources?page=1&per_page=200")
-
-
-@attrs.define
-class MovedClock:
-    """A clock on which a wait takes no time, but is noted."""
-
-    now: float = 0.0
-    slept: list[float] = attrs.field(factory=list)
-
-    def time(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 @pytest.fixture

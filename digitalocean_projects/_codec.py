@@ -126,6 +126,17 @@ def encode(items: Iterable[Resource | Project]) -> bytes:
     return orjson.dumps(_converter().unstructure(list(items)))
 
 
+def encode_lines(items: Iterable[Resource | Project]) -> bytes:
+    """The items as the API would send them, each on a line of its own."""
+    members = _converter().unstructure(list(items))
+    return b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in members)
+
+
+def structure(members: Mapping[str, Any], item: type[T]) -> T:
+    """The resource or project with these members of the API's object, its times parsed or not."""
+    return _converter().structure(members, item)
+
+
 def _document(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body.removeprefix(_BOM))
@@ -206,11 +217,14 @@ def _text(value: Any, _: object) -> str:
 def _time(value: Any, _: object) -> datetime | None:
     try:
         return _with_zone(datetime.fromisoformat(value))
-    except (TypeError, ValueError):
+    except TypeError:
+        return _with_zone(value) if isinstance(value, datetime) else None
+    except ValueError:
         return None
 
 
-def _time_text(moment: datetime | None) -> str | None:
+def time_text(moment: datetime | None) -> str | None:
+    """The time as the API would write it."""
     if moment is None:
         return None
     moment = _with_zone(moment)
@@ -233,7 +247,7 @@ def _self_link(value: Any, _: object) -> str | None:
 _WIRE: dict[type, dict[str, Any]] = {
     Resource: {
         "_urn": override(rename="urn"),
-        "assigned_at": override(struct_hook=_time, unstruct_hook=_time_text),
+        "assigned_at": override(struct_hook=_time, unstruct_hook=time_text),
         "self_link": override(
             rename="links", struct_hook=_self_link, unstruct_hook=lambda link: {"self": link}
         ),
@@ -248,8 +262,8 @@ _WIRE: dict[type, dict[str, Any]] = {
         "is_default": override(struct_hook=_some(bool, default=False)),
         "owner_uuid": override(struct_hook=_some(str, None)),
         "owner_id": override(struct_hook=_some(int, None)),
-        "created_at": override(struct_hook=_time, unstruct_hook=_time_text),
-        "updated_at": override(struct_hook=_time, unstruct_hook=_time_text),
+        "created_at": override(struct_hook=_time, unstruct_hook=time_text),
+        "updated_at": override(struct_hook=_time, unstruct_hook=time_text),
     },
 }
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import datetime  # noqa: TC003 - cattrs resolves the annotations
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import attrs
 
 from ._urn import URN, checked_urn_text
 
 if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
     from ._headers import RateLimit
 
 T = TypeVar("T")
@@ -88,6 +91,12 @@ class Project:
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from ._pydantic import project_schema  # noqa: PLC0415 - only for who uses pydantic
+
+        return project_schema(handler)
+
 
 def _urn_text(value: URN | str) -> str:
     return str(value) if isinstance(value, URN) else checked_urn_text(value)
@@ -131,6 +140,12 @@ class Resource:
             f"self_link={self.self_link!r}, status={status!r})"
         )
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from ._pydantic import resource_schema  # noqa: PLC0415 - only for who uses pydantic
+
+        return resource_schema(handler)
+
 
 class HasItems(Protocol[T_co]):
     """A part of a listing."""
@@ -157,6 +172,12 @@ class Page(Generic[T]):
     number: int
     total: int | None
     rate_limit: RateLimit | None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from ._pydantic import page_schema  # noqa: PLC0415 - only for who uses pydantic
+
+        return page_schema(source, handler)
 
 
 @attrs.frozen(kw_only=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from uuid import UUID
 
 import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
 
 class ResourceType(StrEnum):
@@ -30,12 +33,12 @@ class ResourceType(StrEnum):
     VOLUME = "volume"
 
 
-_TYPE = r"[a-z][a-z0-9_-]*"
+TYPE_PATTERN = r"[a-z][a-z0-9_-]*"
 # No white space, quote, control character or lone surrogate.
 _ID = r"[^\s\"'\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
-_is_type = re.compile(_TYPE).fullmatch
+_is_type = re.compile(TYPE_PATTERN).fullmatch
 _is_id = re.compile(_ID).fullmatch
-_is_urn = re.compile(f"do:{_TYPE}:{_ID}").fullmatch
+_is_urn = re.compile(f"do:{TYPE_PATTERN}:{_ID}").fullmatch
 
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
@@ -123,6 +126,12 @@ class URN:
         """
         listed_as = _LISTED_AS.get(self.type)
         return self if listed_as is None else URN(listed_as, self.id)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from ._pydantic import urn_schema  # noqa: PLC0415 - only for who uses pydantic
+
+        return urn_schema()
 
 
 class HasURN(Protocol):

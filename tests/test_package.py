@@ -18,6 +18,7 @@ LAYERS = [
     "_headers",
     "_models",
     "_codec",
+    "_pydantic",
     "_request",
     "_errors",
     "_results",
@@ -54,6 +55,7 @@ FOREIGN = {
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
     "orjson": {"_codec"},
+    "pydantic": {"_pydantic", "contrib/fastapi"},
     "yarl": {"_transport"},
 }
 

@@ -1,0 +1,155 @@
+"""The package's values as pydantic sees them: how they are read, written and described."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Required, TypeVar, get_args
+
+import attrs
+from pydantic import Field, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError, core_schema
+from typing_extensions import TypedDict
+
+from . import _models
+from ._codec import structure, time_text
+from ._urn import TYPE_PATTERN, URN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+T = TypeVar("T")
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(time_text, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+# These classes give OpenAPI documents their names, docstrings and members.
+class Links(TypedDict, total=False):
+    """Where a resource is."""
+
+    self: str | None
+
+
+class Resource(TypedDict, total=False):
+    """A resource of a project."""
+
+    urn: Required[URN]
+    assigned_at: Time | None
+    links: Links
+    status: Annotated[str | None, Field(examples=list(_models.ResourceStatus))]
+
+
+class Project(TypedDict, total=False):
+    """A project."""
+
+    id: Required[str]
+    name: Required[str]
+    description: str
+    purpose: Annotated[str, Field(examples=list(_models.Purpose))]
+    environment: Annotated[str, Field(examples=list(_models.Environment))]
+    is_default: bool
+    owner_uuid: str | None
+    owner_id: int | None
+    created_at: Time | None
+    updated_at: Time | None
+
+
+class Page(TypedDict, Generic[T]):
+    """A page of a listing."""
+
+    items: tuple[T, ...]
+    number: Annotated[int, Field(ge=1)]
+    total: Annotated[int, Field(ge=0)] | None
+
+
+def urn_schema() -> CoreSchema:
+    """A string in JSON; in Python a URN, or what has one."""
+    text = core_schema.str_schema(
+        pattern=rf"^do:{TYPE_PATTERN}:\S+$",
+        metadata={"pydantic_js_updates": {"format": "urn", "examples": ["do:droplet:4126873"]}},
+    )
+    return core_schema.no_info_plain_validator_function(
+        _urn,
+        json_schema_input_schema=text,
+        serialization=core_schema.plain_serializer_function_ser_schema(
+            str, return_schema=text, when_used="json"
+        ),
+    )
+
+
+def _urn(value: Any) -> URN:
+    try:
+        return URN.of(value)
+    except (TypeError, ValueError):
+        pass
+    raise PydanticCustomError("urn_parsing", "Input should be a URN of the form do:type:id")
+
+
+def resource_schema(handler: GetCoreSchemaHandler) -> CoreSchema:
+    """The API's object."""
+    return _object_schema(
+        _models.Resource,
+        handler.generate_schema(Resource),
+        read=partial(structure, item=_models.Resource),
+        write=_resource_members,
+    )
+
+
+def _resource_members(resource: _models.Resource) -> dict[str, Any]:
+    members = {
+        "urn": resource.urn,
+        "assigned_at": resource.assigned_at,
+        "links": None if resource.self_link is None else {"self": resource.self_link},
+        "status": resource.status,
+    }
+    # The API leaves out what it doesn't know.
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def project_schema(handler: GetCoreSchemaHandler) -> CoreSchema:
+    """The API's object."""
+    return _object_schema(
+        _models.Project,
+        handler.generate_schema(Project),
+        read=partial(structure, item=_models.Project),
+        write=partial(attrs.asdict, recurse=False),
+    )
+
+
+def page_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """Items, number and total; `rate_limit` is a matter between the service and the API."""
+    (item,) = get_args(source) or (Any,)
+    return _object_schema(
+        _models.Page,
+        handler.generate_schema(Page[item]),  # type: ignore[valid-type]  # a type at run time
+        read=lambda members: _models.Page(**members, rate_limit=None),
+        write=lambda page: {"items": page.items, "number": page.number, "total": page.total},
+    )
+
+
+def _object_schema(
+    cls: type[T],
+    members: CoreSchema,
+    *,
+    read: Callable[[dict[str, Any]], T],
+    write: Callable[[T], dict[str, Any]],
+) -> CoreSchema:
+    """A schema of `cls`, which takes an instance as it is, and all else by its members."""
+
+    def validate(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> T:
+        return value if isinstance(value, cls) else read(handler(value))
+
+    return core_schema.no_info_wrap_validator_function(
+        validate,
+        members,
+        serialization=core_schema.plain_serializer_function_ser_schema(
+            write, return_schema=members
+        ),
+    )

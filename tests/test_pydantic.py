@@ -1,0 +1,214 @@
+"""The package's values in pydantic's models."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from digitalocean_projects import (
+    URN,
+    Environment,
+    Page,
+    Project,
+    Resource,
+    ResourceStatus,
+)
+from digitalocean_projects._codec import encode
+
+DROPLET = URN("droplet", 1)
+MOMENT = datetime(2018, 9, 28, 19, 26, 37, tzinfo=UTC)
+LINK = "https://api.digitalocean.com/v2/droplets/1"
+WHOLE = Resource(DROPLET, MOMENT, LINK, ResourceStatus.OK)
+PROJECT = Project(
+    id="4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679",
+    name="web",
+    purpose="Service or API",
+    environment=Environment.PRODUCTION,
+    is_default=True,
+    owner_id=5,
+    created_at=MOMENT,
+)
+PAGE = Page(items=(WHOLE,), number=1, total=None, rate_limit=None)
+
+
+class Order(BaseModel):
+    """A model of a user."""
+
+    urn: URN
+    resource: Resource | None = None
+    amounts: dict[URN, int] = {}
+
+
+@pytest.mark.parametrize("value", [DROPLET, "do:droplet:1", WHOLE])
+def test_urn(value: Any) -> None:
+    """A URN is made of its text, and of whatever has one."""
+    assert DROPLET == Order(urn=value).urn
+
+
+def test_urn_in_json() -> None:
+    """It is a text in JSON, as a key, too, and stays a URN in Python."""
+    text = '{"urn":"do:droplet:1","resource":null,"amounts":{"do:volume:a":2}}'
+    order = Order.model_validate_json(text)
+    assert {URN("volume", "a"): 2} == order.amounts
+    assert text == order.model_dump_json()
+    assert DROPLET == order.model_dump()["urn"]
+
+
+@pytest.mark.parametrize("value", ["droplet:1", "do:droplet:", 5, None, True, ["do:droplet:1"]])
+def test_bad_urn(value: Any) -> None:
+    """What is none is one error."""
+    with pytest.raises(ValidationError) as caught:
+        Order.model_validate({"urn": value})
+    assert [
+        {
+            "type": "urn_parsing",
+            "loc": ("urn",),
+            "msg": "Input should be a URN of the form do:type:id",
+            "input": value,
+        }
+    ] == caught.value.errors()
+
+
+@pytest.mark.parametrize("mode", ["validation", "serialization"])
+def test_urn_schema(mode: Any) -> None:
+    """It is described as a text of a certain shape."""
+    schema = TypeAdapter(URN).json_schema(mode=mode)
+    assert ("string", "urn") == (schema["type"], schema["format"])
+    texts = [*schema["examples"], "do:domain:a.b", "do:floatingipv6:2604::1", "droplet:1", "do:a:"]
+    expected = [True, True, True, False, False]
+    assert expected == [re.search(schema["pattern"], text) is not None for text in texts]
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        WHOLE,
+        Resource(DROPLET),
+        Resource(DROPLET, status="new"),
+        Resource(DROPLET, MOMENT.astimezone(timezone(timedelta(hours=2)))),
+        Resource(DROPLET, MOMENT.replace(microsecond=5000)),
+    ],
+)
+def test_resource(resource: Resource) -> None:
+    """Its JSON is that of the API, and comes back as the same value."""
+    adapter = TypeAdapter(Resource)
+    text = adapter.dump_json(resource)
+    assert json.loads(encode([resource]))[0] == json.loads(text)
+    assert resource == adapter.validate_json(text)
+    assert resource == adapter.validate_python(json.loads(text))
+    assert resource is adapter.validate_python(resource)
+
+
+def test_resource_members() -> None:
+    """It is read as an answer of the API is: statuses are known, and times have a zone."""
+    members = {
+        "urn": "do:droplet:1",
+        "assigned_at": "2018-09-28 19:26:37",
+        "links": {"self": LINK},
+        "status": "ok",
+        "new": [],
+    }
+    resource = TypeAdapter(Resource).validate_python(members)
+    assert WHOLE == resource
+    assert isinstance(resource.status, ResourceStatus)
+
+
+def test_resource_in_python() -> None:
+    """In Python it becomes its members, with their types."""
+    order = Order(urn=DROPLET, resource=WHOLE)
+    expected = {"urn": DROPLET, "assigned_at": MOMENT, "links": {"self": LINK}, "status": "ok"}
+    assert expected == order.model_dump()["resource"]
+
+
+@pytest.mark.parametrize(
+    ("members", "location"),
+    [
+        ({}, ("urn",)),
+        ({"urn": "droplet"}, ("urn",)),
+        ({"urn": "do:droplet:1", "assigned_at": "soon"}, ("assigned_at",)),
+        ({"urn": "do:droplet:1", "links": {"self": 5}}, ("links", "self")),
+        ({"urn": "do:droplet:1", "status": 5}, ("status",)),
+        ("do:droplet:1", ()),
+    ],
+)
+def test_bad_resource(members: Any, location: tuple[str, ...]) -> None:
+    """Each bad member is one error, which says where."""
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Resource).validate_python(members)
+    assert [location] == [error["loc"] for error in caught.value.errors()]
+
+
+@pytest.mark.parametrize(
+    "project",
+    [
+        PROJECT,
+        Project(id="1", name="a"),
+        Project(id="1", name="a", environment="Moon", purpose="Other: b", updated_at=MOMENT),
+    ],
+)
+def test_project(project: Project) -> None:
+    """Its JSON is that of the API, and comes back as the same value."""
+    adapter = TypeAdapter(Project)
+    text = adapter.dump_json(project)
+    assert json.loads(encode([project]))[0] == json.loads(text)
+    again = adapter.validate_json(text)
+    assert project == again
+    assert type(project.environment) is type(again.environment)
+
+
+@pytest.mark.parametrize(
+    ("members", "location"),
+    [
+        ({"id": "1"}, ("name",)),
+        ({"id": "1", "name": 5}, ("name",)),
+        ({"id": "1", "name": "a", "is_default": "perhaps"}, ("is_default",)),
+        ({"id": "1", "name": "a", "owner_id": "me"}, ("owner_id",)),
+    ],
+)
+def test_bad_project(members: Any, location: tuple[str, ...]) -> None:
+    """Each bad member is one error, which says where."""
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Project).validate_python(members)
+    assert [location] == [error["loc"] for error in caught.value.errors()]
+
+
+def test_page() -> None:
+    """A page is its items, number and total, of any type that pydantic knows."""
+    adapter = TypeAdapter(Page[Resource])
+    text = adapter.dump_json(PAGE)
+    assert {"items": [json.loads(encode([WHOLE]))[0]], "number": 1, "total": None} == json.loads(
+        text
+    )
+    assert PAGE == adapter.validate_json(text)
+    assert {"items": [1, "a"], "number": 2, "total": 5} == json.loads(
+        TypeAdapter[Any](Page).dump_json(Page(items=(1, "a"), number=2, total=5, rate_limit=None))
+    )
+
+
+def test_bad_page() -> None:
+    """What is wrong deep in a page is one error, which says where."""
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(Page[Project]).validate_python({"items": [{}], "number": 0, "total": -1})
+    expected = [("items", 0, "id"), ("items", 0, "name"), ("number",), ("total",)]
+    assert expected == [error["loc"] for error in caught.value.errors()]
+
+
+@pytest.mark.parametrize("mode", ["validation", "serialization"])
+@pytest.mark.parametrize(
+    ("cls", "required"),
+    [
+        (Resource, ["urn"]),
+        (Project, ["id", "name"]),
+        (Page[Project], ["items", "number", "total"]),
+    ],
+)
+def test_object_schema(mode: Any, cls: Any, required: list[str]) -> None:
+    """An object has one description for both ways."""
+    schema = TypeAdapter(cls).json_schema(mode=mode)
+    assert ("object", required) == (schema["type"], schema["required"])
+    assert schema == TypeAdapter(cls).json_schema(mode="validation")

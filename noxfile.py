@@ -24,7 +24,7 @@ nox.options.error_on_missing_interpreters = False
 
 
 def _install(session: nox.Session, *groups: str) -> None:
-    session.install("-e", ".[redis]", *nox.project.dependency_groups(PROJECT, *groups))
+    session.install("-e", ".[fastapi,redis]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 @nox.session
@@ -43,6 +43,13 @@ def others(session: nox.Session) -> None:
     """Run the tests on every other Python that the package claims."""
     _install(session, "test")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Look at README.rst's FastAPI application in Chromium, which has to be installed."""
+    _install(session, "browser")
+    session.run("pytest", "tests/browser", *session.posargs)
 
 
 @nox.session

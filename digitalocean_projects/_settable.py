@@ -16,13 +16,17 @@ ProjectLike: TypeAlias = str | UUID | Project
 
 PROJECTS_PATH = "/v2/projects"
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
-_is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+# As JSON Schema's regular expressions have it, too.
+PROJECT_ID_PATTERN = (
+    f"^({DEFAULT_PROJECT}|[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}})$"
+)
+_is_project_id = re.compile(PROJECT_ID_PATTERN).fullmatch
 _LONGEST = {"name": 175, "description": 255, "purpose": 255}
 
 
 def is_project_id(text: str) -> bool:
     """Whether the text is a UUID or `default`."""
-    return text == DEFAULT_PROJECT or _is_uuid(text) is not None
+    return _is_project_id(text) is not None
 
 
 def project_path(project_id: ProjectLike) -> str:

@@ -1,0 +1,161 @@
+"""FastAPI: clients for its endpoints, answers for their errors, and listings as streams."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.requests import HTTPConnection
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import StringConstraints
+
+from digitalocean_projects import AsyncClient, Client, ClientUsageError
+from digitalocean_projects._config import Secret
+from digitalocean_projects._settable import PROJECT_ID_PATTERN
+
+from ._fastapi_problems import exception_handlers, mark_callers_token
+from ._fastapi_streams import JSONLinesResponse, until_disconnected
+
+__all__ = [
+    "AsyncClientDep",
+    "ClientDep",
+    "JSONLinesResponse",
+    "ProjectID",
+    "TenantAsyncClientDep",
+    "TenantClientDep",
+    "async_client_for",
+    "client_for",
+    "client_lifespan",
+    "exception_handlers",
+    "until_disconnected",
+]
+
+AnyClient = TypeVar("AnyClient", AsyncClient, Client)
+
+_STATE = "digitalocean_projects"
+
+ProjectID: TypeAlias = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTERN)]
+"""A project's UUID, or `default`; anything else is a 422."""
+
+
+class _Clients:
+    """The clients of an application: the blocking one is made when it is first asked for."""
+
+    def __init__(
+        self, make_async_client: Callable[[], AsyncClient], make_client: Callable[[], Client]
+    ) -> None:
+        self.async_client = make_async_client()
+        self._make_client = make_client
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            self._client = self._make_client()
+        return self._client
+
+    async def aclose(self) -> None:
+        try:
+            await self.async_client.aclose()
+        finally:
+            if self._client is not None:
+                await asyncio.to_thread(self._client.close)
+
+
+def client_lifespan(
+    make_async_client: Callable[[], AsyncClient] = AsyncClient,
+    make_client: Callable[[], Client] = Client,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
+    """The lifespan of an application that has an `AsyncClient` and a `Client`.
+
+    Each worker process has its own, and closes them at its end. A lifespan of yours can enter this
+    one, and yield what it yields among its own state.
+
+    Args:
+        make_async_client: Makes the client of `AsyncClientDep`, when the application starts.
+        make_client: Makes the client of `ClientDep`, when it is first asked for.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        clients = _Clients(make_async_client, make_client)
+        try:
+            yield {_STATE: clients}
+        finally:
+            await clients.aclose()
+
+    return lifespan
+
+
+async def _clients(connection: HTTPConnection) -> _Clients:
+    clients: _Clients | None = getattr(connection.state, _STATE, None)
+    if clients is None:
+        raise ClientUsageError("the application has no client: FastAPI(lifespan=client_lifespan())")
+    return clients
+
+
+async def _async_client(clients: Annotated[_Clients, Depends(_clients)]) -> AsyncClient:
+    return clients.async_client
+
+
+async def _client(clients: Annotated[_Clients, Depends(_clients)]) -> Client:
+    return clients.client
+
+
+AsyncClientDep: TypeAlias = Annotated[AsyncClient, Depends(_async_client)]
+"""The application's client, for `async def` endpoints."""
+
+ClientDep: TypeAlias = Annotated[Client, Depends(_client)]
+"""The application's blocking client, for `def` endpoints."""
+
+
+def async_client_for(token: Callable[..., Any]) -> Callable[..., Awaitable[AsyncClient]]:
+    """A dependency: the application's client with another token. A malformed one is a 401.
+
+    Args:
+        token: A dependency that returns the token, such as from a session or a database.
+    """
+
+    async def client_with_token(
+        client: AsyncClientDep, token: Annotated[str, Depends(token)]
+    ) -> AsyncClient:
+        return _with_token(client, Secret.hide(token))
+
+    return client_with_token
+
+
+def client_for(token: Callable[..., Any]) -> Callable[..., Awaitable[Client]]:
+    """As `async_client_for`, of the blocking client."""
+
+    async def client_with_token(client: ClientDep, token: Annotated[str, Depends(token)]) -> Client:
+        return _with_token(client, Secret.hide(token))
+
+    return client_with_token
+
+
+def _with_token(client: AnyClient, token: Secret | None) -> AnyClient:
+    try:
+        return client.with_options(token=token or Secret())
+    except ValueError as error:
+        reason = str(error)
+    raise HTTPException(HTTPStatus.UNAUTHORIZED, reason, headers={"WWW-Authenticate": "Bearer"})
+
+
+_bearer = HTTPBearer(description="A token of DigitalOcean's API, which is passed on to it.")
+
+
+async def _bearer_token(
+    connection: HTTPConnection,
+    credentials: Annotated[HTTPAuthorizationCredentials, Depends(_bearer)],
+) -> Secret:
+    mark_callers_token(connection)
+    return Secret(credentials.credentials)
+
+
+TenantAsyncClientDep: TypeAlias = Annotated[AsyncClient, Depends(async_client_for(_bearer_token))]
+"""The application's client with the bearer token of the request, for `async def` endpoints."""
+
+TenantClientDep: TypeAlias = Annotated[Client, Depends(client_for(_bearer_token))]
+"""The blocking client with the bearer token of the request, for `def` endpoints."""

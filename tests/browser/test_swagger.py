@@ -1,0 +1,134 @@
+"""README.rst's FastAPI application in a browser: what Swagger UI shows of it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi.openapi.docs import get_swagger_ui_html
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+from starlette.staticfiles import StaticFiles
+
+from tests.contrib.serving import example, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fastapi import FastAPI
+    from selenium.webdriver.chrome.webdriver import WebDriver
+    from selenium.webdriver.remote.webelement import WebElement
+
+    from digitalocean_projects.testing import Emulator
+
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-sync",
+    "--no-first-run",
+    "--window-size=1200,2400",
+]
+DOCS = "/offline-docs"
+OPERATIONS = ["GET", "GET", "GET", "POST", "PUT"]
+
+
+def executable(*names: str) -> str:
+    found = [path for path in map(shutil.which, names) if path]
+    assert found, f"no {names[0]} on the PATH: install Chromium and its driver"
+    return found[0]
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[WebDriver]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = executable("chromium", "chromium-browser", "google-chrome")
+    for option in [*OPTIONS, f"--user-data-dir={tmp_path}"]:
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable("chromedriver"))
+    driver = webdriver.Chrome(options, service)
+    yield driver
+    driver.quit()
+
+
+def add_docs(app: FastAPI) -> None:
+    """A page like FastAPI's own, which loads its script from the internet."""
+    app.mount("/static", StaticFiles(packages=[("fastapi_offline", "static")]))
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=app.title,
+        swagger_js_url="/static/swagger-ui-bundle.js",
+        swagger_css_url="/static/swagger-ui.css",
+        swagger_favicon_url="/static/favicon.png",
+    )
+    app.get(DOCS, include_in_schema=False)(lambda: page)
+
+
+class Page:
+    """The page of the application's documentation."""
+
+    def __init__(self, driver: WebDriver, url: str) -> None:
+        self.driver = driver
+        driver.get(url)
+
+    def find(self, selector: str) -> WebElement:
+        """The element, when it is there."""
+        wait: Any = WebDriverWait(self.driver, 20)
+        found: WebElement = wait.until(
+            lambda driver: next(iter(driver.find_elements(By.CSS_SELECTOR, selector)), None)
+        )
+        return found
+
+    def click(self, selector: str) -> None:
+        element = self.find(selector)
+        self.driver.execute_script("arguments[0].scrollIntoView()", element)
+        self.driver.execute_script("arguments[0].click()", element)
+
+    def write(self, selector: str, text: str) -> None:
+        field = self.find(selector)
+        field.clear()
+        # Swagger UI takes what is typed a moment later, or when the field is left.
+        field.send_keys(text, Keys.TAB)
+
+    def texts(self, selector: str) -> list[str]:
+        self.find(selector)
+        return [element.text for element in self.driver.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def test_swagger(driver: WebDriver, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows each operation and type, takes a tenant's token, and performs an assignment."""
+    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
+    emulator.seed(["do:droplet:1"], name="web")
+    app = example()["app"]
+    add_docs(app)
+
+    with serve(app) as browser:
+        page = Page(driver, f"http://{browser.base_url.netloc.decode()}{DOCS}")
+        assert OPERATIONS == page.texts(".opblock-summary-method")
+        assert {"Page", "Project", "Resource"} <= set(page.texts(".json-schema-2020-12__title"))
+
+        page.click(".btn.authorize")
+        page.write(".auth-container input", emulator.token)
+        page.click(".auth-btn-wrapper .authorize")
+        page.click(".auth-btn-wrapper .btn-done")
+
+        put = ".opblock-put"
+        page.click(f"{put} .opblock-summary-control")
+        page.click(f"{put} .try-out__btn")
+        page.write(f"{put} tr[data-param-name=project_id] input", "default")
+        page.write(f"{put} tr[data-param-name=urn] input", "do:droplet:1")
+        page.click(f"{put} .execute")
+        answer = f"{put} .live-responses-table .response"
+        assert ["200"] == page.texts(f"{answer} .response-col_status")[0].split()[:1]
+        assert '"assigned"' in page.texts(f"{answer} .response-col_description")[0]
+    assert ["do:droplet:1"] == emulator.resources()
+    log: list[dict[str, Any]] = driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
+    assert [] == [entry for entry in log if entry["level"] == "SEVERE"]

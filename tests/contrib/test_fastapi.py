@@ -1,0 +1,267 @@
+"""FastAPI's endpoints under a real server, against the emulator."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated, Any
+from uuid import uuid4
+
+import attrs
+import httpx2
+import pytest
+from fastapi import Body, Depends, FastAPI, Header
+
+from digitalocean_projects import (
+    URN,
+    AsyncClient,
+    Client,
+    Page,
+    Project,
+    Resource,
+)
+from digitalocean_projects._codec import encode
+from digitalocean_projects.contrib.fastapi import (
+    AsyncClientDep,
+    ClientDep,
+    TenantClientDep,
+    async_client_for,
+    client_for,
+    client_lifespan,
+    exception_handlers,
+)
+from digitalocean_projects.testing import Emulator
+from tests.contrib.serving import example, serve
+
+URNS = ["do:droplet:1", "do:domain:example.com", "do:volume:3"]
+ALLOWED = {"project:read", "project:update", "droplet:read"}
+
+
+@pytest.fixture
+def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """The emulator, named by the environment."""
+    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
+    return emulator
+
+
+@pytest.fixture
+def project_id(account: Emulator) -> str:
+    return account.seed(URNS, name="web")
+
+
+@pytest.fixture
+def browser(account: Emulator) -> Iterator[httpx2.Client]:
+    """What asks README.rst's application, which uses the account."""
+    assert [] == account.requests
+    with serve(example()["app"]) as browser:
+        yield browser
+
+
+def test_projects(browser: httpx2.Client, account: Emulator, project_id: str) -> None:
+    """A list of projects is the API's."""
+    answer = browser.get("/projects")
+    assert 200 == answer.status_code
+    assert [project_id, account.default_project_id] == [item["id"] for item in answer.json()]
+    with Client() as client:
+        assert json.loads(encode(client.projects.list().collect())) == answer.json()
+
+
+def test_page(browser: httpx2.Client, project_id: str) -> None:
+    """A page has items, number and total."""
+    page = browser.get(f"/projects/{project_id}/newest").json()
+    assert (URNS, 1, 3) == ([item["urn"] for item in page["items"]], page["number"], page["total"])
+
+
+def test_stream(browser: httpx2.Client, project_id: str) -> None:
+    """A listing is a line for each resource."""
+    answer = browser.get(f"/projects/{project_id}/resources")
+    assert "application/jsonl" == answer.headers["content-type"]
+    assert URNS == [json.loads(line)["urn"] for line in answer.text.splitlines()]
+
+
+def test_assign_with_the_callers_token(
+    browser: httpx2.Client, account: Emulator, project_id: str
+) -> None:
+    """The bearer token of the request is the one that goes to the API."""
+    token = account.add_token(ALLOWED)
+    answer = browser.put(
+        "/projects/default/resources/do:droplet:1", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert (200, "assigned") == (answer.status_code, answer.json()["status"])
+    assert f"Bearer {token}" == account.requests[-1].headers["Authorization"]
+    assert URNS[1:] == account.resources(project_id)
+
+
+@pytest.mark.parametrize(
+    "authorization", [None, "Basic abc", "Bearer a b", "Bearer dor_v1_abc", "Bearer unknown"]
+)
+def test_bad_callers_token(browser: httpx2.Client, authorization: str | None) -> None:
+    """Whoever sends no token, a malformed one or a wrong one is told so."""
+    headers = {} if authorization is None else {"Authorization": authorization}
+    answer = browser.put("/projects/default/resources/do:droplet:1", headers=headers)
+    assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
+    assert "abc" not in answer.text
+
+
+def test_callers_scopes(browser: httpx2.Client, account: Emulator) -> None:
+    """A caller whose token lacks a scope is told so."""
+    headers = {"Authorization": f"Bearer {account.add_token(['project:read'])}"}
+    answer = browser.put("/projects/default/resources/do:droplet:1", headers=headers)
+    assert 403 == answer.status_code
+
+
+def test_def_endpoint(browser: httpx2.Client, account: Emulator, project_id: str) -> None:
+    """An endpoint that is no coroutine has a blocking client."""
+    answer = browser.post("/projects/default/resources", json=URNS[:2])
+    assert (200, URNS[:2]) == (answer.status_code, [item["urn"] for item in answer.json()])
+    assert URNS[2:] == account.resources(project_id)
+
+
+@pytest.mark.parametrize("project_id", ["web", "Default", f"{uuid4()}x", "..%00"])
+def test_bad_project_id(browser: httpx2.Client, account: Emulator, project_id: str) -> None:
+    """What is no project's id is refused, and nothing is asked."""
+    answer = browser.get(f"/projects/{project_id}/resources")
+    assert 422 == answer.status_code
+    assert [["path", "project_id"]] == [error["loc"] for error in answer.json()["detail"]]
+    assert [] == account.requests
+
+
+def test_bad_urns(browser: httpx2.Client, account: Emulator) -> None:
+    """Each bad URN is one error that says which, and nothing is asked."""
+    answer = browser.post("/projects/default/resources", json=["do:droplet:1", "x", "do:a:b", 5])
+    expected = [["body", 1], ["body", 3]]
+    assert expected == [error["loc"] for error in answer.json()["detail"]]
+    assert [] == account.requests
+
+
+def test_document(browser: httpx2.Client) -> None:
+    """The OpenAPI document describes the values, each once."""
+    document = browser.get("/openapi.json").json()
+    components = document["components"]["schemas"]
+    assert {"Links", "Page_Resource_", "Project", "Resource"} <= set(components)
+    operation = document["paths"]["/projects/{project_id}/resources/{urn}"]["put"]
+    project_id, urn = operation["parameters"]
+    assert ("urn", "urn") == (urn["name"], urn["schema"]["format"])
+    assert "default" in project_id["schema"]["pattern"]
+    assert [{"HTTPBearer": []}] == operation["security"]
+    answer = document["paths"]["/projects/{project_id}/resources"]["get"]["responses"]["200"]
+    assert ["application/jsonl"] == list(answer["content"])
+
+
+def test_body_and_query(account: Emulator) -> None:
+    """All values are types for bodies; a URN is one for queries, too."""
+    app = FastAPI()
+
+    @app.post("/")
+    async def echo(
+        urn: URN,
+        page: Page[Project],
+        resource: Annotated[Resource, Body()],
+    ) -> tuple[URN, Page[Project], Resource]:
+        return urn, page, resource
+
+    resource = {"urn": "do:droplet:1", "status": "ok"}
+    project = attrs.asdict(Project(id="1", name="a"))
+    page = {"items": [project], "number": 1, "total": 1}
+    with serve(app) as browser:
+        url = "/?urn=do:volume:2"
+        answer = browser.post(url, json={"page": page, "resource": resource}).json()
+        assert ["do:volume:2", page, resource] == answer
+        bad = browser.post("/?urn=volume", json={"page": page, "resource": {}}).json()
+    assert [["query", "urn"], ["body", "resource", "urn"]] == [e["loc"] for e in bad["detail"]]
+    assert [] == account.requests
+
+
+def test_token_from_elsewhere(account: Emulator) -> None:
+    """A dependency of one's own says which token is used; its failure is the service's."""
+    tokens = {"acme": account.token, "gone": "dop_v1_gone", "none": ""}
+
+    def token_of(tenant: Annotated[str, Header()]) -> str:
+        return tokens[tenant]
+
+    app = FastAPI(lifespan=client_lifespan(), exception_handlers=exception_handlers)
+
+    @app.get("/async")
+    async def count(client: Annotated[AsyncClient, Depends(async_client_for(token_of))]) -> int:
+        return len(await client.projects.list().collect())
+
+    @app.get("/blocking")
+    def count_blocking(client: Annotated[Client, Depends(client_for(token_of))]) -> int:
+        return len(client.projects.list().collect())
+
+    with serve(app) as browser:
+        for path in ("/async", "/blocking"):
+            answers = [browser.get(path, headers={"tenant": tenant}) for tenant in tokens]
+            assert [200, 502, 401] == [answer.status_code for answer in answers]
+            assert 1 == answers[0].json()
+
+
+def test_blocking_tenant(account: Emulator) -> None:
+    """An endpoint that is no coroutine may have the caller's token, too."""
+    app = FastAPI(lifespan=client_lifespan(), exception_handlers=exception_handlers)
+
+    @app.get("/")
+    def count(client: TenantClientDep) -> int:
+        return len(client.projects.list().collect())
+
+    with serve(app) as browser:
+        good = browser.get("/", headers={"Authorization": f"Bearer {account.token}"})
+        assert (200, 1) == (good.status_code, good.json())
+        assert 401 == browser.get("/", headers={"Authorization": "Bearer wrong"}).status_code
+
+
+@pytest.mark.usefixtures("account")
+def test_clients_live_as_long_as_the_application() -> None:
+    """Each is made once; both are closed at the end."""
+    made: list[AsyncClient | Client] = []
+
+    def make(kind: type[Any]) -> Any:
+        made.append(kind())
+        return made[-1]
+
+    app = FastAPI(lifespan=client_lifespan(partial(make, AsyncClient), partial(make, Client)))
+
+    @app.get("/")
+    async def both(awaited: AsyncClientDep, blocking: ClientDep) -> list[bool]:
+        return [awaited is made[0], blocking is made[1]]
+
+    with serve(app) as browser:
+        assert [AsyncClient] == [type(client) for client in made]
+        assert [[True, True]] * 2 == [browser.get("/").json() for _ in range(2)]
+        assert [AsyncClient, Client] == [type(client) for client in made]
+    blocking = made[1]
+    assert isinstance(blocking, Client)
+    with pytest.raises(RuntimeError, match="closed"):
+        blocking.projects.get_default()
+
+
+@pytest.mark.usefixtures("account")
+def test_own_lifespan() -> None:
+    """A lifespan of one's own enters the client's."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with client_lifespan()(app) as state:
+            yield {**state, "mine": 5}
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/")
+    async def name(client: AsyncClientDep) -> str:
+        return (await client.projects.get_default()).name
+
+    with serve(app) as browser:
+        assert "first-project" == browser.get("/").json()
+
+
+def test_no_lifespan() -> None:
+    """Without the lifespan, the error says what is missing."""
+    app = FastAPI(exception_handlers=exception_handlers)
+
+    @app.get("/")
+    async def endpoint(client: AsyncClientDep) -> None:
+        raise AssertionError(client)
+
+    with serve(app) as browser:
+        assert 500 == browser.get("/").status_code

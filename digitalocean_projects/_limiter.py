@@ -164,7 +164,8 @@ class TokenBucket:
         try:
             if lease.future is not None:
                 if lease.waits_for > _WORTH_A_RECORD:
-                    _logger.info("waiting for about %.0f s: %s", lease.waits_for, lease.reason)
+                    why = {"do_wait": lease.waits_for, "do_reason": lease.reason}
+                    _logger.info("waiting for about %(do_wait).0f s: %(do_reason)s", why, extra=why)
                 self._set_timer(loop)
                 if lease.max_wait < math.inf:
                     expire = partial(self._change, partial(self._expire, lease))

@@ -51,11 +51,14 @@ class Statistics:
     Args:
         requests: How many requests it has sent, or tried to.
         retries: How many of them were sent again.
+        waited: The seconds on its clock that they have waited, in all: for the limits, before they
+            were sent again, and before another look for what was on its way.
         bucket: What the token bucket does, which others may use, too; None without limits.
     """
 
     requests: int
     retries: int
+    waited: float
     bucket: BucketStatistics | None
 
 
@@ -87,6 +90,7 @@ class SessionManager:
             )
         )
         self._requests = self._retries = 0
+        self._waited = 0.0
         self._latest: Mapping[str, str] = {}
 
     def view(self, **changes: Any) -> SessionManager:
@@ -103,6 +107,7 @@ class SessionManager:
         return Statistics(
             requests=self._requests,
             retries=self._retries,
+            waited=self._waited,
             bucket=None if self._bucket is None else self._bucket.statistics(),
         )
 
@@ -153,7 +158,7 @@ class SessionManager:
         Raises:
             ClientUsageError: The manager is closed, or belongs to another loop.
         """
-        await self._until_closed(partial(self.settings.clock.sleep, seconds), request)
+        await self._until_closed(partial(self._wait, seconds), request)
 
     async def _until_closed(self, function: Callable[[], Awaitable[T]], request: Request) -> T:
         """The result of the function, which the end of the pool cancels."""
@@ -200,24 +205,29 @@ class SessionManager:
                 failure = error.with_traceback(None)
             # A refusal pauses the bucket, where the request then waits in front.
             if self._bucket is None or not isinstance(failure, RateLimitError):
-                await self.settings.clock.sleep(delay)
+                await self._wait(delay)
         try:
             raise failure
         finally:
             del failure
 
+    async def _wait(self, seconds: float) -> None:
+        await self.settings.clock.sleep(seconds)
+        self._waited += seconds
+
     async def _in_turn(self, request: Request, body: bytes | None, retries: Retries) -> Answer:
         """One attempt, when the limits allow it."""
         if self._bucket is None:
             return await self._once(request, body, retries, None)
-        task = asyncio.current_task()
+        task, since = asyncio.current_task(), self.settings.clock.time()
         lease = self._bucket.lease(
             bulk=self.settings.bulk,
-            max_wait=retries.deadline - self.settings.clock.time(),
+            max_wait=retries.deadline - since,
             ahead=retries.attempts > 0,
             at_once=task in self._pool.sending,
         )
         async with lease:
+            self._waited += lease.sent - since
             if lease.at_once:
                 return await self._once(request, body, retries, lease)
             self._pool.sending.add(task)
@@ -244,9 +254,9 @@ class SessionManager:
         except APIError as error:
             if lease is not None and isinstance(error, APIConnectionError) and not error.sent:
                 lease.unsent()
-            self._log(request, type(error).__name__, start)
+            self._log(request, start, retries.attempts, error=type(error).__name__)
             raise
-        self._log(request, answer.status, start, answer.headers)
+        self._log(request, start, retries.attempts, status=answer.status, headers=answer.headers)
         if answer.status not in _SUCCESS:
             raise status_error(
                 answer.status, answer.headers, answer.body, request, secret=self.settings.token
@@ -277,11 +287,33 @@ class SessionManager:
             (lease.refused if status == _TOO_MANY_REQUESTS else lease.settle)(headers)
 
     def _log(
-        self, request: Request, outcome: int | str, start: float, headers: Mapping[str, str] = {}
+        self,
+        request: Request,
+        start: float,
+        attempts: int,
+        *,
+        status: int | None = None,
+        error: str | None = None,
+        headers: Mapping[str, str] = {},
     ) -> None:
-        if _logger.isEnabledFor(logging.DEBUG):
-            milliseconds = (monotonic() - start) * 1000
-            answered = request_id(headers, self.settings.token)
-            _logger.debug(
-                "%s: %s in %.0f ms, request id %s", request, outcome, milliseconds, answered
-            )
+        if not _logger.isEnabledFor(logging.DEBUG):
+            return
+        seconds = monotonic() - start
+        answered = request_id(headers, self.settings.token)
+        _logger.debug(
+            "%s: %s in %.0f ms, attempt %d, request id %s",
+            request,
+            status or error,
+            seconds * 1000,
+            attempts + 1,
+            answered,
+            extra={
+                "do_method": request.method,
+                "do_path": request.path,
+                "do_attempt": attempts + 1,
+                "do_status": status,
+                "do_error": error,
+                "do_seconds": seconds,
+                "do_request_id": answered,
+            },
+        )

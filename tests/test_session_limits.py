@@ -97,7 +97,7 @@ async def test_statistics(emulator: Emulator, make_client: MakeClient, clock: Ju
             statistics.bucket.granted,
         )
     async with make_client() as client:
-        assert Statistics(requests=0, retries=0, bucket=None) == client.statistics()
+        assert Statistics(requests=0, retries=0, waited=0.0, bucket=None) == client.statistics()
 
 
 async def test_rate_limit(emulator: Emulator, make_client: MakeClient) -> None:

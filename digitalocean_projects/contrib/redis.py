@@ -342,8 +342,9 @@ class RedisBucket(TokenBucket):
         policy = self._limits.on_unavailable
         self._look_at = now + _SECONDS_BETWEEN_LOOKS
         if not self._away:
-            record = "Redis is away, limits are not shared (%s): %s"
-            _later(link.loop, _logger.warning, record, policy, reason)
+            fields = {"do_policy": policy, "do_reason": reason}
+            record = "Redis is away, limits are not shared (%(do_policy)s): %(do_reason)s"
+            _later(link.loop, partial(_logger.warning, record, fields, extra=fields))
             if policy == "share":
                 self._shares = self._share_windows()
         self._away = reason

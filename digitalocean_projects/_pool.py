@@ -43,6 +43,11 @@ class Pool:
         self._finalizer: weakref.finalize[..., Pool] | None = None
         self._closed = False
 
+    @property
+    def loop(self) -> AbstractEventLoop | None:
+        """The event loop that it belongs to, or has belonged to if that is closed."""
+        return None if self._held is None else self._held.loop
+
     def check_open(self) -> None:
         """Do nothing, unless the pool is closed.
 

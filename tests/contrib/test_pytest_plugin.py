@@ -1,0 +1,330 @@
+"""The fixtures for pytest, in this run and in runs of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+import pytest
+
+from digitalocean_projects import AsyncClient, Client
+from digitalocean_projects.testing import MockClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from digitalocean_projects.testing import Emulator
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+DROPLET = "do:droplet:1"
+# What holds of every run, whatever its tests do with the fixtures.
+CONFTEST = """
+import asyncio
+import gc
+import os
+import threading
+
+import pytest
+
+from digitalocean_projects import ClientUsageError
+
+used = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left():
+    before = {**os.environ, "PYTEST_CURRENT_TEST": ""}
+    yield
+    assert before == {**os.environ, "PYTEST_CURRENT_TEST": ""}
+    for client, session in used:
+        with pytest.raises(ClientUsageError, match="the client is closed"):
+            client._manager.check_open()
+        assert session is None or session.closed
+    used.clear()
+    gc.collect()
+    assert [threading.main_thread()] == threading.enumerate()
+
+
+@pytest.fixture
+def do_async_client(do_async_client):
+    yield do_async_client
+    held = do_async_client._manager._pool._held
+    used.append((do_async_client, held and held.session))
+
+
+@pytest.fixture(scope="module")
+def idle_loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="module")
+def running_loop():
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+"""
+AWAITED = """
+import pytest
+
+from digitalocean_projects import AsyncClient
+
+
+@pytest.fixture
+async def seeded(do_emulator, do_async_client):
+    project = await do_async_client.projects.create("web", "testing")
+    do_emulator.seed([f"do:droplet:{number}" for number in range(1000)], default=True)
+    return project
+
+
+async def test_awaited_fixture(do_async_client, seeded):
+    assert seeded == await do_async_client.projects.find("web")
+    await do_async_client.projects.assign_resources(seeded, ["do:droplet:1"])
+
+
+async def test_left_in_the_middle(do_async_client, seeded):
+    async for resource in do_async_client.projects.list_resources(per_page=10):
+        assert "do:droplet:0" == str(resource.urn)
+        break
+
+
+async def test_fails_over(do_emulator, do_async_client):
+    do_emulator.respond(503, headers={"Retry-After": "50"})
+    assert [] == await do_async_client.projects.list_resources().collect()
+    assert 50.0 == do_emulator.clock.time()
+
+
+async def test_closed_by_itself(do_async_client):
+    async with do_async_client:
+        await do_async_client.projects.get_default()
+
+
+async def test_own_client(do_emulator):
+    async with AsyncClient() as client:
+        assert do_emulator.default_project_id == (await client.projects.get_default()).id
+
+
+async def test_blocking(do_emulator, do_client):
+    assert do_emulator.default_project_id == do_client.projects.get_default().id
+
+
+async def test_unused(do_async_client):
+    pass
+"""
+ANYIO = """
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+"""
+# With this one, anyio runs all tests of the module in one loop.
+SHARED = """
+
+@pytest.fixture(scope="module", autouse=True)
+async def runs_all_the_time(anyio_backend):
+    yield
+"""
+STRICT = """
+import pytest_asyncio
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest_asyncio.fixture
+async def seeded(do_emulator, do_async_client):
+    project = await do_async_client.projects.create("web", "testing")
+    do_emulator.seed([f"do:droplet:{number}" for number in range(1000)], default=True)
+    return project
+"""
+FUNCTION = ["-o", "asyncio_default_fixture_loop_scope=function"]
+SESSION = [
+    *("-o", "asyncio_default_test_loop_scope=session"),
+    *("-o", "asyncio_default_fixture_loop_scope=session"),
+]
+AUTO = ["-o", "asyncio_mode=auto"]
+BY_HAND = """
+import asyncio
+import os
+
+import pytest
+
+from digitalocean_projects import AsyncClient
+
+
+async def ask(client):
+    return (await client.projects.get_default()).name
+
+
+def test_two_loops(do_async_client):
+    assert "first-project" == asyncio.run(ask(do_async_client))
+    assert "first-project" == asyncio.run(ask(do_async_client))
+
+
+def test_idle_loop(idle_loop, do_async_client):
+    assert "first-project" == idle_loop.run_until_complete(ask(do_async_client))
+
+
+def test_running_loop(running_loop, do_async_client):
+    asked = asyncio.run_coroutine_threadsafe(ask(do_async_client), running_loop)
+    assert "first-project" == asked.result(20)
+
+
+def test_loop_of_the_thread(do_async_client):
+    asyncio.set_event_loop(asyncio.new_event_loop())
+
+
+def test_loop_of_the_thread_is_left_alone():
+    asyncio.get_event_loop().close()
+    asyncio.set_event_loop(None)
+
+
+def test_own_environment(monkeypatch, do_emulator):
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", do_emulator.add_token(["project:read"]))
+    assert "first-project" == asyncio.run(ask(AsyncClient()))
+
+
+def test_nothing_is_set():
+    assert not [name for name in os.environ if name.startswith("DIGITALOCEAN_")]
+    with pytest.raises(RuntimeError, match="no token"):
+        AsyncClient()
+"""
+UNUSED = """
+import sys
+
+HEAVY = {"aiohttp", "anyio", "asyncio", "attrs", "cattrs", "ssl", "digitalocean_projects.testing"}
+
+
+def test_nothing_is_imported():
+    assert "digitalocean_projects.contrib.pytest" in sys.modules
+    assert set() == HEAVY & {*sys.modules}
+"""
+RUNS = {
+    "anyio": (FUNCTION, AWAITED + ANYIO, 7),
+    "anyio in one loop": (FUNCTION, AWAITED + ANYIO + SHARED, 7),
+    "pytest-asyncio": (FUNCTION, AWAITED + STRICT, 7),
+    "pytest-asyncio, automatic": ([*FUNCTION, *AUTO], AWAITED, 7),
+    "pytest-asyncio in one loop": ([*SESSION, *AUTO], AWAITED, 7),
+    "no plugin": (FUNCTION, BY_HAND, 7),
+}
+
+
+def run_pytest(folder: Path, arguments: list[str], **files: str) -> str:
+    """What became of the tests in these files, where each warning is an error."""
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text, "utf-8")
+    command = [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers"]
+    done = subprocess.run(
+        [*command, *arguments],
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        text=True,
+        timeout=60,
+    )
+    assert "" == done.stderr
+    assert 0 == done.returncode, done.stdout
+    return done.stdout.splitlines()[-1].strip("= ").split(" in ")[0]
+
+
+@pytest.mark.parametrize(("arguments", "tests", "count"), RUNS.values(), ids=RUNS)
+def test_runs(tmp_path: Path, arguments: list[str], tests: str, count: int) -> None:
+    """Whoever runs the loops, what a test leaves open is closed, and all else is as before."""
+    outcome = run_pytest(tmp_path, arguments, conftest=CONFTEST, test_it=tests)
+    assert f"{count} passed" == outcome
+
+
+def test_costs_nothing(tmp_path: Path) -> None:
+    """A run that uses no fixture loads nothing for them; other plugins load what they like."""
+    others = {each.name for each in entry_points(group="pytest11")} - {"digitalocean_projects"}
+    arguments = [word for name in others for word in ("-p", f"no:{name}")]
+    assert "1 passed" == run_pytest(tmp_path, arguments, test_it=UNUSED)
+
+
+def test_clients(do_emulator: Emulator, do_client: Client, do_async_client: AsyncClient) -> None:
+    """A test that isn't awaited may use both clients, which see one account."""
+    project_id = do_emulator.seed([DROPLET])
+    do_client.projects.assign_resources("default", [DROPLET])
+    listing = asyncio.run(do_async_client.projects.list_resources().collect())
+    assert [DROPLET] == [str(resource.urn) for resource in listing]
+    assert ([], [DROPLET]) == (do_emulator.resources(project_id), do_emulator.resources())
+
+
+def test_nobody_waits(do_emulator: Emulator, do_client: Client) -> None:
+    """The waits of a client cost as good as no time, and are seen on the emulator's clock."""
+    begin = time.monotonic()
+    do_emulator.respond(503, headers={"Retry-After": "40"})
+    do_client.projects.get_default()
+    assert 40.0 == do_emulator.clock.time()
+    for _ in range(250):
+        do_client.projects.get_default()
+    assert 100.0 < do_emulator.clock.time() < 110.0
+    assert 0 == do_client.statistics().bucket.refused  # type: ignore[union-attr]  # it has limits
+    assert time.monotonic() - begin < 5
+
+
+@pytest.fixture
+def real_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DIGITALOCEAN_API_URL", "DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"):
+        monkeypatch.setenv(name, "https://real.example")
+
+
+@pytest.mark.usefixtures("real_account")
+def test_environment(do_emulator: Emulator) -> None:
+    """No way leads to a real account."""
+    assert {"DIGITALOCEAN_API_URL": do_emulator.url, "DIGITALOCEAN_TOKEN": do_emulator.token} == {
+        name: value for name, value in os.environ.items() if name.startswith("DIGITALOCEAN_")
+    }
+
+
+def test_own_client(do_emulator: Emulator) -> None:
+    """Code that makes its own client, of either kind, gets one of the emulator and its clock."""
+    do_emulator.respond(503, headers={"Retry-After": "40"}, times=2)
+    with Client() as client:
+        client.projects.get_default()
+
+    async def main() -> None:
+        async with AsyncClient() as client:
+            await client.projects.get_default()
+
+    asyncio.run(main())
+    assert 80.0 <= do_emulator.clock.time() < 160.0
+
+
+def test_moving_the_clock(do_emulator: Emulator, do_client: Client) -> None:
+    """The clock stands still, but for who waits for it, until the test moves it."""
+    do_emulator.move_delay = 30.0
+    project_id = do_emulator.seed(name="web")
+    do_emulator.seed([DROPLET])
+    do_client.projects.assign_resources(project_id, [DROPLET])
+    do_emulator.clock.jump(29.0)
+    assert [] == do_emulator.resources(project_id)
+    do_emulator.clock.jump(1.0)
+    assert [DROPLET] == do_emulator.resources(project_id)
+
+
+@pytest.mark.do_emulator(limits=(), move_delay=20.0)
+class TestMarker:
+    """The marker of a test or of what it is in says how to make the emulator."""
+
+    def test_of_a_class(self, do_emulator: Emulator, do_client: Client) -> None:
+        assert 20.0 == do_emulator.move_delay
+        assert do_client.projects.list().first_page().rate_limit is None
+
+    @pytest.mark.do_emulator(move_delay=10.0, clock=MockClock(rate=2.0))
+    def test_of_a_function(self, do_emulator: Emulator, do_client: Client) -> None:
+        assert 10.0 == do_emulator.move_delay
+        assert do_client.projects.list().first_page().rate_limit is None
+        assert do_emulator.clock.time() < do_emulator.clock.time()

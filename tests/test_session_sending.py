@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import re
 import socket
 import ssl
 from base64 import b64encode
@@ -360,39 +358,3 @@ async def test_traces(make_client: MakeClient) -> None:
     assert [f"Trace{name}Params" for name in names] == [type(each).__name__ for each in seen]
     assert ["GET", "GET"] == [each.method for each in seen[::2]]
     assert [LISTING, LISTING] == [each.url.path_qs for each in seen[::2]]
-
-
-async def test_log(
-    make_client: MakeClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Each attempt leaves one record for debugging: what was asked, and what came of it."""
-    emulator.respond(200, DOCUMENT, {"X-Request-Id": "id-1"})
-    emulator.respond(404, headers={"X-Request-Id": emulator.token})
-    emulator.respond_raw(b"")
-    emulator.respond_raw(b"SSH-2.0\r\n")
-    with caplog.at_level(logging.DEBUG, "digitalocean_projects"):
-        async with make_client() as client:
-            await listed(client)
-            for _ in range(3):
-                with suppress(APIError):
-                    await listed(client)
-    records = [record for record in caplog.records if record.name == "digitalocean_projects"]
-    messages = [re.sub(r"\d+ ms", "N ms", record.getMessage()) for record in records]
-    assert [
-        f"GET {LISTING}: 200 in N ms, request id id-1",
-        f"GET {LISTING}: 404 in N ms, request id ***",
-        f"GET {LISTING}: APIConnectionError in N ms, request id None",
-        f"GET {LISTING}: APIResponseError in N ms, request id None",
-    ] == messages
-    assert [logging.DEBUG] * 4 == [record.levelno for record in records]
-    assert not any(emulator.token in repr(vars(record)) for record in records)
-
-
-async def test_no_log(
-    make_client: MakeClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Above the level for debugging there is nothing to read."""
-    emulator.respond(500)
-    with caplog.at_level(logging.INFO, "digitalocean_projects"):
-        await refused(make_client())
-    assert "digitalocean_projects" not in {record.name for record in caplog.records}

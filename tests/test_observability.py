@@ -1,0 +1,210 @@
+"""What a client tells of its work: log records with fields, and counters."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from digitalocean_projects import (
+    APIError,
+    AssignmentTimeoutError,
+    Limits,
+    RateLimitWaitError,
+    RetryPolicy,
+)
+from digitalocean_projects.testing import MockClock, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from digitalocean_projects import AsyncClient
+    from digitalocean_projects.testing import Emulator
+
+    MakeClient = Callable[..., AsyncClient]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+DROPLET = "do:droplet:1"
+LISTING = "/v2/projects/default/resources?page=1&per_page=200"
+ASSIGNMENT = "/v2/projects/default/resources"
+caller: ContextVar[str] = ContextVar("caller", default="nobody")
+
+
+class Records(logging.Handler):
+    """Keeps the records, and who was calling when each was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+        self.callers: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+        self.callers.append(caller.get())
+
+    @property
+    def messages(self) -> list[str]:
+        return [re.sub(r"\d+ ms", "N ms", record.getMessage()) for record in self.records]
+
+    @property
+    def fields(self) -> list[dict[str, Any]]:
+        """The fields of each record, as a formatter would find them."""
+        return [
+            {name[3:]: value for name, value in vars(record).items() if name.startswith("do_")}
+            for record in self.records
+        ]
+
+
+@pytest.fixture
+def records() -> Iterator[Records]:
+    handler, logger = Records(), logging.getLogger("digitalocean_projects")
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    yield handler
+    logger.setLevel(level)
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
+def clock() -> MockClock:
+    return MockClock(rate=0, autojump_threshold=0.02)
+
+
+async def ask(client: AsyncClient) -> None:
+    await client.projects.list_resources().first_page()
+
+
+def without_seconds(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "seconds"}
+
+
+async def test_log(make_client: MakeClient, emulator: Emulator, records: Records) -> None:
+    """Each attempt leaves one record for debugging: what was asked, and what came of it."""
+    emulator.respond(200, {"resources": []}, {"X-Request-Id": "id-1"})
+    emulator.respond(404, headers={"X-Request-Id": emulator.token})
+    emulator.respond_raw(b"")
+    emulator.respond_raw(b"SSH-2.0\r\n")
+    async with make_client() as client:
+        for _ in range(4):
+            with suppress(APIError):
+                await ask(client)
+    assert [
+        f"GET {LISTING}: 200 in N ms, attempt 1, request id id-1",
+        f"GET {LISTING}: 404 in N ms, attempt 1, request id ***",
+        f"GET {LISTING}: APIConnectionError in N ms, attempt 1, request id None",
+        f"GET {LISTING}: APIResponseError in N ms, attempt 1, request id None",
+    ] == records.messages
+    assert [logging.DEBUG] * 4 == [record.levelno for record in records.records]
+    assert not any(emulator.token in repr(vars(record)) for record in records.records)
+
+
+async def test_fields(make_client: MakeClient, emulator: Emulator, records: Records) -> None:
+    """A record has what its message says as fields, each of a type that JSON knows."""
+    emulator.respond(503, headers={"X-Request-Id": "id-1"})
+    emulator.respond_raw(b"")
+    emulator.respond(200, {"resources": []}, {"X-Request-Id": "id-3"})
+    async with make_client(retry=RetryPolicy(base_delay=0)) as client:
+        await client.projects.assign_resources("default", [DROPLET])
+    assert all(0 < fields["seconds"] < 5 for fields in records.fields)
+    asked = {"method": "POST", "path": ASSIGNMENT}
+    answered = {**asked, "error": None}
+    assert [
+        {**answered, "attempt": 1, "status": 503, "request_id": "id-1"},
+        {**asked, "attempt": 2, "status": None, "error": "APIConnectionError", "request_id": None},
+        {**answered, "attempt": 3, "status": 200, "request_id": "id-3"},
+    ] == [without_seconds(fields) for fields in records.fields]
+    assert json.dumps(records.fields)
+
+
+async def test_part_sent_again(
+    make_client: MakeClient, emulator: Emulator, records: Records
+) -> None:
+    """What is sent again for a service that is down is a further attempt."""
+    emulator.fail(faults.ResourceStatus("service_down"))
+    emulator.seed([DROPLET])
+    async with make_client(retry=RetryPolicy(base_delay=0)) as client:
+        await client.projects.assign_resources("default", [DROPLET])
+    assert [1, 2] == [fields["attempt"] for fields in records.fields]
+
+
+async def test_caller(make_client: MakeClient, records: Records) -> None:
+    """A record is written in the caller's context, so it can be told whose it is."""
+    async with make_client() as client:
+        for name in ("one", "two"):
+            caller.set(name)
+            await client.projects.list_resources().collect()
+    assert ["one", "two"] == records.callers
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.CRITICAL])
+async def test_no_log(
+    make_client: MakeClient, emulator: Emulator, records: Records, level: int
+) -> None:
+    """Above the level for debugging there is nothing to read."""
+    logging.getLogger("digitalocean_projects").setLevel(level)
+    emulator.respond(500)
+    async with make_client() as client:
+        with pytest.raises(APIError):
+            await ask(client)
+    assert [] == records.records
+
+
+async def test_wait(make_client: MakeClient, clock: MockClock, records: Records) -> None:
+    """A long wait for the limits is told when it begins: for how long about, and why."""
+    limits = Limits(windows=((1, 60.0),))
+    async with make_client(clock=clock, limits=limits) as client:
+        await ask(client)
+        await ask(client)
+    told = [fields for fields in records.fields if "wait" in fields]
+    assert [{"wait": 61.0, "reason": "no more than 1 requests in 60 s"}] == told
+    assert [logging.DEBUG, logging.INFO, logging.DEBUG] == [
+        record.levelno for record in records.records
+    ]
+
+
+async def test_counters(make_client: MakeClient, emulator: Emulator, clock: MockClock) -> None:
+    """A client counts its requests, those of them that were sent again, and what they waited."""
+    emulator.respond(503, headers={"Retry-After": "7"})
+    async with make_client(clock=clock, retry=RetryPolicy()) as client:
+        await ask(client)
+        counted = client.statistics()
+        assert (2, 1, 7.0) == (counted.requests, counted.retries, counted.waited)
+        view = client.with_options(limits=Limits(windows=((1, 60.0),)))
+        await ask(view)
+        await ask(view)
+        counted = view.statistics()
+        assert (2, 0, 61.0) == (counted.requests, counted.retries, counted.waited)
+        assert counted.bucket is not None
+        assert 61.0 == counted.bucket.waited
+        assert 7.0 == client.statistics().waited
+
+
+async def test_looks_are_counted(
+    make_client: MakeClient, emulator: Emulator, clock: MockClock
+) -> None:
+    """The time between two looks for what is on its way was waited, too."""
+    emulator.seed([DROPLET], default=True)
+    async with make_client(clock=clock) as client:
+        with pytest.raises(AssignmentTimeoutError):
+            await client.projects.wait_until_assigned("default", ["do:droplet:2"], timeout=20.0)
+        assert 20.0 == client.statistics().waited == clock.time()
+
+
+async def test_waits_that_were_cut_short(
+    make_client: MakeClient, emulator: Emulator, clock: MockClock
+) -> None:
+    """Who gives up has not waited for a request."""
+    limits = Limits(windows=((1, 60.0),))
+    async with make_client(clock=clock, limits=limits, deadline=30.0) as client:
+        await ask(client)
+        with pytest.raises(RateLimitWaitError):
+            await ask(client)
+        assert (1, 0.0) == (client.statistics().requests, client.statistics().waited)
+    assert 1 == len(emulator.requests)

@@ -47,14 +47,22 @@ def examples() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("code", "output"), examples())
-def test_example(code: str, output: str) -> None:
-    """Each example runs as it stands, on the demonstration's account, and prints what is shown."""
+def test_example(code: str, output: str, tmp_path: Path) -> None:
+    """Each example runs as it stands, on the demonstration's account, and prints what is shown.
+
+    One that is made of tests passes.
+    """
+    command = ["-c", code]
+    if "def test_" in code:
+        (tmp_path / "test_example.py").write_text(code, "utf-8")
+        command = ["-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", str(tmp_path)]
     with Emulator() as emulator:
         seed_demo(emulator)
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", code],
+            [sys.executable, "-W", "error", *command],
             capture_output=True,
             check=False,
+            cwd=tmp_path,
             env={
                 **os.environ,
                 "DIGITALOCEAN_API_URL": emulator.url,
@@ -63,7 +71,9 @@ def test_example(code: str, output: str) -> None:
             text=True,
             timeout=30,
         )
-    assert (0, "", output) == (done.returncode, done.stderr, done.stdout.rstrip())
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
+    tests = code.count("def test_")
+    assert (f"{tests} passed in" in done.stdout) if tests else (output == done.stdout.rstrip())
 
 
 def test_first_two_commands() -> None:

@@ -63,7 +63,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types, and that the public ones are complete."""
-    _install(session, "test", "types")
+    _install(session, "browser", "test", "types")
     # pyright reads the installed files, and follows no editable install.
     session.install("--no-deps", "--reinstall", ".")
     session.run("mypy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,9 +41,50 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=[python for python in PYTHONS if python != RUNNING])
 def others(session: nox.Session) -> None:
-    """Run the tests on every other Python that the package claims."""
-    _install(session, "test")
+    """Run the tests on every other Python that the package claims, against the wheel."""
+    folder = _unpacked_sdist(session)
+    # The tests find no other package than the one that is installed.
+    shutil.rmtree(folder / "digitalocean_projects")
+    (wheel,) = folder.parent.glob("*.whl")
+    session.install(
+        "--reinstall-package=digitalocean-projects",
+        f"{wheel}[redis]",
+        *nox.project.dependency_groups(PROJECT, "test"),
+    )
+    session.chdir(folder)
+    session.run("python", "-c", _INSTALLED)
     session.run("pytest", *session.posargs)
+
+
+_INSTALLED = """
+import digitalocean_projects
+print(digitalocean_projects.__file__)
+assert "site-packages" in digitalocean_projects.__file__
+"""
+
+
+def _unpacked_sdist(session: nox.Session) -> Path:
+    """The sdist as a folder, beside the wheel that is built from it."""
+    folder = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("uv", "build", "--quiet", "--out-dir", str(folder), external=True)
+    (sdist,) = folder.glob("*.tar.gz")
+    shutil.unpack_archive(sdist, folder, filter="data")
+    return folder / sdist.name.removesuffix(".tar.gz")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the sdist and the wheel, and see that they hold what they should."""
+    _install(session, "package")
+    session.run("pytest", "tests/packaging", *session.posargs)
+
+
+@nox.session
+def recipes(session: nox.Session) -> None:
+    """Run README.rst's recipes for other frameworks, each as it is used."""
+    _install(session, "recipes")
+    session.run("pytest", "tests/recipes", *session.posargs)
 
 
 @nox.session

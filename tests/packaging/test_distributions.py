@@ -1,0 +1,161 @@
+"""The sdist and the wheel: what they hold, and that they need no more than they say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from importlib.metadata import PathDistribution
+from pathlib import Path
+
+import pytest
+
+import digitalocean_projects
+
+ROOT = Path(__file__).parents[2]
+NAME = "digitalocean_projects"
+DIST_INFO = f"{NAME}-{digitalocean_projects.__version__}.dist-info"
+NEEDED = {"aiohttp>=3.14", "anyio>=4.12", "attrs>=25.4", "backoff>=2.2.1", "cattrs[orjson]>=26.1"}
+# What each extra is for.
+EXTRAS = {"redis": f"{NAME}.contrib.redis"}
+IMPORT_ALL = f"""
+import importlib, json, pkgutil
+import {NAME}
+
+missing = {{}}
+for module in pkgutil.walk_packages({NAME}.__path__, "{NAME}."):
+    try:
+        importlib.import_module(module.name)
+    except ImportError as error:
+        missing[module.name] = str(error)
+print(json.dumps(missing))
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    return subprocess.run(
+        command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True, timeout=60
+    ).stdout
+
+
+def build(kind: str, source: Path, folder: Path) -> Path:
+    run(sys.executable, "-m", "uv", "build", "-q", f"--{kind}", "-o", folder, source, cwd=folder)
+    return next(path for path in folder.iterdir() if path.suffix in {".gz", ".whl"})
+
+
+def environment(folder: Path, requirement: str) -> Path:
+    """The Python of a new environment that holds `requirement`, and what that needs."""
+    uv = [sys.executable, "-m", "uv"]
+    run(*uv, "venv", "-q", "--python", sys.executable, folder / "venv", cwd=folder)
+    python = folder / "venv" / "bin" / "python"
+    run(*uv, "pip", "install", "-q", "--python", python, requirement, cwd=folder)
+    return python
+
+
+def files(folder: str) -> set[str]:
+    """The files of a folder of the project, by their paths in it."""
+    return {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.fixture(scope="session")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def metadata(wheel: Path) -> PathDistribution:
+    return PathDistribution(zipfile.Path(wheel, f"{DIST_INFO}/"))  # type: ignore[arg-type]  # is enough of a path
+
+
+@pytest.fixture(scope="session")
+def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has the wheel without any extra."""
+    return environment(tmp_path_factory.mktemp("bare"), str(wheel))
+
+
+def test_twine(sdist: Path, wheel: Path) -> None:
+    """PyPI would take them, and show README.rst as it is meant."""
+    run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel, cwd=ROOT)
+
+
+def test_sdist(sdist: Path) -> None:
+    """It holds what there is, so that its tests can be run."""
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[1] for name in archive.getnames()}
+    folders = [".ci", NAME, "tests", "benchmarks"]
+    rest = {".gitignore", "LICENSE", "PKG-INFO", "README.rst", "noxfile.py", "pyproject.toml"}
+    assert rest.union(*map(files, folders)) == names
+
+
+def test_wheel(wheel: Path) -> None:
+    """It holds the package with its types and license, and nothing else."""
+    about = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert files(NAME) | {f"{DIST_INFO}/{name}" for name in about} == names
+    assert f"{NAME}/py.typed" in names
+
+
+def test_wheel_of_sdist(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    """Whoever builds from the sdist gets the same wheel, to the byte."""
+    again = build("wheel", sdist, tmp_path)
+    assert (wheel.name, wheel.read_bytes()) == (again.name, again.read_bytes())
+
+
+def test_requirements(metadata: PathDistribution) -> None:
+    """Five packages are needed; each other one is for an extra, which README.rst tells of."""
+    needed = {text for text in metadata.requires or () if "extra ==" not in text}
+    extras = metadata.metadata.get_all("Provides-Extra") or []
+    assert NEEDED == needed
+    assert set(EXTRAS) == set(extras)
+    readme = (ROOT / "README.rst").read_text("utf-8")
+    assert all(f'pip install ".[{name}]"' in readme for name in extras)
+
+
+def test_metadata(metadata: PathDistribution) -> None:
+    """What is claimed agrees with itself."""
+    about = metadata.metadata
+    pythons = [
+        classifier.rpartition(" ")[2]
+        for classifier in about.get_all("Classifier") or ()
+        if classifier.startswith("Programming Language :: Python :: 3.")
+    ]
+    license_text = metadata.read_text("licenses/LICENSE") or ""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert digitalocean_projects.__version__ == about["Version"]
+    assert ("MIT", "MIT License") == (about["License-Expression"], license_text.splitlines()[0])
+    assert f">={pythons[0]}" == about["Requires-Python"] == project["requires-python"]
+    assert sorted(pythons, key=lambda python: int(python[2:])) == pythons
+
+
+def test_import(bare_python: Path, tmp_path: Path) -> None:
+    """Without any extra all can be imported but what is for one, and that says for which."""
+    missing = json.loads(run(bare_python, "-W", "error", "-c", IMPORT_ALL, cwd=tmp_path))
+    assert set(EXTRAS.values()) == {module for module in missing if "._" not in module}
+    wanted = {text.partition("install ")[2] for text in missing.values()}
+    assert {f"{NAME}[{extra}]" for extra in EXTRAS} == wanted
+
+
+def test_command(bare_python: Path, tmp_path: Path) -> None:
+    """The command works without any extra."""
+    command = bare_python.with_name("digitalocean-projects")
+    assert 1034 == len(run(command, "list", "--demo", cwd=tmp_path).splitlines())
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_extra(extra: str, wheel: Path, tmp_path: Path) -> None:
+    """An extra brings what its module needs."""
+    python = environment(tmp_path, f"{wheel}[{extra}]")
+    run(python, "-W", "error", "-c", f"import {EXTRAS[extra]}", cwd=tmp_path)

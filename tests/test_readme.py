@@ -3,58 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from itertools import pairwise
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import attrs
-import docutils.core
-import docutils.nodes
 import pytest
 
 import digitalocean_projects
 from digitalocean_projects import testing
 from digitalocean_projects.testing import Emulator, seed_demo
+from tests.readme import README, ROOT, blocks, examples
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.rst").read_text("utf-8")
+if TYPE_CHECKING:
+    from pathlib import Path
 
-
-@attrs.frozen
-class Block:
-    language: str
-    text: str
+    from tests.readme import Example
 
 
-def blocks() -> list[Block]:
-    """All code blocks; a markup fault is an exception."""
-    settings = {"halt_level": 2, "report_level": 2, "syntax_highlight": "none"}
-    document = docutils.core.publish_doctree(README, settings_overrides=settings)
-    return [
-        Block(node["classes"][1], node.astext())
-        for node in document.findall(docutils.nodes.literal_block)
-    ]
-
-
-def examples() -> list[tuple[str, str]]:
-    """The Python examples, each with the output shown behind it, if there is any."""
-    return [
-        (block.text, following.text if following.language == "none" else "")
-        for block, following in pairwise([*blocks(), Block("", "")])
-        if block.language == "python"
-    ]
-
-
-@pytest.mark.parametrize(("code", "output"), examples())
-def test_example(code: str, output: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", [example for example in examples() if not example.name])
+def test_example(example: Example, tmp_path: Path) -> None:
     """Each example runs as it stands, on the demonstration's account, and prints what is shown.
 
     One that is made of tests passes.
     """
-    command = ["-c", code]
-    if "def test_" in code:
-        (tmp_path / "test_example.py").write_text(code, "utf-8")
+    command = ["-c", example.code]
+    if "def test_" in example.code:
+        (tmp_path / "test_example.py").write_text(example.code, "utf-8")
         command = ["-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", str(tmp_path)]
     with Emulator() as emulator:
         seed_demo(emulator)
@@ -72,8 +47,16 @@ def test_example(code: str, output: str, tmp_path: Path) -> None:
             timeout=30,
         )
     assert (0, "") == (done.returncode, done.stderr), done.stdout
-    tests = code.count("def test_")
-    assert (f"{tests} passed in" in done.stdout) if tests else (output == done.stdout.rstrip())
+    tests = example.code.count("def test_")
+    passed = f"{tests} passed in" in done.stdout
+    assert passed if tests else (example.output == done.stdout.rstrip())
+
+
+def test_recipes_are_run() -> None:
+    """What isn't run here is run by the session `recipes`."""
+    tests = (ROOT / "tests" / "recipes").glob("test_*.py")
+    run = {name for test in tests for name in re.findall(r'recipe\("([^"]+)"\)', test.read_text())}
+    assert {f"recipe-{name}" for name in run} == {block.name for block in blocks() if block.name}
 
 
 def test_first_two_commands() -> None:

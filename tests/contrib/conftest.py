@@ -34,17 +34,19 @@ def server_path() -> str:
 
 
 class Server:
-    """A Redis without a TCP port."""
+    """A Redis, without a TCP port if none is given."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, port: int = 0) -> None:
         self._folder = folder
+        self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = f"{folder}/redis"
-        self.url = f"unix://{self.socket}"
+        self.url = f"redis://127.0.0.1:{port}/0" if port else f"unix://{self.socket}"
         self.admin = redis.Redis(unix_socket_path=self.socket)
 
     def start(self) -> None:
-        options = ["--port", "0", "--unixsocket", self.socket, "--dir", self._folder, "--save", ""]
+        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
+        options += ["--dir", self._folder, "--save", ""]
         self._process = subprocess.Popen([server_path(), *options], stdout=subprocess.DEVNULL)
         end = monotonic() + 10
         while not self._answers():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import uvicorn
 
-from tests.test_readme import blocks
+from tests.readme import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

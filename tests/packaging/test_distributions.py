@@ -76,7 +76,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def metadata(wheel: Path) -> PathDistribution:
-    return PathDistribution(zipfile.Path(wheel, f"{DIST_INFO}/"))  # type: ignore[arg-type]  # is enough of a path
+    return PathDistribution(zipfile.Path(wheel, f"{DIST_INFO}/"))
 
 
 @pytest.fixture(scope="session")

@@ -104,12 +104,14 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types, and that the public ones are complete."""
+    """Check the types, and that the public ones are complete and what users need."""
     _install(session, "browser", "test", "types")
     # pyright reads the installed files, and follows no editable install.
     session.install("--no-deps", "--reinstall", ".")
     session.run("mypy")
     session.run("pyright", "--verifytypes", "digitalocean_projects", "--ignoreexternal")
+    # The very file that mypy sees as one of the tests.
+    session.run("pyright", "--warnings", "tests/typing/api.py")
 
 
 @nox.session

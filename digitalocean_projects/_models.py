@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - cattrs resolves the annotations
 from enum import StrEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import attrs
@@ -12,10 +11,15 @@ import attrs
 from ._urn import URN, checked_urn_text
 
 if TYPE_CHECKING:
+    # As which pyright takes it: by a `cached_property` it would not be a `HasURN`.
+    from builtins import property as cached_property
+
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
     from ._headers import RateLimit
+else:
+    from functools import cached_property
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

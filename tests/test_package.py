@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import digitalocean_projects
+from digitalocean_projects import AsyncClient, AsyncInventory, AsyncPaginator, AsyncProjects
+from digitalocean_projects._tools.facade import RENAMES
 
 PACKAGE = Path(digitalocean_projects.__file__).parent
 LAYERS = [
@@ -121,6 +123,19 @@ def test_public_names() -> None:
     assert seen == set(digitalocean_projects.__all__)
     assert all(hasattr(digitalocean_projects, name) for name in seen)
     assert seen <= set(dir(digitalocean_projects))
+
+
+def test_public_types_are_tested() -> None:
+    """What type checkers are shown uses each public name, and each operation on both sides."""
+    shown = (Path(__file__).parent / "typing" / "api.py").read_text("utf-8")
+    assert [] == [name for name in digitalocean_projects.__all__ if name not in shown]
+    for side in (AsyncClient, AsyncProjects, AsyncPaginator, AsyncInventory):
+        for name in vars(side):
+            twin = RENAMES.get(name, name)
+            expected = 2 if twin == name else 1
+            if not name.startswith("_"):
+                assert shown.count(f".{name}") >= expected, name
+                assert shown.count(f".{twin}") >= expected, twin
 
 
 def test_no_such_name() -> None:

@@ -19,13 +19,15 @@ os.environ["PATH"] = os.pathsep.join(
 )
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 
+EXTRAS = "fastapi,redis"
+
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = False
 
 
 def _install(session: nox.Session, *groups: str) -> None:
-    session.install("-e", ".[fastapi,redis]", *nox.project.dependency_groups(PROJECT, *groups))
+    session.install("-e", f".[{EXTRAS}]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 @nox.session
@@ -48,7 +50,7 @@ def others(session: nox.Session) -> None:
     (wheel,) = folder.parent.glob("*.whl")
     session.install(
         "--reinstall-package=digitalocean-projects",
-        f"{wheel}[redis]",
+        f"{wheel}[{EXTRAS}]",
         *nox.project.dependency_groups(PROJECT, "test"),
     )
     session.chdir(folder)

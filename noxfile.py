@@ -19,7 +19,7 @@ os.environ["PATH"] = os.pathsep.join(
 )
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 
-EXTRAS = "fastapi,redis"
+EXTRAS = "cli,fastapi,redis"
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"

@@ -1,145 +1,164 @@
-"""What the command's subcommands do with a client."""
+"""What the command's subcommands on resources do with a client."""
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._codec import encode, encode_members
+from ._columns import RESOURCE_COLUMNS
+from ._config import DEFAULT_CHUNK_SIZE
 from ._errors import AssignmentError
+from ._models import ResourceStatus
+from ._output import Output, print_document, print_documents
+from ._progress import Progress, told
+from ._report import Summary, print_report
 from ._request import one_line
+from ._results import Reconciliation
 from ._settable import is_project_id
+from ._terminal import Style, complain, note, read_or_not, styled
+from ._urn import distinct_urns
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from ._models import Project, Resource
-    from ._results import AssignmentResult, Reconciliation
+    from ._models import Page, Resource
+    from ._results import AssignmentResult
     from ._sync import Client, Paginator
     from ._urn import URN
 
-PROGRAM = "digitalocean-projects"
 FAILED = 1
-
-
-def note(text: str) -> None:
-    """Tell the user something beside the output."""
-    print(f"# {text}", file=sys.stderr)
+_NAME_PREFIX = "name:"
 
 
 def list_resources(client: Client, options: Namespace) -> int:
     """List a project's resources."""
-    paginator = client.projects.list_resources(_project_id(client, options.project))
-    if options.output == "json":
-        _print_json(encode(paginator.collect()))
-    else:
-        count = number = 0
-        for page in paginator.pages():
-            _print_resources(page.items)
-            count, number = count + len(page.items), page.number
-        note(f"{count} resources on {number} pages")
-    _note_change(paginator)
+    output = _output(options)
+    paginator = client.projects.list_resources(project_id(client, options.project))
+    progress = Progress("resources")
+    with told(client, lambda: progress, quiet=options.quiet, streamed=output.is_streamed):
+        if output.is_streamed:
+            pages = 0
+            for page in _counted(paginator.pages(), progress):
+                output.write(page.items)
+                pages = page.number
+        else:
+            resources = _collected(paginator, progress)
+    if not output.is_streamed:
+        output.write(resources)
+    elif output.is_text:
+        note(f"{progress.done} resources on {pages} pages", quiet=options.quiet)
+    note_change(paginator)
     return 0
 
 
 def assign(client: Client, options: Namespace) -> int:
     """Move resources to a project."""
-    project_id = _project_id(client, options.project)
-    urns = _urns(options.resources)
-    return _tell(lambda: client.projects.assign_resources(project_id, urns), options)
+    output = _output(options)
+    urns = distinct_urns(_urns(options.resources))
+    project = project_id(client, options.project)
+    return _tell(client, output, urns, partial(client.projects.assign_resources, project), options)
 
 
 def unassign(client: Client, options: Namespace) -> int:
     """Move resources to the default project."""
-    urns = _urns(options.resources)
-    return _tell(lambda: client.projects.unassign_resources(urns), options)
+    urns = distinct_urns(_urns(options.resources))
+    return _tell(client, _output(options), urns, client.projects.unassign_resources, options)
 
 
 def reconcile(client: Client, options: Namespace) -> int:
     """Bring a project to a wanted state."""
-    desired = list(_lines(options.file))
+    desired = distinct_urns(_lines(options.file))
     if options.prune and not desired:
         raise ValueError("there is no URN to keep, so all would be pruned: unassign them instead")
-    project_id = _project_id(client, options.project)
+    project = project_id(client, options.project)
+    untouched: tuple[URN, ...] = ()
+    failure = None
     try:
-        done = client.projects.reconcile(
-            project_id, desired, dry_run=options.dry_run, prune=options.prune
-        )
+        with told(client, requests_of(client), quiet=options.quiet):
+            done = client.projects.reconcile(
+                project, desired, dry_run=options.dry_run, prune=options.prune
+            )
     except AssignmentError as error:
-        return _tell_failure(error, options)
-    with _read_or_not():
-        if options.output == "json":
-            _print_json(encode_members(_as_members(done)))
+        done, untouched, failure = _so_far(error, desired), error.untouched, error.error
+    with read_or_not():
+        if options.output == "text":
+            _print_changes(done)
         else:
-            for urn in done.added:
-                print(f"+ {one_line(str(urn))}")
-            for urn in done.removed:
-                print(f"- {one_line(str(urn))}")
-            _print_resources(done.failed)
-    _note_unknown(done.unknown)
+            print_document(_as_members(done, untouched))
+    _note_doubts(done.unknown, untouched)
+    added, removed = len(done.added), len(done.removed)
     to_be = " to be" if options.dry_run else ""
-    note(
-        f"{len(done.added)}{to_be} added, {len(done.removed)}{to_be} removed, {len(done.kept)} kept"
-    )
-    return FAILED if done.failed or done.unknown else 0
+    counts = f"{added}{to_be} added, {removed}{to_be} removed, {len(done.kept)} kept"
+    note(counts, quiet=options.quiet)
+    if failure:
+        complain(failure)
+    return FAILED if failure or done.failed or done.unknown else 0
 
 
-def list_projects(client: Client, options: Namespace) -> int:
-    """List the projects."""
-    paginator = client.projects.list()
-    status = _tell_projects(paginator.collect(), options)
-    _note_change(paginator)
-    return status
-
-
-def get_project(client: Client, options: Namespace) -> int:
-    """Show a project."""
-    project = client.projects.get(_project_id(client, options.project))
-    return _tell_projects([project], options)
-
-
-def create_project(client: Client, options: Namespace) -> int:
-    """Make a project."""
-    project = client.projects.create(
-        options.name,
-        options.purpose,
-        description=options.description or "",
-        environment=options.environment,
-    )
-    return _tell_projects([project], options)
-
-
-def update_project(client: Client, options: Namespace) -> int:
-    """Change a project."""
-    project = client.projects.patch(
-        _project_id(client, options.project),
-        name=options.name,
-        description=options.description,
-        purpose=options.purpose,
-        environment=options.environment,
-        is_default=options.default or None,
-    )
-    return _tell_projects([project], options)
-
-
-def delete_project(client: Client, options: Namespace) -> int:
-    """Delete a project."""
-    client.projects.delete(_project_id(client, options.project), wait=options.wait)
+def report(client: Client, options: Namespace) -> int:
+    """Show how many resources of each type the projects hold."""
+    progress = Progress("resources")
+    summaries = []
+    is_streamed = options.output == "jsonl"
+    with told(client, lambda: progress, quiet=options.quiet, streamed=is_streamed):
+        for page in client.projects.resources_by_project().pages():
+            summary = Summary.of(page)
+            progress.done += summary.total
+            if is_streamed:
+                print_document(summary.members())
+            else:
+                summaries.append(summary)
+    if options.output == "json":
+        print_documents(summary.members() for summary in summaries)
+    elif options.output == "text":
+        print_report(summaries)
+        note(f"{progress.done} resources in {len(summaries)} projects", quiet=options.quiet)
     return 0
 
 
-def discard_output() -> None:
-    """Write to nowhere: whoever read the output has enough, and Python would flush at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def project_id(client: Client, text: str) -> str:
+    """What `text` names: a project's id, `default`, or else the name of one.
 
-
-def _project_id(client: Client, text: str) -> str:
-    """What `text` names: a project's id, `default`, or else the name of one."""
+    After `name:` it is a name, whatever it looks like.
+    """
+    if text.startswith(_NAME_PREFIX):
+        return client.projects.find(text.removeprefix(_NAME_PREFIX)).id
     return text if is_project_id(text) else client.projects.find(text).id
+
+
+def requests_of(client: Client) -> Callable[[], Progress]:
+    """Looks at the requests that the client has sent."""
+    return lambda: Progress("requests", client.statistics().requests)
+
+
+def note_change(paginator: Paginator[Any]) -> None:
+    """Tell the user of a listing that it may not be whole."""
+    if not paginator.settled:
+        note("something changed meanwhile, and may be missing")
+
+
+def _output(options: Namespace) -> Output[Resource]:
+    return Output(options, RESOURCE_COLUMNS)
+
+
+def _counted(pages: Iterable[Page[Resource]], progress: Progress) -> Iterator[Page[Resource]]:
+    for page in pages:
+        progress.done += len(page.items)
+        progress.total = page.total
+        yield page
+
+
+def _collected(paginator: Paginator[Resource], progress: Progress) -> list[Resource]:
+    """What the paginator collects, with a progress while it is read the first time."""
+    with paginator:
+        pages = _counted(paginator.pages(), progress)
+        resources = [resource for page in pages for resource in page.items]
+    if paginator.settled and len({resource.urn for resource in resources}) == len(resources):
+        return resources
+    return paginator.collect()
 
 
 def _lines(name: str) -> Iterator[str]:
@@ -150,92 +169,84 @@ def _lines(name: str) -> Iterator[str]:
             yield line
 
 
-def _urns(arguments: Iterable[str]) -> list[str]:
-    return [
-        urn
-        for argument in arguments
-        for urn in (_lines(argument) if argument == "-" else [argument])
-    ]
+def _urns(arguments: Iterable[str]) -> Iterator[str]:
+    for argument in arguments:
+        yield from _lines(argument) if argument == "-" else [argument]
 
 
-def _tell(assigning: Callable[[], AssignmentResult], options: Namespace) -> int:
+def _tell(
+    client: Client,
+    output: Output[Resource],
+    urns: list[URN],
+    assigning: Callable[[list[URN]], AssignmentResult],
+    options: Namespace,
+) -> int:
+    before = client.statistics().requests
+
+    def look() -> Progress:
+        # What is under way isn't done.
+        chunks = max(client.statistics().requests - before - 1, 0)
+        return Progress("resources", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
+
+    told_of: AssignmentResult | AssignmentError
+    untouched: tuple[URN, ...] = ()
+    failure = None
     try:
-        result = assigning()
+        with told(client, look, quiet=options.quiet):
+            told_of = result = assigning(urns)
+        resources = result.resources
     except AssignmentError as error:
-        return _tell_failure(error, options)
-    _tell_resources(result, options)
-    return FAILED if result.failed or result.unknown else 0
+        told_of, resources = error, error.done + error.failed
+        untouched, failure = error.untouched, error.error
+    with read_or_not():
+        output.write(resources)
+    _note_doubts(told_of.unknown, untouched)
+    if failure:
+        complain(failure)
+    return FAILED if failure or told_of.failed or told_of.unknown else 0
 
 
-def _tell_failure(error: AssignmentError, options: Namespace) -> int:
-    _tell_resources(error, options)
-    for urn in error.untouched:
-        note(f"nothing was done with {urn}")
-    print(f"{PROGRAM}: {error.error}", file=sys.stderr)
-    return FAILED
-
-
-def _tell_resources(told: AssignmentResult | AssignmentError, options: Namespace) -> None:
-    resources = told.done + told.failed if isinstance(told, AssignmentError) else told.resources
-    with _read_or_not():
-        if options.output == "json":
-            _print_json(encode(resources))
-        else:
-            _print_resources(resources)
-    _note_unknown(told.unknown)
-
-
-@contextmanager
-def _read_or_not() -> Iterator[None]:
-    """Go on where nobody reads the output any more: what became of resources is to be told."""
-    try:
-        yield
-    except BrokenPipeError:
-        discard_output()
-
-
-def _note_change(paginator: Paginator[Any]) -> None:
-    if not paginator.settled:
-        note("something changed meanwhile, and may be missing")
-
-
-def _note_unknown(urns: Iterable[URN]) -> None:
-    for urn in urns:
+def _note_doubts(unknown: Iterable[URN], untouched: Iterable[URN]) -> None:
+    for urn in unknown:
         note(f"it is unknown what became of {urn}")
+    for urn in untouched:
+        note(f"nothing was done with {urn}")
 
 
-def _tell_projects(projects: Sequence[Project], options: Namespace) -> int:
-    if options.output == "json":
-        _print_json(encode(projects))
-    else:
-        for project in projects:
-            # Without what a server might send to play with the terminal.
-            name, environment = one_line(project.name), one_line(project.environment)
-            is_default = "default" if project.is_default else ""
-            print(
-                f"{one_line(project.id):<36}  {name:<32}  {environment:<11}  {is_default}".rstrip()
-            )
-    return 0
+def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
+    """What was done before an error."""
+    wanted = [urn.canonical for urn in desired]
+    there = {r.urn for r in error.done if r.status == ResourceStatus.ALREADY_ASSIGNED}
+    done = [resource.urn for resource in error.done if resource.urn not in there]
+    others = {resource.urn.canonical for resource in error.failed}
+    others |= {urn.canonical for urn in (*done, *error.unknown, *error.untouched)}
+    return Reconciliation(
+        added=tuple(urn for urn in done if urn.canonical in wanted),
+        removed=tuple(urn for urn in done if urn.canonical not in wanted),
+        kept=tuple(urn for urn in wanted if urn not in others),
+        failed=error.failed,
+        unknown=error.unknown,
+    )
 
 
-def _as_members(done: Reconciliation) -> dict[str, list[str]]:
+def _print_changes(done: Reconciliation) -> None:
+    for urn in done.added:
+        print(styled(f"+ {one_line(str(urn))}", Style.GREEN))
+    for urn in done.removed:
+        print(styled(f"- {one_line(str(urn))}", Style.GREEN))
+    for resource in done.failed:
+        text = f"! {one_line(str(resource.urn))}  {one_line(resource.status or '')}"
+        print(styled(text, Style.RED))
+    print(end="", flush=True)
+
+
+def _as_members(done: Reconciliation, untouched: Iterable[URN]) -> dict[str, object]:
     urns = {
         "added": done.added,
         "removed": done.removed,
         "kept": done.kept,
         "failed": [resource.urn for resource in done.failed],
         "unknown": done.unknown,
+        "untouched": untouched,
     }
     return {name: list(map(str, some)) for name, some in urns.items()}
-
-
-def _print_resources(resources: Iterable[Resource]) -> None:
-    for resource in resources:
-        assigned_at = resource.assigned_at.isoformat() if resource.assigned_at else ""
-        urn, status = one_line(str(resource.urn)), one_line(resource.status or "")
-        print(f"{urn:<48}  {status:<16}  {assigned_at}".rstrip())
-    print(end="", flush=True)
-
-
-def _print_json(document: bytes) -> None:
-    print(document.decode(), flush=True)

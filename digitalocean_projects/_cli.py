@@ -64,6 +64,6 @@ def _client(options: Namespace) -> Iterator[Client]:
         return
     with Emulator() as emulator:
         web_shop = seed_demo(emulator)
-        note(f"on an emulator, with the projects 'default' and {web_shop}", quiet=options.quiet)
+        note(f"on an emulator: projects 'default' and {web_shop}", quiet=options.quiet)
         with Client(emulator.token, base_url=emulator.url) as client:
             yield client

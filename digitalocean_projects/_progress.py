@@ -75,7 +75,6 @@ def _tell(progress: Callable[[], Progress], ended: Event) -> None:
     if ended.wait(PATIENCE):
         return
     with _display() as (show, interval):
-        show(progress())
         while not ended.wait(interval):
             show(progress())
 

@@ -49,6 +49,14 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
+def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """The emulator, named by the environment."""
+    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
+    return emulator
+
+
+@pytest.fixture
 def no_leaks() -> Iterator[None]:
     """After the test no thread is left, and what is forgotten is collected while it would show."""
     before = set(threading.enumerate())

@@ -1,4 +1,4 @@
-"""The command's subcommands on projects, and those that move resources between them."""
+"""The command's subcommands on projects, and those that move resources."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import pytest
 
 from digitalocean_projects import Client
 from digitalocean_projects._cli import main
-from digitalocean_projects.testing import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from digitalocean_projects.testing import Emulator
 
@@ -25,13 +23,11 @@ IN_WEB_SHOP = "do:droplet:310984024"
 
 
 @pytest.fixture
-def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """The emulator, named by the environment, with two droplets in `web` and one elsewhere."""
-    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
-    monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
-    emulator.seed(["do:droplet:1", "do:droplet:2"], name="web", environment="Staging")
-    emulator.seed(["do:droplet:3"], default=True)
-    return emulator
+def account(account: Emulator) -> Emulator:
+    """The emulator, with two droplets in `web` and one elsewhere."""
+    account.seed(["do:droplet:1", "do:droplet:2"], name="web", environment="Staging")
+    account.seed(["do:droplet:3"], default=True)
+    return account
 
 
 @pytest.fixture
@@ -55,8 +51,9 @@ def test_projects_list(account: Emulator, web: str, capsys: Capture) -> None:
     assert 0 == main(["projects", "list"])
     output = capsys.readouterr()
     assert [
-        [web, "web", "Staging"],
-        [account.default_project_id, "first-project", "default"],
+        ["ID", "Name", "Environment", "Is", "Default?"],
+        [web, "web", "Staging", "false"],
+        [account.default_project_id, "first-project", "true"],
     ] == words(output.out)
     assert "" == output.err
 
@@ -94,7 +91,7 @@ def test_projects_get(account: Emulator, web: str, way: str, capsys: Capture) ->
     ways = {"id": web, "upper-case id": web.upper(), "name": "web", "default": "default"}
     assert 0 == main(["projects", "get", ways[way]])
     expected = account.default_project_id if way == "default" else web
-    assert expected == capsys.readouterr().out.split()[0]
+    assert expected == words(capsys.readouterr().out)[1][0]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +121,7 @@ def test_projects_create(account: Emulator, capsys: Capture) -> None:
     arguments = ["--purpose", "IoT", "--description", "It sells", "--environment", "PRODUCTION"]
     assert 0 == main(["projects", "create", "shop", *arguments])
     shop = account.projects()[0]
-    assert [[shop.id, "shop", "Production"]] == words(capsys.readouterr().out)
+    assert [[shop.id, "shop", "Production", "false"]] == words(capsys.readouterr().out)[1:]
     assert ("shop", "IoT", "It sells") == (shop.name, shop.purpose, shop.description)
     assert 0 == main(["projects", "create", "mail", "--purpose", "my own", "-o", "json"])
     (mail,) = json.loads(capsys.readouterr().out)
@@ -135,7 +132,7 @@ def test_projects_create(account: Emulator, capsys: Capture) -> None:
 def test_projects_update(account: Emulator, web: str, capsys: Capture) -> None:
     """What is given is set, and all else left alone."""
     assert 0 == main(["projects", "update", "web", "--name", "shop", "--description", ""])
-    assert [[web, "shop", "Staging"]] == words(capsys.readouterr().out)
+    assert [[web, "shop", "Staging", "false"]] == words(capsys.readouterr().out)[1:]
     assert {"name": "shop", "description": ""} == json.loads(account.requests[-1].body)
     assert 0 == main(["projects", "update", "shop", "--purpose", "IoT", "--environment", "staging"])
     assert {"purpose": "IoT", "environment": "Staging"} == json.loads(account.requests[-1].body)
@@ -167,7 +164,7 @@ def test_projects_delete_waits(
         async def sleep(self, seconds: float) -> None:
             account.clock.jump(seconds)
 
-    monkeypatch.setattr("digitalocean_projects._cli.Client", lambda: Client(clock=WaitingMoves()))
+    monkeypatch.setattr("digitalocean_projects._cli.Client", lambda _: Client(clock=WaitingMoves()))
     account.move_delay = 30.0
     assert 0 == main(["unassign", "do:droplet:1", "do:droplet:2"])
     assert 1 == main(["projects", "delete", "web", "--wait", "2.5"])
@@ -180,7 +177,7 @@ def test_move_and_unassign(account: Emulator, web: str, capsys: Capture) -> None
     """Resources are moved to the project that is told behind them, or to the default one."""
     assert 0 == main(["move", "do:droplet:1", "do:droplet:3", "--to", "web"])
     assert [["do:droplet:1", "already_assigned"], ["do:droplet:3", "assigned"]] == [
-        line[:2] for line in words(capsys.readouterr().out)
+        line[::2] for line in words(capsys.readouterr().out)[1:]
     ]
     assert 0 == main(["unassign", "do:droplet:1", "-o", "json"])
     assert ["assigned"] == [one["status"] for one in json.loads(capsys.readouterr().out)]
@@ -195,7 +192,7 @@ def test_moving_from_standard_input(
     """A dash stands for lines of URNs; 1 says that one was not assigned."""
     say("# the old ones\n\n do:droplet:1 \ndo:droplet:404\n")
     assert 1 == main(command)
-    told = [line[:2] for line in words(capsys.readouterr().out)]
+    told = [line[::2] for line in words(capsys.readouterr().out)[1:]]
     assert [["do:droplet:1", "assigned"], ["do:droplet:404", "not_found"]] == told
     assert ["do:droplet:1", "do:droplet:3"] == account.resources()
 
@@ -207,104 +204,19 @@ def test_moving_fails_later(account: Emulator, capsys: Capture) -> None:
     account.respond(403, when=lambda request: b"do:droplet:1100" in request.body)
     assert 1 == main(["unassign", *urns])
     output = capsys.readouterr()
-    assert urns[:100] == [line[0] for line in words(output.out)]
+    assert urns[:100] == [line[0] for line in words(output.out)[1:]]
     *notes, failure = output.err.splitlines()
     assert [f"# nothing was done with {urn}" for urn in urns[100:]] == notes
     assert failure.startswith("digitalocean-projects: 403 (POST /v2/projects/default/resources")
-
-
-@pytest.mark.parametrize("source", ["file", "dash", "nothing"])
-def test_reconcile(  # noqa: PLR0917 - fixtures
-    account: Emulator,
-    web: str,
-    source: str,
-    capsys: Capture,
-    say: Callable[[str], None],
-    tmp_path: Path,
-) -> None:
-    """What is missing is assigned, and told; what is wanted comes from a file or standard input."""
-    wanted = "# of web\ndo:droplet:1\n\n  do:droplet:3\n"
-    file = tmp_path / "wanted"
-    file.write_text(wanted, "utf-8")
-    say(wanted)
-    arguments = {"file": [str(file)], "dash": ["-"], "nothing": []}[source]
-    assert 0 == main(["reconcile", "web", *arguments])
-    assert ("+ do:droplet:3\n", "# 1 added, 0 removed, 1 kept\n") == capsys.readouterr()
-    assert ["do:droplet:3", "do:droplet:1", "do:droplet:2"] == account.resources(web)
-    say(wanted)
-    assert 0 == main(["reconcile", "web", *arguments])
-    assert ("", "# 0 added, 0 removed, 2 kept\n") == capsys.readouterr()
-
-
-def test_reconcile_prunes(
-    account: Emulator, web: str, capsys: Capture, say: Callable[[str], None]
-) -> None:
-    """Pruning moves what isn't wanted to the default project; a dry run only tells."""
-    for options, to_be in (["--dry-run"], " to be"), ([], ""):
-        say("do:droplet:3\ndo:droplet:2\n")
-        assert 0 == main(["reconcile", "web", "--prune", *options])
-        assert (
-            "+ do:droplet:3\n- do:droplet:1\n",
-            f"# 1{to_be} added, 1{to_be} removed, 1 kept\n",
-        ) == capsys.readouterr()
-        held = ["do:droplet:1", "do:droplet:2"] if options else ["do:droplet:3", "do:droplet:2"]
-        assert held == account.resources(web)
-
-
-def test_reconcile_as_json(account: Emulator, capsys: Capture, say: Callable[[str], None]) -> None:
-    """JSON has what was added, removed, kept, failed, and what is unknown."""
-    say("do:droplet:3\ndo:droplet:2\ndo:droplet:404\ndo:droplet:405\n")
-    account.fail(faults.Omit(["do:droplet:405"]), when=lambda request: request.method == "POST")
-    assert 1 == main(["reconcile", "web", "--prune", "-o", "json"])
-    output = capsys.readouterr()
-    assert {
-        "added": ["do:droplet:3"],
-        "removed": ["do:droplet:1"],
-        "kept": ["do:droplet:2"],
-        "failed": ["do:droplet:404"],
-        "unknown": ["do:droplet:405"],
-    } == json.loads(output.out)
-    assert [
-        "# it is unknown what became of do:droplet:405",
-        "# 1 added, 1 removed, 1 kept",
-    ] == output.err.splitlines()
-
-
-def test_reconcile_with_what_is_not_there(
-    account: Emulator, web: str, capsys: Capture, say: Callable[[str], None]
-) -> None:
-    """1 says that a resource was not assigned; it gets a line with what the API said."""
-    say("do:droplet:404\n")
-    assert 1 == main(["reconcile", "web"])
-    output = capsys.readouterr()
-    assert [["do:droplet:404", "not_found"]] == words(output.out)
-    assert "# 0 added, 0 removed, 0 kept\n" == output.err
-    assert ["do:droplet:1", "do:droplet:2"] == account.resources(web)
-
-
-def test_reconcile_fails_half_way(
-    account: Emulator, capsys: Capture, say: Callable[[str], None]
-) -> None:
-    """Where pruning fails, what was done before is told."""
-    say("do:droplet:3\n")
-    account.respond(
-        403, when=lambda request: request.method == "POST" and "default" in request.path
-    )
-    assert 1 == main(["reconcile", "web", "--prune"])
-    output = capsys.readouterr()
-    assert [["do:droplet:3", "assigned"]] == [line[:2] for line in words(output.out)]
-    *notes, failure = output.err.splitlines()
-    assert [f"# nothing was done with do:droplet:{number}" for number in (1, 2)] == notes
-    assert failure.startswith("digitalocean-projects: 403 (POST")
 
 
 def test_projects_of_the_demonstration(capsys: Capture) -> None:
     """The demonstration has two projects, and needs neither token nor network."""
     assert 0 == main(["projects", "list", "--demo"])
     output = capsys.readouterr()
-    assert [WEB_SHOP, "web-shop"] == words(output.out)[0]
-    assert ["first-project", "default"] == words(output.out)[1][1:]
-    assert f"# on an emulator, with the projects 'default' and {WEB_SHOP}\n" == output.err
+    assert [WEB_SHOP, "web-shop", "false"] == words(output.out)[1]
+    assert ["first-project", "true"] == words(output.out)[2][1:]
+    assert f"# on an emulator: projects 'default' and {WEB_SHOP}\n" == output.err
 
 
 @pytest.mark.parametrize(

@@ -23,13 +23,11 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture
-def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """The emulator, named by the environment, with two droplets in `web` and one elsewhere."""
-    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
-    monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
-    emulator.seed(["do:droplet:1", "do:droplet:2"], name="web")
-    emulator.seed(["do:droplet:3"], default=True)
-    return emulator
+def account(account: Emulator) -> Emulator:
+    """The emulator, with two droplets in `web` and one elsewhere."""
+    account.seed(["do:droplet:1", "do:droplet:2"], name="web")
+    account.seed(["do:droplet:3"], default=True)
+    return account
 
 
 @pytest.fixture
@@ -136,7 +134,9 @@ def test_names_from_elsewhere(account: Emulator, capsys: Capture) -> None:
     project = {"id": UNKNOWN, "name": "\x1b[2Jgone\nmore", "environment": "\x07"}
     account.respond(200, {"projects": [project]})
     assert 0 == main(["projects", "list"])
-    assert f"{UNKNOWN}  [2Jgone more\n" == capsys.readouterr().out
+    assert (
+        f"{UNKNOWN}  [2Jgone more               false" == (capsys.readouterr().out.splitlines()[1])
+    )
     account.respond(200, {"projects": [project]})
     assert 1 == main(["projects", "get", "\x1b[2J"])
     assert "no project is named '\\x1b[2J'" in capsys.readouterr().err

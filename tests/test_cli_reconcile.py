@@ -1,0 +1,137 @@
+"""The command's subcommand that brings a project to a wanted state."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from digitalocean_projects._cli import main
+from digitalocean_projects.testing import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from digitalocean_projects.testing import Emulator
+
+    Capture = pytest.CaptureFixture[str]
+
+HALF_WAY = (
+    '{"added":["do:droplet:3"],"removed":[],"kept":["do:droplet:2"],'
+    '"failed":["do:droplet:404"],"unknown":[],"untouched":["do:droplet:1"]}\n'
+)
+
+
+@pytest.fixture
+def account(account: Emulator) -> Emulator:
+    """The emulator, with two droplets in `web` and one elsewhere."""
+    account.seed(["do:droplet:1", "do:droplet:2"], name="web")
+    account.seed(["do:droplet:3"], default=True)
+    return account
+
+
+@pytest.fixture
+def web(account: Emulator) -> str:
+    """The UUID of `web`."""
+    return next(project.id for project in account.projects() if project.name == "web")
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """What puts text into standard input."""
+    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+@pytest.mark.parametrize("source", ["file", "dash", "nothing"])
+def test_reconcile(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    web: str,
+    source: str,
+    capsys: Capture,
+    say: Callable[[str], None],
+    tmp_path: Path,
+) -> None:
+    """What is missing is assigned, and told; what is wanted comes from a file or standard input."""
+    wanted = "# of web\ndo:droplet:1\n\n  do:droplet:3\n"
+    file = tmp_path / "wanted"
+    file.write_text(wanted, "utf-8")
+    say(wanted)
+    arguments = {"file": [str(file)], "dash": ["-"], "nothing": []}[source]
+    assert 0 == main(["reconcile", "web", *arguments])
+    assert ("+ do:droplet:3\n", "# 1 added, 0 removed, 1 kept\n") == capsys.readouterr()
+    assert ["do:droplet:3", "do:droplet:1", "do:droplet:2"] == account.resources(web)
+    say(wanted)
+    assert 0 == main(["reconcile", "web", *arguments])
+    assert ("", "# 0 added, 0 removed, 2 kept\n") == capsys.readouterr()
+
+
+def test_reconcile_prunes(
+    account: Emulator, web: str, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """Pruning moves what isn't wanted to the default project; a dry run only tells."""
+    for options, to_be in (["--dry-run"], " to be"), ([], ""):
+        say("do:droplet:3\ndo:droplet:2\n")
+        assert 0 == main(["reconcile", "web", "--prune", *options])
+        assert (
+            "+ do:droplet:3\n- do:droplet:1\n",
+            f"# 1{to_be} added, 1{to_be} removed, 1 kept\n",
+        ) == capsys.readouterr()
+        held = ["do:droplet:1", "do:droplet:2"] if options else ["do:droplet:3", "do:droplet:2"]
+        assert held == account.resources(web)
+
+
+def test_reconcile_as_json(account: Emulator, capsys: Capture, say: Callable[[str], None]) -> None:
+    """JSON has what was added, removed, kept, failed, is unknown, and was left untouched."""
+    say("do:droplet:3\ndo:droplet:2\ndo:droplet:404\ndo:droplet:405\n")
+    account.fail(faults.Omit(["do:droplet:405"]), when=lambda request: request.method == "POST")
+    assert 1 == main(["reconcile", "web", "--prune", "-o", "json"])
+    output = capsys.readouterr()
+    assert {
+        "added": ["do:droplet:3"],
+        "removed": ["do:droplet:1"],
+        "kept": ["do:droplet:2"],
+        "failed": ["do:droplet:404"],
+        "unknown": ["do:droplet:405"],
+        "untouched": [],
+    } == json.loads(output.out)
+    assert [
+        "# it is unknown what became of do:droplet:405",
+        "# 1 added, 1 removed, 1 kept",
+    ] == output.err.splitlines()
+
+
+def test_reconcile_with_what_is_not_there(
+    account: Emulator, web: str, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """1 says that a resource was not assigned; it gets a line with what the API said."""
+    say("do:droplet:404\n")
+    assert 1 == main(["reconcile", "web"])
+    output = capsys.readouterr()
+    assert "! do:droplet:404  not_found\n" == output.out
+    assert "# 0 added, 0 removed, 0 kept\n" == output.err
+    assert ["do:droplet:1", "do:droplet:2"] == account.resources(web)
+
+
+def test_reconcile_fails_half_way(
+    account: Emulator, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """Where pruning fails, what was done before is told, as if it had ended there."""
+    for output, expected in (
+        ("text", "+ do:droplet:3\n! do:droplet:404  not_found\n"),
+        ("json", HALF_WAY),
+        ("jsonl", HALF_WAY),
+    ):
+        account.seed(["do:droplet:3"], default=True)
+        say("do:droplet:2\ndo:droplet:3\ndo:droplet:404\n")
+        account.respond(
+            403, when=lambda request: request.method == "POST" and "default" in request.path
+        )
+        assert 1 == main(["reconcile", "web", "--prune", "-o", output])
+        told = capsys.readouterr()
+        assert expected == told.out
+        *notes, failure = told.err.splitlines()
+        assert ["# nothing was done with do:droplet:1", "# 1 added, 0 removed, 1 kept"] == notes
+        assert failure.startswith("digitalocean-projects: 403 (POST")

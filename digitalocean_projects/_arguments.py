@@ -80,7 +80,7 @@ def _add_resource_commands(commands: _Subparsers) -> None:
         "assign",
         _commands.assign,
         "move resources to a project",
-        "assign web-shop do:droplet:310984024 do:domain:shop-32.example.com",
+        "assign web-shop do:droplet:1 do:domain:example.com",
         "assign web-shop - < urns.txt",
         "list --format URN --no-header | grep droplet |\n    {} assign web-shop -",
         columns=RESOURCE_COLUMNS,
@@ -93,7 +93,7 @@ def _add_resource_commands(commands: _Subparsers) -> None:
         "move",
         _commands.assign,
         "the same, told the other way around",
-        "move do:droplet:310984024 do:droplet:312400594 --to web-shop",
+        "move do:droplet:1 do:droplet:2 --to web-shop",
         columns=RESOURCE_COLUMNS,
     )
     _add_urns(command)
@@ -277,7 +277,8 @@ def _add_completion(commands: _Subparsers, parser: argparse.ArgumentParser) -> N
         commands,
         "completion",
         "print what lets a shell complete this command",
-        "completion bash > ~/.local/share/bash-completion/completions/{}",
+        "completion bash >> ~/.bash_completion",
+        "completion zsh > ~/.zfunc/_{}",
     )
     completion.add_argument("shell", choices=_standalone.SHELLS)
     completion.set_defaults(run=_standalone.complete, parser=parser)

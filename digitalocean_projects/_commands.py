@@ -100,13 +100,11 @@ def reconcile(client: Client, options: Namespace) -> int:
 
 def report(client: Client, options: Namespace) -> int:
     """Show how many resources of each type the projects hold."""
-    progress = Progress("resources")
     summaries = []
     is_streamed = options.output == "jsonl"
-    with told(client, lambda: progress, quiet=options.quiet, streamed=is_streamed):
+    with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
         for page in client.projects.resources_by_project().pages():
             summary = Summary.of(page)
-            progress.done += summary.total
             if is_streamed:
                 print_document(summary.members())
             else:
@@ -115,7 +113,8 @@ def report(client: Client, options: Namespace) -> int:
         print_documents(summary.members() for summary in summaries)
     elif options.output == "text":
         print_report(summaries)
-        note(f"{progress.done} resources in {len(summaries)} projects", quiet=options.quiet)
+        total = sum(summary.total for summary in summaries)
+        note(f"{total} resources in {len(summaries)} projects", quiet=options.quiet)
     return 0
 
 

@@ -1,0 +1,129 @@
+"""The command's help, its completion, and what it loads."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from digitalocean_projects._arguments import make_parser
+from digitalocean_projects._cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Capture = pytest.CaptureFixture[str]
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser with all those of its subcommands, each once."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for subparser in dict.fromkeys(action.choices.values()):
+                yield from parsers(subparser)
+
+
+PARSERS = {parser.prog: parser for parser in parsers(make_parser())}
+EXAMPLES = [
+    line.strip()
+    for parser in PARSERS.values()
+    for line in (parser.epilog or "").replace("\\\n", "").splitlines()
+    if line.startswith("  ")
+]
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_help(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Each subcommand has help that fits into a terminal, in ASCII, with an example."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as caught:
+        main([*name.split()[1:], "--help"])
+    assert 0 == caught.value.code
+    shown = capsys.readouterr().out
+    assert shown.isascii()
+    assert [] == [line for line in shown.splitlines() if len(line) > 80]
+    assert "example" in shown
+    for action in PARSERS[name]._actions:
+        assert action.help or isinstance(action, argparse._SubParsersAction) or action.choices
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples(example: str) -> None:
+    """What the help shows can be typed."""
+    words = shlex.split(example, comments=False)
+    calls = [i for i, word in enumerate(words) if word == "digitalocean-projects"]
+    assert calls
+    for start in calls:
+        arguments = list(words[start + 1 :])
+        for end, word in enumerate(arguments):
+            if word in {"|", ">", ">>", "<"}:
+                arguments = arguments[:end]
+                break
+        if arguments[-1] == "--help":
+            arguments.pop()
+            assert " ".join(["digitalocean-projects", *arguments]) in PARSERS
+        else:
+            assert "demo" in make_parser().parse_args(arguments) or arguments[0] == "completion"
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("digitalocean-projects rep", ["report"]),
+        ("digitalocean-projects projects de", ["delete"]),
+        ("digitalocean-projects list --no", ["--no-header"]),
+        ("digitalocean-projects report -o js", ["json", "jsonl"]),
+        ("digitalocean-projects ls --dem", ["--demo"]),
+    ],
+)
+def test_completion(typed: str, expected: list[str], capsys: Capture) -> None:
+    """In bash, Tab completes subcommands, options and what they may be."""
+    assert 0 == main(["completion", "bash"])
+    script = f"""
+        {capsys.readouterr().out}
+        COMP_WORDS=({typed}); COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
+        $(complete -p digitalocean-projects | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],  # noqa: S607 - wherever it is
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=30,
+    )
+    assert (expected, "") == (done.stdout.split(), done.stderr)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish", "tcsh"])
+def test_other_shells(shell: str, capsys: Capture) -> None:
+    """Other shells have completion of their own kind."""
+    assert 0 == main(["completion", shell])
+    assert {"zsh": "#compdef digitalocean-projects", "fish": "complete -c", "tcsh": "complete "}[
+        shell
+    ] in capsys.readouterr().out
+
+
+def test_completion_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Without shtab, it is told how to get it."""
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert 2 == main(["completion", "bash"])
+    assert 'pip install "digitalocean-projects[cli]"' in capsys.readouterr().err
+
+
+def test_extras_are_lazy() -> None:
+    """Nothing of the extra is loaded until it is used."""
+    code = (
+        "import sys; from digitalocean_projects._cli import main\n"
+        "main(['report', '--demo', '-q'])\n"
+        "print(*{'rich', 'shtab', 'yaml'} & {*sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=30
+    )
+    assert "\n" == done.stderr

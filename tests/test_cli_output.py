@@ -1,0 +1,247 @@
+"""What the command writes: its tables, JSON lines and colours, and doctl's ways to ask for them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from digitalocean_projects._cli import main
+from digitalocean_projects.testing import faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from digitalocean_projects.testing import Emulator
+
+    Capture = pytest.CaptureFixture[str]
+
+ACCENTED = "cafe\N{COMBINING ACUTE ACCENT}"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def account(account: Emulator) -> Emulator:
+    """The emulator, with a droplet in the default project."""
+    account.seed(["do:droplet:1"], default=True)
+    return account
+
+
+def make_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have standard output be a terminal with colours."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+
+def test_format(account: Emulator, capsys: Capture) -> None:
+    """The columns are those asked for, in that order and in any case."""
+    assert 0 == main(["list", "--format", "id, TYPE,Urn"])
+    assert "ID  Type     URN\n1   droplet  do:droplet:1\n" == capsys.readouterr().out
+    assert 0 == main(["assign", "default", "do:droplet:1", "--format", "Status", "--no-header"])
+    assert "already_assigned\n" == capsys.readouterr().out
+    names = "OwnerID,OwnerUUID,Purpose,Description,CreatedAt,UpdatedAt,IsDefault"
+    assert 0 == main(["projects", "get", "default", "--format", names])
+    heading, values = capsys.readouterr().out.splitlines()
+    assert "Owner ID  Owner UUID  " == heading[:22]
+    assert ["1234567", "579233b2c479241523cba5e3af55d0f50f2d6414"] == values.split()[:2]
+    assert values.endswith("true")
+    project = {"id": UNKNOWN, "name": "x"}
+    account.respond(200, {"project": project})
+    assert 0 == main(["projects", "get", UNKNOWN, "--format", names, "--no-header"])
+    assert ["N/A", "N/A", "N/A", "N/A", "false"] == capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [
+        (["assign", "default", "do:droplet:2"], "URN,AssignedAt,Status,Type,ID"),
+        (
+            ["projects", "update", "default", "--name", "x"],
+            "ID,OwnerUUID,OwnerID,Name,Description,Purpose,Environment,IsDefault,CreatedAt,UpdatedAt",
+        ),
+    ],
+)
+@pytest.mark.parametrize("columns", ["Size", "ID,Size", "ID,", ""])
+def test_no_such_column(
+    account: Emulator, command: list[str], known: str, columns: str, capsys: Capture
+) -> None:
+    """A column that isn't there is a wrong call, which tells those that are, and does nothing."""
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--format", columns])
+    assert 2 == caught.value.code
+    error = capsys.readouterr().err
+    unknown = columns.removeprefix("ID,")
+    assert f"there is no column '{unknown}', but {known}\n" in error
+    assert [] == account.requests
+
+
+@pytest.mark.parametrize("option", [["--format", "URN"], ["--no-header"]])
+@pytest.mark.parametrize("output", ["json", "jsonl"])
+def test_columns_of_json(
+    account: Emulator, option: list[str], output: str, capsys: Capture
+) -> None:
+    """JSON has no columns: to ask for them is a wrong call, and nothing is done."""
+    assert 2 == main(["assign", "default", "do:droplet:1", "-o", output, *option])
+    assert "so for -o text only" in capsys.readouterr().err
+    assert [] == account.requests
+
+
+def test_json_lines(account: Emulator, capsys: Capture) -> None:
+    """Each item is an object on a line of its own, as the API sends it."""
+    account.seed([f"do:droplet:{number}" for number in range(2, 303)], default=True)
+    assert 0 == main(["list", "-o", "jsonl"])
+    output = capsys.readouterr()
+    lines = [json.loads(line) for line in output.out.splitlines()]
+    assert [*range(2, 303), 1] == [int(line["urn"].removeprefix("do:droplet:")) for line in lines]
+    assert ["urn", "assigned_at", "links", "status"] == list(lines[0])
+    assert "" == output.err
+    assert 0 == main(["projects", "list", "-o", "jsonl"])
+    assert account.default_project_id == json.loads(capsys.readouterr().out)["id"]
+    assert 1 == main(["move", "do:droplet:1", "do:droplet:404", "--to", "default", "-o", "jsonl"])
+    statuses = [json.loads(line)["status"] for line in capsys.readouterr().out.splitlines()]
+    assert ["already_assigned", "not_found"] == statuses
+
+
+def test_json_of_a_changing_project(account: Emulator, capsys: Capture) -> None:
+    """A listing that seems to change while it is read is read again, and told once."""
+    twice = {"resources": [{"urn": "do:droplet:2"}, {"urn": "do:droplet:2"}]}
+    account.respond(200, twice)
+    assert 0 == main(["list", "-o", "json"])
+    output = capsys.readouterr()
+    assert ["do:droplet:1"] == [resource["urn"] for resource in json.loads(output.out)]
+    assert "" == output.err
+
+
+def test_empty_project(account: Emulator, capsys: Capture) -> None:
+    """A project without resources has headings, and no JSON line."""
+    empty = account.seed()
+    assert 0 == main(["list", empty])
+    assert ("URN  Assigned At  Status\n", "# 0 resources on 1 pages\n") == capsys.readouterr()
+    assert 0 == main(["list", empty, "-o", "jsonl"])
+    assert ("", "") == capsys.readouterr()
+    assert 0 == main(["list", empty, "-o", "json"])
+    assert ("[]\n", "") == capsys.readouterr()
+
+
+def test_wide_names(account: Emulator, capsys: Capture) -> None:
+    """Columns line up by what a terminal shows; what is too long moves its own line only."""
+    for name in ("東京", ACCENTED, "x" * 60):
+        account.seed(name=name)
+    assert 0 == main(["projects", "list", "--format", "Name,IsDefault"])
+    assert [
+        f"{'Name':52}  Is Default?",
+        f"{'x' * 60}  false",
+        f"{ACCENTED:53}  false",
+        f"{'東京':50}  false",
+        f"{'first-project':52}  true",
+    ] == capsys.readouterr().out.splitlines()
+
+
+def test_widths_of_pages(account: Emulator, capsys: Capture) -> None:
+    """A column is as wide as what was written so far, so a page needs no later one."""
+    account.seed(["do:space:" + "y" * 30], default=True)
+    account.seed([f"do:droplet:{number}" for number in range(1000, 1200)], default=True)
+    assert 0 == main(["list", "--format", "URN,Status"])
+    lines = capsys.readouterr().out.splitlines()
+    assert ("URN              Status", "do:droplet:1199  ok") == (lines[0], lines[200])
+    assert [f"do:space:{'y' * 30}  ok", f"{'do:droplet:1':39}  ok"] == lines[201:]
+
+
+def test_colours(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """On a terminal the headings are bold, and what failed is red."""
+    make_terminal(monkeypatch)
+    assert 1 == main(
+        ["assign", "default", "do:droplet:1", "do:droplet:404", "--format", "urn,status"]
+    )
+    assert [
+        "\x1b[1mURN             Status\x1b[0m",
+        "do:droplet:1    already_assigned",
+        "\x1b[31mdo:droplet:404  not_found\x1b[0m",
+    ] == capsys.readouterr().out.splitlines()
+    account.fail(faults.ResourceStatus("paused"))
+    assert 1 == main(["assign", "default", "do:droplet:1", "--format", "status", "--no-header"])
+    assert "paused\n" == capsys.readouterr().out
+
+
+def test_colours_of_a_reconciliation(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    """What was changed is green, and what couldn't be is red."""
+    make_terminal(monkeypatch)
+    web = account.seed(["do:droplet:2"], name="web")
+    wanted = tmp_path / "wanted"
+    wanted.write_text("do:droplet:1\ndo:droplet:404\n", "utf-8")
+    assert 1 == main(["reconcile", web, str(wanted), "--prune"])
+    assert (
+        "\x1b[32m+ do:droplet:1\x1b[0m\n"
+        "\x1b[32m- do:droplet:2\x1b[0m\n"
+        "\x1b[31m! do:droplet:404  not_found\x1b[0m\n"
+    ) == capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    ("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", None)]
+)
+def test_no_colours(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, variable: str, value: str | None
+) -> None:
+    """Nor is anything coloured if the user, or the terminal, won't have it."""
+    make_terminal(monkeypatch)
+    if value is None:
+        monkeypatch.delenv(variable)
+    else:
+        monkeypatch.setenv(variable, value)
+    assert 0 == main(["list", "--format", "URN"])
+    assert "URN\ndo:droplet:1\n" == capsys.readouterr().out
+
+
+def test_quiet(account: Emulator, capsys: Capture) -> None:
+    """`--quiet` silences notes, but not what went wrong."""
+    assert 0 == main(["list", "-q"])
+    assert "" == capsys.readouterr().err
+    assert 0 == main(["list", "--demo", "--quiet"])
+    assert "" == capsys.readouterr().err
+    account.fail(faults.Omit(["do:droplet:1"]))
+    assert 1 == main(["assign", "default", "do:droplet:1", "-q"])
+    assert "# it is unknown what became of do:droplet:1\n" == capsys.readouterr().err
+    assert 1 == main(["list", UNKNOWN, "-q"])
+    assert "404 not_found" in capsys.readouterr().err
+
+
+def test_doctl_shapes(account: Emulator, capsys: Capture) -> None:
+    """What doctl's users type does the same here."""
+    urns = ["do:droplet:2", "do:droplet:3", "do:droplet:4"]
+    account.seed(urns)
+    create = ["projects", "create", "--name", "shop", "--purpose", "IoT"]
+    assert 0 == main([*create, "--format", "ID", "--no-header"])
+    shop = capsys.readouterr().out.strip()
+    assert shop == account.projects()[0].id
+    assert 0 == main(["projects", "update", shop, "--name", "web", "--is_default"])
+    assign = ["projects", "resources", "assign", shop]
+    assert 0 == main([*assign, "--resource=do:droplet:2,do:droplet:3", "--resource=do:droplet:4"])
+    assert sorted(urns) == sorted(account.resources(shop))
+    capsys.readouterr()
+    for command in (["projects", "resources", "list", shop], ["projects", "resources", "ls", shop]):
+        assert 0 == main([*command, "--format", "URN", "--no-header"])
+        assert sorted(urns) == sorted(capsys.readouterr().out.split())
+    assert 0 == main(["ls", shop, "--no-header"])
+    assert 3 == len(capsys.readouterr().out.splitlines())
+    assert 0 == main(["projects", "ls", "--format", "Name", "--no-header"])
+    assert ["web", "project-1", "first-project"] == capsys.readouterr().out.split()
+    empty = account.projects()[1].id
+    assert 0 == main(["projects", "rm", empty, "--force"])
+    assert ["web", "first-project"] == [project.name for project in account.projects()]
+
+
+@pytest.mark.parametrize("name", ["default", UNKNOWN, "name:x"])
+def test_names_that_look_like_something_else(account: Emulator, name: str, capsys: Capture) -> None:
+    """A project whose name looks like an id can be told by it all the same."""
+    project_id = account.seed(["do:droplet:2"], name=name)
+    assert 0 == main(["list", f"name:{name}", "--format", "URN", "--no-header"])
+    assert "do:droplet:2\n" == capsys.readouterr().out
+    assert 1 == main(["projects", "get", "name:no-such"])
+    assert "no project is named 'no-such'" in capsys.readouterr().err
+    assert ["do:droplet:2"] == account.resources(project_id)

@@ -1,0 +1,221 @@
+"""How far long work is, as the command tells it on a terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import redirect_stdout, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from digitalocean_projects import Client, Limits
+from digitalocean_projects._cli import main
+from digitalocean_projects.testing import MockClock, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from digitalocean_projects.testing import Emulator
+    from digitalocean_projects.testing._recording import RecordedRequest
+
+    Capture = pytest.CaptureFixture[str]
+
+COMMAND = [sys.executable, "-X", "dev", "-W", "error", "-m", "digitalocean_projects"]
+
+
+class Terminal(io.StringIO):
+    """A terminal that knows what it has shown."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def shows(self, text: str) -> bool:
+        """Wait until it has shown `text`."""
+        end = time.monotonic() + 20
+        while text not in self.getvalue():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+
+@pytest.fixture
+def account(account: Emulator) -> Emulator:
+    """The emulator, with 300 resources in `web` and one elsewhere."""
+    account.seed([f"do:droplet:{number}" for number in range(300)], name="web")
+    account.seed(["do:domain:example.com"], default=True)
+    return account
+
+
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Have standard error be a terminal, where progress is told at once."""
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("digitalocean_projects._progress.PATIENCE", 0.01)
+    monkeypatch.setattr("digitalocean_projects._progress.BAR_INTERVAL", 0.01)
+    monkeypatch.setattr("digitalocean_projects._progress.LINES_INTERVAL", 0.01)
+    return terminal
+
+
+def hold(account: Emulator, where: str, until: Callable[[], bool]) -> list[bool]:
+    """Answer the first request that has `where` in it only after `until`; returns its result."""
+    results: list[bool] = []
+
+    def look(request: RecordedRequest) -> bool:
+        if not results and where in repr(request):
+            results.append(until())
+        return False
+
+    account.fail(faults.Reset(), when=look, times=None)
+    return results
+
+
+@pytest.mark.parametrize(
+    ("command", "where", "shown"),
+    [
+        (["list", "web", "-o", "json"], "'page': '2'", "200 of 300 resources"),
+        (["report"], "'page': '2'", "4 requests"),
+        (["reconcile", "default", "urns"], "POST", "2 requests"),
+        (["assign", "default", "-"], "do:droplet:199", "100 of 300 resources"),
+        (["unassign", "-"], "do:droplet:299", "200 of 300 resources"),
+        (["projects", "delete", "web", "--wait", "0.5"], "DELETE", "2 requests"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["rich", "without rich", "dumb terminal"])
+def test_long_work(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+    command: list[str],
+    where: str,
+    shown: str,
+) -> None:
+    """While an answer is awaited, a terminal shows how much is done: as a bar, or in lines."""
+    terminal = open_terminal(monkeypatch)
+    if kind == "without rich":
+        monkeypatch.setitem(sys.modules, "rich", None)
+    elif kind == "dumb terminal":
+        monkeypatch.setenv("TERM", "dumb")
+    urns = "\n".join(f"do:droplet:{number}" for number in range(300))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "urns").write_text(urns, "utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO(urns))
+    results = hold(account, where, partial(terminal.shows, shown))
+    assert (1 if "delete" in command else 0) == main(command)
+    assert [True] == results
+    drawn = terminal.getvalue()
+    assert (kind == "rich") == ("\x1b[?25l" in drawn) == ("\x1b[?25h" in drawn) == ("━" in drawn)
+    assert (kind != "rich") == (f"# {shown}\n" in drawn)
+
+
+def test_streamed_to_a_file(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is written into a file as it comes has a progress, since nobody sees it come."""
+    terminal = open_terminal(monkeypatch)
+    for number, command in enumerate((["list", "web", "-o", "jsonl"], ["list", "web"])):
+        account.forget_requests()
+        results = hold(account, "'page': '2'", partial(terminal.shows, "200 of 300 resources"))
+        with (tmp_path / f"{number}").open("w", encoding="utf-8") as file, redirect_stdout(file):
+            assert 0 == main(command)
+        assert [True] == results
+        terminal.truncate(0)
+    assert 300 == len((tmp_path / "0").read_text("utf-8").splitlines())
+
+
+@pytest.mark.parametrize(
+    "command", [["list", "web"], ["list", "-o", "jsonl"], ["report", "-o", "jsonl"]]
+)
+def test_streamed(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture, command: list[str]
+) -> None:
+    """What is seen as it comes has no other progress."""
+    terminal = open_terminal(monkeypatch)
+    assert 0 == main(command)
+    assert account.requests
+    assert capsys.readouterr().out
+    assert "━" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("option", ["-q", "--quiet"])
+def test_quiet(account: Emulator, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    """`--quiet` is without progress."""
+    terminal = open_terminal(monkeypatch)
+    for command in (["list", "web", "-o", "json"], ["report"], ["assign", "web", "do:droplet:1"]):
+        assert 0 == main([*command, option])
+    assert account.requests
+    assert "" == terminal.getvalue()
+
+
+def test_quick_work(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done at once has no progress."""
+    terminal = open_terminal(monkeypatch)
+    monkeypatch.setattr("digitalocean_projects._progress.PATIENCE", 60)
+    assert 0 == main(["list", "web", "-o", "json"])
+    assert account.requests
+    assert "" == terminal.getvalue()
+
+
+def test_waiting_for_the_rate_limit(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the rate limit holds up says so."""
+    terminal = open_terminal(monkeypatch)
+    clock = MockClock(rate=0)
+    limits = Limits(windows=[(2, 60.0)])
+    monkeypatch.setattr(
+        "digitalocean_projects._cli.Client", lambda token: Client(token, limits=limits, clock=clock)
+    )
+    waited = []
+
+    def wait() -> None:
+        waited.append(terminal.shows("100 of 300 resources, waiting for the rate limit"))
+        clock.jump(120)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(account.resources(web(account)))))
+    assert 0 == main(["assign", "default", "-"])
+    thread.join()
+    assert [True] == waited
+
+
+def test_real_terminal(account: Emulator) -> None:
+    """After Ctrl-C nothing of the bar is left, and the terminal is as before."""
+    account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
+    controller, screen = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        [*COMMAND, "list", "-o", "json"],
+        env={**os.environ, "TERM": "xterm"},
+        stderr=screen,
+        stdout=subprocess.PIPE,
+    ) as process:
+        os.close(screen)
+        while b"0 resources" not in shown:
+            shown += os.read(controller, 4096)
+        os.kill(process.pid, signal.SIGINT)
+        assert 130 == process.wait(timeout=30)
+        # Linux says so when nobody has the other end open any more.
+        with suppress(OSError):
+            while more := os.read(controller, 4096):
+                shown += more
+        assert process.stdout
+        assert b"" == process.stdout.read()
+    os.close(controller)
+    assert b"Traceback" not in shown
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+
+
+def web(account: Emulator) -> str:
+    return next(project.id for project in account.projects() if project.name == "web")

@@ -1,0 +1,124 @@
+"""The command's report."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from digitalocean_projects._cli import main
+
+if TYPE_CHECKING:
+    from digitalocean_projects.testing import Emulator
+
+    Capture = pytest.CaptureFixture[str]
+
+COMMAND = [sys.executable, "-X", "dev", "-W", "error", "-m", "digitalocean_projects"]
+
+
+@pytest.fixture
+def account(account: Emulator) -> Emulator:
+    """The emulator, with resources in two of three projects."""
+    account.seed([f"do:droplet:{number}" for number in range(16)], default=True)
+    account.seed(["do:volume:1", "do:app:1", "do:droplet:99", "do:droplet:98"], name="web")
+    account.seed(name="empty")
+    return account
+
+
+def test_report(account: Emulator, capsys: Capture) -> None:
+    """Each project's types are counted, with a bar for each count; most first."""
+    assert 0 == main(["report"])
+    output = capsys.readouterr()
+    assert [
+        "Project        Type     Resources",
+        "empty                           0",
+        "web            droplet          2  █████▋",
+        "               app              1  ██▊",
+        "               volume           1  ██▊",
+        f"first-project  droplet         16  {'█' * 45}",
+    ] == output.out.splitlines()
+    assert "# 20 resources in 3 projects\n" == output.err
+    assert 80 == len(output.out.splitlines()[-1])
+    assert 1 + 3 == len(account.requests)
+
+
+def test_report_as_json(account: Emulator, capsys: Capture) -> None:
+    """JSON has the same, as a list or a line for each project."""
+    expected = [
+        {
+            "id": project.id,
+            "name": project.name,
+            "is_default": project.is_default,
+            "resources": {"empty": 0, "web": 4}.get(project.name, 16),
+            "types": {"empty": {}, "web": {"droplet": 2, "app": 1, "volume": 1}}.get(
+                project.name, {"droplet": 16}
+            ),
+        }
+        for project in account.projects()
+    ]
+    assert 0 == main(["report", "-o", "json"])
+    assert expected == json.loads(capsys.readouterr().out)
+    assert 0 == main(["report", "-o", "jsonl"])
+    output = capsys.readouterr()
+    assert expected == [json.loads(line) for line in output.out.splitlines()]
+    assert "" == output.err
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ("46", "first-project  droplet         16  " + "█" * 11),
+        ("37", "first-p…  droplet         16  " + "█" * 7),
+        ("30", "first-p…  droplet         16"),
+        ("10", "first-p…  droplet         16"),
+    ],
+)
+def test_narrow_report(
+    monkeypatch: pytest.MonkeyPatch, columns: str, expected: str, capsys: Capture
+) -> None:
+    """In a narrow terminal the bars are shorter, and names are cut."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", columns)
+    assert 0 == main(["report"])
+    assert expected == capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bar", "cut"), [("utf-8", "█", "…"), ("cp437", "#", "~"), ("ascii", "#", "~")]
+)
+def test_encodings(account: Emulator, encoding: str, bar: str, cut: str) -> None:
+    """Where an encoding lacks the blocks, bars are of ASCII."""
+    account.seed(["do:droplet:1000"], name="x" * 100)
+    done = subprocess.run(
+        [*COMMAND, "report"],
+        capture_output=True,
+        check=True,
+        encoding=encoding,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        timeout=30,
+    )
+    assert "# 21 resources in 4 projects\n" == done.stderr
+    lines = done.stdout.splitlines()
+    assert f"{'x' * 29}{cut}  droplet          1  " == lines[1][:52]
+    assert lines[-1].endswith("droplet         16  " + bar * (80 - 52))
+
+
+def test_nothing_to_report(account: Emulator, capsys: Capture) -> None:
+    """An account whose projects can't be seen has a report, too."""
+    account.respond(200, {"projects": []})
+    assert 0 == main(["report", "--quiet"])
+    assert ("Project  Type  Resources\n", "") == capsys.readouterr()
+
+
+def test_report_fails(account: Emulator, capsys: Capture) -> None:
+    """A project that can't be read fails the report: no number in it is wrong."""
+    account.respond(403, when=lambda request: request.path.endswith("/resources"), times=None)
+    assert 1 == main(["report"])
+    output = capsys.readouterr()
+    assert ("", True) == (output.out, "403" in output.err)

@@ -52,7 +52,7 @@ def _document(path: Path) -> dict[object, object]:
         import yaml  # noqa: PLC0415 - an extra
     except ImportError:
         raise ClientUsageError(
-            'to read doctl\'s configuration needs PyYAML: pip install "digitalocean-projects[cli]"'
+            'doctl\'s configuration is read with PyYAML: pip install "digitalocean-projects[cli]"'
         ) from None
     try:
         # Its loader makes text of each scalar, which a token of digits would else not stay.

@@ -102,11 +102,9 @@ class Page:
         return [element.text for element in self.driver.find_elements(By.CSS_SELECTOR, selector)]
 
 
-def test_swagger(driver: WebDriver, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_swagger(driver: WebDriver, account: Emulator) -> None:
     """It shows each operation and type, takes a tenant's token, and performs an assignment."""
-    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
-    monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
-    emulator.seed(["do:droplet:1"], name="web")
+    account.seed(["do:droplet:1"], name="web")
     app = example()["app"]
     add_docs(app)
 
@@ -116,7 +114,7 @@ def test_swagger(driver: WebDriver, emulator: Emulator, monkeypatch: pytest.Monk
         assert {"Page", "Project", "Resource"} <= set(page.texts(".json-schema-2020-12__title"))
 
         page.click(".btn.authorize")
-        page.write(".auth-container input", emulator.token)
+        page.write(".auth-container input", account.token)
         page.click(".auth-btn-wrapper .authorize")
         page.click(".auth-btn-wrapper .btn-done")
 
@@ -129,6 +127,6 @@ def test_swagger(driver: WebDriver, emulator: Emulator, monkeypatch: pytest.Monk
         answer = f"{put} .live-responses-table .response"
         assert ["200"] == page.texts(f"{answer} .response-col_status")[0].split()[:1]
         assert '"assigned"' in page.texts(f"{answer} .response-col_description")[0]
-    assert ["do:droplet:1"] == emulator.resources()
+    assert ["do:droplet:1"] == account.resources()
     log: list[dict[str, Any]] = driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
     assert [] == [entry for entry in log if entry["level"] == "SEVERE"]

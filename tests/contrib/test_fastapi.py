@@ -38,14 +38,6 @@ ALLOWED = {"project:read", "project:update", "droplet:read"}
 
 
 @pytest.fixture
-def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """The emulator, named by the environment."""
-    monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
-    monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
-    return emulator
-
-
-@pytest.fixture
 def project_id(account: Emulator) -> str:
     return account.seed(URNS, name="web")
 

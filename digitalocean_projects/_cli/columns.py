@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
-from ._models import Project, Resource, ResourceStatus
+from digitalocean_projects._models import Project, Resource, ResourceStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from ._config import Secret
-from ._errors import ClientUsageError
+from digitalocean_projects._config import Secret
+from digitalocean_projects._errors import ClientUsageError
 
 _DEFAULT = "default"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ._arguments import make_parser
-from ._commands import FAILED
-from ._doctl import context_token
-from ._errors import APIError, ClientUsageError
-from ._sync import Client
-from ._terminal import complain, discard_output, note
-from .testing import Emulator, seed_demo
+from digitalocean_projects._errors import APIError, ClientUsageError
+from digitalocean_projects._sync import Client
+from digitalocean_projects.testing import Emulator, seed_demo
+
+from .arguments import make_parser
+from .doctl import context_token
+from .resources import FAILED
+from .terminal import complain, discard_output, note
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ._terminal import is_capable, is_file, note
+from .terminal import is_capable, is_file, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from ._sync import Client
+    from digitalocean_projects._sync import Client
 
 
 @attrs.define

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digitalocean_projects._cli import main
-from digitalocean_projects._doctl import config_file, context_token
+from digitalocean_projects._cli.doctl import config_file, context_token
 
 if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator

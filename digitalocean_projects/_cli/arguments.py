@@ -6,18 +6,21 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, _commands, _project_commands, _standalone
-from ._columns import PROJECT_COLUMNS, RESOURCE_COLUMNS
-from ._config import DEFAULT_PROJECT
-from ._models import Environment, Purpose
-from ._output import FORMS
-from ._terminal import PROGRAM
+from digitalocean_projects import __version__
+from digitalocean_projects._config import DEFAULT_PROJECT
+from digitalocean_projects._models import Environment, Purpose
+
+from . import projects, resources, standalone
+from .columns import PROJECT_COLUMNS, RESOURCE_COLUMNS
+from .output import FORMS
+from .terminal import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ._columns import Column, Columns
-    from ._sync import Client
+    from digitalocean_projects._sync import Client
+
+    from .columns import Column, Columns
 
     _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its type
     Command = Callable[[Client, argparse.Namespace], int]
@@ -59,14 +62,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_resource_commands(commands)
-    projects = _add_parser(
+    group = _add_parser(
         commands,
         "projects",
         "list, make, change and delete projects",
         "projects list",
         "projects get --help",
     )
-    _add_project_commands(projects.add_subparsers(required=True, metavar="COMMAND"))
+    _add_project_commands(group.add_subparsers(required=True, metavar="COMMAND"))
     _add_emulator(commands)
     _add_completion(commands, parser)
     return parser
@@ -78,7 +81,7 @@ def _add_resource_commands(commands: _Subparsers) -> None:
     command = _add(
         commands,
         "assign",
-        _commands.assign,
+        resources.assign,
         "move resources to a project",
         "assign web-shop do:droplet:1 do:domain:example.com",
         "assign web-shop - < urns.txt",
@@ -91,7 +94,7 @@ def _add_resource_commands(commands: _Subparsers) -> None:
     command = _add(
         commands,
         "move",
-        _commands.assign,
+        resources.assign,
         "the same, told the other way around",
         "move do:droplet:1 do:droplet:2 --to web-shop",
         columns=RESOURCE_COLUMNS,
@@ -102,7 +105,7 @@ def _add_resource_commands(commands: _Subparsers) -> None:
     command = _add(
         commands,
         "unassign",
-        _commands.unassign,
+        resources.unassign,
         "move them to the default project",
         "unassign do:droplet:310984024",
         columns=RESOURCE_COLUMNS,
@@ -112,7 +115,7 @@ def _add_resource_commands(commands: _Subparsers) -> None:
     command = _add(
         commands,
         "reconcile",
-        _commands.reconcile,
+        resources.reconcile,
         "assign what is missing, only that",
         "reconcile web-shop urns.txt --dry-run",
         "reconcile web-shop urns.txt --prune",
@@ -131,7 +134,7 @@ def _add_resource_commands(commands: _Subparsers) -> None:
     _add(
         commands,
         "report",
-        _commands.report,
+        resources.report,
         "count the resources by project and type",
         "report",
         "report -o json | jq 'map({{name, resources}})'",
@@ -142,7 +145,7 @@ def _add_list(commands: _Subparsers, name: str = "list") -> argparse.ArgumentPar
     return _add(
         commands,
         name,
-        _commands.list_resources,
+        resources.list_resources,
         "list a project's resources",
         "list",
         "list web-shop --format URN,Status",
@@ -157,7 +160,7 @@ def _add_project_commands(commands: _Subparsers) -> None:
     _add(
         commands,
         "list",
-        _project_commands.list_projects,
+        projects.list_projects,
         "list the projects",
         "projects list --format ID,Name,Purpose",
         "projects list -o json | jq -r '.[].name'",
@@ -168,7 +171,7 @@ def _add_project_commands(commands: _Subparsers) -> None:
     command = _add(
         commands,
         "get",
-        _project_commands.get_project,
+        projects.get_project,
         "show a project",
         "projects get default",
         "projects get web-shop --format ID --no-header",
@@ -179,7 +182,7 @@ def _add_project_commands(commands: _Subparsers) -> None:
     command = _add(
         commands,
         "create",
-        _project_commands.create_project,
+        projects.create_project,
         "make a project",
         f'projects create billing --purpose "{Purpose.SERVICE}" \\\n      --environment production',
         columns=PROJECT_COLUMNS,
@@ -193,7 +196,7 @@ def _add_project_commands(commands: _Subparsers) -> None:
     command = _add(
         commands,
         "update",
-        _project_commands.update_project,
+        projects.update_project,
         "change a project",
         "projects update web-shop --description 'All that sells'",
         "projects update web-shop --default",
@@ -210,7 +213,7 @@ def _add_project_commands(commands: _Subparsers) -> None:
     command = _add(
         commands,
         "delete",
-        _project_commands.delete_project,
+        projects.delete_project,
         "delete an empty project",
         "projects delete web-shop --wait 120",
         aliases=["rm"],
@@ -227,13 +230,13 @@ def _add_project_commands(commands: _Subparsers) -> None:
     command.add_argument(
         "-f", "--force", action="store_true", help="as doctl has it: nobody is ever asked"
     )
-    resources = _add_parser(
+    group = _add_parser(
         commands,
         "resources",
         "list and assign, as doctl has it",
         "projects resources list default",
     )
-    _add_doctl_commands(resources.add_subparsers(required=True, metavar="COMMAND"))
+    _add_doctl_commands(group.add_subparsers(required=True, metavar="COMMAND"))
 
 
 def _add_doctl_commands(commands: _Subparsers) -> None:
@@ -241,7 +244,7 @@ def _add_doctl_commands(commands: _Subparsers) -> None:
     command = _add(
         commands,
         "assign",
-        _commands.assign,
+        resources.assign,
         "move resources to a project",
         "projects resources assign web-shop \\\n      --resource=do:droplet:310984024",
         columns=RESOURCE_COLUMNS,
@@ -269,7 +272,7 @@ def _add_emulator(commands: _Subparsers) -> None:
     _add_quiet(emulator)
     emulator.add_argument("--host", default="127.0.0.1", help="the address (default: %(default)s)")
     emulator.add_argument("--port", type=_port, default=0, help="the port (default: a free one)")
-    emulator.set_defaults(run=_standalone.emulate)
+    emulator.set_defaults(run=standalone.emulate)
 
 
 def _add_completion(commands: _Subparsers, parser: argparse.ArgumentParser) -> None:
@@ -280,8 +283,8 @@ def _add_completion(commands: _Subparsers, parser: argparse.ArgumentParser) -> N
         "completion bash >> ~/.bash_completion",
         "completion zsh > ~/.zfunc/_{}",
     )
-    completion.add_argument("shell", choices=_standalone.SHELLS)
-    completion.set_defaults(run=_standalone.complete, parser=parser)
+    completion.add_argument("shell", choices=standalone.SHELLS)
+    completion.set_defaults(run=standalone.complete, parser=parser)
 
 
 def _add_parser(

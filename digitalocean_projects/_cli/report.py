@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ._request import one_line
-from ._terminal import Style, styled, terminal_width, width_of
+from digitalocean_projects._request import one_line
+
+from .terminal import Style, styled, terminal_width, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ._models import Project, ProjectResources
+    from digitalocean_projects._models import Project, ProjectResources
 
 
 @attrs.frozen

@@ -5,9 +5,10 @@ from __future__ import annotations
 from threading import Event
 from typing import TYPE_CHECKING
 
-from ._errors import ClientUsageError
-from ._terminal import note
-from .testing import Emulator, seed_demo
+from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects.testing import Emulator, seed_demo
+
+from .terminal import note
 
 if TYPE_CHECKING:
     from argparse import Namespace

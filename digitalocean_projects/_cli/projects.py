@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._columns import PROJECT_COLUMNS
-from ._commands import note_change, project_id, requests_of
-from ._output import Output
-from ._progress import told
+from .columns import PROJECT_COLUMNS
+from .output import Output
+from .progress import told
+from .resources import note_change, project_id, requests_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from ._sync import Client
+    from digitalocean_projects._sync import Client
 
 
 def list_projects(client: Client, options: Namespace) -> int:

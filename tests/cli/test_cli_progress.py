@@ -62,9 +62,9 @@ def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("digitalocean_projects._progress.PATIENCE", 0.01)
-    monkeypatch.setattr("digitalocean_projects._progress.BAR_INTERVAL", 0.01)
-    monkeypatch.setattr("digitalocean_projects._progress.LINES_INTERVAL", 0.01)
+    monkeypatch.setattr("digitalocean_projects._cli.progress.PATIENCE", 0.01)
+    monkeypatch.setattr("digitalocean_projects._cli.progress.BAR_INTERVAL", 0.01)
+    monkeypatch.setattr("digitalocean_projects._cli.progress.LINES_INTERVAL", 0.01)
     return terminal
 
 
@@ -162,7 +162,7 @@ def test_quiet(account: Emulator, monkeypatch: pytest.MonkeyPatch, option: str) 
 def test_quick_work(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done at once has no progress."""
     terminal = open_terminal(monkeypatch)
-    monkeypatch.setattr("digitalocean_projects._progress.PATIENCE", 60)
+    monkeypatch.setattr("digitalocean_projects._cli.progress.PATIENCE", 60)
     assert 0 == main(["list", "web", "-o", "json"])
     assert account.requests
     assert "" == terminal.getvalue()

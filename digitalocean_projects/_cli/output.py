@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ._codec import encode, encode_members
-from ._models import Project, Resource
-from ._request import one_line
-from ._terminal import Style, styled, width_of
+from digitalocean_projects._codec import encode, encode_lines, encode_members
+from digitalocean_projects._models import Project, Resource
+from digitalocean_projects._request import one_line
+
+from .terminal import Style, styled, width_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ._columns import Column, Columns
+    from .columns import Column, Columns
 
 T = TypeVar("T", Resource, Project)
 
@@ -61,8 +62,7 @@ class Output(Generic[T]):
         if self._form == "json":
             print_json(encode(items))
         elif self._form == "jsonl":
-            # Each as the only one of a list, without the brackets.
-            print_json(*(encode([item])[1:-1] for item in items))
+            print(encode_lines(items).decode(), end="", flush=True)
         else:
             self._write_table(items)
 
@@ -105,11 +105,9 @@ def print_documents(some: Iterable[Mapping[str, object]]) -> None:
     print_json(b"[" + b",".join(map(encode_members, some)) + b"]")
 
 
-def print_json(*lines: bytes) -> None:
+def print_json(document: bytes) -> None:
     """Write JSON at once."""
-    for line in lines:
-        print(line.decode())
-    print(end="", flush=True)
+    print(document.decode(), flush=True)
 
 
 # The longest URN with a UUID; what is longer moves its own line only.

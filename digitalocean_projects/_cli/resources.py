@@ -7,27 +7,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._columns import RESOURCE_COLUMNS
-from ._config import DEFAULT_CHUNK_SIZE
-from ._errors import AssignmentError
-from ._models import ResourceStatus
-from ._output import Output, print_document, print_documents
-from ._progress import Progress, told
-from ._report import Summary, print_report
-from ._request import one_line
-from ._results import Reconciliation
-from ._settable import is_project_id
-from ._terminal import Style, complain, note, read_or_not, styled
-from ._urn import distinct_urns
+from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
+from digitalocean_projects._errors import AssignmentError
+from digitalocean_projects._models import ResourceStatus
+from digitalocean_projects._request import one_line
+from digitalocean_projects._results import Reconciliation
+from digitalocean_projects._settable import is_project_id
+from digitalocean_projects._urn import distinct_urns
+
+from .columns import RESOURCE_COLUMNS
+from .output import Output, print_document, print_documents
+from .progress import Progress, told
+from .report import Summary, print_report
+from .terminal import Style, complain, note, read_or_not, styled
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable, Iterator
 
-    from ._models import Page, Resource
-    from ._results import AssignmentResult
-    from ._sync import Client, Paginator
-    from ._urn import URN
+    from digitalocean_projects._models import Page, Resource
+    from digitalocean_projects._results import AssignmentResult
+    from digitalocean_projects._sync import Client, Paginator
+    from digitalocean_projects._urn import URN
 
 FAILED = 1
 _NAME_PREFIX = "name:"

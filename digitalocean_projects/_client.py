@@ -140,7 +140,7 @@ class AsyncClient:
         return self._manager.rate_limit
 
     def statistics(self) -> Statistics:
-        """How many requests this client has sent, and how its limits stand."""
+        """How many requests this client and its views have sent, and how its limits stand."""
         return self._manager.statistics()
 
     def with_options(
@@ -156,7 +156,7 @@ class AsyncClient:
         """A view of this client with some options changed, on the same connections.
 
         It is cheap: make one for each token, or each request, of a service. It has statistics of
-        its own. To close it does nothing: close the client that it comes from.
+        its own, which the client's contain. To close it does nothing: close the client.
 
         Args:
             token: Another token, with limits of its own.

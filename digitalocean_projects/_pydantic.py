@@ -7,8 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Required, TypeVar, get_args
 
 import attrs
-from pydantic import Field, PlainSerializer, WithJsonSchema
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema, with_config
+from pydantic_core import (
+    PydanticCustomError,
+    PydanticSerializationUnexpectedValue,
+    core_schema,
+)
 from typing_extensions import TypedDict
 
 from . import _models
@@ -30,22 +34,29 @@ Time = Annotated[
 ]
 
 
+# As JSON has no times and tuples, a strict model could not read them.
+_NOT_STRICT = ConfigDict(strict=False)
+
+
 # These classes give OpenAPI documents their names, docstrings and members.
+@with_config(_NOT_STRICT)
 class Links(TypedDict, total=False):
     """Where a resource is."""
 
     self: str | None
 
 
+@with_config(_NOT_STRICT)
 class Resource(TypedDict, total=False):
     """A resource of a project."""
 
     urn: Required[URN]
     assigned_at: Time | None
-    links: Links
+    links: Links | None
     status: Annotated[str | None, Field(examples=list(_models.ResourceStatus))]
 
 
+@with_config(_NOT_STRICT)
 class Project(TypedDict, total=False):
     """A project."""
 
@@ -61,6 +72,7 @@ class Project(TypedDict, total=False):
     updated_at: Time | None
 
 
+@with_config(_NOT_STRICT)
 class Page(TypedDict, Generic[T]):
     """A page of a listing."""
 
@@ -79,7 +91,7 @@ def urn_schema() -> CoreSchema:
         _urn,
         json_schema_input_schema=text,
         serialization=core_schema.plain_serializer_function_ser_schema(
-            str, return_schema=text, when_used="json"
+            _urn_text, return_schema=text, when_used="json"
         ),
     )
 
@@ -90,6 +102,10 @@ def _urn(value: Any) -> URN:
     except (TypeError, ValueError):
         pass
     raise PydanticCustomError("urn_parsing", "Input should be a URN of the form do:type:id")
+
+
+def _urn_text(value: Any) -> str:
+    return str(_checked(URN, value))
 
 
 def resource_schema(handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -130,8 +146,14 @@ def page_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         _models.Page,
         handler.generate_schema(Page[item]),  # type: ignore[valid-type]  # a type at run time
         read=lambda members: _models.Page(**members, rate_limit=None),
-        write=lambda page: {"items": page.items, "number": page.number, "total": page.total},
+        write=_page_members,
+        # An instance may hold items of other types.
+        check=lambda page, handler: attrs.evolve(page, items=handler(_page_members(page))["items"]),
     )
+
+
+def _page_members(page: _models.Page[Any]) -> dict[str, Any]:
+    return {"items": page.items, "number": page.number, "total": page.total}
 
 
 def _object_schema(
@@ -140,16 +162,27 @@ def _object_schema(
     *,
     read: Callable[[dict[str, Any]], T],
     write: Callable[[T], dict[str, Any]],
+    check: Callable[[T, core_schema.ValidatorFunctionWrapHandler], T] = lambda value, _: value,
 ) -> CoreSchema:
-    """A schema of `cls`, which takes an instance as it is, and all else by its members."""
+    """A schema of `cls`, which takes an instance that passes the check, and all else by members."""
 
     def validate(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> T:
-        return value if isinstance(value, cls) else read(handler(value))
+        return check(value, handler) if isinstance(value, cls) else read(handler(value))
+
+    def serialize(value: Any) -> dict[str, Any]:
+        return write(_checked(cls, value))
 
     return core_schema.no_info_wrap_validator_function(
         validate,
         members,
         serialization=core_schema.plain_serializer_function_ser_schema(
-            write, return_schema=members
+            serialize, return_schema=members
         ),
     )
+
+
+def _checked(cls: type[T], value: Any) -> T:
+    """`value`, or what lets pydantic try the other types of a union."""
+    if not isinstance(value, cls):
+        raise PydanticSerializationUnexpectedValue(f"Expected {cls.__name__}")
+    return value

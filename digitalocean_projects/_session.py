@@ -46,7 +46,7 @@ _TOO_MANY_REQUESTS = 429
 
 @attrs.frozen(kw_only=True)
 class Statistics:
-    """What a client has done.
+    """What a client and its views have done.
 
     Args:
         requests: How many requests it has sent, or tried to.
@@ -62,22 +62,43 @@ class Statistics:
     bucket: BucketStatistics | None
 
 
+@attrs.define
+class _Counts:
+    """What a manager has done, which counts for the one that it is a view of, too."""
+
+    of: _Counts | None
+    requests: int = 0
+    retries: int = 0
+    waited: float = 0.0
+
+    def add(self, *, requests: int = 0, retries: int = 0, waited: float = 0.0) -> None:
+        self.requests += requests
+        self.retries += retries
+        self.waited += waited
+        if self.of is not None:
+            self.of.add(requests=requests, retries=retries, waited=waited)
+
+
 class SessionManager:
     """Sends requests, when the limits allow it, and again where that may help.
 
     Args:
         settings: The settings.
         pool: What it sends them on, and leaves open; None makes one of its own.
+        counts: What counts them, too.
 
     Attributes:
         settings: The settings.
     """
 
-    def __init__(self, settings: Settings, pool: Pool | None = None) -> None:
+    def __init__(
+        self, settings: Settings, pool: Pool | None = None, counts: _Counts | None = None
+    ) -> None:
         self.settings = settings
         self._transport = Transport(settings)
         self._owns_pool = pool is None
         self._pool = Pool(partial(open_session, settings)) if pool is None else pool
+        self._counts = _Counts(counts)
         self._bucket = (
             None
             if settings.limits is None
@@ -89,13 +110,11 @@ class SessionManager:
                 user=self,
             )
         )
-        self._requests = self._retries = 0
-        self._waited = 0.0
         self._latest: Mapping[str, str] = {}
 
     def view(self, **changes: Any) -> SessionManager:
         """A manager with other settings, on the same pool."""
-        return SessionManager(attrs.evolve(self.settings, **changes), self._pool)
+        return SessionManager(attrs.evolve(self.settings, **changes), self._pool, self._counts)
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -105,9 +124,9 @@ class SessionManager:
     def statistics(self) -> Statistics:
         """What the manager has done."""
         return Statistics(
-            requests=self._requests,
-            retries=self._retries,
-            waited=self._waited,
+            requests=self._counts.requests,
+            retries=self._counts.retries,
+            waited=self._counts.waited,
             bucket=None if self._bucket is None else self._bucket.statistics(),
         )
 
@@ -213,7 +232,7 @@ class SessionManager:
 
     async def _wait(self, seconds: float) -> None:
         await self.settings.clock.sleep(seconds)
-        self._waited += seconds
+        self._counts.add(waited=seconds)
 
     async def _in_turn(self, request: Request, body: bytes | None, retries: Retries) -> Answer:
         """One attempt, when the limits allow it."""
@@ -227,7 +246,7 @@ class SessionManager:
             at_once=task in self._pool.sending,
         )
         async with lease:
-            self._waited += lease.sent - since
+            self._counts.add(waited=lease.sent - since)
             if lease.at_once:
                 return await self._once(request, body, retries, lease)
             self._pool.sending.add(task)
@@ -241,8 +260,7 @@ class SessionManager:
     ) -> Answer:
         """One attempt, up to the error that an answer's status makes."""
         start = monotonic()
-        self._requests += 1
-        self._retries += retries.attempts > 0
+        self._counts.add(requests=1, retries=retries.attempts > 0)
         try:
             answer = await self._transport.send(
                 self._session(lease),

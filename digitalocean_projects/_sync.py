@@ -149,7 +149,7 @@ class Client:
         return self._async.rate_limit
 
     def statistics(self) -> Statistics:
-        """How many requests this client has sent, and how its limits stand."""
+        """How many requests this client and its views have sent, and how its limits stand."""
         return self._async.statistics()
 
     def with_options(
@@ -165,7 +165,7 @@ class Client:
         """A view of this client with some options changed, on the same connections.
 
         It is cheap: make one for each token, or each request, of a service. It has statistics of
-        its own. To close it does nothing: close the client that it comes from.
+        its own, which the client's contain. To close it does nothing: close the client.
 
         Args:
             token: Another token, with limits of its own.

@@ -170,7 +170,7 @@ async def test_wait(make_client: MakeClient, clock: MockClock, records: Records)
 
 
 async def test_counters(make_client: MakeClient, emulator: Emulator, clock: MockClock) -> None:
-    """A client counts its requests, those of them that were sent again, and what they waited."""
+    """What a client and its views have sent is counted, what was sent again, and what waited."""
     emulator.respond(503, headers={"Retry-After": "7"})
     async with make_client(clock=clock, retry=RetryPolicy()) as client:
         await ask(client)
@@ -183,7 +183,11 @@ async def test_counters(make_client: MakeClient, emulator: Emulator, clock: Mock
         assert (2, 0, 61.0) == (counted.requests, counted.retries, counted.waited)
         assert counted.bucket is not None
         assert 61.0 == counted.bucket.waited
-        assert 7.0 == client.statistics().waited
+        view = view.with_options(limits=None)
+        await ask(view)
+        assert (1, 3) == (view.statistics().requests, counted.requests + 1)
+        counted = client.statistics()
+        assert (5, 1, 68.0) == (counted.requests, counted.retries, counted.waited)
 
 
 async def test_looks_are_counted(

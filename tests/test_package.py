@@ -67,7 +67,7 @@ FOREIGN = {
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
     "orjson": {"_codec"},
-    "pydantic": {"_pydantic", "contrib/fastapi"},
+    "pydantic": {"_pydantic"},
     "yarl": {"_transport"},
 }
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from digitalocean_projects import (
     URN,
@@ -212,3 +212,39 @@ def test_object_schema(mode: Any, cls: Any, required: list[str]) -> None:
     schema = TypeAdapter(cls).json_schema(mode=mode)
     assert ("object", required) == (schema["type"], schema["required"])
     assert schema == TypeAdapter(cls).json_schema(mode="validation")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "expected"),
+    [
+        (URN | Resource, Resource(DROPLET), {"urn": "do:droplet:1"}),
+        (URN | int, 5, 5),
+        (URN | int, DROPLET, "do:droplet:1"),
+        (Resource | Project | None, None, None),
+        (Project | Resource, Resource(DROPLET), {"urn": "do:droplet:1"}),
+        (dict[str, Page[URN] | int], {"a": 5}, {"a": 5}),
+    ],
+)
+def test_union(annotation: Any, value: Any, expected: Any) -> None:
+    """In a union each value is written as what it is."""
+    assert expected == json.loads(TypeAdapter(annotation).dump_json(value))
+
+
+def test_page_of_other_items() -> None:
+    """A page is no page of another type, although it is a page."""
+    with pytest.raises(ValidationError, match=r"items\.0"):
+        TypeAdapter(Page[Project]).validate_python(PAGE)
+    page = TypeAdapter(Page[Resource]).validate_python(PAGE)
+    assert PAGE == page
+
+
+def test_strict() -> None:
+    """What a strict model has written, it can read."""
+
+    class Strict(BaseModel):
+        model_config = ConfigDict(strict=True)
+        page: Page[Resource]
+        project: Project
+
+    model = Strict(page=PAGE, project=PROJECT)
+    assert model == Strict.model_validate_json(model.model_dump_json())

@@ -24,6 +24,9 @@ from digitalocean_projects import (
     RateLimitError,
     RateLimitWaitError,
 )
+from digitalocean_projects._request import one_line
+
+from ._fastapi_streams import CLIENT_CLOSED_REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("digitalocean_projects")
 
 _CALLERS_TOKEN = "digitalocean_projects_callers_token"  # noqa: S105 - the name of a flag
-_CLIENT_CLOSED_REQUEST = 499
 _ABOUT_WHAT_IS_ASKED = frozenset({400, 404, 409, 412, 422})
 _ABOUT_THE_TOKEN = frozenset({401, 403})
 # The first that fits.
@@ -52,12 +54,15 @@ def mark_callers_token(connection: HTTPConnection) -> None:
 
 
 async def _answer_api_error(request: Request, error: APIError) -> Response:
+    if request.scope["type"] != "http":
+        # A WebSocket has no answers: to the server it is an error as any other.
+        raise error
     cause = _cause(error)
     of_caller = getattr(request.state, _CALLERS_TOKEN, False)
     passed_on = _ABOUT_WHAT_IS_ASKED | _ABOUT_THE_TOKEN if of_caller else _ABOUT_WHAT_IS_ASKED
     status = _status(cause, passed_on)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _logger.warning("%s %s: %s", request.method, request.url.path, error)
+        _log(request, status, cause, error)
     members = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -75,7 +80,7 @@ async def _answer_api_error(request: Request, error: APIError) -> Response:
 
 
 async def _answer_nobody(_: Request, __: ClientDisconnect) -> Response:
-    return Response(status_code=_CLIENT_CLOSED_REQUEST)
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 exception_handlers: dict[
@@ -86,12 +91,28 @@ exception_handlers: dict[
 }
 """What `FastAPI(exception_handlers=…)` takes: a problem document for each error of the package.
 
-The API's 400, 404, 409, 412 and 422 are passed on. 429, and a wait that would be too long, is a
-503, with `Retry-After` where that is known; a time-out is a 504. Any other failure is a 502, as are
-401 and 403, unless the token is the caller's own, who then gets them. An assignment that was done
-in part is what its error is, or else a 422, and lists what became of each resource. What becomes
-5xx is logged.
+The API's 400, 404, 409, 412 and 422 are passed on, and its 401 and 403 where the token is the
+caller's. 429, and a wait that would be too long, is a 503; a time-out is a 504; all else is a 502.
+An assignment that was done in part is what its error is, or else a 422, and lists what became of
+each resource. 5xx are logged.
 """
+
+
+def _log(request: Request, status: int, cause: APIError, error: APIError) -> None:
+    path = one_line(request.url.path)
+    _logger.warning(
+        "%s %s: %s",
+        request.method,
+        path,
+        error,
+        extra={
+            "do_method": request.method,
+            "do_path": path,
+            "do_status": status,
+            "do_error": type(cause).__name__,
+            "do_request_id": getattr(cause, "request_id", None),
+        },
+    )
 
 
 def _cause(error: APIError) -> APIError:

@@ -15,24 +15,36 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from fastapi.requests import Request
+    from starlette.background import BackgroundTask
     from starlette.types import Receive, Scope, Send
 
     from digitalocean_projects import AsyncPaginator, Project, Resource
 
 T = TypeVar("T")
 
+# As nginx has it.
+CLIENT_CLOSED_REQUEST = 499
+
 
 async def until_disconnected(request: Request, work: Awaitable[T]) -> T:
     """The result of `work`, which is cancelled if the browser, or whoever asked, has left before.
 
     Args:
-        request: The request, whose body has been read, as FastAPI does for an endpoint's arguments.
+        request: The request, whose body is read first, if it wasn't.
         work: A coroutine, such as that of a client's method.
 
     Raises:
         ClientDisconnect: Nobody waits any more; `exception_handlers` has an end for it.
     """
-    return await _while_connected(request.receive, work)
+    working = asyncio.ensure_future(work)
+    try:
+        # What came of it while the end is waited for could not be read again.
+        with suppress(RuntimeError):  # it was read as a stream
+            await request.body()
+        return await _while_connected(request.receive, working)
+    finally:
+        await _end(working)
+        del working
 
 
 class JSONLinesResponse(Response):
@@ -40,7 +52,8 @@ class JSONLinesResponse(Response):
 
     The first page is read before the answer begins, so what fails until then is answered as any
     other error is. A failure behind that breaks the connection off, so that nobody takes what has
-    come for the whole. When the reader leaves, what is under way is cancelled.
+    come for the whole, unless a middleware of the kind of `@app.middleware("http")` ends it as if
+    nothing was wrong. When the reader leaves, what is under way is cancelled.
 
     Args:
         paginator: What to list, such as `client.projects.list_resources()`.
@@ -58,17 +71,25 @@ class JSONLinesResponse(Response):
     ) -> None:
         self._paginator: AsyncPaginator[Any] = paginator
         self.status_code = status_code
-        self.background = None
+        # Set by FastAPI, for the tasks that an endpoint has left for later.
+        self.background: BackgroundTask | None = None
+        self._begun = False
         self.init_headers(headers)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it, until it has ended or the reader has left."""
-        with suppress(ClientDisconnect):
+        # A reader who has left shows in what is received, or in what is sent.
+        with suppress(ClientDisconnect, OSError):
             await _while_connected(receive, self._send(send))
+        if not self._begun:
+            await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
+        if self.background is not None:
+            await self.background()
 
     async def _send(self, send: Send) -> None:
         pages = self._paginator.pages()
         page = await anext(pages, None)
+        self._begun = True
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
         while page is not None:
@@ -85,11 +106,18 @@ async def _while_connected(receive: Receive, work: Awaitable[T]) -> T:
         await asyncio.wait([working, watching], return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
+        watching.result()
         raise ClientDisconnect
     finally:
-        working.cancel()
-        watching.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+        await _end(working, watching)
+        # Their errors hold this frame.
+        del work, working, watching
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _disconnection(receive: Receive) -> None:

@@ -6,14 +6,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.requests import HTTPConnection
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import StringConstraints
-
 from digitalocean_projects import AsyncClient, Client, ClientUsageError
 from digitalocean_projects._config import Secret
 from digitalocean_projects._settable import PROJECT_ID_PATTERN
+
+try:
+    from fastapi import Depends, FastAPI, HTTPException
+    from fastapi.requests import HTTPConnection
+    from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+    from pydantic import StringConstraints
+except ModuleNotFoundError as error:
+    raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from error
 
 from ._fastapi_problems import exception_handlers, mark_callers_token
 from ._fastapi_streams import JSONLinesResponse, until_disconnected
@@ -121,7 +124,8 @@ def async_client_for(token: Callable[..., Any]) -> Callable[..., Awaitable[Async
     async def client_with_token(
         client: AsyncClientDep, token: Annotated[str, Depends(token)]
     ) -> AsyncClient:
-        return _with_token(client, Secret.hide(token))
+        token = Secret.hide(token) or Secret()
+        return _with_token(client, token)
 
     return client_with_token
 
@@ -130,14 +134,15 @@ def client_for(token: Callable[..., Any]) -> Callable[..., Awaitable[Client]]:
     """As `async_client_for`, of the blocking client."""
 
     async def client_with_token(client: ClientDep, token: Annotated[str, Depends(token)]) -> Client:
-        return _with_token(client, Secret.hide(token))
+        token = Secret.hide(token) or Secret()
+        return _with_token(client, token)
 
     return client_with_token
 
 
-def _with_token(client: AnyClient, token: Secret | None) -> AnyClient:
+def _with_token(client: AnyClient, token: Secret) -> AnyClient:
     try:
-        return client.with_options(token=token or Secret())
+        return client.with_options(token=token)
     except ValueError as error:
         reason = str(error)
     raise HTTPException(HTTPStatus.UNAUTHORIZED, reason, headers={"WWW-Authenticate": "Bearer"})

@@ -36,8 +36,9 @@ def do_emulator(
 ) -> Iterator[Emulator]:
     """An emulator of DigitalOcean's API, with an empty account.
 
-    Clients that are made during the test without a token, base URL and clock use it as well. Its
-    clock stands still, but jumps when all that goes on is to wait for it.
+    Clients that are made during the test without a token, base URL and clock use it as well, until
+    a test undoes what its `monkeypatch` has set, where that is noted. Its clock stands still, but
+    jumps when all that goes on is to wait for it.
     """
     from digitalocean_projects import _client, _config  # noqa: PLC0415 - as the module says
     from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as that
@@ -45,6 +46,8 @@ def do_emulator(
     clock = MockClock(rate=0, autojump_threshold=_IDLE_SECONDS)
     options: dict[str, Any] = {"clock": clock}
     for marker in reversed([*request.node.iter_markers("do_emulator")]):
+        if marker.args:
+            raise pytest.UsageError("the marker do_emulator takes keyword arguments only")
         options.update(marker.kwargs)
     with Emulator(**options) as emulator:
         monkeypatch.setenv(_config.BASE_URL_VARIABLE, emulator.url)

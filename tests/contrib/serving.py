@@ -36,6 +36,7 @@ def serve(app: FastAPI) -> Iterator[httpx2.Client]:
     finally:
         server.should_exit = True
         thread.join(20)
+        assert not thread.is_alive()
 
 
 def example_code() -> str:

@@ -1,6 +1,9 @@
 """FastAPI's endpoints under a real server, against the emulator."""
 
 import json
+import subprocess
+import sys
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,12 +13,24 @@ from uuid import uuid4
 import attrs
 import httpx2
 import pytest
-from fastapi import Body, Depends, FastAPI, Header
+from fastapi import (
+    Body,
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Request,
+    Response,
+    WebSocket,
+)
+from fastapi.testclient import TestClient
 
 from digitalocean_projects import (
     URN,
     AsyncClient,
     Client,
+    ClientUsageError,
+    NotFoundError,
     Page,
     Project,
     Resource,
@@ -222,9 +237,12 @@ def test_clients_live_as_long_as_the_application() -> None:
         assert [AsyncClient] == [type(client) for client in made]
         assert [[True, True]] * 2 == [browser.get("/").json() for _ in range(2)]
         assert [AsyncClient, Client] == [type(client) for client in made]
-    blocking = made[1]
+    awaited, blocking = made
+    assert isinstance(awaited, AsyncClient)
     assert isinstance(blocking, Client)
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(ClientUsageError, match="closed"):
+        awaited._manager.check_open()
+    with pytest.raises(ClientUsageError, match="closed"):
         blocking.projects.get_default()
 
 
@@ -257,3 +275,55 @@ def test_no_lifespan() -> None:
 
     with serve(app) as browser:
         assert 500 == browser.get("/").status_code
+
+
+def test_without_fastapi() -> None:
+    """Where FastAPI isn't installed, the import says what to install."""
+    code = "import sys; sys.modules['fastapi'] = None; import digitalocean_projects.contrib.fastapi"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=False, text=True, timeout=30
+    )
+    expected = "ImportError: to serve by FastAPI, install digitalocean_projects[fastapi]"
+    assert expected == done.stderr.splitlines()[-1]
+
+
+def test_websocket(account: Emulator) -> None:
+    """A WebSocket has the client, too; what goes wrong in it ends it as any error does."""
+    app = FastAPI(lifespan=client_lifespan(), exception_handlers=exception_handlers)
+
+    @app.websocket("/")
+    async def name(websocket: WebSocket, client: AsyncClientDep) -> None:
+        await websocket.accept()
+        await websocket.send_text((await client.projects.get_default()).name)
+        await client.projects.get(str(uuid4()))
+
+    with TestClient(app) as client:  # noqa: SIM117 - the error is that of the connection
+        with pytest.raises(NotFoundError), client.websocket_connect("/") as websocket:
+            assert "first-project" == websocket.receive_text()
+    assert 2 == len(account.requests)
+
+
+@pytest.mark.usefixtures("account")
+def test_malformed_token_shows_nowhere() -> None:
+    """A token that is refused before it is used is in no frame of the package's."""
+
+    def token_of() -> str:
+        return "dop_v1_secret\n"
+
+    app = FastAPI(lifespan=client_lifespan())
+    told: list[str] = []
+
+    @app.get("/")
+    async def endpoint(client: Annotated[AsyncClient, Depends(async_client_for(token_of))]) -> None:
+        raise AssertionError(client)
+
+    @app.exception_handler(HTTPException)
+    async def tell(_: Request, error: HTTPException) -> Response:
+        frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+        told.extend(str(frame.locals) for frame in frames if "contrib" in frame.filename)
+        return Response(status_code=error.status_code)
+
+    with serve(app) as browser:
+        assert 401 == browser.get("/").status_code
+    assert told
+    assert "secret" not in "".join(told)

@@ -82,6 +82,7 @@ def browser(emulator: Emulator, raised: list[Exception]) -> Iterator[httpx2.Clie
         return (await client.projects.get_default()).name
 
     @app.get("/raise")
+    @app.get("/raise/{text}")
     async def fail() -> None:
         raise raised[-1]
 
@@ -212,7 +213,7 @@ def test_reader_has_left(browser: httpx2.Client, raised: list[Exception]) -> Non
 def test_log(
     browser: httpx2.Client, raised: list[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What fails behind the service is in its log; what the caller did isn't."""
+    """What fails behind the service is in its log, in fields, too; what the caller did isn't."""
     raised.append(PaginationError("no end", REQUEST, request_id="abc"))
     browser.get("/raise")
     raised.append(ProjectLookupError("web"))
@@ -224,3 +225,22 @@ def test_log(
     ]
     expected = "GET /raise: no end (GET /v2/projects, request id abc)"
     assert [(logging.WARNING, expected)] == messages
+    (record,) = (record for record in caplog.records if "do_error" in vars(record))
+    assert {
+        "do_method": "GET",
+        "do_path": "/raise",
+        "do_status": 502,
+        "do_error": "PaginationError",
+        "do_request_id": "abc",
+    } == {name: value for name, value in vars(record).items() if name.startswith("do_")}
+
+
+def test_log_is_one_line(
+    browser: httpx2.Client, raised: list[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the caller has put into the path doesn't play with the log."""
+    raised.append(PaginationError("no end", REQUEST))
+    browser.get("/raise/%1b[31mall is well")
+    (record,) = (record for record in caplog.records if "do_error" in vars(record))
+    expected = "GET /raise/ [31mall is well: no end (GET /v2/projects)"
+    assert expected == record.getMessage()

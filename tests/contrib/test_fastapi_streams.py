@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import logging
 import socket
+import weakref
 from collections.abc import Iterator, MutableMapping
 from functools import partial
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI, Request
+from starlette.background import BackgroundTask
+from starlette.requests import ClientDisconnect
 
 from digitalocean_projects import AsyncClient, RetryPolicy
 from digitalocean_projects.contrib.fastapi import (
@@ -19,7 +23,7 @@ from digitalocean_projects.contrib.fastapi import (
     exception_handlers,
     until_disconnected,
 )
-from digitalocean_projects.testing import Emulator
+from digitalocean_projects.testing import Emulator, faults
 from tests.conftest import SilentServer
 from tests.contrib.serving import serve
 
@@ -121,12 +125,15 @@ def has_left(connection: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("path", ["/stream", "/count"])
-def test_reader_leaves_at_once(path: str, silent_server: SilentServer) -> None:
+def test_reader_leaves_at_once(
+    path: str, silent_server: SilentServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """When nobody waits for the first page any more, its request is cancelled."""
     with serve(make_app(silent_server.url)) as browser, get(browser, path) as reader:
         upstream = silent_server.requested()
         reader.close()
         assert has_left(upstream)
+    assert [] == [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def first_of_17_pages() -> bytes:
@@ -137,7 +144,9 @@ def first_of_17_pages() -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def test_reader_leaves_a_stream(silent_server: SilentServer) -> None:
+def test_reader_leaves_a_stream(
+    silent_server: SilentServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """When the reader leaves, all requests under way are cancelled, and no more are sent."""
     with serve(make_app(silent_server.url)) as browser, get(browser, "/stream") as reader:
         first = silent_server.requested()
@@ -150,28 +159,161 @@ def test_reader_leaves_a_stream(silent_server: SilentServer) -> None:
         upstream = [first, *(silent_server.requested() for _ in range(15))]
         reader.close()
         assert [True] * 16 == [has_left(connection) for connection in upstream]
+    assert [] == [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_cancellation() -> None:
+BODY = {"type": "http.request", "body": b"abc", "more_body": False}
+LEFT = {"type": "http.disconnect"}
+
+
+def make_request(*messages: Any) -> Request:
+    """A request whose server has these messages, or raises them, and then no more."""
+    left = iter(messages)
+
+    async def receive() -> MutableMapping[str, Any]:
+        for message in left:
+            if isinstance(message, Exception):
+                raise message
+            return dict(message)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    return Request({"type": "http"}, receive)
+
+
+class Work:
+    """What takes for ever, and a moment more when it is cancelled."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.ended = False
+
+    async def __call__(self) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            self.ended = True
+
+
+@pytest.mark.anyio
+async def test_cancellation() -> None:
     """Who cancels the wait cancels the work, and the look-out for the reader."""
+    before, work = asyncio.all_tasks(), Work()
+    waiting = asyncio.create_task(until_disconnected(make_request(BODY), work()))
+    await work.begun.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert work.ended
+    assert before == asyncio.all_tasks()
 
-    async def cancel() -> None:
-        begun, never = asyncio.Event(), asyncio.Event()
 
-        async def work() -> None:
-            begun.set()
-            await never.wait()
+@pytest.mark.anyio
+@pytest.mark.parametrize("messages", [(LEFT,), (BODY, LEFT)])
+async def test_reader_has_left(messages: tuple[Any, ...]) -> None:
+    """Also while the body was still to come, the work has ended when that is told."""
+    before, work = asyncio.all_tasks(), Work()
+    with pytest.raises(ClientDisconnect):
+        await until_disconnected(make_request(*messages), work())
+    assert work.ended == work.begun.is_set()
+    assert before == asyncio.all_tasks()
 
-        async def receive() -> MutableMapping[str, Any]:
-            await never.wait()
-            raise AssertionError
 
-        request = Request({"type": "http"}, receive)
-        waiting = asyncio.create_task(until_disconnected(request, work()))
-        await begun.wait()
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        assert {asyncio.current_task()} == asyncio.all_tasks()
+@pytest.mark.anyio
+async def test_body_can_be_read_later() -> None:
+    """To look out for the reader takes nothing of the body away."""
+    request = make_request(BODY)
 
-    asyncio.run(cancel())
+    async def work() -> int:
+        return 5
+
+    assert 5 == await until_disconnected(request, work())
+    assert b"abc" == await request.body()
+
+
+@pytest.mark.anyio
+async def test_body_was_a_stream() -> None:
+    """A body that was read part by part is not asked for again."""
+    request = make_request(BODY, LEFT)
+    assert [b"abc", b""] == [part async for part in request.stream()]
+    with pytest.raises(ClientDisconnect):
+        await until_disconnected(request, Work()())
+
+
+@pytest.mark.anyio
+async def test_server_fails() -> None:
+    """What goes wrong in the server is no reader's leave."""
+    with pytest.raises(ValueError, match="broken"):
+        await until_disconnected(make_request(BODY, ValueError("broken")), Work()())
+
+
+@pytest.mark.anyio
+async def test_failures_leave_no_cycles() -> None:
+    """What failed is forgotten at once, with all that its frames hold."""
+
+    class Failure(Exception):  # noqa: N818 - it is one
+        pass
+
+    raised = [Failure()]
+    forgotten = weakref.ref(raised[0])
+
+    async def fail() -> None:
+        raise raised.pop()
+
+    with pytest.raises(Failure):
+        await until_disconnected(make_request(BODY), fail())
+    # The loop holds what it has just run.
+    await asyncio.sleep(0)
+    assert forgotten() is None
+
+
+async def stream(emulator: Emulator, send: Any, *messages: Any) -> BackgroundTask:
+    """Send a listing of 450 resources, with a background task."""
+    done: list[int] = []
+    request = make_request(*messages)
+    async with AsyncClient(emulator.token, base_url=emulator.url) as client:
+        response = JSONLinesResponse(client.projects.list_resources())
+        response.background = BackgroundTask(done.append, 1)
+        await response(request.scope, request.receive, send)
+    assert [1] == done
+    return response.background
+
+
+@pytest.mark.anyio
+async def test_background(emulator: Emulator) -> None:
+    """What an endpoint has left for later is done behind the stream."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await stream(emulator, send)
+    assert [200, b"", b""] == [message.get("body", message.get("status")) for message in sent]
+
+
+@pytest.mark.anyio
+async def test_reader_has_left_before_the_stream(emulator: Emulator) -> None:
+    """Who has left before anything was sent gets an answer all the same, for what is between."""
+    emulator.fail(faults.Silence())
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await stream(emulator, send, LEFT)
+    assert 499 == sent[0]["status"]
+
+
+@pytest.mark.anyio
+async def test_reader_shows_in_sending(emulator: Emulator) -> None:
+    """A server may tell by an error in sending that the reader has left."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        raise OSError
+
+    await stream(emulator, send)
+    assert ["http.response.start"] == [message["type"] for message in sent]

@@ -39,7 +39,7 @@ partial = partial(partial, limits=limits, retry=RetryPolicy(attempts=1), user_ag
 @contextmanager
 def serve_with_workers(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     """The URL of `app.py` in the folder, which uvicorn serves with several workers."""
-    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", "0"]
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", "0", "--no-access-log"]
     server = subprocess.Popen(
         [*command, "--workers", str(WORKERS)],
         cwd=folder,
@@ -57,6 +57,7 @@ def serve_with_workers(folder: Path, environment: dict[str, str]) -> Iterator[st
             if ready == WORKERS:
                 break
         assert found is not None
+        assert WORKERS == ready
         yield found[1]
     finally:
         server.terminate()

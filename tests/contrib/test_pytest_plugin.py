@@ -215,7 +215,6 @@ RUNS = {
     "anyio": (FUNCTION, AWAITED + ANYIO, 7),
     "anyio in one loop": (FUNCTION, AWAITED + ANYIO + SHARED, 7),
     "pytest-asyncio": (FUNCTION, AWAITED + STRICT, 7),
-    "pytest-asyncio, automatic": ([*FUNCTION, *AUTO], AWAITED, 7),
     "pytest-asyncio in one loop": ([*SESSION, *AUTO], AWAITED, 7),
     "no plugin": (FUNCTION, BY_HAND, 7),
 }
@@ -237,6 +236,41 @@ def run_pytest(folder: Path, arguments: list[str], **files: str) -> str:
     assert "" == done.stderr
     assert 0 == done.returncode, done.stdout
     return done.stdout.splitlines()[-1].strip("= ").split(" in ")[0]
+
+
+ENVIRONMENT = """
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def patched(monkeypatch):
+    return monkeypatch
+
+
+def test_it(do_emulator, patched):
+    patched.setenv("DIGITALOCEAN_TOKEN", "another")
+
+
+def test_after_it():
+    assert "real" == os.environ["DIGITALOCEAN_TOKEN"]
+"""
+
+
+def test_environment_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a test, the environment is as it was, also where the test has changed it."""
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", "real")
+    assert "2 passed" == run_pytest(tmp_path, ["-p", "no:asyncio"], test_it=ENVIRONMENT)
+
+
+def test_marker_takes_keywords(tmp_path: Path) -> None:
+    """What the marker would leave out is an error."""
+    test = "import pytest\n\n@pytest.mark.do_emulator(5.0)\ndef test_it(do_emulator):\n    pass\n"
+    (tmp_path / "test_it.py").write_text(test, "utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+    assert "the marker do_emulator takes keyword arguments only" in done.stdout
 
 
 @pytest.mark.parametrize(("arguments", "tests", "count"), RUNS.values(), ids=RUNS)
@@ -301,18 +335,6 @@ def test_own_client(do_emulator: Emulator) -> None:
 
     asyncio.run(main())
     assert 80.0 <= do_emulator.clock.time() < 160.0
-
-
-def test_moving_the_clock(do_emulator: Emulator, do_client: Client) -> None:
-    """The clock stands still, but for who waits for it, until the test moves it."""
-    do_emulator.move_delay = 30.0
-    project_id = do_emulator.seed(name="web")
-    do_emulator.seed([DROPLET])
-    do_client.projects.assign_resources(project_id, [DROPLET])
-    do_emulator.clock.jump(29.0)
-    assert [] == do_emulator.resources(project_id)
-    do_emulator.clock.jump(1.0)
-    assert [DROPLET] == do_emulator.resources(project_id)
 
 
 @pytest.mark.do_emulator(limits=(), move_delay=20.0)

@@ -100,12 +100,15 @@ def test_many() -> None:
             looks += 1
             return 0.0
 
+    # Besides what other tests have left, whose hour isn't over.
+    left = len(_buckets._left) + 4 * _buckets._FEW
+    kept = len(_buckets._shared) + 4 * _buckets._FEW
     counting = Clock()
     for number in range(5000):
         shared(User(), counting, f"token {number}")
-        assert len(_buckets._left) <= 4 * _buckets._FEW
+        assert len(_buckets._left) <= left
     assert looks < 4 * 5000
-    assert len(_buckets._shared) <= 4 * _buckets._FEW
+    assert len(_buckets._shared) <= kept
 
 
 def test_name() -> None:

@@ -29,6 +29,7 @@ def test_example(example: Example, tmp_path: Path) -> None:
     """
     command = ["-c", example.code]
     if "def test_" in example.code:
+        (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
         (tmp_path / "test_example.py").write_text(example.code, "utf-8")
         command = ["-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", str(tmp_path)]
     with Emulator() as emulator:

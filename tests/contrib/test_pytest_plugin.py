@@ -222,6 +222,8 @@ RUNS = {
 
 def run_pytest(folder: Path, arguments: list[str], **files: str) -> str:
     """What became of the tests in these files, where each warning is an error."""
+    # Wherever the folder is, no other project's configuration is this one's.
+    (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text, "utf-8")
     command = [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers"]

@@ -68,10 +68,6 @@ class Ledger:
             del self.untold[number]
         return told
 
-    def fits(self) -> bool:
-        """Whether it can be told at once."""
-        return len(self.untold) <= _TOLD_AT_ONCE
-
     def counted(self, but: Collection[int]) -> list[float]:
         """When the API has counted each but these."""
         return [counted for number, counted in self._counted.items() if number not in but]

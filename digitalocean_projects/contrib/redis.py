@@ -215,33 +215,36 @@ class RedisBucket(TokenBucket):
         at = max(now + seconds, self._look_at if self._away else now)
         if at < self._tell_at and (self._ledger.untold or self._pause > now):
             self._tell_at = at
-            # One loop is enough, if it isn't closed.
-            any(_later(loop, self._tell_later, loop) for loop in self._links)
+            # One loop is enough, if it isn't about to end, or closed.
+            loops = [loop for loop, link in self._links.items() if not link.parting]
+            any(_later(loop, self._tell_later, loop) for loop in loops)
 
     def _tell_later(self, loop: AbstractEventLoop) -> None:
         seconds = self._tell_at - self._clock.time()
         if seconds < math.inf:
-            call_later(self._clock, max(0.0, seconds) + _TICK, partial(self._lead, loop))
+            call_later(self._clock, max(0.0, seconds) + _TICK, partial(self._tell, loop))
+
+    def _tell(self, loop: AbstractEventLoop) -> None:
+        if loop in self._links:
+            self._lead(loop)
 
     def _lead(self, loop: AbstractEventLoop) -> None:
         """Have the loop talk to Redis, if there is a reason to, and it doesn't already."""
-        link = self._locked(partial(self._link, loop))
-        if link is not None:
+        if self._locked(partial(self._asks, loop)):
+            link = self._links.get(loop) or self._open()
+            link.busy = True
             link.task = loop.create_task(self._talk(link))
             link.task.add_done_callback(partial(self._rest, link))
 
-    def _link(self, loop: AbstractEventLoop, now: float) -> Link | None:
-        """The loop's link, if there is a reason to talk, busy from now on."""
-        if not self._asks(loop, now):
-            return None
-        link = self._links.get(loop)
-        if link is None:
-            for other in [other for other in self._links if other.is_closed()]:
-                del self._links[other]
-            part = weakref.WeakMethod(self._part)
-            link = self._links[loop] = Link(self._limits.url, self._key, self._constants, part)
-        link.busy = True
+    def _open(self) -> Link:
+        """A link of the running loop; not made as a change, which any thread may make."""
+        link = Link(self._limits.url, self._key, self._constants, weakref.WeakMethod(self._part))
+        self._change(partial(self._keep, link))
         return link
+
+    def _keep(self, link: Link, _: float) -> None:
+        links = [*self._links.values(), link]
+        self._links = {link.loop: link for link in links if not link.loop.is_closed()}
 
     def _locked(self, function: Callable[[float], T]) -> T:
         """What the function returns, called with the lock held."""
@@ -259,13 +262,9 @@ class RedisBucket(TokenBucket):
         link.busy = link.parting = True
         link.task.cancel()
         await asyncio.wait([link.task])
-        self._locked(self._tell_now)
+        self._change(partial(self._tell_soon, seconds=0.0))
         await self._talk(link)
-        self._links.pop(loop)
-
-    def _tell_now(self, now: float) -> None:
-        if self._tell_at < math.inf:
-            self._tell_at = now
+        self._change(lambda _: self._links.pop(loop))
 
     async def _talk(self, link: Link) -> None:
         """Tell and ask Redis, until there is no more reason to."""
@@ -314,14 +313,15 @@ class RedisBucket(TokenBucket):
             self._stock.clear()
             self._tell_at = now
         self._ledger.forget(now)
-        asks = not (self._away or link.parting) and self._ledger.fits()
-        wanted = self._wanted(link.loop, now) if asks else [0, 0]
+        wanted = [0, 0] if self._away or link.parting else self._wanted(link.loop, now)
         due = now >= (self._look_at if self._away else self._tell_at)
         return self._compose(wanted, now) if due or any(wanted) else None
 
     def _compose(self, wanted: list[int], now: float) -> Message:
         told = self._ledger.tell()
-        if not self._ledger.untold:
+        if self._ledger.untold:
+            wanted = [0, 0]  # all is to be told first
+        else:
             self._tell_at = math.inf
         return Message(
             sent=now,

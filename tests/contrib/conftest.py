@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +20,25 @@ from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from digitalocean_projects import TokenBucket
+
     MakeBucket = Callable[..., RedisBucket]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens soon, in the loop or at the server."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - it is somewhere else
+            await asyncio.sleep(0.01)
+
+
+async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) -> float:
+    """A request; returns when it went."""
+    async with bucket.lease(bulk=bulk) as lease:
+        went = monotonic()
+        await asyncio.sleep(seconds)
+        lease.settle()
+    return went
 
 
 def server_path() -> str:

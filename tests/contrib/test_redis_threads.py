@@ -1,0 +1,163 @@
+"""A bucket that the event loops of several threads share, and that loops leave at their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contrib.conftest import until, use
+from tests.simulation import VirtualTime
+
+if TYPE_CHECKING:
+    from digitalocean_projects.contrib.redis import RedisBucket
+    from tests.contrib.conftest import MakeBucket, Server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+
+def test_threads(server: Server, make_bucket: MakeBucket) -> None:
+    """The loops of several threads share a bucket, and part from Redis when they end."""
+    bucket = make_bucket(windows=((40, 0.3),))
+
+    async def many() -> None:
+        await asyncio.gather(*(use(bucket) for _ in range(20)))
+
+    before = len(server.admin.client_list())
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: asyncio.run(many()), range(4)))
+    assert 80 == bucket.statistics().granted
+    asyncio.run(until(lambda: len(server.admin.client_list()) == before))
+    assert not bucket._leases
+    assert not bucket._links
+
+
+class LentLock:
+    """A bucket's lock; whenever this thread wants it, another one with a loop has it first."""
+
+    def __init__(self, bucket: RedisBucket, pool: ThreadPoolExecutor) -> None:
+        self._bucket = bucket
+        self._lock = bucket._lock
+        self._pool = pool
+        self._lender = threading.get_ident()
+
+    def __enter__(self) -> None:
+        if threading.get_ident() == self._lender:
+            self._pool.submit(asyncio.run, self._make_changes()).result()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    async def _make_changes(self) -> None:
+        self._bucket.is_idle()
+
+
+def test_changes_made_by_another_thread(
+    server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop has a connection of its own, also if other loops' threads make all its changes."""
+    bucket = make_bucket()
+
+    async def main() -> None:
+        async with asyncio.timeout(5):
+            await use(bucket)
+        ((loop, link),) = bucket._links.items()
+        assert asyncio.get_running_loop() is loop is link.loop
+
+    before = len(server.admin.client_list())
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(bucket, "_lock", LentLock(bucket, pool))
+        asyncio.run(main())
+    assert not bucket._links
+    asyncio.run(until(lambda: len(server.admin.client_list()) == before))
+
+
+def test_more_to_tell_than_at_once(make_bucket: MakeBucket) -> None:
+    """Whoever waits while much is to be told has it told now, and not when that is due."""
+    bucket = make_bucket(windows=((1400, 60.0),), clock=VirtualTime(1.0))
+
+    async def main() -> None:
+        await use(bucket)
+        leases = [bucket.lease(at_once=True) for _ in range(600)]
+        for lease in leases:
+            await lease.__aenter__()
+        for lease in leases:
+            lease.settle()
+        async with asyncio.timeout(5):
+            await use(bucket)
+
+    asyncio.run(main())
+
+
+def test_telling_while_a_loop_parts(make_bucket: MakeBucket) -> None:
+    """A loop that ends leaves what comes after its last words to the others."""
+    bucket = make_bucket(hold=60.0)
+    lease = bucket.lease()
+    with closing(asyncio.new_event_loop()) as parting, closing(asyncio.new_event_loop()) as other:
+        parting.run_until_complete(use(bucket))
+        link = bucket._links[parting]
+        other.run_until_complete(lease.__aenter__())
+        parting.run_until_complete(use(bucket))
+
+        async def part() -> None:
+            ending = asyncio.create_task(parting.shutdown_asyncgens())
+            while not link.parting or bucket._tell_at < math.inf:  # noqa: ASYNC110 - in the very tick
+                await asyncio.sleep(0)
+            lease.settle()
+            await ending
+
+        parting.run_until_complete(part())
+        other.run_until_complete(until(lambda: bucket._tell_at == math.inf))
+        other.run_until_complete(other.shutdown_asyncgens())
+
+
+def test_loop_that_has_parted(make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture) -> None:
+    """A loop that has said its last words doesn't open another connection to tell more."""
+    bucket = make_bucket()
+    lease = bucket.lease()
+    with closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(lease.__aenter__())
+        loop.run_until_complete(use(bucket))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        lease.refused({})
+        loop.run_until_complete(asyncio.sleep(0.1))
+    assert not bucket._links
+    assert [] == caplog.messages
+
+
+def test_loop_that_died(make_bucket: MakeBucket) -> None:
+    """A loop that was closed with leases out is no hindrance to the next."""
+    bucket = make_bucket()
+    loop, lease = asyncio.new_event_loop(), bucket.lease()
+    loop.run_until_complete(lease.__aenter__())
+    loop.run_until_complete(bucket._links[loop].task)
+    client = bucket._links[loop]._script.registered_client
+    loop.run_until_complete(client.aclose())
+    loop.close()
+    lease.settle()
+    asyncio.run(use(bucket))
+    assert not bucket._links
+    assert not bucket._ledger.untold
+
+
+def test_other_thread(make_bucket: MakeBucket) -> None:
+    """A lease may end in any thread, while the lock is held."""
+    bucket = make_bucket()
+
+    async def main() -> None:
+        async with bucket.lease() as lease:
+            with bucket._lock:
+                thread = threading.Thread(target=lease.settle)
+                thread.start()
+                assert 1 == len(bucket._leases)
+            thread.join()
+            await use(bucket)
+        assert not bucket._leases
+
+    asyncio.run(main())

@@ -28,13 +28,14 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
-    from redis.asyncio import Connection
+    from redis.asyncio import Connection, ConnectionPool
 
     from digitalocean_projects._config import Limits
 
     Part = Callable[[], Callable[[asyncio.AbstractEventLoop], Awaitable[None]] | None]
 
 _SOCKET_SECONDS = 1.0
+_IDLE_SECONDS = 10.0
 
 # A sorted set has the leases, each by the latest µs of Redis' clock at which the API can have
 # counted its request, and one infinite member: the µs at which the set was begun.
@@ -168,9 +169,10 @@ def constants(limits: Limits, hold: float) -> list[int]:
 
 
 class Link:
-    """A connection to Redis, opened at the first call, that lives as long as the running loop.
+    """What the running loop has with Redis, until its end: a connection where there is need of one.
 
-    One that is forgotten is closed by its loop.
+    One that nobody has used for a while is closed, as a service of many tokens has many links. One
+    that is forgotten is closed by its loop.
 
     Args:
         url: Where Redis is.
@@ -193,8 +195,10 @@ class Link:
         self.busy = self.parting = self._works = False
         self.fresh = asyncio.Event()
         client = open_client(url, redis_connect_func=partial(_connected, self.fresh))
-        self._password = Secret(client.connection_pool.connection_kwargs.get("password") or "")
+        self._pool: ConnectionPool = client.connection_pool
+        self._password = Secret(self._pool.connection_kwargs.get("password") or "")
         self._script = client.register_script(_SCRIPT)
+        self._idle: asyncio.TimerHandle | None = None
         self._keys = [key, f"{key}:pause"]
         self._constants = constants
         self._guard = _guard(client, part)
@@ -207,6 +211,8 @@ class Link:
         Raises:
             RedisUnavailableError: Nothing, or an error.
         """
+        if self._idle is not None:
+            self._idle.cancel()
         worked, self._works = self._works, False
         arguments = message.arguments(self._constants)
         try:
@@ -224,6 +230,8 @@ class Link:
         else:
             self._works = True
             return cast("list[int]", answer)
+        finally:
+            self._idle = self.loop.call_later(_IDLE_SECONDS, _hang_up, self._pool)
         raise RedisUnavailableError(one_line(text, self._password))
 
 
@@ -242,6 +250,16 @@ def open_client(url: str, **options: Any) -> Redis:
 async def _connected(fresh: asyncio.Event, connection: Connection) -> None:
     await connection.on_connect()
     fresh.set()
+
+
+def _hang_up(pool: ConnectionPool) -> None:
+    task = asyncio.get_running_loop().create_task(pool.disconnect(inuse_connections=False))
+    _hanging_up.add(task)
+    task.add_done_callback(_hanging_up.discard)
+
+
+# A loop by itself doesn't keep its tasks.
+_hanging_up: set[asyncio.Task[None]] = set()
 
 
 async def _guard(client: Redis, part: Part) -> AsyncGenerator[None, None]:

@@ -252,6 +252,20 @@ class LateClock:
         await asyncio.sleep(seconds)
 
 
+async def test_idle_connection(
+    server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that nobody uses is closed; the next request opens another, and counts on."""
+    monkeypatch.setattr("digitalocean_projects.contrib._redis_link._IDLE_SECONDS", 0.02)
+    bucket = make_bucket(windows=((5, 60.0),))
+    before = len(server.admin.client_list())
+    for used in (1, 2):
+        await use(bucket)
+        await until(lambda: len(server.admin.client_list()) == before)
+        await until(lambda used=used: used == len(server.leases(bucket)))  # type: ignore[misc]  # bound
+    assert (2,) == bucket.statistics().in_use
+
+
 async def test_forgotten_bucket(server: Server) -> None:
     """A bucket that is forgotten closes its connection."""
     bucket = RedisBucket(RedisLimits(server.url), "forgotten")

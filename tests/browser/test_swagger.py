@@ -30,6 +30,7 @@ OPTIONS = [
     "--no-sandbox",
     "--disable-background-networking",
     "--disable-component-update",
+    "--disable-dev-shm-usage",
     "--disable-gpu",
     "--disable-sync",
     "--no-first-run",

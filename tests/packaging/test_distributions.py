@@ -47,7 +47,7 @@ print(json.dumps(missing))
 
 def run(*command: str | Path, cwd: Path) -> str:
     return subprocess.run(
-        command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True, timeout=60
+        command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True, timeout=300
     ).stdout
 
 

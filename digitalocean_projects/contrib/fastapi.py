@@ -15,8 +15,8 @@ try:
     from fastapi.requests import HTTPConnection
     from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
     from pydantic import StringConstraints
-except ModuleNotFoundError as error:
-    raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from error
+except ModuleNotFoundError as _missing:
+    raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from _missing
 
 from ._fastapi_problems import exception_handlers, mark_callers_token
 from ._fastapi_streams import JSONLinesResponse, until_disconnected

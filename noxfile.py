@@ -121,3 +121,17 @@ def generated(session: nox.Session) -> None:
     """See that the blocking facade is what its generator writes."""
     _install(session, "lint")
     session.run("python", "-m", "digitalocean_projects._tools.facade", "--check")
+
+
+@nox.session(default=False)
+def benchmarks(session: nox.Session) -> None:
+    """Measure everything, beside what else does the job: some minutes; `-- --quick` for a try."""
+    _install(session, "benchmark")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(default=False)
+def guard(session: nox.Session) -> None:
+    """See that nothing became slower. No part of CI, whose machines are too noisy for it."""
+    _install(session)
+    session.run("python", "-m", "benchmarks.guard")

@@ -1,0 +1,118 @@
+"""This package, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from benchmarks.account import PROJECT, urn
+from digitalocean_projects import AsyncClient, Limits, Resource, TokenBucket
+from digitalocean_projects._codec import decode_page
+
+from .floor import THREADS, bodies
+
+if TYPE_CHECKING:
+    from benchmarks.job import Job
+
+# What the API takes is less than what is measured here.
+NEVER_BINDING = Limits(windows=((10**9, 60.0), (10**9, 3600.0)))
+
+
+def _client(job: Job, limits: Limits | None = None) -> AsyncClient:
+    return AsyncClient("t", base_url=job.url, limits=limits)
+
+
+async def collect(job: Job) -> list[Resource]:
+    """List all."""
+    async with _client(job) as client:
+        return await client.projects.list_resources(PROJECT, per_page=job.per_page).collect()
+
+
+async def collect_limited(job: Job) -> list[Resource]:
+    """List all, with limits that hold nothing up."""
+    async with _client(job, NEVER_BINDING) as client:
+        return await client.projects.list_resources(PROJECT, per_page=job.per_page).collect()
+
+
+async def iterate(job: Job) -> int:
+    """Look at all, and keep none."""
+    seen = 0
+    async with _client(job) as client:
+        async for _ in client.projects.list_resources(PROJECT, per_page=job.per_page):
+            seen += 1
+    return seen
+
+
+async def read_ahead(job: Job) -> int:
+    """Look at all, and keep none, with the next pages under way."""
+    seen = 0
+    client = _client(job)
+    resources = client.projects.list_resources(PROJECT, per_page=job.per_page)
+    async with client, resources:
+        async for _ in resources:
+            seen += 1
+    return seen
+
+
+async def get(job: Job) -> int:
+    """Ask for a project many times, one after the other."""
+    right = 0
+    async with _client(job) as client:
+        for _ in range(job.count):
+            project = await client.projects.get(PROJECT)
+            right += project.id == PROJECT
+    return right
+
+
+async def assign(job: Job) -> list[Resource]:
+    """Assign many."""
+    async with _client(job) as client:
+        result = await client.projects.assign_resources(PROJECT, map(urn, range(job.count)))
+    return list(result.done)
+
+
+async def many(job: Job) -> list[Resource]:
+    """List all in several tasks at the same time."""
+    async with _client(job) as client:
+        listings = await asyncio.gather(
+            *(client.projects.list_resources(PROJECT).collect() for _ in range(THREADS))
+        )
+    return [resource for listing in listings for resource in listing]
+
+
+def decode_and_drop(job: Job) -> int:
+    """Decode pages, and keep nothing."""
+    return sum(
+        len(decode_page(body, Resource).items) for _ in range(job.count) for body in bodies()
+    )
+
+
+def decode_and_keep(job: Job) -> int:
+    """Decode pages, and keep it all, for a while."""
+    seen = 0
+    for _ in range(job.count):
+        kept = []
+        for body in bodies():
+            kept += decode_page(body, Resource).items
+        seen += len(kept)
+    return seen
+
+
+async def acquire(job: Job) -> int:
+    """Take tokens, one after the other, and know each time that the answer is here."""
+    return await _acquire(TokenBucket(NEVER_BINDING), job.count)
+
+
+async def acquire_shared(job: Job) -> int:
+    """The same of a bucket that all workers share."""
+    from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits  # noqa: PLC0415
+
+    limits = RedisLimits(job.origin, windows=NEVER_BINDING.windows)
+    return await _acquire(RedisBucket(limits, "benchmark", None), job.count)
+
+
+async def _acquire(bucket: TokenBucket, count: int) -> int:
+    for _ in range(count):
+        async with bucket.lease() as lease:
+            lease.settle()
+    return bucket.statistics().granted

@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     # What is less than everything isn't kept where everything is.
     output = options.output or (None if options.quick or options.only else _HERE)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
     if options.show:
         found = Report.load_from((output or _HERE) / _RESULTS)
     else:

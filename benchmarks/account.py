@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import lru_cache
 from urllib.parse import parse_qs, urlsplit
+
+import orjson
 
 PROJECT = "4de7ac8b-495b-4884-9a69-1050c6793cd6"
 MOMENT = "2026-05-04T03:02:01Z"
@@ -105,7 +106,7 @@ class Account:
             return _whole("404 Not Found", b'{"id":"not_found","message":"no such path"}')
         project, total, resources = match.groups()
         if resources is None:
-            return _whole("200 OK", json.dumps({"project": _PROJECT}).encode())
+            return _whole("200 OK", orjson.dumps({"project": _PROJECT}))
         query = parse_qs(parts.query)
         per_page, number = (
             int(query.get(name, [default])[0])
@@ -117,9 +118,9 @@ class Account:
     def _assign(self, body: bytes) -> bytes:
         told = (
             {"urn": name, "assigned_at": MOMENT, "links": {"self": name}, "status": "assigned"}
-            for name in json.loads(body)["resources"]
+            for name in orjson.loads(body)["resources"]
         )
-        return _whole("200 OK", json.dumps({"resources": list(told)}).encode())
+        return _whole("200 OK", orjson.dumps({"resources": list(told)}))
 
 
 def _whole(status: str, body: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import linear_regression
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,31 +12,64 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
+class Point:
+    """What a listing took.
+
+    Args:
+        resources: How many there were.
+        requests: In how many requests they came.
+        cpu: Seconds of CPU.
+    """
+
+    resources: int
+    requests: int
+    cpu: float
+
+
+@attrs.frozen(kw_only=True)
+class Slope:
+    """What a resource more costs, in seconds of CPU, from one size to another.
+
+    It isn't the same everywhere: the more is kept, the more there is for the garbage collector.
+    """
+
+    start: int
+    end: int
+    per_resource: float
+
+
+@attrs.frozen(kw_only=True)
 class Growth:
-    """A line through what was measured, in seconds of CPU.
+    """How the cost of a listing grows.
 
     Args:
         title: Whose.
-        per_resource: For each resource, without its part of a request.
-        per_request: For each request.
-        fixed: For a client, whatever it lists.
+        per_request: What a request more costs, in seconds of CPU.
+        slopes: What a resource more costs, without its part of a request.
     """
 
     title: str
-    per_resource: float
     per_request: float
-    fixed: float
+    slopes: list[Slope]
 
     @classmethod
-    def of(cls, title: str, points: Sequence[tuple[int, int, float]]) -> Growth:
-        """The line through points of (resources, requests, seconds).
+    def of(cls, title: str, points: Sequence[Point], many: Point) -> Growth:
+        """The growth between points.
 
-        The last two points are of as many resources, in few and in many requests.
+        Args:
+            title: Whose.
+            points: Listings of several sizes, the smallest first.
+            many: One more, that has the size of one of them, and more requests.
         """
-        (_, few, less), (_, many, more) = points[-2:]
-        per_request = (more - less) / (many - few)
-        per_resource, fixed = linear_regression(
-            [resources for resources, _, _ in points[:-1]],
-            [seconds - requests * per_request for _, requests, seconds in points[:-1]],
-        )
-        return cls(title=title, per_resource=per_resource, per_request=per_request, fixed=fixed)
+        few = next(point for point in points if point.resources == many.resources)
+        per_request = (many.cpu - few.cpu) / (many.requests - few.requests)
+        slopes = [
+            Slope(
+                start=a.resources,
+                end=b.resources,
+                per_resource=(b.cpu - a.cpu - per_request * (b.requests - a.requests))
+                / (b.resources - a.resources),
+            )
+            for a, b in pairwise(points)
+        ]
+        return cls(title=title, per_request=per_request, slopes=slopes)

@@ -26,12 +26,14 @@ class Meter:
     Attributes:
         wall: Seconds that passed.
         cpu: Seconds of CPU that the process took, in all its threads.
-        memory: Bytes by which its memory grew at the peak.
+        memory: Bytes by which its memory grew at the peak; what it had free before isn't seen.
+        peak: Bytes of memory that it had at the peak, with all that it had loaded.
     """
 
     wall: float = 0.0
     cpu: float = 0.0
     memory: int = 0
+    peak: int = 0
 
     def __enter__(self) -> Self:
         # Else what the imports left is collected amid the work.
@@ -49,7 +51,8 @@ class Meter:
     ) -> None:
         self.wall += perf_counter()
         self.cpu += process_time()
-        self.memory += _memory("VmHWM")
+        self.peak = _memory("VmHWM")
+        self.memory += self.peak
 
 
 def _forget_peak() -> None:

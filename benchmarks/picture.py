@@ -11,7 +11,6 @@ from .plan import ASYNC, BLOCKING, FLOOR
 from .table import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -28,7 +27,7 @@ _PANELS: tuple[tuple[str, str, str], ...] = (
     ("list-40000-0", "cpu", "Listing 40,000 resources, 0 ms away: CPU time"),
     ("get", "cpu", "A small request: CPU time"),
     ("assign", "wall", "Assigning 10,000 resources, 0 ms away: time"),
-    ("list-40000-0", "memory", "Listing 40,000 resources: memory"),
+    ("list-40000-0", "peak", "Listing 40,000 resources: memory of the process"),
     ("import", "wall", "Importing: time"),
 )
 
@@ -65,9 +64,6 @@ def _bars(axes: Axes, report: Report, key: str, what: str) -> None:
     ]
     rows.sort(key=lambda row: row[1])
     values = [value for _, value in rows]
-    tell: Callable[[float], str] = seconds
-    if what == "memory":
-        tell = _megabytes
     axes.barh(range(len(rows)), values, color=[_color(result) for result, _ in rows], height=0.7)
     axes.set_yticks(range(len(rows)), [_label(result) for result, _ in rows], fontsize=8)
     axes.invert_yaxis()
@@ -75,7 +71,7 @@ def _bars(axes: Axes, report: Report, key: str, what: str) -> None:
     for place, (result, value) in enumerate(rows):
         weight = "bold" if _color(result) == _OURS else "normal"
         axes.annotate(
-            tell(value),
+            _text(value, what),
             (value, place),
             (4, 0),
             textcoords="offset points",
@@ -102,5 +98,5 @@ def _color(result: Result) -> str:
     return _OURS if result.title.startswith(ours) else _OTHERS
 
 
-def _megabytes(value: float) -> str:
-    return f"{value / 2**20:.1f} MiB"
+def _text(value: float, what: str) -> str:
+    return f"{value / 2**20:.0f} MiB" if what == "peak" else seconds(value)

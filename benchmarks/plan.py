@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
 from .job import Job
@@ -37,7 +39,8 @@ SHARED = "ours:acquire_shared"
 _EMPTY = "an empty script"
 
 _NO_LIMITS = "Without limits: the API's would rule."
-_LONG, _TOO_LONG = 1.0, 5.0
+_LONG = ((0.5, 5), (2.0, 3), (5.0, 2), (math.inf, 1))
+_TOO_LONG = 5.0
 
 
 @attrs.frozen(kw_only=True)
@@ -154,18 +157,21 @@ def works(sizes: Sizes) -> list[Work]:
 
 def _row(title: str, call: str, job: Job, rounds: int, *, expected: int, times: int = 1) -> Row:
     """A row that is measured from within."""
+    needs = _NEEDS.get(call.partition(":")[0])
     return Row(
         title=title,
         job=attrs.evolve(job, call=call),
-        needs=_NEEDS.get(call.partition(":")[0]),
+        needs=needs,
         expected=expected,
         times=times,
-        rounds=rounds,
+        # The others are so far behind that little more would be known.
+        rounds=rounds if needs is None else min(2, rounds),
     )
 
 
 def _rounds(sizes: Sizes, seconds: float) -> int:
-    return sizes.rounds if seconds < _LONG else min(2, sizes.rounds)
+    """How often to do what takes so long: what mostly waits differs little."""
+    return next(most for end, most in _LONG if seconds < end) if sizes.rounds > 1 else 1
 
 
 def _listing(sizes: Sizes, total: int, latency: float) -> Work:
@@ -184,11 +190,10 @@ def _listing(sizes: Sizes, total: int, latency: float) -> Work:
         if not latency:
             ways.append((ASYNC + _LIMITED, "ours:collect_limited"))
         rows += [_row(*way, job, _rounds(sizes, seconds), expected=total) for way in ways]
-    rows += [
-        _page_by_page(sizes, title, attrs.evolve(job, per_page=per_page))
-        for title in (_OFFICIAL_AIO, _OFFICIAL, _COMMUNITY)
-        for per_page in ((200,) if title == _COMMUNITY else (200, 20))
-    ]
+    # The largest ones are left to whoever is done with them in seconds.
+    for title in (_OFFICIAL_AIO, _OFFICIAL, _COMMUNITY) if total <= sizes.shown else ():
+        for per_page in (200,) if title == _COMMUNITY else (200, 20):
+            rows.append(_page_by_page(sizes, title, attrs.evolve(job, per_page=per_page)))
     return Work(
         key=f"list-{total}-{latency:g}",
         title=f"Listing {total:,} resources, {latency:g} ms away",
@@ -208,7 +213,7 @@ def _page_by_page(sizes: Sizes, title: str, job: Job) -> Row:
         title + (_PAGES_OF_20 if job.per_page != Job(call="").per_page else ""),
         f"{_MODULES[title]}:collect",
         attrs.evolve(job, total=total),
-        _rounds(sizes, seconds / times),
+        1 if job.latency else _rounds(sizes, seconds / times),
         expected=total,
         times=times,
     )
@@ -240,7 +245,7 @@ def _streaming(sizes: Sizes) -> Work:
         key="stream",
         title=f"Looking at {sizes.streamed:,} resources without keeping them, 0 ms away",
         rows=tuple(
-            _row(title, call, job, _rounds(sizes, job.total * 5e-6), expected=job.total)
+            _row(title, call, job, _rounds(sizes, job.total * 3e-6), expected=job.total)
             for title, call in calls.items()
         ),
         note=_NO_LIMITS,

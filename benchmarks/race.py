@@ -47,6 +47,7 @@ class Result:
         wall: Seconds that passed.
         cpu: Seconds of CPU that its process took.
         memory: Bytes by which its process grew at the peak, or None where that isn't known.
+        peak: Bytes of the process at the peak, or None.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Result:
     wall: Spread | None = None
     cpu: Spread | None = None
     memory: Spread | None = None
+    peak: Spread | None = None
 
 
 class WrongResultError(Exception):
@@ -156,4 +158,5 @@ def _result(work: Work, row: Row, turns: list[dict[str, float]]) -> Result:
         wall=Spread.of([turn["wall"] * factor for turn in turns]),
         cpu=Spread.of([turn["cpu"] * factor for turn in turns]),
         memory=Spread.of([turn["memory"] for turn in turns]) if whole else None,
+        peak=Spread.of([turn["peak"] for turn in turns]) if whole else None,
     )

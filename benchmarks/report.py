@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 import cattrs
 
-from .growth import Growth
+from .growth import Growth, Point
 from .plan import ASYNC, BLOCKING, FLOOR
 from .race import Result  # noqa: TC001 - cattrs resolves the annotations
 
@@ -122,15 +122,21 @@ def _growth(chapters: list[Chapter], sizes: Sizes) -> list[Growth]:
     """What CPU time grows by, from the listings at no latency."""
     found = {chapter.key: chapter.results for chapter in chapters}
     totals = [total for total, _ in sizes.listings if f"list-{total}-0" in found]
-    if len(totals) < 2 or "list-small-pages" not in found:  # noqa: PLR2004 - a line needs as many
+    if sizes.shown not in totals or "list-small-pages" not in found:
         return []
-    totals.sort(key=lambda total: total == sizes.shown)
-    lines = []
-    for title in (FLOOR, ASYNC, BLOCKING):
-        points = [(total, total // 200, f"list-{total}-0") for total in totals]
-        points.append((sizes.shown, sizes.shown // 20, "list-small-pages"))
-        lines.append(Growth.of(title, [(n, m, _cpu(found[key], title)) for n, m, key in points]))
-    return lines
+
+    def point(title: str, key: str, resources: int, per_page: int) -> Point:
+        cpu = _cpu(found[key], title)
+        return Point(resources=resources, requests=resources // per_page, cpu=cpu)
+
+    return [
+        Growth.of(
+            title,
+            [point(title, f"list-{total}-0", total, 200) for total in totals],
+            point(title, "list-small-pages", sizes.shown, 20),
+        )
+        for title in (FLOOR, ASYNC, BLOCKING)
+    ]
 
 
 def _cpu(results: list[Result], title: str) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .growth import Growth
     from .race import Spread
     from .report import Chapter, Report
 
@@ -47,23 +48,23 @@ def _lines(report: Report) -> Iterator[str]:
         yield from table(_chapter(chapter))
         yield from _notes(chapter)
     if report.growth:
-        yield "\nCPU time of a listing grows by"
-        head = ["", "a resource", "a request", "a client"]
-        yield from table(
-            [
-                head,
-                *(
-                    [line.title, *map(seconds, (line.per_resource, line.per_request, line.fixed))]
-                    for line in report.growth
-                ),
-            ]
-        )
+        yield "\nCPU time of a listing that is kept grows by"
+        yield from table(_growth(report.growth))
+
+
+def _growth(lines: Sequence[Growth]) -> list[list[str]]:
+    spans = [f"a resource, {slope.start:,} to {slope.end:,}" for slope in lines[0].slopes]
+    rows = [["", "a request", *spans]]
+    for line in lines:
+        slopes = [seconds(slope.per_resource) for slope in line.slopes]
+        rows.append([line.title, seconds(line.per_request), *slopes])
+    return rows
 
 
 def _chapter(chapter: Chapter) -> list[list[str]]:
     per = f" a {chapter.unit}" if chapter.unit else ""
     base, *others = chapter.results
-    rows = [["", f"wall{per}", "×", f"CPU{per}", "×", "memory", "rounds"]]
+    rows = [["", f"wall{per}", "×", f"CPU{per}", "×", "memory", "+", "rounds"]]
     for result in (base, *others):
         wall, cpu = result.wall, result.cpu
         rows.append(
@@ -73,7 +74,8 @@ def _chapter(chapter: Chapter) -> list[list[str]]:
                 _NONE if chapter.beyond else ratio(wall, base.wall),
                 _time(cpu, base.cpu if chapter.beyond and result is not base else None),
                 _NONE if chapter.beyond else ratio(cpu, base.cpu),
-                _NONE if result.memory is None else f"{result.memory.median / 2**20:.1f} MiB",
+                megabytes(result.peak),
+                megabytes(result.memory),
                 str(result.rounds),
             ]
         )
@@ -93,6 +95,11 @@ def ratio(spread: Spread | None, base: Spread | None) -> str:
     if spread is None or base is None:
         return _NONE
     return f"{spread.median / base.median:.3g}"
+
+
+def megabytes(spread: Spread | None) -> str:
+    """An amount of memory."""
+    return _NONE if spread is None else f"{spread.median / 2**20:.1f} MiB"
 
 
 def _notes(chapter: Chapter) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
@@ -20,7 +20,8 @@ from cattrs.gen import (
 )
 from cattrs.preconf.orjson import make_converter
 
-from ._models import Environment, Project, Resource, ResourceStatus
+from ._models import Environment, Project, Resource, ResourceStatus, resource_of
+from ._urn import are_urn_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -98,8 +99,11 @@ def decode_project(body: bytes) -> Project:
         DecodeError: It isn't such an answer.
     """
     value = _document(body).get("project")
-    # As a list of one, which is told what is wrong with it.
-    return _items({_MEMBERS[Project]: [value]}, Project)[0]
+    try:
+        return structure(value, Project)
+    except (KeyError, TypeError, ValueError):
+        # As a list of one, which is told what is wrong with it.
+        return _items({_MEMBERS[Project]: [value]}, Project)[0]
 
 
 def decode_error(body: bytes) -> dict[str, str]:
@@ -132,7 +136,7 @@ def encode_lines(items: Iterable[Resource | Project]) -> bytes:
     return b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in members)
 
 
-def structure(members: Mapping[str, Any], item: type[T]) -> T:
+def structure(members: Any, item: type[T]) -> T:
     """The resource or project with these members of the API's object, its times parsed or not."""
     return _converter().structure(members, item)
 
@@ -268,16 +272,50 @@ _WIRE: dict[type, dict[str, Any]] = {
 }
 
 
+def _elements(value: Any) -> list[Any]:
+    if not isinstance(value, list | None):
+        raise TypeError
+    # An empty list of the provider's may be null.
+    return value or []
+
+
 def _list_hook(cls: Any, converter: OrjsonConverter) -> Callable[[Any, Any], Any]:
     structure = list_structure_factory(cls, converter)
+    return lambda value, _: structure(_elements(value), cls)
 
-    def hook(value: Any, _: object) -> Any:
-        if not isinstance(value, list | None):
-            raise TypeError
-        # An empty list of the provider's may be null.
-        return structure(value or [], cls)
 
-    return hook
+def _resources(value: Any, _: object, converter: OrjsonConverter) -> list[Resource]:
+    """As the hook for any other list: what is as usual, in half the time."""
+    elements = _elements(value)
+    try:
+        checked = are_urn_texts([element["urn"] for element in elements])
+    except (KeyError, TypeError):
+        checked = False
+    resources = []
+    for element in elements:
+        try:
+            resource = _usual(element) if checked else None
+        except (KeyError, TypeError, ValueError):
+            resource = None
+        resources.append(resource or converter.structure(element, Resource))
+    return resources
+
+
+def _usual(members: dict[str, Any]) -> Resource:
+    """The resource with these members, which are all there, of the right types, and a URN.
+
+    Raises:
+        KeyError: One is missing.
+        TypeError: One is of another type.
+        ValueError: The time is none, or has no zone.
+    """
+    link, status = members["links"]["self"], members["status"]
+    moment = datetime.fromisoformat(members["assigned_at"])
+    if moment.tzinfo is None:
+        raise ValueError
+    if type(link) is not str or type(status) is not str:
+        raise TypeError
+    return resource_of(members["urn"], moment, link, _STATUSES.get(status, status))
 
 
 def _object_hook(cls: type[Any], converter: OrjsonConverter) -> Callable[[Any, Any], Any]:
@@ -308,6 +346,10 @@ def _converter(*, detailed: bool = False) -> OrjsonConverter:
     converter.register_structure_hook_factory(
         is_mutable_sequence, lambda cls: _list_hook(cls, converter)
     )
+    if not detailed:
+        converter.register_structure_hook_func(
+            lambda cls: cls == list[Resource], partial(_resources, converter=converter)
+        )
     for cls, wire in _WIRE.items():
         converter.register_structure_hook(cls, _object_hook(cls, converter))
         # The API leaves out what it doesn't know of a resource, but nothing of a project.

@@ -113,9 +113,12 @@ class Reading(Generic[T]):
         Raises:
             PaginationError: The pages don't advance, or don't end. Nothing was taken in.
         """
-        found = new = {self._key(item): item for item in document.items}
-        if not self._seen.isdisjoint(found):
-            new = {key: item for key, item in found.items() if key not in self._seen}
+        new = tuple(document.items)
+        keys = [self._key(item) for item in new]
+        found = frozenset(keys)
+        if len(found) < len(new) or not self._seen.isdisjoint(found):
+            by_key = dict(zip(keys, new, strict=True))
+            new = tuple(item for key, item in by_key.items() if key not in self._seen)
         if document.more:
             if document.next not in {None, self.number + 1}:
                 reason = f"page {self.number} names page {document.next} as the next"
@@ -126,10 +129,10 @@ class Reading(Generic[T]):
         self._stuck = 0 if new else self._stuck + len(found)
         self._look_for_change(document, repeats=len(document.items) - len(new))
         self._look_ahead(document)
-        self._remember(found.keys())
+        self._remember(found)
         self.number += 1
         self.ended = not document.more
-        return tuple(new.values())
+        return new
 
     def check_allowed(self, request: Request) -> None:
         """Refuse to read on without end.

@@ -151,6 +151,22 @@ class Resource:
         return resource_schema(handler)
 
 
+_setters = [getattr(Resource, field.name).__set__ for field in attrs.fields(Resource)]
+_set_urn, _set_assigned_at, _set_self_link, _set_status = _setters
+
+
+def resource_of(
+    urn: str, assigned_at: datetime | None, self_link: str | None, status: ResourceStatus | str
+) -> Resource:
+    """A resource of what was checked before, for a third of what the check of one URN takes."""
+    resource = Resource.__new__(Resource)
+    _set_urn(resource, urn)
+    _set_assigned_at(resource, assigned_at)
+    _set_self_link(resource, self_link)
+    _set_status(resource, status)
+    return resource
+
+
 class HasItems(Protocol[T_co]):
     """A part of a listing."""
 

@@ -194,6 +194,8 @@ def running_loop() -> AbstractEventLoop:
     Raises:
         ClientUsageError: It runs in none, or in another library's.
     """
-    with suppress(RuntimeError):
+    try:
         return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
     raise ClientUsageError("the client needs a running asyncio event loop")

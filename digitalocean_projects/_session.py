@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ._config import Settings
     from ._lease import Lease
-    from ._limiter import BucketStatistics
+    from ._limiter import BucketStatistics, TokenBucket
     from ._request import Request
     from ._transport import Answer
 
@@ -212,7 +212,9 @@ class SessionManager:
         failure: APIError | None = None
         while True:
             try:
-                return await self._in_turn(request, body, retries)
+                if self._bucket is None:
+                    return await self._once(request, body, retries, None)
+                return await self._in_turn(self._bucket, request, body, retries)
             except RateLimitWaitError as error:
                 failure = failure or RateLimitWaitError(error.seconds, error.reason, request)
                 break
@@ -234,12 +236,12 @@ class SessionManager:
         await self.settings.clock.sleep(seconds)
         self._counts.add(waited=seconds)
 
-    async def _in_turn(self, request: Request, body: bytes | None, retries: Retries) -> Answer:
+    async def _in_turn(
+        self, bucket: TokenBucket, request: Request, body: bytes | None, retries: Retries
+    ) -> Answer:
         """One attempt, when the limits allow it."""
-        if self._bucket is None:
-            return await self._once(request, body, retries, None)
         task, since = asyncio.current_task(), self.settings.clock.time()
-        lease = self._bucket.lease(
+        lease = bucket.lease(
             bulk=self.settings.bulk,
             max_wait=retries.deadline - since,
             ahead=retries.attempts > 0,

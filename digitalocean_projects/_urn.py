@@ -38,7 +38,10 @@ TYPE_PATTERN = r"[a-z][a-z0-9_-]*"
 _ID = r"[^\s\"'\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
 _is_type = re.compile(TYPE_PATTERN).fullmatch
 _is_id = re.compile(_ID).fullmatch
-_is_urn = re.compile(f"do:{TYPE_PATTERN}:{_ID}").fullmatch
+# What most ids consist of is tried first, since it is one look at a table for each character.
+_URN = f"do:{TYPE_PATTERN}:(?:[!#-&(-~]+|{_ID})"
+_is_urn = re.compile(_URN).fullmatch
+_are_urns = re.compile(f"(?:{_URN}\n)*").fullmatch
 
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
@@ -95,7 +98,11 @@ class URN:
             ValueError: `text` is not of the form `do:type:id`.
         """
         _, resource_type, resource_id = checked_urn_text(text).split(":", 2)
-        return cls(resource_type, resource_id)
+        # The parts were checked with the whole.
+        urn = cls.__new__(cls)
+        _set_type(urn, resource_type)
+        _set_id(urn, resource_id)
+        return urn
 
     @classmethod
     def of(cls, value: URNLike) -> URN:
@@ -134,6 +141,10 @@ class URN:
         return urn_schema()
 
 
+# A frozen class has no other way in than its own, with all the checks.
+_set_type, _set_id = (getattr(URN, name).__set__ for name in ("type", "id"))
+
+
 class HasURN(Protocol):
     """Anything with a `urn`, such as a `Resource` or an object of yours."""
 
@@ -153,6 +164,16 @@ def checked_urn_text(text: str) -> str:
     if not _is_urn(text):
         raise ValueError(f"not a URN of the form do:type:id: {text[:200]!r}")
     return str.__str__(text)
+
+
+def are_urn_texts(texts: list[str]) -> bool:
+    """Whether each spells a URN; for many, this is cheaper than to ask for one after the other.
+
+    Raises:
+        TypeError: One is no string.
+    """
+    lines = "\n".join([*texts, ""])
+    return lines.count("\n") == len(texts) and _are_urns(lines) is not None
 
 
 def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:

@@ -21,7 +21,9 @@ from digitalocean_projects._codec import (
     decode_page,
     decode_resources,
     encode,
+    encode_members,
     encode_urns,
+    structure,
 )
 
 if TYPE_CHECKING:
@@ -274,3 +276,56 @@ def test_times_at_the_ends() -> None:
     naive = Resource(URN_TEXT, datetime(2020, 1, 1))  # noqa: DTZ001 - it is the point
     assert b'"0001-01-01T00:00:00+01:00"' in encode([early])
     assert b'"2020-01-01T00:00:00Z"' in encode([naive])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"urn": "do:floatingipv6:2604:a880::1"},
+        {"urn": "do:domain:b\u00fccher.example"},
+        {"assigned_at": ""},
+        {"assigned_at": None},
+        {"assigned_at": 5},
+        {"assigned_at": "2018-09-28 19:26:37"},
+        {"assigned_at": "2018-09-28T19:26:37+02:00"},
+        {"links": None},
+        {"links": {}},
+        {"links": "self"},
+        {"links": {"self": 5}},
+        {"status": None},
+        {"status": "new"},
+        {"status": 5},
+        {"new": {}},
+    ],
+)
+def test_unusual_beside_usual(changes: dict[str, object]) -> None:
+    """A resource is the same among others, where most are structured in a shorter way, as alone."""
+    odd = {**WIRE, **changes}
+    body = encode_members({"resources": [WIRE, odd, WIRE]})
+    usual, resource = structure(WIRE, Resource), structure(odd, Resource)
+    items = decode_page(body, Resource).items
+    assert [usual, resource, usual] == items
+    assert [type(resource.status), type(usual.status)] == [type(r.status) for r in items[1:]]
+
+
+@pytest.mark.parametrize("name", WIRE)
+def test_missing_beside_usual(name: str) -> None:
+    """What is missing is missing, and is an error if it is the URN."""
+    odd = {key: value for key, value in WIRE.items() if key != name}
+    body = encode_members({"resources": [WIRE, odd]})
+    if name == "urn":
+        with pytest.raises(DecodeError, match=r"resources\[1\]"):
+            decode_page(body, Resource)
+    else:
+        assert structure(odd, Resource) == decode_page(body, Resource).items[1]
+
+
+@pytest.mark.parametrize(
+    "urn", ["do:droplet:1\ndo:droplet:2", "do:droplet:1\n", "\n", "", "droplet:1", 5, None]
+)
+def test_bad_urn_beside_usual(urn: object) -> None:
+    """No text passes for a URN because of those beside it."""
+    body = encode_members({"resources": [WIRE, {**WIRE, "urn": urn}, WIRE]})
+    with pytest.raises(DecodeError, match=r"resources\[1\]"):
+        decode_page(body, Resource)

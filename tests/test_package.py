@@ -56,6 +56,7 @@ LAYERS = [
     "_cli/projects",
     "_cli/standalone",
     "_cli/arguments",
+    "_cli/program",
     "_cli/__init__",
     "__main__",
 ]

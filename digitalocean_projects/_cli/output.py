@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from digitalocean_projects._codec import encode, encode_lines, encode_members
@@ -57,12 +58,12 @@ class Output(Generic[T]):
         """Write some items; in JSON, all of them.
 
         Raises:
-            BrokenPipeError: Nobody reads it any more.
+            OSError: It can't be written; a BrokenPipeError if nobody reads it any more.
         """
         if self._form == "json":
             print_json(encode(items))
         elif self._form == "jsonl":
-            print(encode_lines(items).decode(), end="", flush=True)
+            _write(encode_lines(items))
         else:
             self._write_table(items)
 
@@ -107,7 +108,14 @@ def print_documents(some: Iterable[Mapping[str, object]]) -> None:
 
 def print_json(document: bytes) -> None:
     """Write JSON at once."""
-    print(document.decode(), flush=True)
+    _write(document + b"\n")
+
+
+def _write(data: bytes) -> None:
+    """Write JSON, which is UTF-8, whatever the encoding of standard output."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 # The longest URN with a UUID; what is longer moves its own line only.

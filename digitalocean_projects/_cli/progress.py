@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .terminal import is_capable, is_file, note
+from .terminal import is_capable, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from digitalocean_projects._sync import Client
 
@@ -51,9 +50,9 @@ def told(
         client: What does the work.
         look: Says how far it is; called in another thread.
         quiet: Whether to tell nothing.
-        streamed: Whether the block writes as it works, which tells enough where it is seen.
+        streamed: Whether the block writes as it works, which tells enough on a terminal.
     """
-    if quiet or not sys.stderr.isatty() or (streamed and not is_file(sys.stdout)):
+    if quiet or not sys.stderr.isatty() or (streamed and sys.stdout.isatty()):
         yield
         return
 
@@ -74,23 +73,16 @@ def told(
 def _tell(progress: Callable[[], Progress], ended: Event) -> None:
     if ended.wait(PATIENCE):
         return
-    with _display() as (show, interval):
-        while not ended.wait(interval):
-            show(progress())
+    show = _show_bar if is_capable(sys.stderr) and find_spec("rich") else _note_lines
+    show(progress, ended)
 
 
-def _display() -> AbstractContextManager[tuple[Callable[[Progress], None], float]]:
-    """What shows a progress, and after how many seconds to do so again."""
-    return _bar() if is_capable(sys.stderr) and find_spec("rich") else _lines()
+def _note_lines(progress: Callable[[], Progress], ended: Event) -> None:
+    while not ended.wait(LINES_INTERVAL):
+        note(str(progress()))
 
 
-@contextmanager
-def _lines() -> Iterator[tuple[Callable[[Progress], None], float]]:
-    yield lambda progress: note(str(progress)), LINES_INTERVAL
-
-
-@contextmanager
-def _bar() -> Iterator[tuple[Callable[[Progress], None], float]]:
+def _show_bar(progress: Callable[[], Progress], ended: Event) -> None:
     from rich import progress as rich  # noqa: PLC0415 - an extra
     from rich.console import Console  # noqa: PLC0415 - an extra
 
@@ -106,17 +98,11 @@ def _bar() -> Iterator[tuple[Callable[[Progress], None], float]]:
         redirect_stderr=False,
     ) as bar:
         task = bar.add_task("", total=None)
-
-        def show(progress: Progress) -> None:
+        while not ended.wait(BAR_INTERVAL):
+            now = progress()
             bar.update(
-                task,
-                completed=progress.done,
-                total=progress.total,
-                description=str(progress),
-                refresh=True,
+                task, completed=now.done, total=now.total, description=str(now), refresh=True
             )
-
-        yield show, BAR_INTERVAL
 
 
 # Seconds.

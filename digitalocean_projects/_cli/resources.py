@@ -19,13 +19,13 @@ from .columns import RESOURCE_COLUMNS
 from .output import Output, print_document, print_documents
 from .progress import Progress, told
 from .report import Summary, print_report
-from .terminal import Style, complain, note, read_or_not, styled
+from .terminal import Style, complain, is_written, note, styled
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable, Iterator
 
-    from digitalocean_projects._models import Page, Resource
+    from digitalocean_projects._models import Resource
     from digitalocean_projects._results import AssignmentResult
     from digitalocean_projects._sync import Client, Paginator
     from digitalocean_projects._urn import URN
@@ -38,19 +38,12 @@ def list_resources(client: Client, options: Namespace) -> int:
     """List a project's resources."""
     output = _output(options)
     paginator = client.projects.list_resources(project_id(client, options.project))
-    progress = Progress("resources")
-    with told(client, lambda: progress, quiet=options.quiet, streamed=output.is_streamed):
-        if output.is_streamed:
-            pages = 0
-            for page in _counted(paginator.pages(), progress):
-                output.write(page.items)
-                pages = page.number
-        else:
-            resources = _collected(paginator, progress)
-    if not output.is_streamed:
+    if output.is_streamed:
+        _stream(client, output, paginator, options)
+    else:
+        with told(client, requests_of(client), quiet=options.quiet):
+            resources = paginator.collect()
         output.write(resources)
-    elif output.is_text:
-        note(f"{progress.done} resources on {pages} pages", quiet=options.quiet)
     note_change(paginator)
     return 0
 
@@ -84,11 +77,11 @@ def reconcile(client: Client, options: Namespace) -> int:
             )
     except AssignmentError as error:
         done, untouched, failure = _so_far(error, desired), error.untouched, error.error
-    with read_or_not():
-        if options.output == "text":
-            _print_changes(done)
-        else:
-            print_document(_as_members(done, untouched))
+    written = is_written(
+        partial(_print_changes, done)
+        if options.output == "text"
+        else partial(print_document, _as_members(done, untouched))
+    )
     _note_doubts(done.unknown, untouched)
     added, removed = len(done.added), len(done.removed)
     to_be = " to be" if options.dry_run else ""
@@ -96,7 +89,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     note(counts, quiet=options.quiet)
     if failure:
         complain(failure)
-    return FAILED if failure or done.failed or done.unknown else 0
+    return FAILED if not written or failure or done.failed or done.unknown else 0
 
 
 def report(client: Client, options: Namespace) -> int:
@@ -144,27 +137,30 @@ def _output(options: Namespace) -> Output[Resource]:
     return Output(options, RESOURCE_COLUMNS)
 
 
-def _counted(pages: Iterable[Page[Resource]], progress: Progress) -> Iterator[Page[Resource]]:
-    for page in pages:
-        progress.done += len(page.items)
-        progress.total = page.total
-        yield page
-
-
-def _collected(paginator: Paginator[Resource], progress: Progress) -> list[Resource]:
-    """What the paginator collects, with a progress while it is read the first time."""
-    with paginator:
-        pages = _counted(paginator.pages(), progress)
-        resources = [resource for page in pages for resource in page.items]
-    if paginator.settled and len({resource.urn for resource in resources}) == len(resources):
-        return resources
-    return paginator.collect()
+def _stream(
+    client: Client, output: Output[Resource], paginator: Paginator[Resource], options: Namespace
+) -> None:
+    progress = Progress("resources")
+    pages = 0
+    with told(client, lambda: progress, quiet=options.quiet, streamed=True):
+        for page in paginator.pages():
+            progress.done += len(page.items)
+            progress.total = page.total
+            output.write(page.items)
+            pages = page.number
+    if output.is_text:
+        note(f"{progress.done} resources on {pages} pages", quiet=options.quiet)
 
 
 def _lines(name: str) -> Iterator[str]:
     """The lines of a file, or of standard input, but for empty ones and comments."""
-    lines = sys.stdin if name == "-" else Path(name).read_text("utf-8-sig").splitlines()
-    for line in map(str.strip, lines):
+    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        source = "standard input" if name == "-" else repr(name)
+        raise OSError(f"{source} is not in UTF-8") from None
+    for line in map(str.strip, text.splitlines()):
         if line and not line.startswith("#"):
             yield line
 
@@ -181,11 +177,13 @@ def _tell(
     assigning: Callable[[list[URN]], AssignmentResult],
     options: Namespace,
 ) -> int:
-    before = client.statistics().requests
+    if not urns:
+        note("there is nothing to assign", quiet=options.quiet)
+    before = _first_attempts(client)
 
     def look() -> Progress:
         # What is under way isn't done.
-        chunks = max(client.statistics().requests - before - 1, 0)
+        chunks = max(_first_attempts(client) - before - 1, 0)
         return Progress("resources", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
 
     told_of: AssignmentResult | AssignmentError
@@ -198,12 +196,21 @@ def _tell(
     except AssignmentError as error:
         told_of, resources = error, error.done + error.failed
         untouched, failure = error.untouched, error.error
-    with read_or_not():
-        output.write(resources)
+    except KeyboardInterrupt:
+        if _first_attempts(client) > before:
+            note("some may have been assigned: to assign them again does no harm")
+        raise
+    written = is_written(partial(output.write, resources))
     _note_doubts(told_of.unknown, untouched)
     if failure:
         complain(failure)
-    return FAILED if failure or told_of.failed or told_of.unknown else 0
+    return FAILED if not written or failure or told_of.failed or told_of.unknown else 0
+
+
+def _first_attempts(client: Client) -> int:
+    """How many requests the client has sent, not counting those that were sent again."""
+    statistics = client.statistics()
+    return statistics.requests - statistics.retries
 
 
 def _note_doubts(unknown: Iterable[URN], untouched: Iterable[URN]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from threading import Event
+from time import sleep
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._errors import ClientUsageError
-from digitalocean_projects.testing import Emulator, seed_demo
 
 from .terminal import note
 
@@ -14,10 +13,16 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
 SHELLS = ("bash", "fish", "zsh", "tcsh")
+_LONG = 3600
 
 
 def emulate(options: Namespace) -> int:
     """Serve the API, emulated, for ever."""
+    from digitalocean_projects.testing import (  # noqa: PLC0415 - it takes a while
+        Emulator,
+        seed_demo,
+    )
+
     emulator = Emulator(options.host, options.port)
     if options.demo:
         note(f"the projects are 'default' and {seed_demo(emulator)}", quiet=options.quiet)
@@ -26,7 +31,8 @@ def emulate(options: Namespace) -> int:
         print(f"export DIGITALOCEAN_TOKEN={emulator.token}", flush=True)
         note("Ctrl-C ends it", quiet=options.quiet)
         while True:
-            Event().wait()
+            # Ctrl-C can't end a wait without a time on each system.
+            sleep(_LONG)
 
 
 def complete(options: Namespace) -> int:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import sys
-from contextlib import contextmanager
+from contextlib import suppress
 from enum import StrEnum
-from io import UnsupportedOperation
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from typing import TextIO
 
 PROGRAM = "digitalocean-projects"
@@ -30,25 +29,23 @@ class Style(StrEnum):
 def note(text: str, *, quiet: bool = False) -> None:
     """Tell the user something beside the output."""
     if not quiet:
-        print(f"# {text}", file=sys.stderr)
+        _tell(f"# {text}")
 
 
 def complain(text: object) -> None:
     """Tell the user why it failed."""
-    print(f"{PROGRAM}: {text}", file=sys.stderr)
+    _tell(f"{PROGRAM}: {text}")
+
+
+def _tell(line: str) -> None:
+    # That nobody reads it changes nothing in what was done.
+    with suppress(OSError):
+        print(line, file=sys.stderr)
 
 
 def is_capable(stream: TextIO) -> bool:
     """Whether a stream is a terminal that knows more than lines."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-
-def is_file(stream: TextIO) -> bool:
-    """Whether a stream goes to a file, where nobody sees it come."""
-    try:
-        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except UnsupportedOperation:
-        return False
 
 
 def styled(text: str, style: Style) -> str:
@@ -77,18 +74,41 @@ def terminal_width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else _USUAL_WIDTH
 
 
-def discard_output() -> None:
-    """Write to nowhere: whoever read the output has enough, and Python would flush at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def prepare_streams() -> None:
+    """Make the standard streams take whatever is written.
+
+    What the shell has closed goes to nowhere, and characters that the encoding of standard output
+    lacks are written as escapes.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
-@contextmanager
-def read_or_not() -> Iterator[None]:
-    """Go on where nobody reads the output any more: what became of resources is to be told."""
+def drop_unwritten(stream: TextIO) -> None:
+    """Leave nothing in a stream that can't be written: Python would try again at its end."""
     try:
-        yield
-    except BrokenPipeError:
-        discard_output()
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def is_written(write: Callable[[], None]) -> bool:
+    """Whether `write` could write its output, or nobody reads it any more.
+
+    An error is told, but does not hide what is to be told afterwards.
+    """
+    try:
+        write()
+    except OSError as error:
+        drop_unwritten(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            complain(error)
+            return False
+    return True
 
 
 _USUAL_WIDTH = 80

@@ -67,6 +67,14 @@ def test_only_on_request(
     assert "set DIGITALOCEAN_TOKEN" in capsys.readouterr().err
 
 
+def test_context_without_a_name(account: Emulator, config: Path, capsys: Capture) -> None:
+    """A context whose name is empty, as of a variable that isn't set, is none of doctl's."""
+    config.write_text(f"access-token: {account.token}\n", "utf-8")
+    assert 2 == main(["list", "--context", ""])
+    assert "doctl has no token for the context ''" in capsys.readouterr().err
+    assert [] == account.requests
+
+
 @pytest.mark.parametrize(
     ("written", "text"),
     [

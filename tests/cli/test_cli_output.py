@@ -105,13 +105,18 @@ def test_json_lines(account: Emulator, capsys: Capture) -> None:
 
 
 def test_json_of_a_changing_project(account: Emulator, capsys: Capture) -> None:
-    """A listing that seems to change while it is read is read again, and told once."""
+    """A listing that seems to change while it is read is read again, twice at most."""
     twice = {"resources": [{"urn": "do:droplet:2"}, {"urn": "do:droplet:2"}]}
     account.respond(200, twice)
     assert 0 == main(["list", "-o", "json"])
     output = capsys.readouterr()
-    assert ["do:droplet:1"] == [resource["urn"] for resource in json.loads(output.out)]
-    assert "" == output.err
+    urns = [resource["urn"] for resource in json.loads(output.out)]
+    assert (["do:droplet:1", "do:droplet:2"], "") == (urns, output.err)
+    assert 2 == len(account.requests)
+    account.respond(200, twice, times=None)
+    assert 0 == main(["list", "-o", "json"])
+    assert "# something changed meanwhile, and may be missing\n" == capsys.readouterr().err
+    assert 2 + 3 == len(account.requests)
 
 
 def test_empty_project(account: Emulator, capsys: Capture) -> None:

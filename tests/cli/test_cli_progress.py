@@ -10,13 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from digitalocean_projects import Client, Limits
+from digitalocean_projects import Client, Limits, RetryPolicy
 from digitalocean_projects._cli import main
 from digitalocean_projects.testing import MockClock, faults
 
@@ -38,10 +38,10 @@ class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
-    def shows(self, text: str) -> bool:
-        """Wait until it has shown `text`."""
+    def shows(self, text: str, after: int = 0) -> bool:
+        """Wait until it has shown `text`, behind so many characters."""
         end = time.monotonic() + 20
-        while text not in self.getvalue():
+        while text not in self.getvalue()[after:]:
             if time.monotonic() > end:
                 return False
             time.sleep(0.01)
@@ -84,7 +84,7 @@ def hold(account: Emulator, where: str, until: Callable[[], bool]) -> list[bool]
 @pytest.mark.parametrize(
     ("command", "where", "shown"),
     [
-        (["list", "web", "-o", "json"], "'page': '2'", "200 of 300 resources"),
+        (["list", "web", "-o", "json"], "'page': '2'", "3 requests"),
         (["report"], "'page': '2'", "4 requests"),
         (["reconcile", "default", "urns"], "POST", "2 requests"),
         (["assign", "default", "-"], "do:droplet:199", "100 of 300 resources"),
@@ -97,6 +97,7 @@ def test_long_work(  # noqa: PLR0917 - fixtures
     account: Emulator,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    say: Callable[[str], None],
     kind: str,
     command: list[str],
     where: str,
@@ -111,7 +112,7 @@ def test_long_work(  # noqa: PLR0917 - fixtures
     urns = "\n".join(f"do:droplet:{number}" for number in range(300))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "urns").write_text(urns, "utf-8")
-    monkeypatch.setattr("sys.stdin", io.StringIO(urns))
+    say(urns)
     results = hold(account, where, partial(terminal.shows, shown))
     assert (1 if "delete" in command else 0) == main(command)
     assert [True] == results
@@ -120,61 +121,130 @@ def test_long_work(  # noqa: PLR0917 - fixtures
     assert (kind != "rich") == (f"# {shown}\n" in drawn)
 
 
-def test_streamed_to_a_file(
-    account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("form", ["text", "jsonl"])
+def test_streamed_elsewhere(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, form: str, capsys: Capture
 ) -> None:
-    """What is written into a file as it comes has a progress, since nobody sees it come."""
+    """What is written into a file or a pipe as it comes has a progress: nobody sees it come."""
     terminal = open_terminal(monkeypatch)
-    for number, command in enumerate((["list", "web", "-o", "jsonl"], ["list", "web"])):
-        account.forget_requests()
-        results = hold(account, "'page': '2'", partial(terminal.shows, "200 of 300 resources"))
-        with (tmp_path / f"{number}").open("w", encoding="utf-8") as file, redirect_stdout(file):
-            assert 0 == main(command)
-        assert [True] == results
-        terminal.truncate(0)
-    assert 300 == len((tmp_path / "0").read_text("utf-8").splitlines())
+    results = hold(account, "'page': '2'", partial(terminal.shows, "200 of 300 resources"))
+    assert 0 == main(["list", "web", "-o", form])
+    assert [True] == results
+    assert 300 <= len(capsys.readouterr().out.splitlines())
+
+
+@pytest.fixture
+def tellers(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads that were started to tell a progress."""
+    started: list[threading.Thread] = []
+
+    class Teller(threading.Thread):
+        def start(self) -> None:
+            started.append(self)
+            super().start()
+
+    monkeypatch.setattr("digitalocean_projects._cli.progress.Thread", Teller)
+    return started
 
 
 @pytest.mark.parametrize(
-    "command", [["list", "web"], ["list", "-o", "jsonl"], ["report", "-o", "jsonl"]]
+    ("command", "expected"),
+    [
+        (["list", "web"], 0),
+        (["list", "-o", "jsonl"], 0),
+        (["report", "-o", "jsonl"], 0),
+        (["list", "-o", "json"], 1),
+        (["report"], 1),
+    ],
 )
-def test_streamed(
-    account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture, command: list[str]
+def test_streamed(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    tellers: list[threading.Thread],
+    command: list[str],
+    expected: int,
+    capsys: Capture,
 ) -> None:
-    """What is seen as it comes has no other progress."""
-    terminal = open_terminal(monkeypatch)
+    """What a terminal shows as it comes has no other progress."""
+    open_terminal(monkeypatch)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert 0 == main(command)
     assert account.requests
     assert capsys.readouterr().out
-    assert "━" not in terminal.getvalue()
+    assert expected == len(tellers)
 
 
-@pytest.mark.parametrize("option", ["-q", "--quiet"])
-def test_quiet(account: Emulator, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list", "web"],
+        ["list", "web", "-o", "json"],
+        ["report"],
+        ["assign", "web", "do:droplet:1"],
+        ["reconcile", "web", "/dev/null"],
+    ],
+)
+@pytest.mark.parametrize(("option", "expected"), [(["-q"], 0), (["--quiet"], 0), ([], 1)])
+def test_quiet(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    tellers: list[threading.Thread],
+    command: list[str],
+    option: list[str],
+    expected: int,
+) -> None:
     """`--quiet` is without progress."""
-    terminal = open_terminal(monkeypatch)
-    for command in (["list", "web", "-o", "json"], ["report"], ["assign", "web", "do:droplet:1"]):
-        assert 0 == main([*command, option])
+    open_terminal(monkeypatch)
+    assert 0 == main([*command, *option])
     assert account.requests
-    assert "" == terminal.getvalue()
+    assert expected == len(tellers)
 
 
-def test_quick_work(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quick_work(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, tellers: list[threading.Thread]
+) -> None:
     """What is done at once has no progress."""
     terminal = open_terminal(monkeypatch)
     monkeypatch.setattr("digitalocean_projects._cli.progress.PATIENCE", 60)
     assert 0 == main(["list", "web", "-o", "json"])
     assert account.requests
-    assert "" == terminal.getvalue()
+    assert (1, "") == (len(tellers), terminal.getvalue())
 
 
-def test_waiting_for_the_rate_limit(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_are_no_progress(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
+) -> None:
+    """A request that is sent again does not count twice."""
+    terminal = open_terminal(monkeypatch)
+    monkeypatch.setattr(
+        "digitalocean_projects._cli.program.Client",
+        lambda token: Client(token, retry=RetryPolicy(base_delay=0)),
+    )
+    monkeypatch.setenv("TERM", "dumb")
+    say("\n".join(account.resources(web(account))))
+    account.fail(faults.Reset(), when=lambda request: request.method == "POST", times=2)
+    line = "# 100 of 300 resources\n"
+    # Two lines, since one may be of what was before.
+    results = hold(
+        account,
+        "do:droplet:199",
+        lambda: terminal.shows(line * 2, after=len(terminal.getvalue())),
+    )
+    assert 0 == main(["assign", "default", "-"])
+    assert [True] == results
+    assert 3 + 2 == len(account.requests)
+
+
+def test_waiting_for_the_rate_limit(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
+) -> None:
     """What the rate limit holds up says so."""
     terminal = open_terminal(monkeypatch)
     clock = MockClock(rate=0)
     limits = Limits(windows=[(2, 60.0)])
     monkeypatch.setattr(
-        "digitalocean_projects._cli.Client", lambda token: Client(token, limits=limits, clock=clock)
+        "digitalocean_projects._cli.program.Client",
+        lambda token: Client(token, limits=limits, clock=clock),
     )
     waited = []
 
@@ -184,7 +254,7 @@ def test_waiting_for_the_rate_limit(account: Emulator, monkeypatch: pytest.Monke
 
     thread = threading.Thread(target=wait)
     thread.start()
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(account.resources(web(account)))))
+    say("\n".join(account.resources(web(account))))
     assert 0 == main(["assign", "default", "-"])
     thread.join()
     assert [True] == waited
@@ -202,7 +272,7 @@ def test_real_terminal(account: Emulator) -> None:
         stdout=subprocess.PIPE,
     ) as process:
         os.close(screen)
-        while b"0 resources" not in shown:
+        while b" requests" not in shown:
             shown += os.read(controller, 4096)
         os.kill(process.pid, signal.SIGINT)
         assert 130 == process.wait(timeout=30)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING
 
@@ -34,12 +33,6 @@ def account(account: Emulator) -> Emulator:
 def web(account: Emulator) -> str:
     """The UUID of `web`."""
     return next(project.id for project in account.projects() if project.name == "web")
-
-
-@pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """What puts text into standard input."""
-    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
 def words(text: str) -> list[list[str]]:
@@ -164,7 +157,9 @@ def test_projects_delete_waits(
         async def sleep(self, seconds: float) -> None:
             account.clock.jump(seconds)
 
-    monkeypatch.setattr("digitalocean_projects._cli.Client", lambda _: Client(clock=WaitingMoves()))
+    monkeypatch.setattr(
+        "digitalocean_projects._cli.program.Client", lambda _: Client(clock=WaitingMoves())
+    )
     account.move_delay = 30.0
     assert 0 == main(["unassign", "do:droplet:1", "do:droplet:2"])
     assert 1 == main(["projects", "delete", "web", "--wait", "2.5"])

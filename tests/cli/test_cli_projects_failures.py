@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
@@ -28,12 +27,6 @@ def account(account: Emulator) -> Emulator:
     account.seed(["do:droplet:1", "do:droplet:2"], name="web")
     account.seed(["do:droplet:3"], default=True)
     return account
-
-
-@pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """What puts text into standard input."""
-    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
 FAILURES: list[tuple[list[str], int, str]] = [
@@ -111,12 +104,19 @@ def test_names_that_two_projects_have(account: Emulator, capsys: Capture) -> Non
     assert f"2 projects are named 'web': {UNKNOWN}, " in capsys.readouterr().err
 
 
-def test_file_in_another_encoding(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
-    """A file that is no UTF-8 is a failure, and nothing is changed."""
+@pytest.mark.parametrize("source", ["file", "standard input"])
+def test_another_encoding(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, capsys: Capture
+) -> None:
+    """A list that is no UTF-8 is a failure, and nothing is changed."""
     file = tmp_path / "wanted"
     file.write_bytes("do:droplet:3\ndo:domain:bücher.example\n".encode("latin-1"))
-    assert 1 == main(["reconcile", "web", str(file), "--prune"])
-    assert "can't decode byte 0xfc" in capsys.readouterr().err
+    name = str(file) if source == "file" else "-"
+    with file.open(encoding="utf-8") as wanted:
+        monkeypatch.setattr("sys.stdin", wanted)
+        assert 1 == main(["reconcile", "web", name, "--prune"])
+    told = repr(name) if source == "file" else source
+    assert f"digitalocean-projects: {told} is not in UTF-8\n" == capsys.readouterr().err
     assert ["do:droplet:3"] == account.resources()
 
 

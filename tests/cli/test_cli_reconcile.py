@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from typing import TYPE_CHECKING
 
@@ -37,12 +36,6 @@ def account(account: Emulator) -> Emulator:
 def web(account: Emulator) -> str:
     """The UUID of `web`."""
     return next(project.id for project in account.projects() if project.name == "web")
-
-
-@pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """What puts text into standard input."""
-    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
 @pytest.mark.parametrize("source", ["file", "dash", "nothing"])

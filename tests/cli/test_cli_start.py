@@ -1,0 +1,66 @@
+"""The command while it starts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from digitalocean_projects.testing import Emulator
+
+INTERRUPTED = """\
+import signal, sys
+
+class Interrupting:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == sys.argv[1]:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting)
+from digitalocean_projects.__main__ import main
+sys.exit(main(["list", "--demo"]))
+"""
+LOADED = """\
+import sys
+from digitalocean_projects._cli import main
+main(sys.argv[1:])
+print("digitalocean_projects.testing" in sys.modules, file=sys.stderr)
+"""
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code, *arguments],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "digitalocean_projects._cli.program",
+        "cattrs",
+        "aiohttp",
+        "anyio",
+        "digitalocean_projects._cli.arguments",
+        "digitalocean_projects.testing",
+    ],
+)
+def test_interrupt_while_it_loads(module: str) -> None:
+    """Ctrl-C ends it without a word, whichever module is being loaded."""
+    done = run(INTERRUPTED, module)
+    assert (130, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_emulator_is_only_loaded_for_its_use(account: Emulator) -> None:
+    """Whoever emulates nothing does not wait for the emulator to load."""
+    assert "False\n" == run(LOADED, "list", "-q").stderr
+    assert account.requests
+    assert "True\n" == run(LOADED, "list", "-q", "--demo").stderr

@@ -36,8 +36,8 @@ The token is taken from DIGITALOCEAN_TOKEN, or else DIGITALOCEAN_ACCESS_TOKEN,
 or with --context from doctl's configuration; the API's address from
 DIGITALOCEAN_API_URL, if it is set.
 
-Exit status: 0; 1 if the API refused or failed, or a resource was not assigned;
-2 if the call is wrong; 130 after Ctrl-C.
+Exit status: 0; 1 if the API refused or failed, a resource was not assigned, or
+a file could not be read or written; 2 if the call is wrong; 130 after Ctrl-C.
 
 examples, all without an account:
   {PROGRAM} list --demo
@@ -95,7 +95,7 @@ def _add_resource_commands(commands: _Subparsers) -> None:
         commands,
         "move",
         resources.assign,
-        "the same, told the other way around",
+        "move resources to the project behind --to",
         "move do:droplet:1 do:droplet:2 --to web-shop",
         columns=RESOURCE_COLUMNS,
     )
@@ -106,7 +106,7 @@ def _add_resource_commands(commands: _Subparsers) -> None:
         commands,
         "unassign",
         resources.unassign,
-        "move them to the default project",
+        "move resources to the default project",
         "unassign do:droplet:310984024",
         columns=RESOURCE_COLUMNS,
     )
@@ -176,6 +176,7 @@ def _add_project_commands(commands: _Subparsers) -> None:
         "projects get default",
         "projects get web-shop --format ID --no-header",
         columns=PROJECT_COLUMNS,
+        aliases=["g"],
     )
     _add_project(command)
 
@@ -186,6 +187,7 @@ def _add_project_commands(commands: _Subparsers) -> None:
         "make a project",
         f'projects create billing --purpose "{Purpose.SERVICE}" \\\n      --environment production',
         columns=PROJECT_COLUMNS,
+        aliases=["c"],
     )
     name = command.add_mutually_exclusive_group(required=True)
     name.add_argument("name", nargs="?", metavar="NAME", help="its name")
@@ -201,13 +203,27 @@ def _add_project_commands(commands: _Subparsers) -> None:
         "projects update web-shop --description 'All that sells'",
         "projects update web-shop --default",
         columns=PROJECT_COLUMNS,
+        aliases=["u"],
     )
     _add_project(command)
     command.add_argument("--name", metavar="TEXT", help="its new name")
     command.add_argument("--purpose", metavar="TEXT", help="what it is for")
     command.add_argument(
-        "--default", "--is_default", action="store_true", help="make it the default project"
+        "--default",
+        "--is_default",
+        action="store_const",
+        const=True,
+        help="make it the default project",
     )
+    for value in (True, False):
+        # As doctl has it, where a switch takes its value only behind a `=`.
+        command.add_argument(
+            f"--is_default={value}".lower(),
+            action="store_const",
+            const=value,
+            dest="default",
+            help=argparse.SUPPRESS,
+        )
     _add_members(command)
 
     command = _add(
@@ -216,7 +232,7 @@ def _add_project_commands(commands: _Subparsers) -> None:
         projects.delete_project,
         "delete an empty project",
         "projects delete web-shop --wait 120",
-        aliases=["rm"],
+        aliases=["d", "rm"],
         has_output=False,
     )
     _add_project(command)
@@ -248,6 +264,7 @@ def _add_doctl_commands(commands: _Subparsers) -> None:
         "move resources to a project",
         "projects resources assign web-shop \\\n      --resource=do:droplet:310984024",
         columns=RESOURCE_COLUMNS,
+        aliases=["a"],
     )
     _add_project(command)
     command.add_argument(
@@ -376,6 +393,6 @@ def _columns(columns: Columns[Any], names: str) -> tuple[Column[Any], ...]:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LAST_PORT:
+    if not (text.isascii() and text.isdecimal()) or int(text) > _LAST_PORT:
         raise argparse.ArgumentTypeError(f"not a port: {text!r}")
     return int(text)

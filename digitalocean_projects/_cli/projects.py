@@ -53,7 +53,7 @@ def update_project(client: Client, options: Namespace) -> int:
         description=options.description,
         purpose=options.purpose,
         environment=options.environment,
-        is_default=options.default or None,
+        is_default=options.default,
     )
     output.write([project])
     return 0

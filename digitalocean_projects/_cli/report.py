@@ -56,7 +56,11 @@ class Summary:
 
 
 def print_report(summaries: Sequence[Summary]) -> None:
-    """Write the summaries as a table that is no wider than the terminal."""
+    """Write the summaries as a table.
+
+    It is no wider than the terminal, if that has room for the types, the numbers, and the first
+    letters of the names; in a narrower one there are no bars.
+    """
     rows = [row for summary in summaries for row in _rows(summary)]
     texts = [_HEADINGS, *((name, kind, f"{count:,}") for name, kind, count in rows)]
     counts = [0, *(count for _, _, count in rows)]

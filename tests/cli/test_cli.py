@@ -207,7 +207,7 @@ def test_emulator() -> None:
         )
 
 
-@pytest.mark.parametrize("port", ["70000", "-1", "x"])
+@pytest.mark.parametrize("port", ["70000", "-1", "x", "²", "٨٠"])
 def test_wrong_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A port that there can't be is a wrong call."""
     with pytest.raises(SystemExit) as caught:

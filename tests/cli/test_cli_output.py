@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import pytest
@@ -203,6 +205,14 @@ def test_no_colours(
     assert "URN\ndo:droplet:1\n" == capsys.readouterr().out
 
 
+def test_another_standard_output(account: Emulator) -> None:
+    """A table is written to whatever stands in for standard output."""
+    with redirect_stdout(io.StringIO()) as output:
+        assert 0 == main(["list", "--format", "URN"])
+    assert account.requests
+    assert "URN\ndo:droplet:1\n" == output.getvalue()
+
+
 def test_quiet(account: Emulator, capsys: Capture) -> None:
     """`--quiet` silences notes, but not what went wrong."""
     assert 0 == main(["list", "-q"])
@@ -239,6 +249,38 @@ def test_doctl_shapes(account: Emulator, capsys: Capture) -> None:
     empty = account.projects()[1].id
     assert 0 == main(["projects", "rm", empty, "--force"])
     assert ["web", "first-project"] == [project.name for project in account.projects()]
+
+
+def test_doctl_aliases(account: Emulator, capsys: Capture) -> None:
+    """Subcommands have doctl's short names, too."""
+    assert 0 == main(["projects", "c", "--name", "shop", "--purpose", "IoT"])
+    assert 0 == main(["projects", "resources", "a", "shop", "--resource=do:droplet:1"])
+    assert 0 == main(["projects", "u", "shop", "--name", "web"])
+    assert ["do:droplet:1"] == account.resources(account.projects()[0].id)
+    capsys.readouterr()
+    assert 0 == main(["projects", "g", "web", "--format", "Name", "--no-header"])
+    assert "web\n" == capsys.readouterr().out
+    assert 0 == main(["unassign", "do:droplet:1"])
+    assert 0 == main(["projects", "d", "web"])
+    assert ["first-project"] == [project.name for project in account.projects()]
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (["--is_default=true"], {"name": "web", "is_default": True}),
+        (["--is_default=false"], {"name": "web", "is_default": False}),
+        (["--is_default"], {"name": "web", "is_default": True}),
+        (["--default"], {"name": "web", "is_default": True}),
+        ([], {"name": "web"}),
+    ],
+)
+def test_doctl_switch(account: Emulator, option: list[str], expected: dict[str, object]) -> None:
+    """`--is_default` takes a value, but only behind a `=`."""
+    shop = account.seed(name="shop")
+    assert 0 == main(["projects", "update", *option, shop, "--name", "web"])
+    assert expected == json.loads(account.requests[-1].body)
+    assert (expected.get("is_default") is True) == (shop == account.default_project_id)
 
 
 @pytest.mark.parametrize("name", ["default", UNKNOWN, "name:x"])

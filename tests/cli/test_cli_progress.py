@@ -260,6 +260,33 @@ def test_waiting_for_the_rate_limit(
     assert [True] == waited
 
 
+def test_interrupt_before_anything_is_sent(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Ctrl-C while the rate limit holds up the first chunk leaves nothing in doubt."""
+    terminal = open_terminal(monkeypatch)
+    monkeypatch.setenv("TERM", "dumb")
+    limits = Limits(windows=[(1, 60.0)])
+    monkeypatch.setattr(
+        "digitalocean_projects._cli.program.Client",
+        lambda token: Client(token, limits=limits, clock=MockClock(rate=0)),
+    )
+    main_thread = threading.get_ident()
+
+    def interrupt() -> None:
+        terminal.shows("waiting for the rate limit")
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert 130 == main(["assign", "web", "do:droplet:1"])
+    thread.join()
+    assert 1 == len(account.requests)
+    lines = set(terminal.getvalue().splitlines())
+    assert {"# 0 of 1 resources, waiting for the rate limit"} == lines - {"# 0 of 1 resources"}
+    assert "" == capsys.readouterr().out
+
+
 def test_real_terminal(account: Emulator) -> None:
     """After Ctrl-C nothing of the bar is left, and the terminal is as before."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)

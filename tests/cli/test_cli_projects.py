@@ -192,6 +192,21 @@ def test_moving_from_standard_input(
     assert ["do:droplet:1", "do:droplet:3"] == account.resources()
 
 
+@pytest.mark.parametrize(
+    "command", [["assign", "web", "-"], ["move", "-", "--to", "web"], ["unassign", "-"]]
+)
+def test_nothing_to_move(
+    account: Emulator, command: list[str], capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """An empty list, as of a `grep` that finds nothing, is told, and sends nothing."""
+    say("# none\n")
+    assert 0 == main([*command, "--no-header"])
+    assert ("", "# there is nothing to assign\n") == capsys.readouterr()
+    assert 0 == main([*command, "--no-header", "-q"])
+    assert ("", "") == capsys.readouterr()
+    assert "POST" not in {request.method for request in account.requests}
+
+
 def test_moving_fails_later(account: Emulator, capsys: Capture) -> None:
     """Where a later chunk fails, what was done before is told, and what was not done."""
     urns = [f"do:droplet:{number}" for number in range(1000, 1201)]

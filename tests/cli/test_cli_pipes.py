@@ -25,6 +25,12 @@ NO_SPACE = "digitalocean-projects: [Errno 28] No space left on device\n"
 AGAIN = "# some may have been assigned: to assign them again does no harm\n"
 
 
+@pytest.fixture(autouse=True)
+def _buffered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Python write to pipes and files as it usually does."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
 def in_bash(script: str) -> subprocess.CompletedProcess[str]:
     """Run a script in which the command is `$C`, where each part of a pipeline must succeed."""
     return subprocess.run(

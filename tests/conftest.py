@@ -40,7 +40,7 @@ def _few_objects_to_collect() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _can_be_interrupted() -> None:
-    """Let Ctrl-C reach what tests start, also where the shell has this run ignore it: behind `&`."""
+    """Let Ctrl-C reach what tests start, also where a shell has this run ignore it, by `&`."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

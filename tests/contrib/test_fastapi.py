@@ -297,9 +297,14 @@ def test_websocket(account: Emulator) -> None:
         await websocket.send_text((await client.projects.get_default()).name)
         await client.projects.get(str(uuid4()))
 
-    with TestClient(app) as client:  # noqa: SIM117 - the error is that of the connection
-        with pytest.raises(NotFoundError), client.websocket_connect("/") as websocket:
+    def converse(client: TestClient) -> None:
+        with client.websocket_connect("/") as websocket:
             assert "first-project" == websocket.receive_text()
+            # Nothing comes, but the end.
+            websocket.receive_text()
+
+    with TestClient(app) as client, pytest.raises(NotFoundError):
+        converse(client)
     assert 2 == len(account.requests)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
+from digitalocean_projects._codec import time_text
 from digitalocean_projects._models import Project, Resource, ResourceStatus
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ class Columns(Generic[T]):
 
 
 def _moment(moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return time_text(moment and moment.replace(microsecond=0))
 
 
 RESOURCE_COLUMNS = Columns[Resource](

@@ -292,3 +292,21 @@ def test_names_that_look_like_something_else(account: Emulator, name: str, capsy
     assert 1 == main(["projects", "get", "name:no-such"])
     assert "no project is named 'no-such'" in capsys.readouterr().err
     assert ["do:droplet:2"] == account.resources(project_id)
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("2018-09-28T19:26:37.999Z", "2018-09-28T19:26:37Z"),
+        ("2018-09-28T21:26:37+02:00", "2018-09-28T19:26:37Z"),
+        ("2018-09-28 19:26:37", "2018-09-28T19:26:37Z"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00"),
+        ("soon", "N/A"),
+    ],
+)
+def test_times(account: Emulator, capsys: Capture, sent: str, shown: str) -> None:
+    """Times are whole seconds in UTC, but for those that UTC has none for."""
+    resource = {"urn": "do:droplet:1", "assigned_at": sent}
+    account.respond(200, {"resources": [resource]})
+    assert 0 == main(["list", "--format", "AssignedAt", "--no-header"])
+    assert f"{shown}\n" == capsys.readouterr().out

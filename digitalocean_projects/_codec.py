@@ -291,30 +291,20 @@ def _resources(value: Any, _: object, converter: OrjsonConverter) -> list[Resour
         checked = are_urn_texts([element["urn"] for element in elements])
     except (KeyError, TypeError):
         checked = False
-    resources = []
-    for element in elements:
-        try:
-            resource = _usual(element) if checked else None
-        except (KeyError, TypeError, ValueError):
-            resource = None
-        resources.append(resource or converter.structure(element, Resource))
-    return resources
+    if not checked:
+        return [converter.structure(element, Resource) for element in elements]
+    return [_usual(element) or converter.structure(element, Resource) for element in elements]
 
 
-def _usual(members: dict[str, Any]) -> Resource:
-    """The resource with these members, which are all there, of the right types, and a URN.
-
-    Raises:
-        KeyError: One is missing.
-        TypeError: One is of another type.
-        ValueError: The time is none, or has no zone.
-    """
-    link, status = members["links"]["self"], members["status"]
-    moment = datetime.fromisoformat(members["assigned_at"])
-    if moment.tzinfo is None:
-        raise ValueError
-    if type(link) is not str or type(status) is not str:
-        raise TypeError
+def _usual(members: dict[str, Any]) -> Resource | None:
+    """The resource with these members and a URN, unless one is missing, or not as it mostly is."""
+    try:
+        link, status = members["links"]["self"], members["status"]
+        moment = datetime.fromisoformat(members["assigned_at"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if moment.tzinfo is None or type(link) is not str or type(status) is not str:
+        return None
     return resource_of(members["urn"], moment, link, _STATUSES.get(status, status))
 
 

@@ -64,12 +64,13 @@ def print_report(summaries: Sequence[Summary]) -> None:
     rows = [row for summary in summaries for row in _rows(summary)]
     texts = [_HEADINGS, *((name, kind, f"{count:,}") for name, kind, count in rows)]
     counts = [0, *(count for _, _, count in rows)]
+    most = max(counts)
     longest, kinds, digits = (max(map(width_of, column)) for column in zip(*texts, strict=True))
     left = terminal_width() - kinds - digits - 2 * len(_GAP)
     names = min(longest, max(left // 2, _NARROWEST))
     blocks, ellipsis = _glyphs()
     for number, ((name, kind, digit), count) in enumerate(zip(texts, counts, strict=True)):
-        bar = _bar(count / max(counts), left - names - len(_GAP), blocks) if count else ""
+        bar = _bar(count / most, left - names - len(_GAP), blocks) if count else ""
         cells = (_fitted(name, names, ellipsis), kind.ljust(kinds), digit.rjust(digits), bar)
         line = _GAP.join(cells).rstrip()
         print(line if number else styled(line, Style.BOLD))

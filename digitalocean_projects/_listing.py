@@ -113,23 +113,25 @@ class Reading(Generic[T]):
         Raises:
             PaginationError: The pages don't advance, or don't end. Nothing was taken in.
         """
+        if document.more and document.next not in {None, self.number + 1}:
+            reason = f"page {self.number} names page {document.next} as the next"
+            raise PaginationError(reason, request)
         new = tuple(document.items)
-        keys = [self._key(item) for item in new]
-        found = frozenset(keys)
-        if len(found) < len(new) or not self._seen.isdisjoint(found):
+        keys = [*map(self._key, new)]
+        if not self._see_if_new(keys):
             by_key = dict(zip(keys, new, strict=True))
             new = tuple(item for key, item in by_key.items() if key not in self._seen)
-        if document.more:
-            if document.next not in {None, self.number + 1}:
-                reason = f"page {self.number} names page {document.next} as the next"
-                raise PaginationError(reason, request)
-            if found and not new and self._stuck + len(found) > self._growth(document):
+            stuck = self._stuck + len(by_key)
+            if document.more and not new and stuck > self._growth(document):
                 reason = f"page {self.number} holds nothing new, and says that there is more"
                 raise PaginationError(reason, request)
-        self._stuck = 0 if new else self._stuck + len(found)
+            self._stuck = stuck
+            self._seen.update(keys)
+        if new:
+            self._stuck = 0
         self._look_for_change(document, repeats=len(document.items) - len(new))
         self._look_ahead(document)
-        self._remember(found)
+        self._remember(keys)
         self.number += 1
         self.ended = not document.more
         return new
@@ -143,6 +145,17 @@ class Reading(Generic[T]):
         if self.number > self._last_allowed:
             reason = f"there is more after page {self.number - 1}, the last that max_pages allows"
             raise PaginationError(reason, request)
+
+    def _see_if_new(self, keys: Collection[Hashable]) -> bool:
+        """See all the keys, if none was seen before, nor is among them twice."""
+        if self.changed and not self._seen.isdisjoint(keys):
+            return False
+        before = len(self._seen)
+        self._seen.update(keys)
+        if len(self._seen) == before + len(keys):
+            return True
+        self._seen = set().union(*self._remembered)
+        return False
 
     def _growth(self, document: PageDocument[T]) -> int:
         """How many items have come since the first page: so many may come again in a row."""
@@ -171,14 +184,12 @@ class Reading(Generic[T]):
         self.limit = min(last, self._last_allowed)
 
     def _remember(self, keys: Collection[Hashable]) -> None:
-        self._seen.update(keys)
-        if self._memory is not None:
-            self._remembered.append(keys)
-            if len(self._remembered) > self._memory:
-                self._seen.difference_update(self._remembered.popleft())
-                if self.changed:
-                    # What was forgotten with that page may stand on a later one, too.
-                    self._seen.update(*self._remembered)
+        self._remembered.append(keys)
+        if self._memory is not None and len(self._remembered) > self._memory:
+            self._seen.difference_update(self._remembered.popleft())
+            if self.changed:
+                # What was forgotten with that page may stand on a later one, too.
+                self._seen.update(*self._remembered)
 
 
 class Items(Generic[T]):

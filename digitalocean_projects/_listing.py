@@ -136,15 +136,18 @@ class Reading(Generic[T]):
         self.ended = not document.more
         return new
 
-    def check_allowed(self, request: Request) -> None:
+    def check_allowed(self, request: Callable[[int], Request]) -> None:
         """Refuse to read on without end.
+
+        Args:
+            request: What would ask for a page.
 
         Raises:
             PaginationError: The next page is more than may be read.
         """
         if self.number > self._last_allowed:
             reason = f"there is more after page {self.number - 1}, the last that max_pages allows"
-            raise PaginationError(reason, request)
+            raise PaginationError(reason, request(self.number))
 
     def _see_if_new(self, keys: Collection[Hashable]) -> bool:
         """See all the keys, if none was seen before, nor is among them twice."""

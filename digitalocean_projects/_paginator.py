@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable
     from types import TracebackType
 
+    from ._codec import PageDocument
     from ._listing import Listing
     from ._prefetch import Prefetch
     from ._transport import Answer
@@ -162,8 +163,9 @@ class AsyncPaginator(Generic[T]):
         items: list[T] = []
         window = Window(self._listing.fetch, self._concurrency)
         try:
-            async for page in _Pages(self._listing, reading, window):
-                items += page.items
+            pages = _Pages(self._listing, reading, window)
+            while not reading.ended:
+                items += (await pages.advance())[0]
         finally:
             await close([window])
         return items
@@ -190,27 +192,32 @@ class _Pages(Generic[T]):
         return self
 
     async def __anext__(self) -> Page[T]:
-        reading = self._reading
-        if reading.ended:
+        if self._reading.ended:
             raise StopAsyncIteration
-        if self._busy:
-            raise ClientUsageError("an iterator serves one task at a time: make one for each")
-        request = self._listing.request(reading.number)
-        reading.check_allowed(request)
-        self._busy = True
-        try:
-            answer = await self._prefetch.get(reading.number, reading.limit)
-        finally:
-            self._busy = False
-        number, document = reading.number, self._listing.decode(answer)
-        items = reading.accept(document, request)
-        if not reading.ended:
-            self._prefetch.look_ahead(reading.number, reading.limit)
-        elif self._on_end is not None:
-            self._on_end(reading)
+        number = self._reading.number
+        items, document, answer = await self.advance()
         return Page(
             items=items,
             number=number,
             total=document.total,
             rate_limit=RateLimit.from_headers(answer.headers),
         )
+
+    async def advance(self) -> tuple[tuple[T, ...], PageDocument[T], Answer]:
+        """What is new on the next page, and what it was read from."""
+        reading = self._reading
+        if self._busy:
+            raise ClientUsageError("an iterator serves one task at a time: make one for each")
+        reading.check_allowed(self._listing.request)
+        self._busy = True
+        try:
+            answer = await self._prefetch.get(reading.number, reading.limit)
+        finally:
+            self._busy = False
+        document = self._listing.decode(answer)
+        items = reading.accept(document, answer.request)
+        if not reading.ended:
+            self._prefetch.look_ahead(reading.number, reading.limit)
+        elif self._on_end is not None:
+            self._on_end(reading)
+        return items, document, answer

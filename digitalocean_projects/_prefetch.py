@@ -96,6 +96,9 @@ class Window:
         self._instead_of = instead_of
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: dict[int, asyncio.Task[Answer]] = {}
+        self._under_way: set[asyncio.Task[Answer]] = set()
+        self._awaited = 0
+        self._landing: asyncio.Future[None] | None = None
         self._next = 0
         self._last = 0
         self._stopped = False
@@ -112,7 +115,7 @@ class Window:
         loop = running_loop()
         if loop is not self._loop:
             # At first; or in a forked process, where the parent's tasks never end.
-            self._loop, self._tasks = loop, {}
+            self._loop, self._tasks, self._under_way = loop, {}, set()
             for window in self._instead_of:
                 window.cancel()
             self._instead_of = ()
@@ -136,14 +139,14 @@ class Window:
             if task is not None and task.done():
                 del self._tasks[number]
                 return task.result()
-            # Unlike an await of a task, this leaves it alone when it is cancelled.
-            under_way = self._under_way() if task is None else [task]
-            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            # Unlike an await of the task, this leaves it alone when it is cancelled.
+            self._awaited, self._landing = number, running_loop().create_future()
+            await self._landing
 
     @property
     def ended(self) -> bool:
         """Whether the window is closed, and nothing of it is under way any more."""
-        return self._closed and not self._under_way()
+        return self._closed and not self._under_way
 
     def cancel(self) -> list[asyncio.Task[Answer]]:
         """Close the window, and tell what is still ending."""
@@ -157,20 +160,26 @@ class Window:
                 task.cancel()
         return tasks
 
-    def _under_way(self) -> list[asyncio.Task[Answer]]:
-        return [task for task in self._tasks.values() if not task.done()]
-
     def _fill(self) -> None:
-        free = self._concurrency - len(self._under_way())
+        free = self._concurrency - len(self._under_way)
         while free > 0 and self._next <= self._last and not self._stopped:
             if self._next not in self._tasks:
                 task = asyncio.ensure_future(self._fetch(self._next))
                 task.add_done_callback(self._landed)
                 self._tasks[self._next] = task
+                self._under_way.add(task)
                 free -= 1
             self._next += 1
 
     def _landed(self, task: asyncio.Task[Answer]) -> None:
+        self._under_way.discard(task)
+        awaited = self._tasks.get(self._awaited)
+        if (
+            self._landing is not None
+            and not self._landing.done()
+            and (awaited is None or awaited.done())
+        ):
+            self._landing.set_result(None)
         # To ask for the exception keeps asyncio from complaining that nobody did.
         if task.cancelled() or task.exception() is not None:
             self._stopped = True

@@ -240,11 +240,11 @@ def test_endless(items: Callable[[int], list[int]], start: int) -> None:
     """Page `max_pages` may be read, the next may not, and isn't worth being asked for."""
     state = reading(start=start, max_pages=5)
     for number in range(5):
-        state.check_allowed(REQUEST)
+        state.check_allowed(lambda _: REQUEST)
         read(state, page(*items(number), last=10**12))
         assert start + 4 == state.limit
     with pytest.raises(PaginationError) as caught:
-        state.check_allowed(REQUEST)
+        state.check_allowed(lambda _: REQUEST)
     expected = f"there is more after page {start + 4}, the last that max_pages allows"
     assert (expected, REQUEST.path) == (caught.value.reason, caught.value.path)
 
@@ -391,7 +391,7 @@ def test_any_server(pages: list[tuple[list[int], bool, Any, Any, Any]]) -> None:
             break
         document = page(*items, more=more, next=next_number, last=last, total=total)
         try:
-            state.check_allowed(REQUEST)
+            state.check_allowed(lambda _: REQUEST)
             got += state.accept(document, REQUEST)
         except PaginationError:
             break

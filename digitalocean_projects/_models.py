@@ -130,7 +130,7 @@ class Resource:
     @cached_property
     def urn(self) -> URN:
         """The resource's name."""
-        return URN.parse(self._urn)
+        return URN._of_checked(self._urn)  # noqa: SLF001 - as it was when this was made
 
     @property
     def type(self) -> str:

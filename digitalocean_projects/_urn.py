@@ -97,8 +97,11 @@ class URN:
             TypeError: `text` is no string.
             ValueError: `text` is not of the form `do:type:id`.
         """
-        _, resource_type, resource_id = checked_urn_text(text).split(":", 2)
-        # The parts were checked with the whole.
+        return cls._of_checked(checked_urn_text(text))
+
+    @classmethod
+    def _of_checked(cls, text: str) -> Self:
+        _, resource_type, resource_id = text.split(":", 2)
         urn = cls.__new__(cls)
         _set_type(urn, resource_type)
         _set_id(urn, resource_id)

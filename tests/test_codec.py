@@ -129,6 +129,7 @@ def test_statuses(status: str) -> None:
         ("2018-09-28T19:26:37.123456Z", MOMENT.replace(microsecond=123_456)),
         ("2018-09-28T21:26:37+02:00", MOMENT),
         ("2018-09-28 19:26:37", MOMENT),
+        ("20180928T192637Z", MOMENT),
     ],
 )
 def test_times(text: str, moment: datetime) -> None:
@@ -307,6 +308,21 @@ def test_unusual_beside_usual(changes: dict[str, object]) -> None:
     items = decode_page(body, Resource).items
     assert [usual, resource, usual] == items
     assert [type(resource.status), type(usual.status)] == [type(r.status) for r in items[1:]]
+
+
+@given(
+    st.from_regex(
+        "20(18|20)-02-2[89][Tt _]23:(26|59)(:[56][09])?([.,][0-9]{1,9})?"
+        "( ?[Zz]|[+-][0-2][0-9]:?[03]0)?",
+        fullmatch=True,
+    )
+)
+def test_times_beside_usual(text: str) -> None:
+    """A time is the same among others, whatever way it is written."""
+    timed, odd = {**WIRE, "assigned_at": text}, {**WIRE, "status": 5}
+    [alone] = decode_resources(body(resources=[timed]))
+    [beside, _] = decode_resources(body(resources=[timed, odd]))
+    assert alone.assigned_at == beside.assigned_at == structure(timed, Resource).assigned_at
 
 
 @pytest.mark.parametrize("name", WIRE)

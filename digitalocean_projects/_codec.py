@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import attrs
@@ -269,14 +269,15 @@ def _text(value: Any, _: object) -> str:
 def _time(value: Any, _: object) -> datetime | None:
     if isinstance(value, datetime):
         return _with_zone(value)
-    for parse in _PARSERS:
-        with suppress(TypeError, ValueError):
-            return _with_zone(parse(value))
-    return None
-
-
-# As a usual resource's time is read; and then whatever else ISO 8601 allows.
-_PARSERS = (partial(msgspec.convert, type=datetime), datetime.fromisoformat)
+    try:
+        # As a usual resource's time is read.
+        return _with_zone(msgspec.convert(value, datetime))
+    except msgspec.ValidationError:
+        pass
+    try:
+        return _with_zone(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return None
 
 
 def time_text(moment: datetime | None) -> str | None:

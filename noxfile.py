@@ -133,5 +133,5 @@ def benchmarks(session: nox.Session) -> None:
 @nox.session(default=False)
 def guard(session: nox.Session) -> None:
     """See that nothing became slower. No part of CI, whose machines are too noisy for it."""
-    _install(session)
+    _install(session, "floor")
     session.run("python", "-m", "benchmarks.guard")

@@ -30,6 +30,7 @@ _PACKAGES = (
     "attrs",
     "cattrs",
     "httpx",
+    "msgspec",
     "orjson",
     "pydo",
     "python-digitalocean",

@@ -33,6 +33,7 @@ _NEEDS = {
     "buckets": "aiolimiter",
 }
 _ITERATE, _READ_AHEAD, _LIMITED = ": iterate", ": read ahead", ": with limits"
+_WIDER = ": 32 at once"
 _PAGES_OF_20 = ", pages of 20"
 # It is done on Redis.
 SHARED = "ours:acquire_shared"
@@ -187,7 +188,9 @@ def _listing(sizes: Sizes, total: int, latency: float) -> Work:
             (ASYNC + _READ_AHEAD, "ours:read_ahead"),
             (BLOCKING + _ITERATE, "ours_blocking:iterate"),
         ]
-        if not latency:
+        if latency:
+            ways.append((ASYNC + _WIDER, "ours:collect_wider"))
+        else:
             ways.append((ASYNC + _LIMITED, "ours:collect_limited"))
         rows += [_row(*way, job, _rounds(sizes, seconds), expected=total) for way in ways]
     # The largest ones are left to whoever is done with them in seconds.

@@ -48,11 +48,8 @@ class PageDocument(Generic[T]):
     last: int | None
 
 
-class _Links(msgspec.Struct, frozen=True, gc=False):
+class _Links(msgspec.Struct, gc=False):
     self: str | None = None
-
-
-_NO_LINKS = _Links()
 
 
 class _Members(msgspec.Struct, gc=False):
@@ -60,7 +57,7 @@ class _Members(msgspec.Struct, gc=False):
 
     urn: str
     assigned_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    links: _Links = _NO_LINKS
+    links: _Links | None = None
     status: str | None = None
 
 
@@ -73,14 +70,16 @@ class _Usual(msgspec.Struct):
 
 
 _decode_usual = msgspec.json.Decoder(_Usual).decode
-# What msgspec raises; ValidationError and RecursionError for what is too large or too deep.
+# What msgspec raises, also of numbers that are too large, where they are read, and of depth.
 _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FAULTS_TOLD = 3
+_TOO_MANY = 10**15
 _BOM = b"\xef\xbb\xbf"
 _MEMBERS: dict[type, str] = {Resource: "resources", Project: "projects"}
 _STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status in ResourceStatus}
 _ENVIRONMENTS: dict[str, Environment] = {value.value: value for value in Environment}
-_encode_lines = msgspec.json.Encoder().encode_lines
+# Of what is a str, too, such as what a template engine marked as safe, the text.
+_encoder = msgspec.json.Encoder(enc_hook=str.__str__)
 _find_page_number = re.compile("[?&]page=([0-9]{1,15})(?=[&#]|$)").search
 
 
@@ -137,22 +136,22 @@ def decode_error(body: bytes) -> dict[str, str]:
 
 def encode_urns(urns: Iterable[URN]) -> bytes:
     """The body of an assignment."""
-    return msgspec.json.encode({"resources": [str(urn) for urn in urns]})
+    return _encoder.encode({"resources": [str(urn) for urn in urns]})
 
 
 def encode_members(members: Mapping[str, object]) -> bytes:
     """The body that makes or changes something."""
-    return msgspec.json.encode(dict(members))
+    return _encoder.encode(dict(members))
 
 
 def encode(items: Iterable[Resource | Project]) -> bytes:
     """The items as the API would send them, in a JSON list."""
-    return msgspec.json.encode(_converter().unstructure(list(items)))
+    return _encoder.encode(_converter().unstructure(list(items)))
 
 
 def encode_lines(items: Iterable[Resource | Project]) -> bytes:
     """The items as the API would send them, each on a line of its own."""
-    return _encode_lines(_converter().unstructure(list(items)))
+    return _encoder.encode_lines(_converter().unstructure(list(items)))
 
 
 def structure(members: Any, item: type[T]) -> T:
@@ -177,23 +176,30 @@ def _text_of(body: bytes) -> str:
 
 def _with_items(body: bytes, item: type[T]) -> tuple[dict[str, Any], list[T]]:
     """What a document says, and its items."""
-    if item is Resource:
-        with suppress(*_NO_JSON):
-            usual = _decode_usual(_text_of(body))
-            if are_urn_texts([members.urn for members in usual.resources]):
-                rest = {"links": usual.links, "meta": usual.meta}
-                return rest, cast("list[T]", _resources(usual.resources))
+    usual = _usual(body) if item is Resource else None
+    if usual is not None:
+        rest = {"links": usual.links, "meta": usual.meta}
+        return rest, cast("list[T]", _resources(usual.resources))
     document = _document(body)
     return document, _items(document, item)
+
+
+def _usual(body: bytes) -> _Usual | None:
+    """The document, unless anything in it is unusual, which is read with more care, and time."""
+    try:
+        usual = _decode_usual(_text_of(body))
+    except _NO_JSON:
+        return None
+    return usual if are_urn_texts([members.urn for members in usual.resources]) else None
 
 
 def _resources(usual: list[_Members]) -> list[Resource]:
     resources = [UnfrozenResource() for _ in usual]
     for resource, members in zip(resources, usual, strict=True):
-        status = members.status
+        links, status = members.links, members.status
         resource._urn = members.urn  # noqa: SLF001 - of the class that is filled here
         resource.assigned_at = members.assigned_at
-        resource.self_link = members.links.self
+        resource.self_link = None if links is None else links.self
         resource.status = _STATUSES.get(status, status)
         resource.__class__ = Resource  # type: ignore[assignment]  # which has the same slots
     return cast("list[Resource]", resources)
@@ -239,7 +245,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _total(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value < _TOO_MANY else None
 
 
 def _page_number(link: Any) -> int | None:
@@ -272,7 +278,7 @@ def _time(value: Any, _: object) -> datetime | None:
     try:
         # As a usual resource's time is read.
         return _with_zone(msgspec.convert(value, datetime))
-    except msgspec.ValidationError:
+    except ValueError:
         pass
     try:
         return _with_zone(datetime.fromisoformat(value))

@@ -151,7 +151,7 @@ class Reading(Generic[T]):
 
     def _see_if_new(self, keys: Collection[Hashable]) -> bool:
         """See all the keys, if none was seen before, nor is among them twice."""
-        if self.changed and not self._seen.isdisjoint(keys):
+        if self.changed and (len(set(keys)) < len(keys) or not self._seen.isdisjoint(keys)):
             return False
         before = len(self._seen)
         self._seen.update(keys)

@@ -204,7 +204,12 @@ class _Pages(Generic[T]):
         )
 
     async def advance(self) -> tuple[tuple[T, ...], PageDocument[T], Answer]:
-        """What is new on the next page, and what it was read from."""
+        """What is new on the next page, and what it was read from.
+
+        Raises:
+            APIError: It couldn't be had.
+            ClientUsageError: Another task is at it.
+        """
         reading = self._reading
         if self._busy:
             raise ClientUsageError("an iterator serves one task at a time: make one for each")

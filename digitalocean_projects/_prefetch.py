@@ -115,7 +115,7 @@ class Window:
         loop = running_loop()
         if loop is not self._loop:
             # At first; or in a forked process, where the parent's tasks never end.
-            self._loop, self._tasks, self._under_way = loop, {}, set()
+            self._loop, self._tasks, self._under_way, self._landing = loop, {}, set(), None
             for window in self._instead_of:
                 window.cancel()
             self._instead_of = ()
@@ -151,8 +151,9 @@ class Window:
     def cancel(self) -> list[asyncio.Task[Answer]]:
         """Close the window, and tell what is still ending."""
         closed, self._closed = self._closed, True
-        here = self._loop is running_loop()
-        self._tasks = {n: task for n, task in self._tasks.items() if here and not task.done()}
+        if self._loop is not running_loop():
+            self._tasks, self._under_way = {}, set()
+        self._tasks = {n: task for n, task in self._tasks.items() if not task.done()}
         tasks = list(self._tasks.values())
         # A second cancellation would cut short what the first one began.
         if not closed:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +44,7 @@ RESOURCE = Resource(URN_TEXT, MOMENT, f"{API}/droplets/13457723", ResourceStatus
 NESTED = "[" * 100_000
 DIGITS = "1" * 100_000
 ODD: list[Any] = [None, 5, {}, [], [5], {"x": 5}]
-NO_TOTALS = [None, -1, "5", 5.0, True, [5]]
+NO_TOTALS = [None, -1, "5", 5.0, True, [5], 10**15]
 
 
 def body(**members: Any) -> bytes:
@@ -106,7 +107,7 @@ def test_last_page(pages: dict[str, Any]) -> None:
     ("meta", "total"),
     [
         *product([*ODD, *({"total": odd} for odd in NO_TOTALS)], [None]),
-        *(({"total": total}, total) for total in (0, 5, 10**30)),
+        *(({"total": total}, total) for total in (0, 5, 10**15 - 1)),
     ],
 )
 def test_total(meta: Any, total: int | None) -> None:
@@ -221,6 +222,17 @@ def test_encode() -> None:
     assert b"[]" == encode(iter(()))
 
 
+def test_encode_texts() -> None:
+    """What is a string of a class of its own is encoded as any other."""
+
+    class Safe(str):
+        __slots__ = ()
+
+    resource = Resource(URN_TEXT, self_link=Safe("ftp://x"), status=Safe("ok"))
+    expected = [{"urn": URN_TEXT, "links": {"self": "ftp://x"}, "status": "ok"}]
+    assert expected == json.loads(encode([resource]))
+
+
 def test_encode_urns() -> None:
     """An assignment's body holds the texts of the URNs, in their order."""
     urns = [URN("droplet", 2), URN("domain", "bücher.example"), URN("droplet", 1)]
@@ -323,6 +335,20 @@ def test_times_beside_usual(text: str) -> None:
     [alone] = decode_resources(body(resources=[timed]))
     [beside, _] = decode_resources(body(resources=[timed, odd]))
     assert alone.assigned_at == beside.assigned_at == structure(timed, Resource).assigned_at
+
+
+def test_all_fields() -> None:
+    """A resource that was read has all that one has, and can't be changed either."""
+    [resource] = decode_resources(body(resources=[WIRE]))
+    assert attrs.asdict(RESOURCE) == attrs.asdict(resource)
+    for field in attrs.fields(Resource):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(resource, field.name, None)
+
+
+def test_no_time() -> None:
+    """Any text that is no time is none."""
+    assert Resource(URN_TEXT) == structure({"urn": URN_TEXT, "assigned_at": "\ud800"}, Resource)
 
 
 @pytest.mark.parametrize("name", WIRE)

@@ -160,6 +160,15 @@ def test_memory(memory: int | None, last: tuple[int, ...]) -> None:
     assert last == read(state, page(1), page(2, 3), page(4), page(1, 3, 4, 6))[-1]
 
 
+def test_many_repeats() -> None:
+    """What was seen is gone through once, however many pages hold repeats of whatever kind."""
+    state = reading()
+    read(state, page(1, 2), page(2, 3))
+    seen = state._seen
+    assert [(4,), (5,), ()] == read(state, page(1, 4), page(5, 5), page())
+    assert seen is state._seen
+
+
 @pytest.mark.parametrize("memory", [1, 2, 3])
 def test_memory_of_repeats(memory: int) -> None:
     """A repeat is remembered with the page that it came on again, as is all on that page."""

@@ -341,6 +341,20 @@ def test_two_loops(source: Source) -> None:
     assert [2, 3] == sorted(source.cancelled)
 
 
+def test_closed_in_another_loop(source: Source) -> None:
+    """A window whose loop is gone has ended when it is closed."""
+    window = Window(source.fetch, 2)
+
+    async def begin() -> None:
+        window.look_ahead(1, 9)
+        await settle()
+
+    asyncio.run(begin())
+    assert not window.ended
+    asyncio.run(close([window]))
+    assert window.ended
+
+
 def test_trio(source: Source) -> None:
     """A window under trio says what it needs."""
     window = Window(source.fetch, 2)

@@ -98,7 +98,7 @@ class Window:
         self._tasks: dict[int, asyncio.Task[Answer]] = {}
         self._under_way: set[asyncio.Task[Answer]] = set()
         self._awaited = 0
-        self._landing: asyncio.Future[None] | None = None
+        self._landing = asyncio.Event()
         self._next = 0
         self._last = 0
         self._stopped = False
@@ -115,7 +115,8 @@ class Window:
         loop = running_loop()
         if loop is not self._loop:
             # At first; or in a forked process, where the parent's tasks never end.
-            self._loop, self._tasks, self._under_way, self._landing = loop, {}, set(), None
+            self._loop, self._tasks, self._under_way = loop, {}, set()
+            self._landing = asyncio.Event()
             for window in self._instead_of:
                 window.cancel()
             self._instead_of = ()
@@ -140,8 +141,9 @@ class Window:
                 del self._tasks[number]
                 return task.result()
             # Unlike an await of the task, this leaves it alone when it is cancelled.
-            self._awaited, self._landing = number, running_loop().create_future()
-            await self._landing
+            self._awaited = number
+            self._landing.clear()
+            await self._landing.wait()
 
     @property
     def ended(self) -> bool:
@@ -174,18 +176,18 @@ class Window:
 
     def _landed(self, task: asyncio.Task[Answer]) -> None:
         self._under_way.discard(task)
-        awaited = self._tasks.get(self._awaited)
-        if (
-            self._landing is not None
-            and not self._landing.done()
-            and (awaited is None or awaited.done())
-        ):
-            self._landing.set_result(None)
         # To ask for the exception keeps asyncio from complaining that nobody did.
         if task.cancelled() or task.exception() is not None:
             self._stopped = True
         if not self._closed:
             self._fill()
+        # Not at once: first goes what was just begun, to be under way while a page is decoded.
+        task.get_loop().call_soon(self._wake)
+
+    def _wake(self) -> None:
+        awaited = self._tasks.get(self._awaited)
+        if awaited is None or awaited.done():
+            self._landing.set()
 
 
 async def close(windows: Iterable[Window]) -> None:

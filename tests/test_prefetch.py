@@ -195,6 +195,21 @@ async def test_window(source: Source) -> None:
     await close([window])
 
 
+async def test_window_goes_on_first(source: Source) -> None:
+    """When pages come, the next ones are asked for before the first is handed out."""
+    window = Window(source.fetch, 3)
+
+    async def asked_when_handed_out() -> list[int]:
+        await window.get(1, 9)
+        return source.asked.copy()
+
+    asked = asyncio.ensure_future(asked_when_handed_out())
+    await settle()
+    await source.let(1, 2, 3)
+    assert [1, 2, 3, 4, 5, 6] == await asked
+    await close([window])
+
+
 async def test_window_ends_at_the_limit(source: Source) -> None:
     """No page beyond the limit is fetched; a limit may grow and shrink."""
     window = Window(source.fetch, 3)

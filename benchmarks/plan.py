@@ -40,7 +40,7 @@ SHARED = "ours:acquire_shared"
 _EMPTY = "an empty script"
 
 _NO_LIMITS = "Without limits: the API's would rule."
-_LONG = ((0.5, 5), (2.0, 3), (5.0, 2), (math.inf, 1))
+_LONG = ((0.3, 9), (0.5, 5), (2.0, 3), (5.0, 2), (math.inf, 1))
 _TOO_LONG = 5.0
 
 

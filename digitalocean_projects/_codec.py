@@ -170,7 +170,7 @@ def _document(body: bytes) -> dict[str, Any]:
 
 
 def _text_of(body: bytes) -> str:
-    """The whole, so that no part is left out that isn't UTF-8."""
+    """The body as text: what isn't UTF-8 is refused, though it be nothing that is read."""
     return body.removeprefix(_BOM).decode()
 
 

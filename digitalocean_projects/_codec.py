@@ -48,11 +48,11 @@ class PageDocument(Generic[T]):
     last: int | None
 
 
-class _Links(msgspec.Struct, gc=False):
+class _Links(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     self: str | None = None
 
 
-class _Members(msgspec.Struct, gc=False):
+class _Members(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A resource as it mostly is."""
 
     urn: str
@@ -61,8 +61,8 @@ class _Members(msgspec.Struct, gc=False):
     status: str | None = None
 
 
-class _Usual(msgspec.Struct):
-    """A page or an answer to an assignment, as it mostly is."""
+class _Usual(msgspec.Struct, forbid_unknown_fields=True):
+    """A page or an answer to an assignment, as it mostly is: with nothing that isn't read."""
 
     resources: list[_Members]
     links: Any = None
@@ -70,17 +70,18 @@ class _Usual(msgspec.Struct):
 
 
 _decode_usual = msgspec.json.Decoder(_Usual).decode
-# What msgspec raises, also of numbers that are too large, where they are read, and of depth.
+# What msgspec raises, also of numbers that are too large, and of depth.
 _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FAULTS_TOLD = 3
-_TOO_MANY = 10**15
+# Of a number that is used.
+_MOST_DIGITS = 15
 _BOM = b"\xef\xbb\xbf"
 _MEMBERS: dict[type, str] = {Resource: "resources", Project: "projects"}
 _STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status in ResourceStatus}
 _ENVIRONMENTS: dict[str, Environment] = {value.value: value for value in Environment}
 # Of what is a str, too, such as what a template engine marked as safe, the text.
 _encoder = msgspec.json.Encoder(enc_hook=str.__str__)
-_find_page_number = re.compile("[?&]page=([0-9]{1,15})(?=[&#]|$)").search
+_find_page_number = re.compile(rf"[?&]page=([0-9]{{1,{_MOST_DIGITS}}})(?=[&#]|$)").search
 
 
 def decode_page(body: bytes, item: type[T]) -> PageDocument[T]:
@@ -161,17 +162,12 @@ def structure(members: Any, item: type[T]) -> T:
 
 def _document(body: bytes) -> dict[str, Any]:
     try:
-        document = msgspec.json.decode(_text_of(body))
+        document = msgspec.json.decode(body.removeprefix(_BOM))
     except _NO_JSON as error:
         raise DecodeError(f"no JSON: {error}") from None
     if not isinstance(document, dict):
         raise DecodeError(f"an object is wanted, not {type(document).__name__}")
     return document
-
-
-def _text_of(body: bytes) -> str:
-    """The body as text: what isn't UTF-8 is refused, though it be nothing that is read."""
-    return body.removeprefix(_BOM).decode()
 
 
 def _with_items(body: bytes, item: type[T]) -> tuple[dict[str, Any], list[T]]:
@@ -187,7 +183,7 @@ def _with_items(body: bytes, item: type[T]) -> tuple[dict[str, Any], list[T]]:
 def _usual(body: bytes) -> _Usual | None:
     """The document, unless anything in it is unusual, which is read with more care, and time."""
     try:
-        usual = _decode_usual(_text_of(body))
+        usual = _decode_usual(body.removeprefix(_BOM))
     except _NO_JSON:
         return None
     return usual if are_urn_texts([members.urn for members in usual.resources]) else None
@@ -245,7 +241,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _total(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value < _TOO_MANY else None
+    return value if type(value) is int and 0 <= value < 10**_MOST_DIGITS else None
 
 
 def _page_number(link: Any) -> int | None:
@@ -331,16 +327,16 @@ _WIRE: dict[type, dict[str, Any]] = {
 }
 
 
-def _elements(value: Any) -> list[Any]:
-    if not isinstance(value, list | None):
-        raise TypeError
-    # An empty list of the provider's may be null.
-    return value or []
-
-
 def _list_hook(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     structure = list_structure_factory(cls, converter)
-    return lambda value, _: structure(_elements(value), cls)
+
+    def elements(value: Any, _: object) -> Any:
+        if not isinstance(value, list | None):
+            raise TypeError
+        # An empty list of the provider's may be null.
+        return structure(value or [], cls)
+
+    return elements
 
 
 def _object_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:

@@ -151,7 +151,7 @@ async def test_encodings(
         DOCUMENT + b"!",
         DOCUMENT[:-1],
         b'{"resources": [], "x": NaN}',
-        b'{"resources": [], "meta": %b}' % (b"9" * 10**5),
+        b'{"resources": [], "x": %b}' % (b"9" * 10**5),
         b'{"resources": [], "x": %b}' % (b"[" * 10**5 + b"]" * 10**5),
     ],
     ids=lambda body: f"{body[:40]!r}",

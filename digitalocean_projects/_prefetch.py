@@ -112,11 +112,7 @@ class Window:
         """
         if self._closed:
             raise ClientUsageError("reading ahead has ended: with its block, or a new iteration")
-        loop = running_loop()
-        if loop is not self._loop:
-            # At first; or in a forked process, where the parent's tasks never end.
-            self._loop, self._tasks, self._under_way = loop, {}, set()
-            self._landing = asyncio.Event()
+        if self._enter_loop():
             for window in self._instead_of:
                 window.cancel()
             self._instead_of = ()
@@ -153,8 +149,7 @@ class Window:
     def cancel(self) -> list[asyncio.Task[Answer]]:
         """Close the window, and tell what is still ending."""
         closed, self._closed = self._closed, True
-        if self._loop is not running_loop():
-            self._tasks, self._under_way = {}, set()
+        self._enter_loop()
         self._tasks = {n: task for n, task in self._tasks.items() if not task.done()}
         tasks = list(self._tasks.values())
         # A second cancellation would cut short what the first one began.
@@ -162,6 +157,18 @@ class Window:
             for task in tasks:
                 task.cancel()
         return tasks
+
+    def _enter_loop(self) -> bool:
+        """Know the running loop; whether it is another one, where the other's tasks never end.
+
+        So it is at first, and in a forked process.
+        """
+        loop = running_loop()
+        if loop is self._loop:
+            return False
+        self._loop, self._landing = loop, asyncio.Event()
+        self._tasks, self._under_way = {}, set()
+        return True
 
     def _fill(self) -> None:
         free = self._concurrency - len(self._under_way)

@@ -93,7 +93,7 @@ class Sizes:
     """How much of everything.
 
     Args:
-        rounds: How often a row is done, unless it takes long.
+        rounds: How often a row is done; 1, or listings are done as often as their time allows.
         listings: How many resources are listed, and the latencies in milliseconds.
         shown: How many resources the listing has of which all ways to list are measured.
         streamed: How many resources are looked at, and not kept.

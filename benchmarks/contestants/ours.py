@@ -22,24 +22,21 @@ def _client(job: Job, limits: Limits | None = None) -> AsyncClient:
     return AsyncClient("t", base_url=job.url, limits=limits)
 
 
-async def collect(job: Job) -> list[Resource]:
+async def collect(job: Job, limits: Limits | None = None, **options: int) -> list[Resource]:
     """List all."""
-    async with _client(job) as client:
-        return await client.projects.list_resources(PROJECT, per_page=job.per_page).collect()
+    async with _client(job, limits) as client:
+        resources = client.projects.list_resources(PROJECT, per_page=job.per_page, **options)
+        return await resources.collect()
 
 
 async def collect_wider(job: Job) -> list[Resource]:
     """List all, with twice as many requests under way as there are by default."""
-    async with _client(job) as client:
-        return await client.projects.list_resources(
-            PROJECT, per_page=job.per_page, concurrency=32
-        ).collect()
+    return await collect(job, concurrency=32)
 
 
 async def collect_limited(job: Job) -> list[Resource]:
     """List all, with limits that hold nothing up."""
-    async with _client(job, NEVER_BINDING) as client:
-        return await client.projects.list_resources(PROJECT, per_page=job.per_page).collect()
+    return await collect(job, NEVER_BINDING)
 
 
 async def iterate(job: Job) -> int:

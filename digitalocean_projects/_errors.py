@@ -89,6 +89,7 @@ class APIConnectionError(APIError):
         attempts: How often the request was tried.
         transient: Whether another attempt might succeed: not if the server's certificate is wrong.
         sent: Whether the request may have reached the server.
+        reused: Whether nothing came on a connection that had been idle, which may have been dead.
     """
 
     method: str
@@ -96,6 +97,7 @@ class APIConnectionError(APIError):
     attempts: int
     transient: bool
     sent: bool
+    reused: bool
     in_doubt: bool
 
     def __init__(
@@ -107,14 +109,15 @@ class APIConnectionError(APIError):
         self.attempts = 1
         self.transient = transient
         self.sent = self.in_doubt = sent
+        self.reused = False
 
 
 class APITimeoutError(APIConnectionError):
     """The request got no whole answer in time."""
 
 
-# What says that nothing of a request was done.
-_REFUSALS = frozenset({400, 401, 403, 404, 405, 415, 429})
+# The statuses that say that nothing of a request was done: all of these but the time-out.
+_REFUSALS = frozenset(range(400, 500)) - {408}
 
 
 class APIStatusError(APIError):

@@ -154,7 +154,7 @@ class RedisBucket(TokenBucket):
         if now - since <= self._limits.hold / 2:
             return True
         self._change(partial(self._give_back, lease, None))
-        lease.generation, lease.sent = -1, -math.inf
+        lease.sent = -math.inf
         return False
 
     def _estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
@@ -291,7 +291,7 @@ class RedisBucket(TokenBucket):
     def _wanted(self, loop: AbstractEventLoop, now: float) -> list[int]:
         """How many of the loop's waiters, of each class, only a lease from Redis keeps waiting."""
         wanted = [0, 0]
-        most = min(_AT_ONCE, self._feedback.most_in_flight - self._in_flight)
+        most = min(_AT_ONCE, self._room())
         for place, queue in enumerate(self._queues):
             bulk = place > 1
             if now < min(self._look_at, self._shared_at[bulk]):
@@ -380,6 +380,7 @@ class RedisBucket(TokenBucket):
         if paused:
             until = now + paused / 1e3
             self._feedback.paused_until = max(self._feedback.paused_until, until)
+            self._expire_paused(now)
         is_new, self._epoch = epoch != self._epoch, epoch
         if is_new or link.fresh.is_set():
             link.fresh.clear()

@@ -223,7 +223,7 @@ class AsyncProjects:
             raise ValueError("nothing is to be set")
         return await self._ask("PATCH", project_path(project_id), _UPDATE, members)
 
-    async def delete(self, project_id: ProjectLike, *, wait: float = 0.0) -> None:
+    async def delete(self, project_id: ProjectLike, *, wait: float | None = None) -> None:
         """Delete a project, which must be empty and not the default one.
 
         Resources leave a project some seconds or minutes after they were assigned to another one,
@@ -231,21 +231,27 @@ class AsyncProjects:
 
         Args:
             project_id: The project.
-            wait: The seconds after which to try for the last time while the project isn't empty.
+            wait: Try again for this many seconds while the project still holds resources. The last
+                try starts at their end at the latest: a longer wait for the rate limits is an
+                error. None, the default, sends one request, which waits for the limits as any
+                other does.
 
         Raises:
-            ValueError: It is `default`, or `wait` is negative or not finite.
-            BadRequestError: It is the default project, told by its id.
-            PreconditionFailedError: It holds resources, still.
+            ValueError: `project_id` is `default`, or `wait` is negative or not finite.
+            BadRequestError: `project_id` is the UUID of the default project.
+            PreconditionFailedError: The project still holds resources.
+            RateLimitWaitError: The wait for the rate limits is longer than `wait`.
             NotFoundError: There is no such project.
         """
         path = project_path(project_id)
         if path == project_path(DEFAULT_PROJECT):
             raise ValueError("the default project can't be deleted")
         request = Request(method="DELETE", path=path, scopes=("project:delete",))
-        for delay in polls(self._manager.settings.clock, checked_wait("wait", wait)):
+        seconds = 0.0 if wait is None else checked_wait("wait", wait)
+        manager = self._manager if wait is None else self._starting_within(seconds)
+        for delay in polls(manager.settings.clock, seconds):
             try:
-                await self._manager.request(request)
+                await manager.request(request)
             except NotFoundError as error:
                 # Then an earlier attempt, whose answer was lost, has deleted it.
                 if not error.in_doubt:
@@ -256,7 +262,7 @@ class AsyncProjects:
                     raise
             else:
                 return
-            await self._manager.sleep(delay, request)
+            await manager.sleep(delay, request)
 
     def list_resources(
         self,
@@ -427,25 +433,30 @@ class AsyncProjects:
         *,
         timeout: float,  # noqa: ASYNC109 - of the client's clock
     ) -> None:
-        """Return when a project lists all these resources, which is a while after they are moved.
+        """Wait until a project lists all these resources, which takes the API up to some minutes.
 
-        It looks at once, after a second, and then after waits that double, up to 15 seconds.
+        The project is listed at once, after a second, and then after waits that double, up to 15
+        seconds.
 
         Args:
             project_id: The project.
             resources: As of `assign_resources`.
-            timeout: The seconds after which to look for the last time.
+            timeout: The seconds to wait. The last listing starts at their end at the latest: a
+                longer wait for the rate limits is an error.
 
         Raises:
             AssignmentTimeoutError: The time is up; says what is missing, which may be what the
                 token isn't allowed to see.
+            RateLimitWaitError: The wait for the rate limits is longer than what is left of
+                `timeout`.
             NotFoundError: There is no such project.
             ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.
         """
-        listing = self.list_resources(project_id)
         missing = {urn.canonical: urn for urn in distinct_urns(resources)}
-        for delay in polls(self._manager.settings.clock, checked_wait("timeout", timeout)):
+        manager = self._starting_within(checked_wait("timeout", timeout))
+        listing = AsyncProjects(manager).list_resources(project_id)
+        for delay in polls(manager.settings.clock, timeout):
             if missing:
                 async for resource in listing:
                     missing.pop(resource.urn.canonical, None)
@@ -455,7 +466,10 @@ class AsyncProjects:
                 return
             if delay is None:
                 raise AssignmentTimeoutError(tuple(missing.values()))
-            await self._manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
+            await manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
+
+    def _starting_within(self, seconds: float) -> SessionManager:
+        return self._manager.starting_by(self._manager.settings.clock.time() + seconds)
 
     async def _ask(
         self,

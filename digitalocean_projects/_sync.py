@@ -377,7 +377,7 @@ class Projects:
             is_default=is_default,
         )
 
-    def delete(self, project_id: ProjectLike, *, wait: float = 0.0) -> None:
+    def delete(self, project_id: ProjectLike, *, wait: float | None = None) -> None:
         """Delete a project, which must be empty and not the default one.
 
         Resources leave a project some seconds or minutes after they were assigned to another one,
@@ -385,12 +385,16 @@ class Projects:
 
         Args:
             project_id: The project.
-            wait: The seconds after which to try for the last time while the project isn't empty.
+            wait: Try again for this many seconds while the project still holds resources. The last
+                try starts at their end at the latest: a longer wait for the rate limits is an
+                error. None, the default, sends one request, which waits for the limits as any
+                other does.
 
         Raises:
-            ValueError: It is `default`, or `wait` is negative or not finite.
-            BadRequestError: It is the default project, told by its id.
-            PreconditionFailedError: It holds resources, still.
+            ValueError: `project_id` is `default`, or `wait` is negative or not finite.
+            BadRequestError: `project_id` is the UUID of the default project.
+            PreconditionFailedError: The project still holds resources.
+            RateLimitWaitError: The wait for the rate limits is longer than `wait`.
             NotFoundError: There is no such project.
         """
         self._portal.call(self._async.delete, project_id, wait=wait)
@@ -553,18 +557,22 @@ class Projects:
     def wait_until_assigned(
         self, project_id: ProjectLike, resources: Iterable[URNLike], *, timeout: float
     ) -> None:
-        """Return when a project lists all these resources, which is a while after they are moved.
+        """Wait until a project lists all these resources, which takes the API up to some minutes.
 
-        It looks at once, after a second, and then after waits that double, up to 15 seconds.
+        The project is listed at once, after a second, and then after waits that double, up to 15
+        seconds.
 
         Args:
             project_id: The project.
             resources: As of `assign_resources`.
-            timeout: The seconds after which to look for the last time.
+            timeout: The seconds to wait. The last listing starts at their end at the latest: a
+                longer wait for the rate limits is an error.
 
         Raises:
             AssignmentTimeoutError: The time is up; says what is missing, which may be what the
                 token isn't allowed to see.
+            RateLimitWaitError: The wait for the rate limits is longer than what is left of
+                `timeout`.
             NotFoundError: There is no such project.
             ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.

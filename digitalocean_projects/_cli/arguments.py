@@ -239,9 +239,8 @@ def _add_project_commands(commands: _Subparsers) -> None:
     command.add_argument(
         "--wait",
         type=float,
-        default=0.0,
         metavar="SECONDS",
-        help="for how long to wait until all that was moved has left (default: %(default)g)",
+        help="wait up to SECONDS for moved resources to leave the project",
     )
     command.add_argument(
         "-f", "--force", action="store_true", help="as doctl has it: nobody is ever asked"

@@ -232,7 +232,7 @@ def unconnected(request: pytest.FixtureRequest, silent_server: SilentServer) -> 
     ],
 )
 async def test_wait_for_a_connection(
-    unconnected: dict[str, Any], seconds: dict[str, float]
+    unconnected: dict[str, Any], seconds: dict[str, Any]
 ) -> None:
     """A wait for a connection has its time-out, and sends nothing, whatever it waits for.
 

@@ -48,6 +48,7 @@ __all__ = [
     "RateLimitError",
     "RateLimitWaitError",
     "Reconciliation",
+    "Refusal",
     "Resource",
     "ResourceStatus",
     "ResourceType",
@@ -99,7 +100,7 @@ if TYPE_CHECKING:
     )
     from ._paginator import AsyncPaginator
     from ._projects import AsyncProjects
-    from ._results import AssignmentResult, Reconciliation
+    from ._results import AssignmentResult, Reconciliation, Refusal
     from ._retry import RetryPolicy
     from ._session import Statistics
     from ._sync import Client, Inventory, Paginator, Projects

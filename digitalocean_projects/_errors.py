@@ -27,6 +27,7 @@ A bad argument is a `ValueError` or `TypeError` instead, before anything is sent
 from __future__ import annotations
 
 import copyreg
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ._codec import decode_error
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from ._models import Project, Resource
     from ._request import Request
+    from ._results import Refusal
     from ._urn import URN
 
 
@@ -113,10 +115,6 @@ class APITimeoutError(APIConnectionError):
     """The request got no whole answer in time."""
 
 
-# What says that nothing of a request was done.
-_REFUSALS = frozenset({400, 401, 403, 404, 405, 415, 429})
-
-
 class APIStatusError(APIError):
     """The API refused the request, or failed at it.
 
@@ -158,9 +156,7 @@ class APIStatusError(APIError):
         request: Request,
         hint: str = "",
     ) -> None:
-        text = f"{status} {id}".rstrip()
-        if message:
-            text += f": {message}"
+        text = status_text(status, id, message)
         where = f"{request}, request id {request_id}" if request_id else str(request)
         super().__init__(f"{text} ({where}{hint})")
         self.status = status
@@ -172,7 +168,7 @@ class APIStatusError(APIError):
         self.method = request.method
         self.path = request.path
         self.attempts = 1
-        self.in_doubt = status not in _REFUSALS
+        self.in_doubt = status == HTTPStatus.REQUEST_TIMEOUT or status in _SERVER_ERRORS
 
 
 class BadRequestError(APIStatusError):
@@ -271,15 +267,18 @@ class AssignmentError(APIError):
     Attributes:
         done: The resources that are in the project now.
         failed: The resources that the API didn't assign; their `status` says why.
-        unknown: What was sent without an answer that says what became of it.
-        untouched: What was never sent, or in a request that the API refused as a whole.
-        error: Why there was no answer, or None if there were only refusals of single resources.
+        unknown: The resources that were sent, but no answer says what has become of them.
+        untouched: The resources that were not sent, or only in requests that the API refused as a
+            whole.
+        refused: The API's errors for the failed resources whose status is `refused`.
+        error: The reason why a request was not answered; None if all were answered.
     """
 
     done: tuple[Resource, ...]
     failed: tuple[Resource, ...]
     unknown: tuple[URN, ...]
     untouched: tuple[URN, ...]
+    refused: tuple[Refusal, ...]
     error: APIError | None
 
     def __init__(
@@ -289,11 +288,13 @@ class AssignmentError(APIError):
         failed: tuple[Resource, ...],
         unknown: tuple[URN, ...],
         untouched: tuple[URN, ...] = (),
+        refused: tuple[Refusal, ...] = (),
         error: APIError | None = None,
     ) -> None:
         counts = {"failed": failed, "unknown": unknown, "untouched": untouched}
         text = ", ".join(f"{len(some)} {name}" for name, some in counts.items() if some)
-        names = [f"{resource.urn} ({_status_text(resource)})" for resource in failed]
+        reasons = {refusal.urn: str(refusal) for refusal in refused}
+        names = [f"{r.urn} ({reasons.get(r.urn) or _status_text(r)})" for r in failed]
         names += map(str, unknown)
         text = f"{len(done)} assigned, {text}"
         if names:
@@ -303,6 +304,7 @@ class AssignmentError(APIError):
         self.failed = failed
         self.unknown = unknown
         self.untouched = untouched
+        self.refused = refused
         self.error = error
 
 
@@ -361,6 +363,11 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     429: RateLimitError,
 }
 _SERVER_ERRORS = range(500, 600)
+
+
+def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
+    """Return what an answer other than 2xx says, on one line."""
+    return f"{f'{status} {id}'.rstrip()}{message and f': {message}'}"
 
 
 def status_error(

@@ -34,6 +34,7 @@ from digitalocean_projects import (
     RateLimit,
     RateLimitError,
     RateLimitWaitError,
+    Refusal,
     Resource,
     ServerError,
     UnprocessableEntityError,
@@ -85,7 +86,13 @@ def examples() -> list[APIError]:
         *(refused(status, document, date=DATE, **LIMITS) for status in CLASSES),
         APIResponseError("no JSON", REQUEST, status=200, request_id="z"),
         PaginationError("page 2 links to page 2", REQUEST),
-        AssignmentError(done=(DONE,), failed=(FAILED,), unknown=DROPLETS[2:], error=timed_out),
+        AssignmentError(
+            done=(DONE,),
+            failed=(FAILED,),
+            unknown=DROPLETS[2:],
+            refused=(Refusal.of(DROPLETS[1], refused(412, document)),),
+            error=timed_out,
+        ),
         AssignmentTimeoutError(tuple(DROPLETS)),
         ProjectLookupError("web"),
         RateLimitWaitError(61.0, "no more than 250 requests in 60 s"),
@@ -148,6 +155,12 @@ def test_documented_error() -> None:
         "path": PATH,
         "attempts": 1,
     } == vars(error)
+
+
+@pytest.mark.parametrize("status", CLASSES)
+def test_doubt(status: int) -> None:
+    """No refusal is in doubt, but for a time-out of the server's."""
+    assert (status == 408 or 500 <= status < 600) == refused(status).in_doubt
 
 
 @pytest.mark.parametrize(

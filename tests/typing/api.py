@@ -53,6 +53,7 @@ from digitalocean_projects import (
     RateLimitError,
     RateLimitWaitError,
     Reconciliation,
+    Refusal,
     Resource,
     ResourceStatus,
     ResourceType,
@@ -277,7 +278,8 @@ def values(resource: Resource, project: Project, page: Page[Resource]) -> None:
 def results(result: AssignmentResult, reconciliation: Reconciliation) -> None:
     assert_type(result.resources, tuple[Resource, ...])
     assert_type(result.done + result.failed, tuple[Resource, ...])
-    assert_type(result.unknown, tuple[URN, ...])
+    assert_type(result.unknown + result.untouched, tuple[URN, ...])
+    assert_type(result.refused + reconciliation.refused, tuple[Refusal, ...])
     result.raise_for_failed()
     assert_type(reconciliation.added + reconciliation.removed, tuple[URN, ...])
     assert_type(reconciliation.changed, bool)
@@ -308,6 +310,7 @@ def other_errors(error: APIError) -> None:
         case AssignmentError():
             assert_type(error.done + error.failed, tuple[Resource, ...])
             assert_type(error.unknown + error.untouched, tuple[URN, ...])
+            assert_type([refusal.status for refusal in error.refused], list[int])
             assert_type(error.error, APIError | None)
         case AssignmentTimeoutError():
             assert_type(error.missing, tuple[URN, ...])

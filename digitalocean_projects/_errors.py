@@ -17,6 +17,7 @@
     │   └── PaginationError             pages that make no listing
     ├── AssignmentError                 not all resources were assigned
     ├── AssignmentTimeoutError          not all were seen in a project in time
+    ├── InventoryError                  some projects could not be read
     ├── ProjectLookupError              no project has a name, or several have
     ├── RateLimitWaitError              the wait for the rate limit is too long
     └── ClientUsageError                the client can't be used so (a RuntimeError, too)
@@ -232,12 +233,6 @@ class APIResponseError(APIError):
         path: The request's path and query.
     """
 
-    reason: str
-    status: int | None
-    request_id: str | None
-    method: str
-    path: str
-
     def __init__(
         self,
         reason: str,
@@ -274,13 +269,6 @@ class AssignmentError(APIError):
         error: The reason why a request was not answered; None if all were answered.
     """
 
-    done: tuple[Resource, ...]
-    failed: tuple[Resource, ...]
-    unknown: tuple[URN, ...]
-    untouched: tuple[URN, ...]
-    refused: tuple[Refusal, ...]
-    error: APIError | None
-
     def __init__(
         self,
         *,
@@ -315,13 +303,27 @@ class AssignmentTimeoutError(APIError):
         missing: Those that were not.
     """
 
-    missing: tuple[URN, ...]
-
     def __init__(self, missing: tuple[URN, ...]) -> None:
         names = ", ".join(map(str, missing[:_NAMED]))
         more = ", …" if len(missing) > _NAMED else ""
         super().__init__(one_line(f"{len(missing)} resources are missing: {names}{more}"))
         self.missing = missing
+
+
+class InventoryError(APIError):
+    """The resources of some projects could not be read. Those of all others were returned.
+
+    Attributes:
+        failures: The projects, each with the reason.
+    """
+
+    in_doubt = False
+
+    def __init__(self, failures: tuple[tuple[Project, APIError], ...]) -> None:
+        names = "; ".join(f"{project.name!r}: {error}" for project, error in failures[:_NAMED])
+        more = "; …" if len(failures) > _NAMED else ""
+        super().__init__(f"{len(failures)} projects could not be read: {one_line(names)}{more}")
+        self.failures = failures
 
 
 class ProjectLookupError(APIError):
@@ -331,9 +333,6 @@ class ProjectLookupError(APIError):
         name: The name.
         found: The projects that have it.
     """
-
-    name: str
-    found: tuple[Project, ...]
 
     def __init__(self, name: str, found: tuple[Project, ...] = ()) -> None:
         ids = ", ".join(project.id for project in found[:_NAMED])

@@ -588,11 +588,12 @@ class Projects:
 class Inventory:
     """The resources of all projects, as pairs of a project and a resource.
 
-    Iterate over it for the pairs, project by project. A wave of projects is read at a time, with a
-    bounded number of requests under way: between two pairs nothing runs, so a loop may be left at
-    any point. Each iteration reads anew; each project as `collect` of its paginator does. What
-    moves from a project to another meanwhile may come with either, with both, or with none. A
-    project that is deleted meanwhile holds nothing.
+    Iterate over it for the pairs, project by project. Projects are read in waves, with a bounded
+    number of concurrent requests. Between two pairs nothing runs, so a loop may be left at any
+    point. Each iteration reads everything again, and each project like `collect` of its paginator.
+    A resource that moves to another project meanwhile may come with either, with both, or with
+    none. A project that is deleted meanwhile holds nothing. Projects that can't be read don't end
+    an iteration: an `InventoryError` lists them at its end; see `pages`.
     """
 
     def __init__(self, portal: Portal, original: AsyncInventory) -> None:
@@ -603,11 +604,17 @@ class Inventory:
         return self._portal.items(self._async.pages())
 
     def pages(self) -> Iterator[ProjectResources]:
-        """The projects one by one, each with all its resources.
+        """Return an iterator over the projects, each with all its resources.
+
+        After an error the iterator can be used again. After an `InventoryError` it reads the
+        projects that failed once more, and after any other one it goes on where it was.
 
         Raises:
-            APIError: While iterating: a project couldn't be read. Those before it were handed out,
-                and to ask the same iterator again is to try it again.
+            InventoryError: After all other projects, if some couldn't be read. Its `failures` has
+                the error of each.
+            APIError: At once, if the projects can't be listed, or the reason isn't about a single
+                project: the token is refused (401) or its rate limit used up, no connection can be
+                made, or the client can't be used.
         """
         return self._portal.iterate(self._async.pages())
 

@@ -26,10 +26,12 @@ from digitalocean_projects import (
     BadRequestError,
     ClientUsageError,
     ConflictError,
+    InventoryError,
     NotFoundError,
     PaginationError,
     PermissionDeniedError,
     PreconditionFailedError,
+    Project,
     ProjectLookupError,
     RateLimit,
     RateLimitError,
@@ -64,6 +66,7 @@ CLASSES: dict[int, type[APIStatusError]] = {
 REQUEST = Request(method="GET", path=PATH, scopes=SCOPES)
 DROPLETS = tuple(URN("droplet", number) for number in range(1, 6))
 DONE = Resource(DROPLETS[0], status="assigned")
+PROJECT = Project(id="4de7ac8b-495b-4884-9a69-1050c6793cd6", name="web\nshop")
 FAILED = Resource(DROPLETS[1], status="not_found")
 
 
@@ -94,6 +97,7 @@ def examples() -> list[APIError]:
             error=timed_out,
         ),
         AssignmentTimeoutError(tuple(DROPLETS)),
+        InventoryError(((PROJECT, refused(500, document)),)),
         ProjectLookupError("web"),
         RateLimitWaitError(61.0, "no more than 250 requests in 60 s"),
     ]
@@ -249,9 +253,25 @@ def test_assignment_error() -> None:
     assert ((), (FAILED,), DROPLETS[2:], DROPLETS[:1], cause) == kinds
 
 
-def told(error: BaseException) -> tuple[object, ...]:
+@pytest.mark.parametrize("number", [1, 3, 4])
+def test_inventory_error(number: int) -> None:
+    """It counts the projects that could not be read, and gives the errors of three."""
+    failure = PROJECT, APIConnectionError("reset", REQUEST)
+    error = InventoryError((failure,) * number)
+    one = f"'web\\nshop': reset (GET {PATH})"
+    some = "; ".join([one] * min(number, 3)) + "; …" * (number > 3)
+    assert f"{number} projects could not be read: {some}" == str(error)
+    assert ((failure,) * number, False) == (error.failures, error.in_doubt)
+
+
+def told(value: object) -> object:
     """All that an error tells, in a form that can be compared."""
-    members = {k: told(v) if isinstance(v, APIError) else v for k, v in vars(error).items()}
+    if isinstance(value, tuple):
+        return tuple(map(told, value))
+    if not isinstance(value, APIError):
+        return value
+    error = value
+    members = {k: told(v) for k, v in vars(error).items()}
     return type(error), error.args, str(error), members
 
 

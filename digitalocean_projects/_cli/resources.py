@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
-from digitalocean_projects._errors import AssignmentError
+from digitalocean_projects._errors import AssignmentError, InventoryError
 from digitalocean_projects._models import ResourceStatus
 from digitalocean_projects._request import one_line
 from digitalocean_projects._results import Reconciliation
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable, Iterator
 
-    from digitalocean_projects._models import Resource
+    from digitalocean_projects._errors import APIError
+    from digitalocean_projects._models import Project, Resource
     from digitalocean_projects._results import AssignmentResult
     from digitalocean_projects._sync import Client, Paginator
     from digitalocean_projects._urn import URN
@@ -93,22 +94,30 @@ def reconcile(client: Client, options: Namespace) -> int:
 
 def report(client: Client, options: Namespace) -> int:
     """Show how many resources of each type the projects hold."""
-    summaries = []
+    summaries: list[Summary] = []
+    failures: tuple[tuple[Project, APIError], ...] = ()
     is_streamed = options.output == "jsonl"
-    with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
-        for page in client.projects.resources_by_project().pages():
-            summary = Summary.of(page)
-            if is_streamed:
-                print_document(summary.members())
-            else:
-                summaries.append(summary)
+    try:
+        with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
+            for page in client.projects.resources_by_project().pages():
+                summary = Summary.of(page)
+                if is_streamed:
+                    print_document(summary.members())
+                else:
+                    summaries.append(summary)
+    except InventoryError as error:
+        failures = error.failures
+    written = True
     if options.output == "json":
-        print_documents(summary.members() for summary in summaries)
+        members = [summary.members() for summary in summaries]
+        written = is_written(partial(print_documents, members))
     elif options.output == "text":
-        print_report(summaries)
+        written = is_written(partial(print_report, summaries))
         total = sum(summary.total for summary in summaries)
         note(f"{total} resources in {len(summaries)} projects", quiet=options.quiet)
-    return 0
+    for project, reason in failures:
+        complain(f"{one_line(project.name)}: {reason}")
+    return FAILED if failures or not written else 0
 
 
 def project_id(client: Client, text: str) -> str:

@@ -37,6 +37,7 @@ from digitalocean_projects import (
     ConflictError,
     Environment,
     Inventory,
+    InventoryError,
     Limits,
     NotFoundError,
     Page,
@@ -314,6 +315,8 @@ def other_errors(error: APIError) -> None:
             assert_type(error.error, APIError | None)
         case AssignmentTimeoutError():
             assert_type(error.missing, tuple[URN, ...])
+        case InventoryError():
+            assert_type(error.failures, tuple[tuple[Project, APIError], ...])
         case ProjectLookupError():
             assert_type(error.found, tuple[Project, ...])
         case RateLimitWaitError():

@@ -17,6 +17,7 @@
     │   └── PaginationError             pages that make no listing
     ├── AssignmentError                 not all resources were assigned
     ├── AssignmentTimeoutError          not all were seen in a project in time
+    ├── InventoryError                  some projects could not be read
     ├── ProjectLookupError              no project has a name, or several have
     ├── RateLimitWaitError              the wait for the rate limit is too long
     └── ClientUsageError                the client can't be used so (a RuntimeError, too)
@@ -27,6 +28,7 @@ A bad argument is a `ValueError` or `TypeError` instead, before anything is sent
 from __future__ import annotations
 
 import copyreg
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ._codec import decode_error
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from ._models import Project, Resource
     from ._request import Request
+    from ._results import Refusal
     from ._urn import URN
 
 
@@ -116,10 +119,6 @@ class APITimeoutError(APIConnectionError):
     """The request got no whole answer in time."""
 
 
-# The statuses that say that nothing of a request was done: all of these but the time-out.
-_REFUSALS = frozenset(range(400, 500)) - {408}
-
-
 class APIStatusError(APIError):
     """The API refused the request, or failed at it.
 
@@ -161,9 +160,7 @@ class APIStatusError(APIError):
         request: Request,
         hint: str = "",
     ) -> None:
-        text = f"{status} {id}".rstrip()
-        if message:
-            text += f": {message}"
+        text = status_text(status, id, message)
         where = f"{request}, request id {request_id}" if request_id else str(request)
         super().__init__(f"{text} ({where}{hint})")
         self.status = status
@@ -175,7 +172,7 @@ class APIStatusError(APIError):
         self.method = request.method
         self.path = request.path
         self.attempts = 1
-        self.in_doubt = status not in _REFUSALS
+        self.in_doubt = status == HTTPStatus.REQUEST_TIMEOUT or status in _SERVER_ERRORS
 
 
 class BadRequestError(APIStatusError):
@@ -239,12 +236,6 @@ class APIResponseError(APIError):
         path: The request's path and query.
     """
 
-    reason: str
-    status: int | None
-    request_id: str | None
-    method: str
-    path: str
-
     def __init__(
         self,
         reason: str,
@@ -274,16 +265,12 @@ class AssignmentError(APIError):
     Attributes:
         done: The resources that are in the project now.
         failed: The resources that the API didn't assign; their `status` says why.
-        unknown: What was sent without an answer that says what became of it.
-        untouched: What was never sent, or in a request that the API refused as a whole.
-        error: Why there was no answer, or None if there were only refusals of single resources.
+        unknown: The resources that were sent, but no answer says what has become of them.
+        untouched: The resources that were not sent, or only in requests that the API refused as a
+            whole.
+        refused: The API's errors for the failed resources whose status is `refused`.
+        error: The reason why a request was not answered; None if all were answered.
     """
-
-    done: tuple[Resource, ...]
-    failed: tuple[Resource, ...]
-    unknown: tuple[URN, ...]
-    untouched: tuple[URN, ...]
-    error: APIError | None
 
     def __init__(
         self,
@@ -292,11 +279,13 @@ class AssignmentError(APIError):
         failed: tuple[Resource, ...],
         unknown: tuple[URN, ...],
         untouched: tuple[URN, ...] = (),
+        refused: tuple[Refusal, ...] = (),
         error: APIError | None = None,
     ) -> None:
         counts = {"failed": failed, "unknown": unknown, "untouched": untouched}
         text = ", ".join(f"{len(some)} {name}" for name, some in counts.items() if some)
-        names = [f"{resource.urn} ({_status_text(resource)})" for resource in failed]
+        reasons = {refusal.urn: str(refusal) for refusal in refused}
+        names = [f"{r.urn} ({reasons.get(r.urn) or _status_text(r)})" for r in failed]
         names += map(str, unknown)
         text = f"{len(done)} assigned, {text}"
         if names:
@@ -306,6 +295,7 @@ class AssignmentError(APIError):
         self.failed = failed
         self.unknown = unknown
         self.untouched = untouched
+        self.refused = refused
         self.error = error
 
 
@@ -316,13 +306,27 @@ class AssignmentTimeoutError(APIError):
         missing: Those that were not.
     """
 
-    missing: tuple[URN, ...]
-
     def __init__(self, missing: tuple[URN, ...]) -> None:
         names = ", ".join(map(str, missing[:_NAMED]))
         more = ", …" if len(missing) > _NAMED else ""
         super().__init__(one_line(f"{len(missing)} resources are missing: {names}{more}"))
         self.missing = missing
+
+
+class InventoryError(APIError):
+    """The resources of some projects could not be read. Those of all others were returned.
+
+    Attributes:
+        failures: The projects, each with the reason.
+    """
+
+    in_doubt = False
+
+    def __init__(self, failures: tuple[tuple[Project, APIError], ...]) -> None:
+        names = "; ".join(f"{project.name!r}: {error}" for project, error in failures[:_NAMED])
+        more = "; …" if len(failures) > _NAMED else ""
+        super().__init__(f"{len(failures)} projects could not be read: {one_line(names)}{more}")
+        self.failures = failures
 
 
 class ProjectLookupError(APIError):
@@ -332,9 +336,6 @@ class ProjectLookupError(APIError):
         name: The name.
         found: The projects that have it.
     """
-
-    name: str
-    found: tuple[Project, ...]
 
     def __init__(self, name: str, found: tuple[Project, ...] = ()) -> None:
         ids = ", ".join(project.id for project in found[:_NAMED])
@@ -364,6 +365,11 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     429: RateLimitError,
 }
 _SERVER_ERRORS = range(500, 600)
+
+
+def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
+    """Return what an answer other than 2xx says, on one line."""
+    return f"{f'{status} {id}'.rstrip()}{message and f': {message}'}"
 
 
 def status_error(

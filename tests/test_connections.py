@@ -231,9 +231,7 @@ def unconnected(request: pytest.FixtureRequest, silent_server: SilentServer) -> 
         {"timeout": 0.5, "connect_timeout": 0.5},
     ],
 )
-async def test_wait_for_a_connection(
-    unconnected: dict[str, Any], seconds: dict[str, Any]
-) -> None:
+async def test_wait_for_a_connection(unconnected: dict[str, Any], seconds: dict[str, Any]) -> None:
     """A wait for a connection has its time-out, and sends nothing, whatever it waits for.
 
     So what isn't idempotent is sent again, too, and the tokens come back.

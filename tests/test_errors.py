@@ -26,14 +26,17 @@ from digitalocean_projects import (
     BadRequestError,
     ClientUsageError,
     ConflictError,
+    InventoryError,
     NotFoundError,
     PaginationError,
     PermissionDeniedError,
     PreconditionFailedError,
+    Project,
     ProjectLookupError,
     RateLimit,
     RateLimitError,
     RateLimitWaitError,
+    Refusal,
     Resource,
     ServerError,
     UnprocessableEntityError,
@@ -63,6 +66,7 @@ CLASSES: dict[int, type[APIStatusError]] = {
 REQUEST = Request(method="GET", path=PATH, scopes=SCOPES)
 DROPLETS = tuple(URN("droplet", number) for number in range(1, 6))
 DONE = Resource(DROPLETS[0], status="assigned")
+PROJECT = Project(id="4de7ac8b-495b-4884-9a69-1050c6793cd6", name="web\nshop")
 FAILED = Resource(DROPLETS[1], status="not_found")
 
 
@@ -85,8 +89,15 @@ def examples() -> list[APIError]:
         *(refused(status, document, date=DATE, **LIMITS) for status in CLASSES),
         APIResponseError("no JSON", REQUEST, status=200, request_id="z"),
         PaginationError("page 2 links to page 2", REQUEST),
-        AssignmentError(done=(DONE,), failed=(FAILED,), unknown=DROPLETS[2:], error=timed_out),
+        AssignmentError(
+            done=(DONE,),
+            failed=(FAILED,),
+            unknown=DROPLETS[2:],
+            refused=(Refusal.of(DROPLETS[1], refused(412, document)),),
+            error=timed_out,
+        ),
         AssignmentTimeoutError(tuple(DROPLETS)),
+        InventoryError(((PROJECT, refused(500, document)),)),
         ProjectLookupError("web"),
         RateLimitWaitError(61.0, "no more than 250 requests in 60 s"),
     ]
@@ -148,6 +159,12 @@ def test_documented_error() -> None:
         "path": PATH,
         "attempts": 1,
     } == vars(error)
+
+
+@pytest.mark.parametrize("status", CLASSES)
+def test_doubt(status: int) -> None:
+    """No refusal is in doubt, but for a time-out of the server's."""
+    assert (status == 408 or 500 <= status < 600) == refused(status).in_doubt
 
 
 @pytest.mark.parametrize(
@@ -236,9 +253,25 @@ def test_assignment_error() -> None:
     assert ((), (FAILED,), DROPLETS[2:], DROPLETS[:1], cause) == kinds
 
 
-def told(error: BaseException) -> tuple[object, ...]:
+@pytest.mark.parametrize("number", [1, 3, 4])
+def test_inventory_error(number: int) -> None:
+    """It counts the projects that could not be read, and gives the errors of three."""
+    failure = PROJECT, APIConnectionError("reset", REQUEST)
+    error = InventoryError((failure,) * number)
+    one = f"'web\\nshop': reset (GET {PATH})"
+    some = "; ".join([one] * min(number, 3)) + "; …" * (number > 3)
+    assert f"{number} projects could not be read: {some}" == str(error)
+    assert ((failure,) * number, False) == (error.failures, error.in_doubt)
+
+
+def told(value: object) -> object:
     """All that an error tells, in a form that can be compared."""
-    members = {k: told(v) if isinstance(v, APIError) else v for k, v in vars(error).items()}
+    if isinstance(value, tuple):
+        return tuple(map(told, value))
+    if not isinstance(value, APIError):
+        return value
+    error = value
+    members = {k: told(v) for k, v in vars(error).items()}
     return type(error), error.args, str(error), members
 
 

@@ -8,6 +8,7 @@ import attrs
 
 from digitalocean_projects._codec import time_text
 from digitalocean_projects._models import Project, Resource, ResourceStatus
+from digitalocean_projects._results import REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MISSING = "N/A"
-_REFUSALS = frozenset({ResourceStatus.NOT_FOUND, ResourceStatus.SERVICE_DOWN})
+_REFUSALS = frozenset({ResourceStatus.NOT_FOUND, ResourceStatus.SERVICE_DOWN, REFUSED})
 
 
 @attrs.frozen

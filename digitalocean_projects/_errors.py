@@ -33,6 +33,7 @@ from ._codec import decode_error
 from ._headers import RateLimit, retry_after, retry_after_refusal
 from ._models import ResourceStatus
 from ._request import one_line
+from ._secret import quoted, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,10 @@ class APIError(Exception):
     """
 
     in_doubt: bool = True
+
+    def __init__(self, *arguments: object) -> None:
+        # Here for all classes, since a user may pass a token in place of any argument.
+        super().__init__(*(redacted(one) if isinstance(one, str) else one for one in arguments))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
@@ -113,6 +118,7 @@ class APITimeoutError(APIConnectionError):
     """The request got no whole answer in time."""
 
 
+_LACKS_SCOPE = ("forbidden", "you are not authorized to perform this operation")
 # What says that nothing of a request was done.
 _REFUSALS = frozenset({400, 401, 403, 404, 405, 415, 429})
 
@@ -184,18 +190,22 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the token lacks a scope.
+    """403: the token lacks a scope, or the API or a proxy forbids the request for another reason.
 
     Attributes:
-        scopes: What a token needs for the operation, such as `project:read`.
+        scopes: The scopes that the operation requires, such as `project:read`; empty unless the
+            API says that the token lacks one.
     """
 
     scopes: tuple[str, ...]
 
-    def __init__(self, *, request: Request, **members: Any) -> None:
-        hint = f", needs the scopes {', '.join(request.scopes)}" if request.scopes else ""
-        super().__init__(request=request, hint=hint, **members)
-        self.scopes = request.scopes
+    def __init__(self, *, id: str, message: str, request: Request, **members: Any) -> None:  # noqa: A002 - the API's word
+        # A resource that is busy is also a `forbidden`, and a proxy's 403 has neither text.
+        lacks_scope = (id.lower(), message.strip(" .").lower()) == _LACKS_SCOPE
+        scopes = request.scopes if lacks_scope else ()
+        hint = f", needs the scopes {', '.join(scopes)}" if scopes else ""
+        super().__init__(id=id, message=message, request=request, hint=hint, **members)
+        self.scopes = scopes
 
 
 class NotFoundError(APIStatusError):
@@ -326,7 +336,7 @@ class ProjectLookupError(APIError):
     """There is no project of a name, or there are several.
 
     Attributes:
-        name: The name.
+        name: The name, with `***` for a token.
         found: The projects that have it.
     """
 
@@ -336,8 +346,8 @@ class ProjectLookupError(APIError):
     def __init__(self, name: str, found: tuple[Project, ...] = ()) -> None:
         ids = ", ".join(project.id for project in found[:_NAMED])
         told = f"{len(found)} projects are named" if found else "no project is named"
-        super().__init__(one_line(f"{told} {name!r}{ids and f': {ids}'}"))
-        self.name = name
+        super().__init__(one_line(f"{told} {quoted(name)}{ids and f': {ids}'}"))
+        self.name = redacted(name)
         self.found = found
 
 
@@ -359,19 +369,16 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     412: PreconditionFailedError,
     422: UnprocessableEntityError,
     429: RateLimitError,
+    **dict.fromkeys(range(500, 600), ServerError),
 }
-_SERVER_ERRORS = range(500, 600)
 
 
 def status_error(
     status: int, headers: Mapping[str, str], body: bytes, request: Request, *, secret: str
 ) -> APIStatusError:
-    """The exception for an answer other than 2xx; the status decides its class."""
+    """Return the exception for an answer other than 2xx; the status decides its class."""
     document = decode_error(body)
-    if status in _SERVER_ERRORS:
-        error_class: type[APIStatusError] = ServerError
-    else:
-        error_class = _BY_STATUS.get(status, APIStatusError)
+    error_class = _BY_STATUS.get(status, APIStatusError)
     asked = retry_after_refusal if error_class is RateLimitError else retry_after
     members: dict[str, Any] = {
         "status": status,

@@ -17,6 +17,7 @@ NAME = "digitalocean_projects"
 PACKAGE = Path(digitalocean_projects.__file__).parent
 LAYERS = [
     "__init__",
+    "_secret",
     "_urn",
     "_headers",
     "_models",

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from digitalocean_projects._config import Secret
 from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects._secret import Secret, quoted
 
 _DEFAULT = "default"
 
@@ -31,7 +31,7 @@ def context_token(context: str) -> Secret:
         token = _found(contexts, context) if isinstance(contexts, dict) else None
     if not isinstance(token, str) or not token:
         raise ClientUsageError(
-            f"doctl has no token for the context {context[:200]!r} in {path}: see doctl auth list"
+            f"doctl has no token for the context {quoted(context)} in {path}: see doctl auth list"
         )
     return Secret(token)
 

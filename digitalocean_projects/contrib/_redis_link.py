@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from digitalocean_projects._config import Secret
 from digitalocean_projects._errors import APIError
 from digitalocean_projects._request import one_line
+from digitalocean_projects._secret import Secret
 
 try:
     from redis.asyncio import Redis

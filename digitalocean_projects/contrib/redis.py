@@ -15,10 +15,11 @@ import attrs
 
 from digitalocean_projects._buckets import make_bucket
 from digitalocean_projects._clock import call_later
-from digitalocean_projects._config import Limits, Secret, checked_seconds
+from digitalocean_projects._config import Limits, checked_seconds
 from digitalocean_projects._errors import RateLimitWaitError
 from digitalocean_projects._limiter import TokenBucket, wake
 from digitalocean_projects._pool import keep_for_ever
+from digitalocean_projects._secret import Secret
 from digitalocean_projects._window import Window
 
 from ._redis_ledger import Ledger

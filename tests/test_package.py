@@ -48,6 +48,7 @@ LAYERS = [
     "_portal",
     "_sync",
     "_cli/terminal",
+    "_cli/parser",
     "_cli/columns",
     "_cli/output",
     "_cli/progress",

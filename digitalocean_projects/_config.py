@@ -14,7 +14,7 @@ import attrs
 
 from . import __version__
 from ._errors import ClientUsageError
-from ._secret import TOKEN_VARIABLES, Secret
+from ._secret import TOKEN_VARIABLES, Secret, holds_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -171,16 +171,18 @@ def checked_proxy(proxy: Secret | None) -> Secret | None:
 
 
 def checked_user_agent(user_agent: str | None) -> str:
-    """What to tell the server of the client.
+    """Return the value of the User-Agent header: the one that is given, else the package's.
 
     Raises:
-        ValueError: It can't stand in a header.
+        ValueError: It can't stand in a header, or holds an API token.
     """
     if user_agent is None:
         python = ".".join(map(str, sys.version_info[:2]))
         return f"digitalocean-projects/{__version__} (Python {python})"
     if not _is_user_agent(user_agent):
         raise ValueError("user_agent is printable ASCII")
+    if holds_token(user_agent):
+        raise ValueError("user_agent must not contain an API token")
     return user_agent
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -80,11 +81,10 @@ def _checked_environment(name: str, environment: object) -> str:
     if not environment:
         # As a project has it that was made without one.
         return ""
-    try:
+    with suppress(ValueError):
         return Environment(environment.capitalize())
-    except ValueError:
-        names = ", ".join(Environment)
-        raise ValueError(f"{name} is one of {names}, not {quoted(environment)}") from None
+    # Outside the block, since the error in it repeats the text, which may be a token.
+    raise ValueError(f"{name} is one of {', '.join(Environment)}, not {quoted(environment)}")
 
 
 _CHECKS: dict[str, Callable[[str, object], object]] = {

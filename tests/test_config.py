@@ -241,6 +241,11 @@ def test_malformed_user_agent(text: str) -> None:
         checked_user_agent(text)
 
 
+def test_token_in_user_agent() -> None:
+    with pytest.raises(ValueError, match=r"^user_agent must not contain an API token$"):
+        checked_user_agent(f"app/1 ({HIDDEN})")
+
+
 @pytest.mark.parametrize("value", [sys.float_info.min, 1, 30.0, 1e9, 10**9])
 def test_seconds(value: float) -> None:
     assert value == checked_seconds("timeout", value)

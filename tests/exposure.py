@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from pathlib import Path
-from traceback import TracebackException
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 from rich.traceback import Traceback
@@ -38,9 +39,14 @@ def exposed(error: BaseException) -> Iterator[str]:
 
 
 def _standard(error: BaseException) -> Iterator[str]:
-    for frame in TracebackException.from_exception(error, capture_locals=True).stack:
-        if _is_ours(frame.filename):
-            yield from (frame.name, *(frame.locals or {}).values())
+    # As TracebackException does with capture_locals, whose version in Python 3.11 fails on an
+    # object that has no `repr` yet.
+    for frame, _ in walk_tb(error.__traceback__):
+        if _is_ours(frame.f_code.co_filename):
+            yield frame.f_code.co_name
+            for value in frame.f_locals.values():
+                with suppress(AttributeError):
+                    yield repr(value)
 
 
 def _rich(error: BaseException) -> Iterator[str]:

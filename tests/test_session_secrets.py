@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import pickle
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -345,3 +348,24 @@ def test_token_as_name(emulator: Emulator) -> None:
         client.projects.find(TOKEN)
     assert not any(TOKEN in text for text in messages(caught.value))
     assert TOKEN.encode() not in pickle.dumps(caught.value)
+
+
+WITHOUT_EXTENSIONS = """
+import sys
+from aiohttp import http_writer
+from digitalocean_projects import Client
+
+assert http_writer._serialize_headers is http_writer._py_serialize_headers
+token, url = sys.argv[1:]
+with Client(token, base_url=url) as client:
+    print(client.projects.list().first_page().total)
+"""
+
+
+def test_token_without_extensions(emulator: Emulator) -> None:
+    """The token is sent whole also by aiohttp's writer in Python, which formats it."""
+    arguments = [sys.executable, "-c", WITHOUT_EXTENSIONS, emulator.token, emulator.url]
+    variables = {"AIOHTTP_NO_EXTENSIONS": "1", "MULTIDICT_NO_EXTENSIONS": "1"}
+    environment = {**os.environ, **variables, "YARL_NO_EXTENSIONS": "1"}
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    assert "1\n" == done.stdout

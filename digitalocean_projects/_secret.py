@@ -83,7 +83,8 @@ def redacted(text: str, *secrets: str) -> str:
 
     Secrets are those passed, the tokens in the environment, and whatever looks like a token.
     """
-    known = {*map(str, secrets), *(os.environ.get(name, "") for name in TOKEN_VARIABLES)} - {""}
+    variables = (os.environ.get(name, "").strip() for name in TOKEN_VARIABLES)
+    known = {*map(str, secrets), *variables} - {""}
     # The longest first, since one may be a part of another.
     for secret in sorted(known, key=len, reverse=True):
         text = _without(text, secret)

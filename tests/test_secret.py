@@ -182,7 +182,7 @@ def test_redacted(text: str, expected: str) -> None:
 def test_environment_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment's tokens are masked, whatever they look like."""
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", "sword")
-    monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", "swordfish-1")
+    monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", "swordfish-1\n")
     assert "a *** b, swords, ***x" == redacted("a sword b, swords, swordfish-1x")
 
 

@@ -48,8 +48,8 @@ class Secret(str):
     @classmethod
     def hide(cls, value: object) -> Secret | None:
         """Return `value` as a secret: None stays None, and any other type becomes an empty one."""
-        if value is None:
-            return None
+        if value is None or isinstance(value, cls):
+            return value
         return cls(value) if isinstance(value, str) else cls()
 
 

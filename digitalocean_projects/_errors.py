@@ -35,6 +35,7 @@ from ._codec import decode_error
 from ._headers import RateLimit, retry_after, retry_after_refusal
 from ._models import ResourceStatus
 from ._request import one_line
+from ._secret import quoted, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,10 @@ class APIError(Exception):
     """
 
     in_doubt: bool = True
+
+    def __init__(self, *arguments: object) -> None:
+        # Here for all classes, since a user may pass a token in place of any argument.
+        super().__init__(*(redacted(one) if isinstance(one, str) else one for one in arguments))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
@@ -117,6 +122,10 @@ class APIConnectionError(APIError):
 
 class APITimeoutError(APIConnectionError):
     """The request got no whole answer in time."""
+
+
+_LACKS_SCOPE = ("forbidden", "you are not authorized to perform this operation")
+_SERVER_ERRORS = range(500, 600)
 
 
 class APIStatusError(APIError):
@@ -184,18 +193,22 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the token lacks a scope.
+    """403: the token lacks a scope, or the API or a proxy forbids the request for another reason.
 
     Attributes:
-        scopes: What a token needs for the operation, such as `project:read`.
+        scopes: The scopes that the operation requires, such as `project:read`; empty unless the
+            API says that the token lacks one.
     """
 
     scopes: tuple[str, ...]
 
-    def __init__(self, *, request: Request, **members: Any) -> None:
-        hint = f", needs the scopes {', '.join(request.scopes)}" if request.scopes else ""
-        super().__init__(request=request, hint=hint, **members)
-        self.scopes = request.scopes
+    def __init__(self, *, id: str, message: str, request: Request, **members: Any) -> None:  # noqa: A002 - the API's word
+        # A resource that is busy is also a `forbidden`, and a proxy's 403 has neither text.
+        lacks_scope = (id.lower(), message.strip(" .").lower()) == _LACKS_SCOPE
+        scopes = request.scopes if lacks_scope else ()
+        hint = f", needs the scopes {', '.join(scopes)}" if scopes else ""
+        super().__init__(id=id, message=message, request=request, hint=hint, **members)
+        self.scopes = scopes
 
 
 class NotFoundError(APIStatusError):
@@ -333,15 +346,15 @@ class ProjectLookupError(APIError):
     """There is no project of a name, or there are several.
 
     Attributes:
-        name: The name.
+        name: The name, with `***` for a token.
         found: The projects that have it.
     """
 
     def __init__(self, name: str, found: tuple[Project, ...] = ()) -> None:
         ids = ", ".join(project.id for project in found[:_NAMED])
         told = f"{len(found)} projects are named" if found else "no project is named"
-        super().__init__(one_line(f"{told} {name!r}{ids and f': {ids}'}"))
-        self.name = name
+        super().__init__(one_line(f"{told} {quoted(name)}{ids and f': {ids}'}"))
+        self.name = redacted(name)
         self.found = found
 
 
@@ -363,8 +376,8 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     412: PreconditionFailedError,
     422: UnprocessableEntityError,
     429: RateLimitError,
+    **dict.fromkeys(_SERVER_ERRORS, ServerError),
 }
-_SERVER_ERRORS = range(500, 600)
 
 
 def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
@@ -375,12 +388,9 @@ def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the 
 def status_error(
     status: int, headers: Mapping[str, str], body: bytes, request: Request, *, secret: str
 ) -> APIStatusError:
-    """The exception for an answer other than 2xx; the status decides its class."""
+    """Return the exception for an answer other than 2xx; the status decides its class."""
     document = decode_error(body)
-    if status in _SERVER_ERRORS:
-        error_class: type[APIStatusError] = ServerError
-    else:
-        error_class = _BY_STATUS.get(status, APIStatusError)
+    error_class = _BY_STATUS.get(status, APIStatusError)
     asked = retry_after_refusal if error_class is RateLimitError else retry_after
     members: dict[str, Any] = {
         "status": status,

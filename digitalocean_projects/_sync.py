@@ -18,10 +18,10 @@ from ._config import (
     DEFAULT_PER_PAGE,
     DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
-    Secret,
 )
 from ._portal import Portal
 from ._retry import DEFAULT_RETRY
+from ._secret import Secret
 from ._urn import distinct_urns
 
 if TYPE_CHECKING:

@@ -23,7 +23,6 @@ from aiohttp import (
 from yarl import URL
 
 from ._codec import DecodeError
-from ._config import Secret
 from ._errors import (
     APIConnectionError,
     APIResponseError,
@@ -32,6 +31,7 @@ from ._errors import (
     request_id,
 )
 from ._request import one_line
+from ._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -27,6 +27,7 @@ LAYERS = [
     "_results",
     "_config",
     "_clock",
+    "_process",
     "_retry",
     "_feedback",
     "_window",

@@ -45,6 +45,7 @@ LAYERS = [
     "_settable",
     "_projects",
     "_client",
+    "_loop_thread",
     "_portal",
     "_sync",
     "_cli/terminal",
@@ -65,7 +66,7 @@ LAYERS = [
 LONGER = {"_projects": 500}
 FOREIGN = {
     "aiohttp": {"_transport", "testing/_server"},
-    "anyio": {"_portal"},
+    "anyio": {"_loop_thread"},
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
     "msgspec": {"_codec"},

@@ -28,6 +28,7 @@ LAYERS = [
     "_results",
     "_config",
     "_clock",
+    "_process",
     "_retry",
     "_feedback",
     "_window",
@@ -46,6 +47,7 @@ LAYERS = [
     "_settable",
     "_projects",
     "_client",
+    "_loop_thread",
     "_portal",
     "_sync",
     "_cli/terminal",
@@ -67,7 +69,7 @@ LAYERS = [
 LONGER = {"_projects": 500}
 FOREIGN = {
     "aiohttp": {"_transport", "testing/_server"},
-    "anyio": {"_portal"},
+    "anyio": {"_loop_thread"},
     "backoff": {"_retry"},
     "cattrs": {"_codec"},
     "msgspec": {"_codec"},
@@ -180,7 +182,7 @@ def test_no_such_name() -> None:
     [
         ("import digitalocean_projects", set[str]()),
         ("from digitalocean_projects import URN, Resource, Page, RateLimit", set[str]()),
-        ("from digitalocean_projects import NotFoundError", {"cattrs"}),
+        ("from digitalocean_projects import NotFoundError", set[str]()),
         ("from digitalocean_projects import AsyncClient", {"aiohttp", "cattrs"}),
         ("from digitalocean_projects import Client", {"aiohttp", "anyio", "cattrs"}),
     ],

@@ -231,10 +231,9 @@ class AsyncProjects:
 
         Args:
             project_id: The project.
-            wait: Try again for this many seconds while the project still holds resources. The last
-                try starts at their end at the latest: a longer wait for the rate limits is an
-                error. None, the default, sends one request, which waits for the limits as any
-                other does.
+            wait: Try again for this many seconds while the project still holds resources. A longer
+                wait for the rate limits is an error. None, the default, sends one request, which
+                waits for the limits as any other does.
 
         Raises:
             ValueError: `project_id` is `default`, or `wait` is negative or not finite.
@@ -248,7 +247,7 @@ class AsyncProjects:
             raise ValueError("the default project can't be deleted")
         request = Request(method="DELETE", path=path, scopes=("project:delete",))
         seconds = 0.0 if wait is None else checked_wait("wait", wait)
-        manager = self._manager if wait is None else self._starting_within(seconds)
+        manager = self._manager if wait is None else self._manager.starting_within(seconds)
         for delay in polls(manager.settings.clock, seconds):
             try:
                 await manager.request(request)
@@ -454,20 +453,19 @@ class AsyncProjects:
         Args:
             project_id: The project.
             resources: As of `assign_resources`.
-            timeout: The seconds to wait. The last listing starts at their end at the latest: a
-                longer wait for the rate limits is an error.
+            timeout: The seconds to wait, after which the last listing starts. A longer wait for the
+                rate limits is an error.
 
         Raises:
             AssignmentTimeoutError: The time is up; says what is missing, which may be what the
                 token isn't allowed to see.
-            RateLimitWaitError: The wait for the rate limits is longer than what is left of
-                `timeout`.
+            RateLimitWaitError: The wait for the rate limits is longer than `timeout` allows.
             NotFoundError: There is no such project.
             ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.
         """
         missing = {urn.canonical: urn for urn in distinct_urns(resources)}
-        manager = self._starting_within(checked_wait("timeout", timeout))
+        manager = self._manager.starting_within(checked_wait("timeout", timeout))
         listing = AsyncProjects(manager).list_resources(project_id)
         for delay in polls(manager.settings.clock, timeout):
             if missing:
@@ -480,9 +478,6 @@ class AsyncProjects:
             if delay is None:
                 raise AssignmentTimeoutError(tuple(missing.values()))
             await manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
-
-    def _starting_within(self, seconds: float) -> SessionManager:
-        return self._manager.starting_by(self._manager.settings.clock.time() + seconds)
 
     async def _ask(
         self,

@@ -385,10 +385,9 @@ class Projects:
 
         Args:
             project_id: The project.
-            wait: Try again for this many seconds while the project still holds resources. The last
-                try starts at their end at the latest: a longer wait for the rate limits is an
-                error. None, the default, sends one request, which waits for the limits as any
-                other does.
+            wait: Try again for this many seconds while the project still holds resources. A longer
+                wait for the rate limits is an error. None, the default, sends one request, which
+                waits for the limits as any other does.
 
         Raises:
             ValueError: `project_id` is `default`, or `wait` is negative or not finite.
@@ -576,14 +575,13 @@ class Projects:
         Args:
             project_id: The project.
             resources: As of `assign_resources`.
-            timeout: The seconds to wait. The last listing starts at their end at the latest: a
-                longer wait for the rate limits is an error.
+            timeout: The seconds to wait, after which the last listing starts. A longer wait for the
+                rate limits is an error.
 
         Raises:
             AssignmentTimeoutError: The time is up; says what is missing, which may be what the
                 token isn't allowed to see.
-            RateLimitWaitError: The wait for the rate limits is longer than what is left of
-                `timeout`.
+            RateLimitWaitError: The wait for the rate limits is longer than `timeout` allows.
             NotFoundError: There is no such project.
             ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.

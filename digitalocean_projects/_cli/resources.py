@@ -128,9 +128,9 @@ def requests_of(client: Client) -> Callable[[], Progress]:
 
 
 def note_change(paginator: Paginator[Any]) -> None:
-    """Tell the user of a listing that it may not be whole."""
+    """Tell the user that a listing may be incomplete or out of date."""
     if not paginator.settled:
-        note("something changed meanwhile, and may be missing")
+        note("the listing changed while it was read: items may be missing, or have left")
 
 
 def _output(options: Namespace) -> Output[Resource]:

@@ -15,7 +15,7 @@ from cattrs.cols import is_mutable_sequence, list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ._models import Environment, Project, Resource, ResourceStatus, UnfrozenResource
-from ._urn import are_listed_urn_texts, listed_urn_text
+from ._urn import are_listed_urn_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -73,10 +73,12 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True):
     meta: Any = None
 
 
+_STAND_IN = _Members("do:app:")
 _decode_usual = msgspec.json.Decoder(_Usual).decode
 # The errors of msgspec: also for numbers that are too large, and for depth.
 _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MOST_FAULTS = 3
+_MOST_ODD = 10
 # The most digits of a number that is used.
 _MOST_DIGITS = 15
 _BOM = b"\xef\xbb\xbf"
@@ -222,23 +224,32 @@ def _items(document: dict[str, Any], item: type[T]) -> list[T]:
 def _unusual_resources(elements: list[Any]) -> list[Resource]:
     """Return the resources of a decoded list.
 
-    Only an element with a value of another type than documented goes through cattrs, which takes
-    nine times as long as msgspec.
+    msgspec converts an element in a fifth of the time of cattrs, unless it has a value of another
+    type than documented. Where such elements are many, its refusals only add to the time.
 
     Raises:
         KeyError: A URN is missing.
         TypeError: An element is not an object, or a URN is not a string.
         ValueError: A URN is malformed.
     """
-    resources: list[Resource] = []
-    for element in elements:
-        try:
-            members = msgspec.convert(element, _MembersAmongOthers)
-        except msgspec.ValidationError:
-            resources.append(structure(element, Resource))
-        else:
-            listed_urn_text(members.urn)
-            resources += _resources([members])
+    found: list[_Members] = []
+    odd: dict[int, Resource] = {}
+    structure_odd = _converter().get_structure_hook(Resource)
+    for index, element in enumerate(elements):
+        if len(odd) < _MOST_ODD:
+            try:
+                found.append(msgspec.convert(element, _MembersAmongOthers))
+            except msgspec.ValidationError:
+                pass
+            else:
+                continue
+        odd[index] = structure_odd(element, Resource)
+        found.append(_STAND_IN)
+    if not are_listed_urn_texts([members.urn for members in found]):
+        raise ValueError
+    resources = _resources(found)
+    for index, resource in odd.items():
+        resources[index] = resource
     return resources
 
 
@@ -314,6 +325,9 @@ def _text(value: Any, _: object) -> str:
 def _time(value: Any, _: object) -> datetime | None:
     if isinstance(value, datetime):
         return _with_zone(value)
+    # Text that is empty, as the API may send it, needs no exceptions.
+    if not value:
+        return None
     try:
         # As a usual resource's time is read.
         return _with_zone(msgspec.convert(value, datetime))

@@ -368,6 +368,17 @@ def test_unusual_beside_usual(changes: dict[str, object]) -> None:
     assert [type(resource.status), type(usual.status)] == [type(r.status) for r in items[1:]]
 
 
+CHANGES: list[dict[str, object]] = [{}, {"new": 5}, {"assigned_at": ""}, {"urn": "do:App:"}]
+
+
+@given(st.lists(st.sampled_from(CHANGES), max_size=40))
+def test_unusual_among_many(changes: list[dict[str, object]]) -> None:
+    """Each resource is the same in a list as alone, however many of the others are odd."""
+    elements = [WIRE | {"status": str(n)} | change for n, change in enumerate(changes)]
+    expected = [structure(element, Resource) for element in elements]
+    assert expected == decode_resources(encode_members({"resources": elements}))
+
+
 @given(
     st.from_regex(
         "20(18|20)-02-2[89][Tt _]23:(26|59)(:[56][09])?([.,][0-9]{1,9})?"

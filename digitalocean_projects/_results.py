@@ -100,7 +100,8 @@ class Reconciliation:
 
     def carried_out(self, added: AssignmentResult, removed: AssignmentResult) -> Self:
         """The same, after what the API said."""
-        there = [r.urn for r in added.done if r.status == ResourceStatus.ALREADY_ASSIGNED]
+        already = ResourceStatus.ALREADY_ASSIGNED
+        there = dict.fromkeys(r.urn for r in added.done if r.status == already)
         return attrs.evolve(
             self,
             added=tuple(resource.urn for resource in added.done if resource.urn not in there),

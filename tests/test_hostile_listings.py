@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from digitalocean_projects import APIError, APIResponseError, Client, RetryPolicy
+from digitalocean_projects import (
+    APIError,
+    APIResponseError,
+    AssignmentError,
+    AssignmentResult,
+    AsyncClient,
+    Client,
+    Reconciliation,
+    Resource,
+    RetryPolicy,
+)
+from digitalocean_projects._cli.resources import _so_far
 from digitalocean_projects.testing import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from digitalocean_projects import AsyncClient
 
     MakeClient = Callable[..., AsyncClient]
 
@@ -144,11 +153,29 @@ async def test_no_urn(emulator: Emulator, make_client: MakeClient) -> None:
             assert len(caught.value.reason) == 500
 
 
+def many() -> None:
+    """Do with many values what takes too long if the time grows with the square of their number."""
+    with pytest.raises(ValueError, match="user_agent"):
+        AsyncClient("token", user_agent="a" * 300_000 + "\n")
+    resources = [
+        Resource(f"do:app:{number}", status=("assigned", "already_assigned")[number % 2])
+        for number in range(MANY)
+    ]
+    result = AssignmentResult(resources=tuple(resources), unknown=())
+    nothing = AssignmentResult(resources=(), unknown=())
+    plan = Reconciliation.plan([], [resource.urn for resource in resources], prune=True)
+    done = plan.carried_out(result, nothing)
+    error = AssignmentError(done=result.done, failed=(), unknown=())
+    so_far = _so_far(error, [resource.urn for resource in resources])
+    for some in (done, so_far):
+        assert MANY == len(some.added) + len(some.kept)
+
+
 def test_random_texts() -> None:
     """Each page and each answer to an assignment is decoded or an `APIError`, without a freeze.
 
-    A freeze holds the interpreter's lock, so it needs another process to end it. The largest bodies
-    would exceed the limit if the time grew with the square of the size.
+    A freeze holds the interpreter's lock, so it needs another process to end it. Large values would
+    exceed the limit if the time grew with the square of the size.
     """
     ran = subprocess.run(
         [sys.executable, "-X", "faulthandler", __file__],
@@ -167,4 +194,5 @@ if __name__ == "__main__":
     import faulthandler
 
     faulthandler.dump_traceback_later(SECONDS, exit=True)
+    many()
     fuzz()

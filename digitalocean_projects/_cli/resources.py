@@ -222,7 +222,7 @@ def _note_doubts(unknown: Iterable[URN], untouched: Iterable[URN]) -> None:
 
 def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
     """What was done before an error."""
-    wanted = [urn.canonical for urn in desired]
+    wanted = dict.fromkeys(urn.canonical for urn in desired)
     there = {r.urn for r in error.done if r.status == ResourceStatus.ALREADY_ASSIGNED}
     done = [resource.urn for resource in error.done if resource.urn not in there]
     others = {resource.urn.canonical for resource in error.failed}

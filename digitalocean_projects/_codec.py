@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
@@ -16,7 +16,7 @@ from cattrs.cols import is_mutable_sequence, list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ._models import Environment, Project, Resource, ResourceStatus, UnfrozenResource
-from ._urn import are_urn_texts
+from ._urn import are_listed_urn_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,7 +54,7 @@ class _Links(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Members(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A resource as it mostly is."""
+    """A resource with the documented members, or some of them."""
 
     urn: str
     assigned_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -62,19 +62,25 @@ class _Members(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     status: str | None = None
 
 
+class _MembersAmongOthers(_Members, forbid_unknown_fields=False, gc=False):
+    """A resource with other members, too."""
+
+
 class _Usual(msgspec.Struct, forbid_unknown_fields=True):
-    """A page or an answer to an assignment, as it mostly is: with nothing that isn't read."""
+    """A page or an answer to an assignment, with the documented members, or some of them."""
 
     resources: list[_Members]
     links: Any = None
     meta: Any = None
 
 
+_STAND_IN = _Members("do:app:")
 _decode_usual = msgspec.json.Decoder(_Usual).decode
-# What msgspec raises, also of numbers that are too large, and of depth.
+# The errors of msgspec: also for numbers that are too large, and for depth.
 _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_FAULTS_TOLD = 3
-# Of a number that is used.
+_MOST_FAULTS = 3
+_MOST_ODD = 10
+# The most digits of a number that is used.
 _MOST_DIGITS = 15
 # Of an error document.
 _NAMES = ("id", "request_id")
@@ -89,16 +95,16 @@ _STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status i
 _ENVIRONMENTS: dict[str, Environment] = {value.value: value for value in Environment}
 # Of what is a str, too, such as what a template engine marked as safe, the text.
 _encoder = msgspec.json.Encoder(enc_hook=str.__str__)
-_find_page_number = re.compile(rf"[?&]page=([0-9]{{1,{_MOST_DIGITS}}})(?=[&#]|$)").search
+_find_page_number = re.compile(rf"[?&]page=([0-9]{{1,{_MOST_DIGITS}}})(?=[&#]|\Z)").search
 
 
 def decode_page(body: bytes, item: type[T]) -> PageDocument[T]:
-    """The page of a listing in an answer's body.
+    """Return the page of a listing in an answer's body.
 
-    The list of items must be there and right. All else may be missing or anything.
+    The list of items must be there and valid. Anything else may be missing or of any type.
 
     Raises:
-        DecodeError: It isn't such a page.
+        DecodeError: The body is not such a page. The message may quote what the server sent.
     """
     document, items = _with_items(body, item)
     links = _object(_object(document.get("links")).get("pages"))
@@ -112,10 +118,10 @@ def decode_page(body: bytes, item: type[T]) -> PageDocument[T]:
 
 
 def decode_resources(body: bytes) -> list[Resource]:
-    """The resources in the answer to an assignment.
+    """Return the resources in the answer to an assignment.
 
     Raises:
-        DecodeError: It isn't such an answer.
+        DecodeError: The body is not such an answer. The message may quote what the server sent.
     """
     return _with_items(body, Resource)[1]
 
@@ -130,7 +136,7 @@ def decode_project(body: bytes) -> Project:
     try:
         return structure(value, Project)
     except (KeyError, TypeError, ValueError):
-        # As a list of one, which is told what is wrong with it.
+        # Explained as a list of one.
         return _items({_MEMBERS[Project]: [value]}, Project)[0]
 
 
@@ -196,14 +202,14 @@ def _document(body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body.removeprefix(_BOM))
     except _NO_JSON as error:
-        raise DecodeError(f"no JSON: {error}") from None
+        raise DecodeError(f"invalid JSON: {error}") from None
     if not isinstance(document, dict):
-        raise DecodeError(f"an object is wanted, not {type(document).__name__}")
+        raise DecodeError(f"expected an object, got {type(document).__name__}")
     return document
 
 
 def _with_items(body: bytes, item: type[T]) -> tuple[dict[str, Any], list[T]]:
-    """What a document says, and its items."""
+    """Return a document's members, and its items."""
     usual = _usual(body) if item is Resource else None
     if usual is not None:
         rest = {"links": usual.links, "meta": usual.meta}
@@ -213,12 +219,12 @@ def _with_items(body: bytes, item: type[T]) -> tuple[dict[str, Any], list[T]]:
 
 
 def _usual(body: bytes) -> _Usual | None:
-    """The document, unless anything in it is unusual, which is read with more care, and time."""
+    """Return the document, or None if anything in it is unusual and takes more time to read."""
     try:
         usual = _decode_usual(body.removeprefix(_BOM))
     except _NO_JSON:
         return None
-    return usual if are_urn_texts([members.urn for members in usual.resources]) else None
+    return usual if are_listed_urn_texts([members.urn for members in usual.resources]) else None
 
 
 def _resources(usual: list[_Members]) -> list[Resource]:
@@ -239,33 +245,81 @@ def _items(document: dict[str, Any], item: type[T]) -> list[T]:
         raise DecodeError(f"{member} is missing")
     value = document[member]
     try:
+        if item is Resource and isinstance(value, list):
+            return cast("list[T]", _unusual_resources(value))
         return _converter().structure(value, list[item])  # type: ignore[valid-type]  # a type at run time
     except (KeyError, TypeError, ValueError):
         pass
     raise DecodeError(_explanation(value, item, member))
 
 
+def _unusual_resources(elements: list[Any]) -> list[Resource]:
+    """Return the resources of a decoded list.
+
+    msgspec converts an element in a fifth of the time of cattrs, unless it has a value of another
+    type than documented. Where such elements are many, its refusals only add to the time.
+
+    Raises:
+        KeyError: A URN is missing.
+        TypeError: An element is not an object, or a URN is not a string.
+        ValueError: A URN is malformed.
+    """
+    found: list[_Members] = []
+    odd: dict[int, Resource] = {}
+    structure_odd = _converter().get_structure_hook(Resource)
+    for index, element in enumerate(elements):
+        if len(odd) < _MOST_ODD:
+            try:
+                found.append(msgspec.convert(element, _MembersAmongOthers))
+            except msgspec.ValidationError:
+                pass
+            else:
+                continue
+        odd[index] = structure_odd(element, Resource)
+        found.append(_STAND_IN)
+    if not are_listed_urn_texts([members.urn for members in found]):
+        raise ValueError
+    resources = _resources(found)
+    for index, resource in odd.items():
+        resources[index] = resource
+    return resources
+
+
 def _explanation(value: Any, item: type, member: str) -> str:
-    """What is wrong with a list of items, found by structuring them again with more care."""
+    """Return the first faults in a list of items, found by structuring them with more care."""
     if not isinstance(value, list):
-        return f"a list is wanted, not {type(value).__name__} @ {member}"
+        return f"{member}: expected a list, got {type(value).__name__}"
     faults: list[str] = []
     for index, element in enumerate(value):
         try:
             _converter(detailed=True).structure(element, item)
-        except Exception as error:  # noqa: BLE001 - it is what is asked for
+        except Exception as error:  # noqa: BLE001 - each is one of the faults to explain
             path = f"{member}[{index}]"
-            faults += cattrs.transform_error(error, path, format_exception=_fault)
-            if len(faults) >= _FAULTS_TOLD:
+            describe = partial(_fault, element)
+            faults += map(
+                _path_first, cattrs.transform_error(error, path, format_exception=describe)
+            )
+            if len(faults) >= _MOST_FAULTS:
                 break
-    return "; ".join(fault.removesuffix("._urn") for fault in faults)
+    return "; ".join(faults)
 
 
-def _fault(error: BaseException, _: object) -> str:
-    """One fault, without what the server sent, since that may hold anything."""
+def _fault(element: Any, error: BaseException, _: object) -> str:
+    """Return one fault. Of what the server sent it holds a malformed URN only, uncut.
+
+    The text may hold the token, which can't be found any more in a part of it or in its `repr`.
+    """
     if isinstance(error, KeyError):
         return f"{error} is missing"
-    return str(error) if isinstance(error, TypeError) else "not a URN of the form do:type:id"
+    if isinstance(error, TypeError):
+        return str(error)
+    return f'expected a URN of the form do:TYPE:ID, got "{element["urn"]}"'
+
+
+def _path_first(fault: str) -> str:
+    """Return a fault of cattrs with its path in front, where a long text doesn't hide it."""
+    text, _, path = fault.rpartition(" @ ")
+    return f"{path.removesuffix('._urn')}: {text}"
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -296,13 +350,16 @@ def _some(kind: type[T], default: T | None) -> Callable[[Any, object], Any]:
 
 def _text(value: Any, _: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a string is wanted, not {type(value).__name__}")
+        raise TypeError(f"expected a string, got {type(value).__name__}")
     return value
 
 
 def _time(value: Any, _: object) -> datetime | None:
     if isinstance(value, datetime):
         return _with_zone(value)
+    # Text that is empty, as the API may send it, needs no exceptions.
+    if not value:
+        return None
     try:
         # As a usual resource's time is read.
         return _with_zone(msgspec.convert(value, datetime))
@@ -378,7 +435,7 @@ def _object_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, 
 
     def detailed(value: Any, _: object) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(f"an object is wanted, not {type(value).__name__}")
+            raise TypeError(f"expected an object, got {type(value).__name__}")
         return structure(value, cls)
 
     return detailed if converter.detailed_validation else structure

@@ -409,11 +409,12 @@ class AsyncProjects:
             project_id: The project.
             desired: The resources that are to be in it, as of `assign_resources`.
             dry_run: Only tell what would be done.
-            prune: Move what isn't desired to the default project, if the listing is settled.
+            prune: Move all other resources to the default project.
             chunk_size: As of `assign_resources`.
 
         Returns:
-            What was done, or would be.
+            What was done, or would be. If the listing kept changing, a resource that it missed is
+            assigned again, which does no harm.
 
         Raises:
             APIError: The project couldn't be read, or as of `assign_resources`.
@@ -428,7 +429,11 @@ class AsyncProjects:
         checked_type("dry_run", dry_run, bool)
         checked_type("prune", prune, bool)
         wanted = distinct_urns(desired)
-        held = await self.list_resources(project_id).collect(strict=prune)
+        listing = self.list_resources(project_id)
+        held = await listing.collect(strict=prune)
+        if not listing.settled:
+            # What several readings found may have left meanwhile, unlike the items of one reading.
+            held = [resource async for resource in listing]
         plan = Reconciliation.plan([resource.urn for resource in held], wanted, prune=prune)
         if plan.removed and project_path(await self.get_default()) == project_path(project_id):
             raise ValueError(_NO_PRUNING)
@@ -445,10 +450,10 @@ class AsyncProjects:
         *,
         timeout: float,  # noqa: ASYNC109 - of the client's clock
     ) -> None:
-        """Wait until a project lists all these resources, which takes the API up to some minutes.
+        """Wait until one listing of a project has all these resources.
 
-        The project is listed at once, after a second, and then after waits that double, up to 15
-        seconds.
+        The API moves resources some seconds or minutes after it was asked. The project is listed at
+        once, after a second, and then after waits that double, up to 15 seconds.
 
         Args:
             project_id: The project.
@@ -464,10 +469,12 @@ class AsyncProjects:
             ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.
         """
-        missing = {urn.canonical: urn for urn in distinct_urns(resources)}
+        wanted = {urn.canonical: urn for urn in distinct_urns(resources)}
         manager = self._manager.starting_within(checked_wait("timeout", timeout))
         listing = AsyncProjects(manager).list_resources(project_id)
         for delay in polls(manager.settings.clock, timeout):
+            # One that was seen earlier may have left again.
+            missing = dict(wanted)
             if missing:
                 async for resource in listing:
                     missing.pop(resource.urn.canonical, None)

@@ -395,8 +395,7 @@ class AsyncProjects:
             chunk_size: As of `assign_resources`.
 
         Returns:
-            What was done, or would be. If the listing kept changing, a resource that it missed is
-            assigned again, which does no harm.
+            What was done, or would be.
 
         Raises:
             APIError: The project couldn't be read, or nothing could be assigned.
@@ -413,8 +412,7 @@ class AsyncProjects:
         wanted = distinct_urns(desired)
         listing = self.list_resources(project_id)
         held = await listing.collect(strict=prune)
-        if not listing.settled:
-            # What several readings found may have left meanwhile, unlike the items of one reading.
+        if not listing.settled:  # what several readings found may have left
             held = [resource async for resource in listing]
         plan = Reconciliation.plan([resource.urn for resource in held], wanted, prune=prune)
         if plan.removed and project_path(await self.get_default()) == project_path(project_id):
@@ -434,8 +432,7 @@ class AsyncProjects:
     ) -> None:
         """Wait until one listing of a project has all these resources.
 
-        The API moves resources some seconds or minutes after it was asked. This looks at once,
-        after a second, and then after waits that double, up to 15 seconds.
+        It looks at once, after a second, and then after waits that double, up to 15 seconds.
 
         Args:
             project_id: The project.
@@ -452,15 +449,13 @@ class AsyncProjects:
         listing = self.list_resources(project_id)
         wanted = {urn.canonical: urn for urn in distinct_urns(resources)}
         for delay in polls(self._manager.settings.clock, checked_wait("timeout", timeout)):
-            # One that was seen earlier may have left again.
             missing = dict(wanted)
-            if missing:
-                async for resource in listing:
-                    missing.pop(resource.urn.canonical, None)
-                    if not missing:
-                        break
             if not missing:
                 return
+            async for resource in listing:
+                missing.pop(resource.urn.canonical, None)
+                if not missing:
+                    return
             if delay is None:
                 raise AssignmentTimeoutError(tuple(missing.values()))
             await self._manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
@@ -472,8 +467,7 @@ class AsyncProjects:
         scopes: tuple[str, ...],
         members: Mapping[str, object] | None = None,
     ) -> Project:
-        idempotent = method != "POST"
-        request = Request(method=method, path=path, scopes=scopes, idempotent=idempotent)
+        request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
         body = None if members is None else encode_members(members)
         return self._manager.decode(await self._manager.request(request, body), decode_project)
 

@@ -413,8 +413,7 @@ class AsyncProjects:
             chunk_size: As of `assign_resources`.
 
         Returns:
-            What was done, or would be. If the listing kept changing, a resource that it missed is
-            assigned again, which does no harm.
+            What was done, or would be.
 
         Raises:
             APIError: The project couldn't be read, or as of `assign_resources`.
@@ -431,8 +430,7 @@ class AsyncProjects:
         wanted = distinct_urns(desired)
         listing = self.list_resources(project_id)
         held = await listing.collect(strict=prune)
-        if not listing.settled:
-            # What several readings found may have left meanwhile, unlike the items of one reading.
+        if not listing.settled:  # what several readings found may have left
             held = [resource async for resource in listing]
         plan = Reconciliation.plan([resource.urn for resource in held], wanted, prune=prune)
         if plan.removed and project_path(await self.get_default()) == project_path(project_id):
@@ -452,8 +450,7 @@ class AsyncProjects:
     ) -> None:
         """Wait until one listing of a project has all these resources.
 
-        The API moves resources some seconds or minutes after it was asked. The project is listed at
-        once, after a second, and then after waits that double, up to 15 seconds.
+        It looks at once, after a second, and then after waits that double, up to 15 seconds.
 
         Args:
             project_id: The project.
@@ -473,15 +470,13 @@ class AsyncProjects:
         manager = self._manager.starting_within(checked_wait("timeout", timeout))
         listing = AsyncProjects(manager).list_resources(project_id)
         for delay in polls(manager.settings.clock, timeout):
-            # One that was seen earlier may have left again.
             missing = dict(wanted)
-            if missing:
-                async for resource in listing:
-                    missing.pop(resource.urn.canonical, None)
-                    if not missing:
-                        break
             if not missing:
                 return
+            async for resource in listing:
+                missing.pop(resource.urn.canonical, None)
+                if not missing:
+                    return
             if delay is None:
                 raise AssignmentTimeoutError(tuple(missing.values()))
             await manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
@@ -493,8 +488,7 @@ class AsyncProjects:
         scopes: tuple[str, ...],
         members: Mapping[str, object] | None = None,
     ) -> Project:
-        idempotent = method != "POST"
-        request = Request(method=method, path=path, scopes=scopes, idempotent=idempotent)
+        request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
         body = None if members is None else encode_members(members)
         return self._manager.decode(await self._manager.request(request, body), decode_project)
 

@@ -16,7 +16,7 @@ from pydantic_core import (
 from typing_extensions import TypedDict
 
 from . import _models
-from ._codec import structure, time_text
+from ._structure import structure, time_text
 from ._urn import LISTED_TYPE_PATTERN, TYPE_PATTERN, URN
 
 if TYPE_CHECKING:

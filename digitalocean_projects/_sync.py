@@ -546,8 +546,7 @@ class Projects:
             chunk_size: As of `assign_resources`.
 
         Returns:
-            What was done, or would be. If the listing kept changing, a resource that it missed is
-            assigned again, which does no harm.
+            What was done, or would be.
 
         Raises:
             APIError: The project couldn't be read, or as of `assign_resources`.
@@ -570,8 +569,7 @@ class Projects:
     ) -> None:
         """Wait until one listing of a project has all these resources.
 
-        The API moves resources some seconds or minutes after it was asked. The project is listed at
-        once, after a second, and then after waits that double, up to 15 seconds.
+        It looks at once, after a second, and then after waits that double, up to 15 seconds.
 
         Args:
             project_id: The project.

@@ -24,8 +24,8 @@ from digitalocean_projects._codec import (
     encode,
     encode_members,
     encode_urns,
-    structure,
 )
+from digitalocean_projects._structure import structure
 from digitalocean_projects._urn import are_listed_urn_texts, listed_urn_text
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ LAYERS = [
     "_urn",
     "_headers",
     "_models",
+    "_structure",
     "_codec",
     "_pydantic",
     "_request",
@@ -71,8 +72,8 @@ FOREIGN = {
     "aiohttp": {"_transport", "testing/_server"},
     "anyio": {"_loop_thread"},
     "backoff": {"_retry"},
-    "cattrs": {"_codec"},
-    "msgspec": {"_codec"},
+    "cattrs": {"_structure"},
+    "msgspec": {"_codec", "_structure"},
     "pydantic": {"_pydantic"},
     "yarl": {"_transport"},
 }

@@ -217,12 +217,13 @@ def _usual(body: bytes) -> _Usual | None:
 
 def _resources(usual: list[_Members]) -> list[Resource]:
     resources = [UnfrozenResource() for _ in usual]
+    status_of = STATUSES.get
     for resource, members in zip(resources, usual, strict=True):
         links, status = members.links, members.status
         resource._urn = members.urn  # noqa: SLF001 - of the class that is filled here
         resource.assigned_at = members.assigned_at
         resource.self_link = None if links is None else links.self
-        resource.status = STATUSES.get(status, status)
+        resource.status = status_of(status, status)
         resource.__class__ = Resource  # type: ignore[assignment]  # which has the same slots
     return cast("list[Resource]", resources)
 

@@ -196,7 +196,7 @@ def listed_urn_text(text: str) -> str:
     if not isinstance(text, str):
         raise TypeError(f"a URN is a string, not {type(text).__name__}")
     if not _is_listed(text):
-        raise ValueError(f"not a URN of the form do:type:id: {text[:200]!r}")
+        raise ValueError(f"not a URN of the form do:type:id: {quoted(text)}")
     return str.__str__(text)
 
 

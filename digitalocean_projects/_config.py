@@ -7,7 +7,7 @@ import re
 import sys
 from ipaddress import ip_address
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -28,18 +28,24 @@ T = TypeVar("T")
 
 
 class Secret(str):
-    """A text that shows in no `repr`, and so in no traceback with local variables."""
+    """A text that shows in no `repr`, and so in no traceback with local variables.
+
+    Attributes:
+        of_tenant: True for a token that a tenant of a service owns, and not the service.
+    """
 
     __slots__ = ()
+
+    of_tenant: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return "'***'"
 
     @classmethod
     def hide(cls, value: object) -> Secret | None:
-        """`value`, hidden; what is no string is hidden as an empty one, and None stays None."""
-        if value is None:
-            return None
+        """Return `value` as a `Secret`; None stays None, and any other non-string becomes empty."""
+        if value is None or isinstance(value, cls):
+            return value
         return cls(value) if isinstance(value, str) else cls()
 
 

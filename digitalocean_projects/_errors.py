@@ -133,6 +133,7 @@ class APIStatusError(APIError):
         path: The request's path and query.
         attempts: How often the request was tried.
         in_doubt: Whether an earlier attempt may have done what was asked.
+        of_tenant: True if the request was sent with the token of a tenant, see `contrib.fastapi`.
     """
 
     status: int
@@ -145,6 +146,7 @@ class APIStatusError(APIError):
     path: str
     attempts: int
     in_doubt: bool
+    of_tenant: bool = False
 
     def __init__(
         self,
@@ -382,7 +384,10 @@ def status_error(
         "retry_after": asked(headers),
         "request": request,
     }
-    return error_class(**members)
+    error = error_class(**members)
+    if getattr(secret, "of_tenant", False):
+        error.of_tenant = True
+    return error
 
 
 def request_id(

@@ -11,6 +11,8 @@ from starlette.requests import ClientDisconnect
 
 from digitalocean_projects._codec import encode_lines
 
+from ._fastapi_problems import CLIENT_CLOSED_REQUEST
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from digitalocean_projects import AsyncPaginator, Project, Resource
 
 T = TypeVar("T")
-
-# As nginx has it.
-CLIENT_CLOSED_REQUEST = 499
 
 
 async def until_disconnected(request: Request, work: Awaitable[T]) -> T:

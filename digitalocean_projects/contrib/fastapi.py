@@ -18,7 +18,7 @@ try:
 except ModuleNotFoundError as _missing:
     raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from _missing
 
-from ._fastapi_problems import exception_handlers, mark_callers_token
+from ._fastapi_problems import exception_handlers
 from ._fastapi_streams import JSONLinesResponse, until_disconnected
 
 __all__ = [
@@ -114,30 +114,52 @@ ClientDep: TypeAlias = Annotated[Client, Depends(_client)]
 """The application's blocking client, for `def` endpoints."""
 
 
-def async_client_for(token: Callable[..., Any]) -> Callable[..., Awaitable[AsyncClient]]:
-    """A dependency: the application's client with another token. A malformed one is a 401.
+class _TenantToken(Secret):
+    """A token that the caller of an endpoint has sent."""
+
+    __slots__ = ()
+
+    of_tenant = True
+
+
+def async_client_for(
+    token: Callable[..., Any], *, from_caller: bool = False
+) -> Callable[..., Awaitable[AsyncClient]]:
+    """Return a dependency: a view of the application's client with another token.
+
+    The token decides who may know about it. By default the service is responsible for it: a
+    malformed one is a 500, and the API's 401 and 403 are a 502. `exception_handlers` passes these
+    on to the caller as 401 and 403 if `from_caller` is true.
 
     Args:
-        token: A dependency that returns the token, such as from a session or a database.
+        token: A dependency that returns the token, for example from a session or a database.
+        from_caller: True if the caller has sent the token.
     """
 
     async def client_with_token(
         client: AsyncClientDep, token: Annotated[str, Depends(token)]
     ) -> AsyncClient:
-        token = Secret.hide(token) or Secret()
+        token = _hidden(token, from_caller=from_caller)
         return _with_token(client, token)
 
     return client_with_token
 
 
-def client_for(token: Callable[..., Any]) -> Callable[..., Awaitable[Client]]:
-    """As `async_client_for`, of the blocking client."""
+def client_for(
+    token: Callable[..., Any], *, from_caller: bool = False
+) -> Callable[..., Awaitable[Client]]:
+    """Return the same dependency as `async_client_for`, of the blocking client."""
 
     async def client_with_token(client: ClientDep, token: Annotated[str, Depends(token)]) -> Client:
-        token = Secret.hide(token) or Secret()
+        token = _hidden(token, from_caller=from_caller)
         return _with_token(client, token)
 
     return client_with_token
+
+
+def _hidden(token: object, *, from_caller: bool) -> Secret:
+    kind = _TenantToken if from_caller else Secret
+    return kind(token if isinstance(token, str) else "")
 
 
 def _with_token(client: AnyClient, token: Secret) -> AnyClient:
@@ -145,6 +167,8 @@ def _with_token(client: AnyClient, token: Secret) -> AnyClient:
         return client.with_options(token=token)
     except ValueError as error:
         reason = str(error)
+    if not token.of_tenant:
+        raise ClientUsageError(f"a dependency has returned a token that can't be used: {reason}")
     raise HTTPException(HTTPStatus.UNAUTHORIZED, reason, headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -152,15 +176,15 @@ _bearer = HTTPBearer(description="A token of DigitalOcean's API, which is passed
 
 
 async def _bearer_token(
-    connection: HTTPConnection,
     credentials: Annotated[HTTPAuthorizationCredentials, Depends(_bearer)],
 ) -> Secret:
-    mark_callers_token(connection)
     return Secret(credentials.credentials)
 
 
-TenantAsyncClientDep: TypeAlias = Annotated[AsyncClient, Depends(async_client_for(_bearer_token))]
+TenantAsyncClientDep: TypeAlias = Annotated[
+    AsyncClient, Depends(async_client_for(_bearer_token, from_caller=True))
+]
 """The application's client with the bearer token of the request, for `async def` endpoints."""
 
-TenantClientDep: TypeAlias = Annotated[Client, Depends(client_for(_bearer_token))]
+TenantClientDep: TypeAlias = Annotated[Client, Depends(client_for(_bearer_token, from_caller=True))]
 """The blocking client with the bearer token of the request, for `def` endpoints."""

@@ -9,7 +9,7 @@ import threading
 import weakref
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
@@ -27,6 +27,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _JOIN_SECONDS = 5.0
+
+CALL: ContextVar[object] = ContextVar("digitalocean_projects_call", default=None)
+"""The blocking call that a task of a portal's loop works for; one call may have several tasks."""
 
 
 class Portal:
@@ -247,6 +250,7 @@ class _Thread:
         raise ClientUsageError(failure)
 
     def _spawn(self, function: Callable[[], Awaitable[T]], future: Future[T]) -> None:
+        CALL.set(object())
         task = asyncio.get_running_loop().create_task(_perform(function, future))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

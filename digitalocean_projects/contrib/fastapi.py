@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from digitalocean_projects import AsyncClient, Client, ClientUsageError
-from digitalocean_projects._config import Secret
+from digitalocean_projects._config import Secret, checked_count
 from digitalocean_projects._settable import PROJECT_ID_PATTERN
 
 try:
@@ -20,6 +20,7 @@ except ModuleNotFoundError as _missing:
 
 from ._fastapi_problems import exception_handlers
 from ._fastapi_streams import JSONLinesResponse, until_disconnected
+from ._fastapi_threads import DEFAULT_WAITING_THREADS, bound_waiting_threads
 
 __all__ = [
     "AsyncClientDep",
@@ -47,16 +48,21 @@ class _Clients:
     """The clients of an application: the blocking one is made when it is first asked for."""
 
     def __init__(
-        self, make_async_client: Callable[[], AsyncClient], make_client: Callable[[], Client]
+        self,
+        make_async_client: Callable[[], AsyncClient],
+        make_client: Callable[[], Client],
+        waiting_threads: int,
     ) -> None:
         self.async_client = make_async_client()
         self._make_client = make_client
+        self._waiting_threads = waiting_threads
         self._client: Client | None = None
 
     @property
     def client(self) -> Client:
         if self._client is None:
             self._client = self._make_client()
+            bound_waiting_threads(self._client, self._waiting_threads)
         return self._client
 
     async def aclose(self) -> None:
@@ -70,20 +76,34 @@ class _Clients:
 def client_lifespan(
     make_async_client: Callable[[], AsyncClient] = AsyncClient,
     make_client: Callable[[], Client] = Client,
+    *,
+    waiting_threads: int = DEFAULT_WAITING_THREADS,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
-    """The lifespan of an application that has an `AsyncClient` and a `Client`.
+    """Return a lifespan for an application that has an `AsyncClient` and a `Client`.
 
     Each worker process has its own, and closes them at its end. A lifespan of yours can enter this
     one, and yield what it yields among its own state.
 
+    A `def` endpoint holds a worker thread of the server while its requests wait for the rate
+    limits. A request of the `Client` or of a view of it that would have to wait for more than a
+    second while `waiting_threads` threads of the process wait for the limits of the same token
+    raises `RateLimitWaitError` at once. Requests of the `AsyncClient` hold no thread and aren't
+    bounded.
+
     Args:
         make_async_client: Makes the client of `AsyncClientDep`, when the application starts.
         make_client: Makes the client of `ClientDep`, when it is first asked for.
+        waiting_threads: The maximum number of threads that wait for the limits of one token.
+
+    Raises:
+        TypeError: `waiting_threads` is not an int.
+        ValueError: `waiting_threads` is less than 1.
     """
+    checked_count("waiting_threads", waiting_threads)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
-        clients = _Clients(make_async_client, make_client)
+        clients = _Clients(make_async_client, make_client, waiting_threads)
         try:
             yield {_STATE: clients}
         finally:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import pickle
 from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any
@@ -29,12 +30,15 @@ from digitalocean_projects import (
     Resource,
     RetryPolicy,
 )
+from digitalocean_projects._config import Secret
+from digitalocean_projects._errors import status_error
 from digitalocean_projects._request import Request as APIRequest
 from digitalocean_projects.contrib.fastapi import (
     AsyncClientDep,
     ClientDep,
     TenantAsyncClientDep,
     TenantClientDep,
+    _TenantToken,
     async_client_for,
     client_lifespan,
     exception_handlers,
@@ -376,6 +380,16 @@ def test_wait(
     raised.append(RateLimitWaitError(seconds, "busy"))
     answer = browser.get("/raise")
     assert (503, expected) == (answer.status_code, answer.headers.get("retry-after"))
+
+
+def test_copies_of_errors(browser: httpx2.Client, raised: list[Exception]) -> None:
+    """An error that was pickled, as by a worker process, still knows whose token it was."""
+    for token in (_TenantToken("token"), Secret("token")):
+        error = status_error(403, {}, b'{"message": "Not you"}', REQUEST, secret=token)
+        raised.append(pickle.loads(pickle.dumps(error)))  # noqa: S301 - ours
+        answer = browser.get("/raise")
+        expected = (403, {"detail": "Not you"}) if token.of_tenant else (502, {})
+        assert expected == (answer.status_code, problem(answer))
 
 
 def test_reader_has_left(browser: httpx2.Client, raised: list[Exception]) -> None:

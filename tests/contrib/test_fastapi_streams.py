@@ -242,6 +242,25 @@ def test_gzip_failure(emulator: Emulator, version: str) -> None:
         assert "502" == status
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_http_1_0_behind_middleware(emulator: Emulator, *, fails: bool) -> None:
+    """Over HTTP/1.0 a middleware that ends failed streams like complete ones does no harm."""
+    urns = seed(emulator)
+    if fails:
+        emulator.respond(500, when=lambda request: request.query.get("page") == "3")
+    app = make_app(emulator.url, token=emulator.token)
+
+    @app.middleware("http")
+    async def pass_on(request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+    with serve(app) as browser:
+        status, headers, body = exchange(browser, "GET /stream HTTP/1.0")
+    assert str(len(body)) == headers["content-length"]
+    assert ("502" if fails else "200") == status
+    assert fails or urns == [json.loads(line)["urn"] for line in body.splitlines()]
+
+
 def test_until_disconnected(browser: httpx2.Client, emulator: Emulator) -> None:
     """Who stays has the result, or the error."""
     emulator.seed(["do:droplet:1"], default=True)

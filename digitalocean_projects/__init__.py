@@ -32,6 +32,7 @@ __all__ = [
     "Environment",
     "HasURN",
     "Inventory",
+    "InventoryError",
     "Limits",
     "NotFoundError",
     "Page",
@@ -48,6 +49,7 @@ __all__ = [
     "RateLimitError",
     "RateLimitWaitError",
     "Reconciliation",
+    "Refusal",
     "Resource",
     "ResourceStatus",
     "ResourceType",
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
         BadRequestError,
         ClientUsageError,
         ConflictError,
+        InventoryError,
         NotFoundError,
         PaginationError,
         PermissionDeniedError,
@@ -99,7 +102,7 @@ if TYPE_CHECKING:
     )
     from ._paginator import AsyncPaginator
     from ._projects import AsyncProjects
-    from ._results import AssignmentResult, Reconciliation
+    from ._results import AssignmentResult, Reconciliation, Refusal
     from ._retry import RetryPolicy
     from ._session import Statistics
     from ._sync import Client, Inventory, Paginator, Projects

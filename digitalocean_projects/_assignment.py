@@ -5,99 +5,177 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._codec import decode_resources, encode_urns
-from ._errors import APIError, AssignmentError
-from ._models import ResourceStatus
-from ._results import NOTHING_ASSIGNED, AssignmentResult
+from ._errors import (
+    APIError,
+    BadRequestError,
+    PreconditionFailedError,
+    UnprocessableEntityError,
+)
+from ._models import Resource, ResourceStatus
+from ._request import Request
+from ._results import AssignmentResult, Refusal, assignment_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._models import Resource
-    from ._request import Request
+    from ._errors import APIStatusError, AssignmentError
+    from ._results import Fate
     from ._session import SessionManager
     from ._urn import URN
 
+_SCOPES = ("project:update or project:assign_resource", "<resource>:read")
+# A request is refused with these because of what it asks to assign.
+_REFUSALS = (BadRequestError, PreconditionFailedError, UnprocessableEntityError)
+_EXTRA_REQUESTS = 16
+
 
 class Assignment:
-    """Sends the resources in chunks, and keeps what is said of each.
+    """Resources that are assigned chunk by chunk, and what has become of each.
 
     Args:
-        manager: What sends the requests.
-        request: The request of a chunk, without its body.
-        urns: The resources.
-        earlier: What was said of others before, which a failure is to repeat.
-        later: What is to be sent afterwards, which a failure leaves untouched.
+        manager: Sends the requests.
+        parts: The paths of projects, each with the resources to assign. No resource is in two.
     """
 
-    def __init__(
-        self,
-        manager: SessionManager,
-        request: Request,
-        urns: Sequence[URN],
-        *,
-        earlier: AssignmentResult = NOTHING_ASSIGNED,
-        later: Sequence[URN] = (),
-    ) -> None:
+    def __init__(self, manager: SessionManager, *parts: tuple[str, Sequence[URN]]) -> None:
         self._manager = manager
-        self._request = request
-        self._urns = urns
-        self._earlier = earlier
-        self._later = later
-        self._answered: dict[URN, Resource] = {}
+        self._parts = parts
+        # By canonical URN. A resource without a fate is untouched.
+        self._fates: dict[URN, Fate] = {}
         self._under_way: Sequence[URN] = ()
-        self._heard = earlier != NOTHING_ASSIGNED
+        self._accepted = False
+        self._refusal: APIStatusError | None = None
 
-    async def run(self, chunk_size: int) -> AssignmentResult:
-        """What the API said of each resource.
+    async def run(self, chunk_size: int) -> list[AssignmentResult]:
+        """Send all chunks, and return the result of each part.
 
         Raises:
-            APIError: The first request failed.
-            AssignmentError: A later one did.
+            APIError: A request failed before anything was known of any resource, or the API
+                refused every request.
+            AssignmentError: A request failed later.
         """
-        for start in range(0, len(self._urns), chunk_size):
-            end = start + chunk_size
+        for path, urns in self._parts:
+            request = Request(method="POST", path=f"{path}/resources", scopes=_SCOPES)
+            for start in range(0, len(urns), chunk_size):
+                try:
+                    await self._assign(request, urns[start : start + chunk_size])
+                except APIError as error:
+                    if not self._fates:
+                        raise
+                    raise self._failure(error) from error
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None and not self._accepted:
             try:
-                await self._assign(self._urns[start:end])
-            except APIError as error:
-                if not self._heard:
-                    raise
-                raise self._failure(error, self._urns[:end], self._urns[end:]) from error
-        return AssignmentResult.of(self._urns, self._answered)
+                raise refusal
+            finally:
+                # The traceback would keep this frame, which would keep the exception.
+                del refusal
+        return [AssignmentResult.of(urns, self._fates) for _, urns in self._parts]
 
-    async def _assign(self, chunk: Sequence[URN]) -> None:
-        """Send a chunk, and again those of it whose service is down."""
+    async def _assign(self, request: Request, chunk: Sequence[URN]) -> None:
+        """Send a chunk, and if it is refused, parts of it to find out because of which URNs."""
+        search = Search(chunk)
+        while urns := search.next():
+            if refused := await self._send(request, urns):
+                search.refused(refused)
+            else:
+                search.accepted()
+
+    async def _send(self, request: Request, urns: Sequence[URN]) -> Sequence[URN]:
+        """Assign resources, retry those whose service is down, and return those refused."""
         retries = self._manager.retries()
         while True:
-            self._under_way = chunk
-            answer = await self._manager.request(self._request, encode_urns(chunk), retries)
-            told = self._manager.decode(answer, decode_resources)
-            self._answered.update((resource.urn.canonical, resource) for resource in told)
-            self._heard, self._under_way = True, ()
-            chunk = [urn for urn in chunk if self._is_down(urn)]
-            delay = retries.delay_while_down() if chunk else None
+            self._under_way = urns
+            try:
+                answer = await self._manager.request(request, encode_urns(urns), retries)
+            except _REFUSALS as error:
+                self._note_refusal(error)
+                return urns
+            listed = self._manager.decode(answer, decode_resources)
+            resources = {resource.urn.canonical: resource for resource in listed}
+            for urn in (urn.canonical for urn in urns):
+                self._fates[urn] = resources.get(urn, self._fates.get(urn))
+            self._accepted, self._under_way = True, ()
+            urns = [urn for urn in urns if self._is_down(urn)]
+            delay = retries.delay_while_down() if urns else None
             if delay is None:
-                return
-            await self._manager.sleep(delay, self._request)
+                return ()
+            await self._manager.sleep(delay, request)
+
+    def _note_refusal(self, error: APIStatusError) -> None:
+        """Note that the request under way was refused."""
+        if self._refusal is None or error.in_doubt:
+            self._refusal = error.with_traceback(None)
+        if len(self._under_way) == 1:
+            (urn,) = self._under_way
+            self._fates[urn.canonical] = Refusal.of(urn, error)
+        elif error.in_doubt:
+            self._note_doubt()
+        self._under_way = ()
+
+    def _note_doubt(self) -> None:
+        """Note that the request under way may have been done."""
+        for urn in self._under_way:
+            self._fates[urn.canonical] = None
 
     def _is_down(self, urn: URN) -> bool:
-        resource = self._answered.get(urn.canonical)
-        return resource is not None and resource.status == ResourceStatus.SERVICE_DOWN
+        fate = self._fates[urn.canonical]
+        return isinstance(fate, Resource) and fate.status == ResourceStatus.SERVICE_DOWN
 
-    def _failure(
-        self, error: APIError, asked: Sequence[URN], rest: Sequence[URN]
-    ) -> AssignmentError:
-        untouched: dict[URN, None] = {}
-        if not error.in_doubt:
-            left = (urn for urn in self._under_way if urn.canonical not in self._answered)
-            untouched = dict.fromkeys(left)
+    def _failure(self, error: APIError) -> AssignmentError:
+        if error.in_doubt:
+            self._note_doubt()
+        urns = [urn for _, part in self._parts for urn in part]
+        result = AssignmentResult.of(urns, self._fates)
+        return assignment_error(result.done, result, error)
+
+
+class Search:
+    """A search for the resources because of which the API refuses a request, without I/O.
+
+    The API refuses a request as a whole, and doesn't say because of which resource. Suspects are
+    resources of which at least one is refused. They are halved until a resource is refused that
+    was sent alone. The rest, of which nothing is known, is sent as a whole whenever there are no
+    suspects. So 1 resource of 100 is found with at most 9 requests beside the first one.
+
+    Args:
+        urns: The resources of the request, which `next` returns first.
+    """
+
+    def __init__(self, urns: Sequence[URN]) -> None:
+        self._suspects: Sequence[URN] = ()
+        self._rest = list(urns)
+        self._unsent: Sequence[URN] = ()
+        self._types: set[str] = set()
+        self._left = 1 + _EXTRA_REQUESTS
+
+    def next(self) -> Sequence[URN]:
+        """Return the resources to send next; none if all are settled or no request is left.
+
+        One of the methods `accepted` and `refused` must be called before the next call.
+        """
+        if not self._left:
+            return ()
+        self._left -= 1
+        # The last request is for the rest, since that may free more resources.
+        if self._suspects and (self._left or not self._rest):
+            middle = (len(self._suspects) + 1) // 2
+            urns, self._unsent = self._suspects[:middle], self._suspects[middle:]
         else:
-            for urn in self._under_way:
-                self._answered.pop(urn.canonical, None)
-        so_far = AssignmentResult.of([urn for urn in asked if urn not in untouched], self._answered)
-        return AssignmentError(
-            done=self._earlier.done + so_far.done,
-            failed=self._earlier.failed + so_far.failed,
-            unknown=self._earlier.unknown + so_far.unknown,
-            untouched=(*untouched, *rest, *self._later),
-            error=error,
-        )
+            urns, self._unsent, self._rest = self._rest, self._suspects, []
+        return urns
+
+    def accepted(self) -> None:
+        """Note that the API has accepted the request: suspects that were not sent remain."""
+        self._suspects = self._unsent
+
+    def refused(self, urns: Sequence[URN]) -> None:
+        """Note that the API has refused a request of these resources."""
+        self._rest += self._unsent
+        self._suspects = urns
+        if len(urns) == 1:
+            self._suspects = ()
+            # Mostly it is all resources of a type that are refused. In simulations with 3 refused
+            # ones of a type among 100 this order freed the other 97, and without it half of them.
+            self._types.add(urns[0].type)
+            self._rest.sort(key=lambda urn: urn.type in self._types)

@@ -6,6 +6,7 @@ import hmac
 import os
 import threading
 import weakref
+from collections import OrderedDict
 from contextlib import suppress
 from functools import singledispatch
 from typing import TYPE_CHECKING
@@ -33,9 +34,10 @@ def make_bucket(limits: Limits, name: str, clock: Clock) -> TokenBucket:
 def shared_bucket(
     limits: Limits, clock: Clock, *, base_url: str, token: str, user: object
 ) -> TokenBucket:
-    """The bucket of all who have the same base URL, token, limits and clock.
+    """Return the bucket that all clients with this base URL, token, limits and clock share.
 
-    It outlives its users until the last token is back, since the API remembers requests as long.
+    It outlives its users until the last token is back, since the API counts their requests until
+    then. A bucket of a token that the API has only ever answered with 401 doesn't.
     """
     name = hmac.digest(base_url.encode(), token.encode(), "sha256").hex()
     # The bucket keeps the clock, so its id isn't given to another one.
@@ -50,24 +52,32 @@ def shared_bucket(
 
 
 def _forget_idle() -> None:
-    """Let go of what nobody uses and the API has forgotten; costs little on average."""
-    global _most_left  # noqa: PLW0603 - it belongs to the set beside it
-    if len(_left) >= _most_left:
-        _left.difference_update([bucket for bucket in list(_left) if bucket.is_idle()])
-        _most_left = 2 * len(_left) + _FEW
+    """Drop those of the buckets that were left first which the API has forgotten, too.
+
+    The number that is looked at is bounded, so that no new client ever waits for a sweep, and large
+    enough for the buckets of 20,000 tokens to be gone after 1,000 new ones.
+    """
+    for _ in range(min(_LOOKED_AT, len(_left))):
+        bucket, _ = _left.popitem(last=False)
+        if not bucket.is_idle():
+            _left[bucket] = None
 
 
 def _leave(user: weakref.ref[object]) -> None:
-    _left.add(_users.pop(user))
+    """Keep a bucket that a user has left, for as long as the API counts its requests."""
+    bucket = _users.pop(user)
+    if bucket.keep:
+        _left[bucket] = None
+        _left.move_to_end(bucket)
 
 
-_FEW = 64
+_LOOKED_AT = 32
 _shared: weakref.WeakValueDictionary[tuple[str, Limits, int], TokenBucket] = (
     weakref.WeakValueDictionary()
 )
 _users: dict[weakref.ref[object], TokenBucket] = {}
-_left: set[TokenBucket] = set()
-_most_left = _FEW
+# In the order in which their last users have left them.
+_left: OrderedDict[TokenBucket, None] = OrderedDict()
 # Reentrant, since a signal handler may make a client.
 _lock = threading.RLock()
 

@@ -15,7 +15,6 @@ from ._config import (
     DEFAULT_MAX_BODY,
     DEFAULT_TIMEOUT,
     Limits,
-    Secret,
     Settings,
     checked_base_url,
     checked_count,
@@ -27,6 +26,7 @@ from ._config import (
 )
 from ._projects import AsyncProjects
 from ._retry import DEFAULT_RETRY, RetryPolicy
+from ._secret import Secret
 from ._session import SessionManager
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import attrs
@@ -18,7 +19,7 @@ from ._models import Environment, Project, Resource, ResourceStatus, UnfrozenRes
 from ._urn import are_urn_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ._urn import URN
 
@@ -75,6 +76,13 @@ _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FAULTS_TOLD = 3
 # Of a number that is used.
 _MOST_DIGITS = 15
+# Of an error document.
+_NAMES = ("id", "request_id")
+_OTHER_MESSAGES = ("error", "messages", "errors", "detail", "title", "root_causes")
+_DEEPEST_TEXT = 5
+_MOST_TEXTS = 10
+# As each text repeats the name, a longer one would cost memory.
+_LONGEST_NAME = 50
 _BOM = b"\xef\xbb\xbf"
 _MEMBERS: dict[type, str] = {Resource: "resources", Project: "projects"}
 _STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status in ResourceStatus}
@@ -127,12 +135,36 @@ def decode_project(body: bytes) -> Project:
 
 
 def decode_error(body: bytes) -> dict[str, str]:
-    """What texts an error document has; none where it isn't one."""
+    """Return the texts `id`, `message` and `request_id` of an error document, without missing ones.
+
+    A message that is an object or a list, or spread over other members, is the first texts in it.
+    """
     try:
         document = _document(body)
     except DecodeError:
         return {}
-    return {key: value for key, value in document.items() if isinstance(value, str)}
+    texts = {name: document[name] for name in _NAMES if isinstance(document.get(name), str)}
+    others = [document.get(name) for name in _OTHER_MESSAGES]
+    return {**texts, "message": _joined(document.get("message")) or _joined(others)}
+
+
+def _joined(value: Any) -> str:
+    # Documents of this kind repeat a text.
+    return "; ".join(dict.fromkeys(islice(_texts(value, _DEEPEST_TEXT), _MOST_TEXTS)))
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    """Yield the texts in a part of a document, each after the names of the members it is in."""
+    if isinstance(value, str):
+        if value.strip():
+            yield value
+    elif depth and isinstance(value, dict):
+        for name, part in value.items():
+            for text in _texts(part, depth - 1):
+                yield f"{name}: {text}" if len(name) <= _LONGEST_NAME else text
+    elif depth and isinstance(value, list):
+        for part in value:
+            yield from _texts(part, depth - 1)
 
 
 def encode_urns(urns: Iterable[URN]) -> bytes:

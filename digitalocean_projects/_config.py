@@ -7,13 +7,14 @@ import re
 import sys
 from ipaddress import ip_address
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
 
 from . import __version__
 from ._errors import ClientUsageError
+from ._secret import TOKEN_VARIABLES, Secret, holds_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,28 +26,6 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-
-
-class Secret(str):
-    """A text that shows in no `repr`, and so in no traceback with local variables.
-
-    Attributes:
-        of_tenant: True for a token that a tenant of a service owns, and not the service.
-    """
-
-    __slots__ = ()
-
-    of_tenant: ClassVar[bool] = False
-
-    def __repr__(self) -> str:
-        return "'***'"
-
-    @classmethod
-    def hide(cls, value: object) -> Secret | None:
-        """Return `value` as a `Secret`; None stays None, and any other non-string becomes empty."""
-        if value is None or isinstance(value, cls):
-            return value
-        return cls(value) if isinstance(value, str) else cls()
 
 
 @attrs.frozen(kw_only=True)
@@ -192,16 +171,18 @@ def checked_proxy(proxy: Secret | None) -> Secret | None:
 
 
 def checked_user_agent(user_agent: str | None) -> str:
-    """What to tell the server of the client.
+    """Return the value of the User-Agent header: the one that is given, else the package's.
 
     Raises:
-        ValueError: It can't stand in a header.
+        ValueError: It can't stand in a header, or holds an API token.
     """
     if user_agent is None:
         python = ".".join(map(str, sys.version_info[:2]))
         return f"digitalocean-projects/{__version__} (Python {python})"
     if not _is_user_agent(user_agent):
         raise ValueError("user_agent is printable ASCII")
+    if holds_token(user_agent):
+        raise ValueError("user_agent must not contain an API token")
     return user_agent
 
 
@@ -262,7 +243,6 @@ def checked_count(name: str, value: int, most: int | None = None) -> int:
 
 
 DEFAULT_LIMITS = Limits()
-TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 BASE_URL_VARIABLE = "DIGITALOCEAN_API_URL"
 BASE_URL = "https://api.digitalocean.com"
 DEFAULT_PROJECT = "default"

@@ -17,6 +17,7 @@
     │   └── PaginationError             pages that make no listing
     ├── AssignmentError                 not all resources were assigned
     ├── AssignmentTimeoutError          not all were seen in a project in time
+    ├── InventoryError                  some projects could not be read
     ├── ProjectLookupError              no project has a name, or several have
     ├── RateLimitWaitError              the wait for the rate limit is too long
     └── ClientUsageError                the client can't be used so (a RuntimeError, too)
@@ -27,18 +28,21 @@ A bad argument is a `ValueError` or `TypeError` instead, before anything is sent
 from __future__ import annotations
 
 import copyreg
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ._codec import decode_error
 from ._headers import RateLimit, retry_after, retry_after_refusal
 from ._models import ResourceStatus
 from ._request import one_line
+from ._secret import quoted, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ._models import Project, Resource
     from ._request import Request
+    from ._results import Refusal
     from ._urn import URN
 
 
@@ -50,6 +54,10 @@ class APIError(Exception):
     """
 
     in_doubt: bool = True
+
+    def __init__(self, *arguments: object) -> None:
+        # Here for all classes, since a user may pass a token in place of any argument.
+        super().__init__(*(redacted(one) if isinstance(one, str) else one for one in arguments))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
@@ -89,6 +97,7 @@ class APIConnectionError(APIError):
         attempts: How often the request was tried.
         transient: Whether another attempt might succeed: not if the server's certificate is wrong.
         sent: Whether the request may have reached the server.
+        reused: Whether nothing came on a connection that had been idle, which may have been dead.
     """
 
     method: str
@@ -96,6 +105,7 @@ class APIConnectionError(APIError):
     attempts: int
     transient: bool
     sent: bool
+    reused: bool
     in_doubt: bool
 
     def __init__(
@@ -107,14 +117,15 @@ class APIConnectionError(APIError):
         self.attempts = 1
         self.transient = transient
         self.sent = self.in_doubt = sent
+        self.reused = False
 
 
 class APITimeoutError(APIConnectionError):
     """The request got no whole answer in time."""
 
 
-# What says that nothing of a request was done.
-_REFUSALS = frozenset({400, 401, 403, 404, 405, 415, 429})
+_LACKS_SCOPE = ("forbidden", "you are not authorized to perform this operation")
+_SERVER_ERRORS = range(500, 600)
 
 
 class APIStatusError(APIError):
@@ -160,9 +171,7 @@ class APIStatusError(APIError):
         request: Request,
         hint: str = "",
     ) -> None:
-        text = f"{status} {id}".rstrip()
-        if message:
-            text += f": {message}"
+        text = status_text(status, id, message)
         where = f"{request}, request id {request_id}" if request_id else str(request)
         super().__init__(f"{text} ({where}{hint})")
         self.status = status
@@ -174,7 +183,7 @@ class APIStatusError(APIError):
         self.method = request.method
         self.path = request.path
         self.attempts = 1
-        self.in_doubt = status not in _REFUSALS
+        self.in_doubt = status == HTTPStatus.REQUEST_TIMEOUT or status in _SERVER_ERRORS
 
 
 class BadRequestError(APIStatusError):
@@ -186,18 +195,22 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the token lacks a scope.
+    """403: the token lacks a scope, or the API or a proxy forbids the request for another reason.
 
     Attributes:
-        scopes: What a token needs for the operation, such as `project:read`.
+        scopes: The scopes that the operation requires, such as `project:read`; empty unless the
+            API says that the token lacks one.
     """
 
     scopes: tuple[str, ...]
 
-    def __init__(self, *, request: Request, **members: Any) -> None:
-        hint = f", needs the scopes {', '.join(request.scopes)}" if request.scopes else ""
-        super().__init__(request=request, hint=hint, **members)
-        self.scopes = request.scopes
+    def __init__(self, *, id: str, message: str, request: Request, **members: Any) -> None:  # noqa: A002 - the API's word
+        # A resource that is busy is also a `forbidden`, and a proxy's 403 has neither text.
+        lacks_scope = (id.lower(), message.strip(" .").lower()) == _LACKS_SCOPE
+        scopes = request.scopes if lacks_scope else ()
+        hint = f", needs the scopes {', '.join(scopes)}" if scopes else ""
+        super().__init__(id=id, message=message, request=request, hint=hint, **members)
+        self.scopes = scopes
 
 
 class NotFoundError(APIStatusError):
@@ -238,12 +251,6 @@ class APIResponseError(APIError):
         path: The request's path and query.
     """
 
-    reason: str
-    status: int | None
-    request_id: str | None
-    method: str
-    path: str
-
     def __init__(
         self,
         reason: str,
@@ -273,16 +280,12 @@ class AssignmentError(APIError):
     Attributes:
         done: The resources that are in the project now.
         failed: The resources that the API didn't assign; their `status` says why.
-        unknown: What was sent without an answer that says what became of it.
-        untouched: What was never sent, or in a request that the API refused as a whole.
-        error: Why there was no answer, or None if there were only refusals of single resources.
+        unknown: The resources that were sent, but no answer says what has become of them.
+        untouched: The resources that were not sent, or only in requests that the API refused as a
+            whole.
+        refused: The API's errors for the failed resources whose status is `refused`.
+        error: The reason why a request was not answered; None if all were answered.
     """
-
-    done: tuple[Resource, ...]
-    failed: tuple[Resource, ...]
-    unknown: tuple[URN, ...]
-    untouched: tuple[URN, ...]
-    error: APIError | None
 
     def __init__(
         self,
@@ -291,11 +294,13 @@ class AssignmentError(APIError):
         failed: tuple[Resource, ...],
         unknown: tuple[URN, ...],
         untouched: tuple[URN, ...] = (),
+        refused: tuple[Refusal, ...] = (),
         error: APIError | None = None,
     ) -> None:
         counts = {"failed": failed, "unknown": unknown, "untouched": untouched}
         text = ", ".join(f"{len(some)} {name}" for name, some in counts.items() if some)
-        names = [f"{resource.urn} ({_status_text(resource)})" for resource in failed]
+        reasons = {refusal.urn: str(refusal) for refusal in refused}
+        names = [f"{r.urn} ({reasons.get(r.urn) or _status_text(r)})" for r in failed]
         names += map(str, unknown)
         text = f"{len(done)} assigned, {text}"
         if names:
@@ -305,6 +310,7 @@ class AssignmentError(APIError):
         self.failed = failed
         self.unknown = unknown
         self.untouched = untouched
+        self.refused = refused
         self.error = error
 
 
@@ -315,8 +321,6 @@ class AssignmentTimeoutError(APIError):
         missing: Those that were not.
     """
 
-    missing: tuple[URN, ...]
-
     def __init__(self, missing: tuple[URN, ...]) -> None:
         names = ", ".join(map(str, missing[:_NAMED]))
         more = ", …" if len(missing) > _NAMED else ""
@@ -324,22 +328,35 @@ class AssignmentTimeoutError(APIError):
         self.missing = missing
 
 
+class InventoryError(APIError):
+    """The resources of some projects could not be read. Those of all others were returned.
+
+    Attributes:
+        failures: The projects, each with the reason.
+    """
+
+    in_doubt = False
+
+    def __init__(self, failures: tuple[tuple[Project, APIError], ...]) -> None:
+        names = "; ".join(f"{project.name!r}: {error}" for project, error in failures[:_NAMED])
+        more = "; …" if len(failures) > _NAMED else ""
+        super().__init__(f"{len(failures)} projects could not be read: {one_line(names)}{more}")
+        self.failures = failures
+
+
 class ProjectLookupError(APIError):
     """There is no project of a name, or there are several.
 
     Attributes:
-        name: The name.
+        name: The name, with `***` for a token.
         found: The projects that have it.
     """
-
-    name: str
-    found: tuple[Project, ...]
 
     def __init__(self, name: str, found: tuple[Project, ...] = ()) -> None:
         ids = ", ".join(project.id for project in found[:_NAMED])
         told = f"{len(found)} projects are named" if found else "no project is named"
-        super().__init__(one_line(f"{told} {name!r}{ids and f': {ids}'}"))
-        self.name = name
+        super().__init__(one_line(f"{told} {quoted(name)}{ids and f': {ids}'}"))
+        self.name = redacted(name)
         self.found = found
 
 
@@ -361,19 +378,21 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     412: PreconditionFailedError,
     422: UnprocessableEntityError,
     429: RateLimitError,
+    **dict.fromkeys(_SERVER_ERRORS, ServerError),
 }
-_SERVER_ERRORS = range(500, 600)
+
+
+def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
+    """Return what an answer other than 2xx says, on one line."""
+    return f"{f'{status} {id}'.rstrip()}{message and f': {message}'}"
 
 
 def status_error(
     status: int, headers: Mapping[str, str], body: bytes, request: Request, *, secret: str
 ) -> APIStatusError:
-    """The exception for an answer other than 2xx; the status decides its class."""
+    """Return the exception for an answer other than 2xx; the status decides its class."""
     document = decode_error(body)
-    if status in _SERVER_ERRORS:
-        error_class: type[APIStatusError] = ServerError
-    else:
-        error_class = _BY_STATUS.get(status, APIStatusError)
+    error_class = _BY_STATUS.get(status, APIStatusError)
     asked = retry_after_refusal if error_class is RateLimitError else retry_after
     members: dict[str, Any] = {
         "status": status,

@@ -1,4 +1,4 @@
-"""What an answer's headers say about limits: pure, and defensive."""
+"""Readers of the response headers about rate limits: pure functions that never raise."""
 
 from __future__ import annotations
 
@@ -46,18 +46,24 @@ class RateLimit:
 
 
 _NOTHING = RateLimit()
+# The API's two periods: it has forgotten a request when its period is over.
+BURST_SECONDS = 60.0
+HOUR_SECONDS = 3600.0
 
 
 def remaining(headers: Mapping[str, str]) -> int | None:
-    """How many requests the API would take in this hour, or None if unsaid."""
+    """Return how many requests the API would still accept in this hour, or None if unsaid."""
     return _count(headers.get("ratelimit-remaining"))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a refused request should wait, at least 0, or None if unsaid.
+    """Return the seconds that a request should wait before it is sent again.
 
-    `Retry-After` holds seconds or an HTTP date, which is compared with the answer's own `Date`.
+    `Retry-After` holds seconds or an HTTP date.
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+
+    Returns:
+        At least 0; None if the header is missing or can't be read.
     """
     text = headers.get("retry-after", "").strip()
     if _is_seconds(text):
@@ -66,25 +72,43 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def retry_after_refusal(headers: Mapping[str, str]) -> float | None:
-    """The same of a 429: that of the hourly limit has no `Retry-After`, only the reset."""
+    """Return the seconds that a request should wait after a 429.
+
+    Only the refusal for the hourly limit comes without `Retry-After`; then the time until
+    `ratelimit-reset` counts. A header that can't be read belongs to a refusal for the limit per
+    minute, which has forgotten all requests after `BURST_SECONDS`.
+
+    Returns:
+        At least 0; None if nothing says it.
+    """
+    if "retry-after" not in headers:
+        return until_reset(headers)
     seconds = retry_after(headers)
-    return until_reset(headers) if seconds is None else seconds
+    return BURST_SECONDS if seconds is None else seconds
 
 
 def until_reset(headers: Mapping[str, str]) -> float | None:
-    """The seconds until `ratelimit-reset`, by the server's clock, at least 0, or None if unsaid."""
+    """Return the seconds until `ratelimit-reset`, at least 0, or None if unsaid."""
     return _until(_instant(_count(headers.get("ratelimit-reset"))), headers)
 
 
 def _until(moment: datetime | None, headers: Mapping[str, str]) -> float | None:
-    now = _http_date(headers.get("date", ""))
-    if moment is None or now is None:
+    """Return the seconds from the response's `Date` to `moment`.
+
+    Without a `Date` this machine's clock has to do. It may be wrong by any amount, so it never
+    says more than the hour after which the API has forgotten every request.
+    """
+    if moment is None:
         return None
-    return max(0.0, (moment - now).total_seconds())
+    now = _http_date(headers.get("date", ""))
+    if now is not None:
+        return max(0.0, (moment - now).total_seconds())
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), HOUR_SECONDS)
 
 
 def _count(text: str | None) -> int | None:
-    return int(text) if text is not None and _is_count(text) else None
+    text = "" if text is None else text.strip()
+    return int(text) if _is_count(text) else None
 
 
 def _instant(seconds: int | None) -> datetime | None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from ._errors import ClientUsageError, NotFoundError
+from ._errors import (
+    APIConnectionError,
+    APIError,
+    AuthenticationError,
+    ClientUsageError,
+    InventoryError,
+    NotFoundError,
+    RateLimitError,
+    RateLimitWaitError,
+)
 from ._listing import Items
 from ._models import ProjectResources
 from ._paginator import AsyncPaginator
@@ -19,15 +28,19 @@ if TYPE_CHECKING:
     from ._listing import Listing
     from ._models import Project, Resource
 
+    _Failure = tuple[Project, APIError]
+    _Outcome = ProjectResources | _Failure
+
 
 class AsyncInventory:
     """The resources of all projects, as pairs of a project and a resource.
 
-    Iterate over it for the pairs, project by project. A wave of projects is read at a time, with a
-    bounded number of requests under way: between two pairs nothing runs, so a loop may be left at
-    any point. Each iteration reads anew; each project as `collect` of its paginator does. What
-    moves from a project to another meanwhile may come with either, with both, or with none. A
-    project that is deleted meanwhile holds nothing.
+    Iterate over it for the pairs, project by project. Projects are read in waves, with a bounded
+    number of concurrent requests. Between two pairs nothing runs, so a loop may be left at any
+    point. Each iteration reads everything again, and each project like `collect` of its paginator.
+    A resource that moves to another project meanwhile may come with either, with both, or with
+    none. A project that is deleted meanwhile holds nothing. Projects that can't be read don't end
+    an iteration: an `InventoryError` lists them at its end; see `pages`.
     """
 
     def __init__(
@@ -47,15 +60,21 @@ class AsyncInventory:
         return Items(self.pages())
 
     def pages(self) -> AsyncIterator[ProjectResources]:
-        """The projects one by one, each with all its resources.
+        """Return an iterator over the projects, each with all its resources.
+
+        After an error the iterator can be used again. After an `InventoryError` it reads the
+        projects that failed once more, and after any other one it goes on where it was.
 
         Raises:
-            APIError: While iterating: a project couldn't be read. Those before it were handed out,
-                and to ask the same iterator again is to try it again.
+            InventoryError: After all other projects, if some couldn't be read. Its `failures` has
+                the error of each.
+            APIError: At once, if the projects can't be listed, or the reason isn't about a single
+                project: the token is refused (401) or its rate limit used up, no connection can be
+                made, or the client can't be used.
         """
         return _Pages(self._projects, self._read, self._concurrency)
 
-    async def _read(self, project: Project, gate: asyncio.Semaphore) -> ProjectResources:
+    async def _read(self, project: Project, gate: asyncio.Semaphore) -> _Outcome:
         paginator = AsyncPaginator(
             attrs.evolve(self._resources(project), gate=gate),
             concurrency=self._concurrency,
@@ -65,7 +84,21 @@ class AsyncInventory:
             resources = await paginator.collect()
         except NotFoundError:
             resources = []
+        except APIError as error:
+            if _concerns_all(error):
+                raise
+            # With its traceback it would keep this frame, and be kept by it.
+            return project, error.with_traceback(None)
         return ProjectResources(project=project, resources=tuple(resources))
+
+
+def _concerns_all(error: APIError) -> bool:
+    """Return true if the reason isn't about a single project, so that reading on is in vain."""
+    if isinstance(error, APIConnectionError):
+        return not error.sent
+    return isinstance(
+        error, AuthenticationError | RateLimitError | RateLimitWaitError | ClientUsageError
+    )
 
 
 class _Pages:
@@ -74,14 +107,15 @@ class _Pages:
     def __init__(
         self,
         paginator: AsyncPaginator[Project],
-        read: Callable[[Project, asyncio.Semaphore], Awaitable[ProjectResources]],
+        read: Callable[[Project, asyncio.Semaphore], Awaitable[_Outcome]],
         concurrency: int,
     ) -> None:
         self._paginator = paginator
         self._read = read
         self._concurrency = concurrency
         self._projects: list[Project] = []
-        self._waves: Waves[ProjectResources] | None = None
+        self._failures: list[_Failure] = []
+        self._waves: Waves[_Outcome] | None = None
         self._gate = asyncio.Semaphore(concurrency)
         self._number = 1
         self._busy = False
@@ -91,22 +125,31 @@ class _Pages:
 
     async def __anext__(self) -> ProjectResources:
         if self._busy:
-            raise ClientUsageError("an iterator serves one task at a time: make one for each")
+            raise ClientUsageError("this iterator is already in use by another task")
         self._busy = True
         try:
-            waves = self._waves or await self._begin()
-            if self._number > len(self._projects):
-                raise StopAsyncIteration
-            # Nothing of a wave outlives this call, whose loop need not be the next one's.
-            self._gate = asyncio.Semaphore(self._concurrency)
-            page = await waves.get(self._number, len(self._projects))
+            return await self._next()
         finally:
             self._busy = False
-        self._number += 1
-        return page
 
-    async def _begin(self) -> Waves[ProjectResources]:
-        projects = await self._paginator.collect()
-        self._projects = projects
+    async def _next(self) -> ProjectResources:
+        waves = self._waves or self._begin(await self._paginator.collect())
+        while self._number <= len(self._projects):
+            # Nothing of a wave outlives this call, whose loop need not be the next one's.
+            self._gate = asyncio.Semaphore(self._concurrency)
+            outcome = await waves.get(self._number, len(self._projects))
+            self._number += 1
+            if isinstance(outcome, ProjectResources):
+                return outcome
+            self._failures.append(outcome)
+        if self._failures:
+            failures, self._failures = tuple(self._failures), []
+            self._begin([project for project, _ in failures])
+            raise InventoryError(failures)
+        raise StopAsyncIteration
+
+    def _begin(self, projects: list[Project]) -> Waves[_Outcome]:
+        """Begin to read these projects."""
+        self._projects, self._number = projects, 1
         self._waves = Waves(lambda n: self._read(projects[n - 1], self._gate), self._concurrency)
         return self._waves

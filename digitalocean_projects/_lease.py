@@ -20,10 +20,11 @@ _NO_HEADERS: Mapping[str, str] = {}
 class Lease:
     """The tokens of one request, which takes them once.
 
-    What leaves it without `settle`, `refused` or `unsent` was sent, maybe: its fate is unknown.
+    A lease that ends without `settle`, `refused` or `unsent` is one of a request that may have been
+    sent and counted.
 
     Attributes:
-        sent: When the request was let go, on the bucket's clock; before, -inf.
+        sent: When the request was let go, in seconds of the bucket's clock; before, -inf.
     """
 
     __slots__ = (
@@ -32,39 +33,48 @@ class Lease:
         "ahead",
         "at_once",
         "bulk",
+        "end",
         "future",
-        "generation",
+        "max_pause",
         "max_wait",
         "queue",
         "reason",
         "sent",
         "since",
+        "timeout",
         "waits_for",
+        "young",
     )
 
-    ahead: bool
-    at_once: bool
-    bulk: bool
+    end: float
     future: Future[None] | None
-    generation: int
-    max_wait: float
     queue: OrderedDict[Lease, AbstractEventLoop]
     reason: str
     sent: float
     since: float
     waits_for: float
+    young: bool
 
     def __init__(
-        self, bucket: TokenBucket, *, bulk: bool, max_wait: float, ahead: bool, at_once: bool
+        self,
+        bucket: TokenBucket,
+        *,
+        bulk: bool,
+        max_wait: float,
+        max_pause: float,
+        timeout: float,
+        ahead: bool,
+        at_once: bool,
     ) -> None:
         self._bucket = bucket
         self._out = False
         self.bulk = bulk
         self.max_wait = max_wait
+        self.max_pause = max_pause
+        self.timeout = timeout
         self.ahead = ahead
         self.at_once = at_once
         self.future = None
-        self.generation = -1
         self.sent = -math.inf
         self.waits_for = 0.0
 
@@ -79,19 +89,18 @@ class Lease:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        bucket = self._bucket
-        self._end(partial(bucket._give_back, self, bucket._limits.grace))
+        self._end(partial(self._bucket._abandon, self))
 
     def settle(self, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        """The headers of an answer are here: the API has counted the request."""
+        """Record that the response's headers have arrived: the API has counted the request."""
         self._end(partial(self._bucket._settle, self, headers))
 
     def refused(self, headers: Mapping[str, str] = _NO_HEADERS) -> None:
-        """The API refuses the request as one too many; nothing goes for as long as it asks."""
+        """Record a 429: no request of the bucket goes for as long as the API asks."""
         self._end(partial(self._bucket._refuse, self, headers))
 
     def unsent(self) -> None:
-        """The request never left: the API won't count it."""
+        """Record that no byte of the request was sent: the API won't count it."""
         self._end(partial(self._bucket._give_back, self, None))
 
     def _end(self, change: Callable[[float], None]) -> None:

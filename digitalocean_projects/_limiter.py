@@ -18,7 +18,7 @@ import attrs
 
 from ._clock import SYSTEM_CLOCK, call_later
 from ._errors import RateLimitWaitError
-from ._feedback import Feedback
+from ._feedback import LONGEST_JITTER, Feedback
 from ._lease import Lease
 from ._window import Window
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("digitalocean_projects")
 
 _WORTH_A_RECORD = 1.0
+# A request that is unanswered for longer doesn't count for the slow start: one slow endpoint would
+# hold up all others.
+_SECONDS_YOUNG = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -62,22 +65,27 @@ class TokenBucket:
     """A token bucket whose tokens are leased, and come back one by one.
 
     A request takes a token of each window when it is let go. They come back one period and a
-    margin after the headers of its answer: the API has counted the request before, so it has left
+    margin after the headers of its response: the API has counted the request before, so it has left
     the API's window when the token is spent again, whatever the network does. The tokens of a
-    request that never left come back at once; those of one whose fate is unknown, a grace later.
-    So, unlike in the textbook's bucket, tokens don't come back at a constant rate.
+    request that was never sent return at once; if it is unknown whether it was sent, after `grace`
+    more seconds. So, unlike in the textbook's bucket, tokens don't return at a constant rate.
 
-    Requests are let go first come, first served: first the interactive ones, then the bulk ones,
-    which leave a reserve; of each kind, first those that are sent again. Few may be under way
-    before the first answer, and after a refusal; no more go than the API says are left. One bucket
-    may serve any number of threads and event loops.
+    Requests go first come, first served: first the interactive ones, then the bulk ones, which
+    leave a reserve; of each class, first the retries. Few requests may be in flight before the
+    first response and after a refusal, where one that has been unanswered for a second no longer
+    counts; and no more go than the API says are left. One bucket may serve any number of threads
+    and event loops.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
     Args:
         limits: The windows, and what is added to them.
-        clock: What time is measured and waited by; None takes the machine's monotonic clock.
-        jitter: Draws from 0 to 1 the seconds that are added to a pause.
+        clock: Measures time and waits; None takes the machine's monotonic clock.
+        jitter: Returns 0 to 1, the seconds that are added to a pause.
+
+    Attributes:
+        keep: Whether the bucket should outlive its users, since the API may count a request of its
+            token. Not if the API has only ever said that there is no such token.
     """
 
     def __init__(
@@ -100,8 +108,13 @@ class TokenBucket:
         self._changes: deque[Callable[[float], object]] = deque()
         self._queues: tuple[_Queue, ...] = tuple(OrderedDict() for _ in range(4))
         self._timers: dict[AbstractEventLoop, _Timer] = {}
-        self._generation = 0
-        self._in_flight = 0
+        # The leases in flight, in the order in which they went, and the earliest end of one.
+        self._flights: dict[Lease, None] = {}
+        self._next_end = math.inf
+        # Those that went less than a second ago; the ones that have ended are no longer `young`.
+        self._recent: deque[Lease] = deque()
+        self._young = 0
+        self.keep = False
         self._granted = 0
         self._waited = 0.0
         _buckets.add(self)
@@ -111,31 +124,40 @@ class TokenBucket:
         *,
         bulk: bool = False,
         max_wait: float | None = None,
+        max_pause: float | None = None,
+        timeout: float | None = None,
         ahead: bool = False,
         at_once: bool = False,
     ) -> Lease:
-        """The tokens of one request, as a context manager that waits for them.
+        """Return the tokens of one request, as a context manager that waits for them.
 
         Args:
             bulk: Let interactive requests go first, and leave them the reserve.
-            max_wait: The most seconds to wait; None has no end.
-            ahead: Go before the others of the same kind, as what is sent again may.
-            at_once: Don't wait, even if it is one too many: for what is sent while another
-                request, which has its tokens, waits for it.
+            max_wait: The maximum wait in seconds; None for no maximum.
+            max_pause: The maximum wait in seconds after a refusal; None for no maximum.
+            timeout: The seconds that the request may take. A lease that hasn't ended the limits'
+                `grace` after that, as when its event loop was closed, counts as one whose request
+                may have been sent. None for no end.
+            ahead: Go before the others of the same class, as a retry may.
+            at_once: Don't wait, even if it is one too many: for a request that another request,
+                which has its tokens, waits for.
 
         Raises:
-            RateLimitWaitError: On entering: the wait is longer; it isn't begun if that is certain.
+            RateLimitWaitError: On entering: the wait is longer. It isn't begun if that is certain.
         """
         return Lease(
             self,
             bulk=bulk,
             max_wait=math.inf if max_wait is None else max_wait,
+            max_pause=math.inf if max_pause is None else max_pause,
+            timeout=math.inf if timeout is None else timeout,
             ahead=ahead,
             at_once=at_once,
         )
 
     def statistics(self) -> BucketStatistics:
-        """What the bucket is doing, and has done."""
+        """Return what the bucket is doing, and has done."""
+        self._change(_no_change)
         with self._lock:
             now = self._clock.time()
             return BucketStatistics(
@@ -149,20 +171,28 @@ class TokenBucket:
             )
 
     def is_idle(self) -> bool:
-        """Whether a new bucket would do as well: no token is out, and nobody waits for one."""
-        # Those that a closed loop has left behind wait no more.
-        self._change(_no_change)
-        statistics = self.statistics()
-        return not (any(statistics.in_use) or statistics.waiting or statistics.paused)
+        """Return whether a new bucket would do as well: no token is out and nobody waits."""
+        if self._flights or self._timers:
+            # Ends the leases whose time has passed, and forgets those of closed loops.
+            self._change(_no_change)
+        with self._lock:
+            now = self._clock.time()
+            return not (
+                self._flights
+                or self._timers
+                or self._feedback.paused_until > now
+                or any(window.in_use(now, 0) for window in self._windows)
+            )
 
     async def _acquire(self, lease: Lease) -> None:
         """Wait for the tokens of a lease."""
         loop = asyncio.get_running_loop()
         self._change(partial(self._ask, lease, loop))
+        future = lease.future
         stop: Callable[[], object] = _nothing
         collected = False
         try:
-            if lease.future is not None:
+            if future is not None:
                 if lease.waits_for > _WORTH_A_RECORD:
                     why = {"do_wait": lease.waits_for, "do_reason": lease.reason}
                     _logger.info("waiting for about %(do_wait).0f s: %(do_reason)s", why, extra=why)
@@ -170,17 +200,17 @@ class TokenBucket:
                 if lease.max_wait < math.inf:
                     expire = partial(self._change, partial(self._expire, lease))
                     stop = call_later(self._clock, lease.max_wait, expire)
-                await lease.future
+                await future
         except BaseException as error:
             collected = isinstance(error, GeneratorExit)
             self._change(partial(self._leave, lease))
             raise
         finally:
             # Garbage may be collected in another thread, or without a loop.
-            if lease.future is not None and not collected:
-                lease.future = None
+            if not collected:
                 stop()
-                self._set_timer(loop)
+                if future is not None or loop in self._timers:
+                    self._set_timer(loop)
         if lease.sent == -math.inf:
             raise RateLimitWaitError(lease.waits_for, lease.reason)
 
@@ -201,7 +231,9 @@ class TokenBucket:
                     while self._changes:
                         change = self._changes.popleft()
                         # Not before: another thread may just have asked for it.
-                        change(self._clock.time())
+                        now = self._clock.time()
+                        self._advance(now)
+                        change(now)
                     if self._timers:
                         late = self._let_go(self._clock.time())
                 finally:
@@ -212,6 +244,27 @@ class TokenBucket:
             if not self._changes:
                 return
 
+    @property
+    def _in_flight(self) -> int:
+        return len(self._flights)
+
+    def _advance(self, now: float) -> None:
+        """Apply what the time that has passed has changed."""
+        recent = self._recent
+        while recent and (not recent[0].young or recent[0].sent + _SECONDS_YOUNG <= now):
+            self._grow_up(recent.popleft())
+        if self._next_end <= now:
+            for lease in [lease for lease in self._flights if lease.end <= now]:
+                self._feedback.lose()
+                self.keep = True
+                self._give_back(lease, lease.end - now, now)
+            self._next_end = min((lease.end for lease in self._flights), default=math.inf)
+
+    def _grow_up(self, lease: Lease) -> None:
+        """Let a lease no longer count for the slow start."""
+        self._young -= lease.young
+        lease.young = False
+
     def _ask(self, lease: Lease, loop: AbstractEventLoop, now: float) -> None:
         """Let a lease go, or have it wait, or refuse it."""
         place = 2 * lease.bulk + (not lease.ahead)
@@ -219,55 +272,83 @@ class TokenBucket:
         if lease.at_once or (not before and self._ready_at(now, bulk=lease.bulk) <= now):
             self._take(lease, now)
             return
+        if before:
+            self._forget_closed_loops()
+            before = sum(map(len, self._queues[: place + 1]))
         at, lease.reason = self._estimate(now, bulk=lease.bulk, before=before)
         lease.waits_for = at - now
-        if lease.waits_for <= lease.max_wait:
+        if lease.waits_for <= lease.max_wait and not self._pauses_too_long(lease, now):
             lease.future, lease.since = loop.create_future(), now
             lease.queue = self._queues[place]
             lease.queue[lease] = loop
             self._timers.setdefault(loop, _Timer()).waiting += 1
 
+    def _forget_closed_loops(self) -> None:
+        """Take the leases that closed loops have left behind out of the queues."""
+        for closed in [loop for loop in self._timers if loop.is_closed()]:
+            del self._timers[closed]
+            for queue in self._queues:
+                for lease in [lease for lease, loop in queue.items() if loop is closed]:
+                    del queue[lease]
+
+    def _pauses_too_long(self, lease: Lease, now: float) -> bool:
+        return self._feedback.paused_until - now > lease.max_pause + LONGEST_JITTER
+
+    def _room(self) -> float:
+        """Return how many more requests may be in flight."""
+        feedback = self._feedback
+        return min(
+            feedback.most_young() - self._young, feedback.most_in_flight() - len(self._flights)
+        )
+
     def _ready_at(self, now: float, *, bulk: bool) -> float:
-        """When the next one may go, if nothing but time passes."""
-        if self._in_flight >= self._feedback.most_in_flight:
-            return math.inf
-        return self._estimate(now, bulk=bulk, before=0)[0]
+        """Return when the next one may go, if nothing but time passes."""
+        at = self._estimate(now, bulk=bulk, before=0)[0]
+        if self._young >= self._feedback.most_young():
+            at = max(at, self._recent[0].sent + _SECONDS_YOUNG)
+        if len(self._flights) >= self._feedback.most_in_flight():
+            at = max(at, self._next_end)
+        return at
 
     def _estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
-        """When one may go at the soonest, `before` others having gone; and for what it waits."""
+        """Return when one may go at the earliest, after `before` others, and what it waits for."""
         at, reason = self._feedback.free_at()
         for window in self._windows:
             free_at = window.free_at(now, self._in_flight, before, bulk=bulk)
             if free_at > at:
                 at, reason = free_at, window.name
         if at <= now:
-            reason = "few may be under way before the first answers"
+            reason = "the number of concurrent requests is ramping up"
         return at, reason
 
     def _take(self, lease: Lease, now: float) -> None:
-        lease.sent, lease.generation = now, self._generation
-        self._in_flight += 1
+        lease.sent, lease.end = now, now + lease.timeout + self._limits.grace
+        self._flights[lease] = None
+        self._next_end = min(self._next_end, lease.end)
+        lease.young = True
+        self._recent.append(lease)
+        self._young += 1
         self._granted += 1
 
     def _let_go(self, now: float) -> list[AbstractEventLoop]:
-        """Let go who may; returns the loops whose timers are to end sooner than they will."""
+        """Release every waiter that may proceed; return the loops whose timers must end earlier."""
+        self._advance(now)
+        self._forget_closed_loops()
         for place, queue in enumerate(self._queues):
             while queue and self._ready_at(now, bulk=place > 1) <= now:
                 lease, loop = queue.popitem(last=False)
                 self._timers[loop].waiting -= 1
                 # A loop that is closed has left its leases behind.
                 with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(wake, lease.future)
+                    self._wake(lease, loop)
                     self._take(lease, now)
                     self._waited += now - lease.since
             if queue:
                 break
         late: list[AbstractEventLoop] = []
         at = self._next_change(now)
-        for loop, timer in list(self._timers.items()):
-            if not timer.waiting and loop.is_closed():
-                del self._timers[loop]
-            elif timer.waiting and at < timer.at:
+        for loop, timer in self._timers.items():
+            if timer.waiting and at < timer.at:
                 timer.at = at
                 late.append(loop)
         return late
@@ -281,13 +362,32 @@ class TokenBucket:
             self._timers[loop].waiting -= 1
 
     def _expire(self, lease: Lease, now: float) -> None:
+        """Refuse a lease that waits, since its wait takes too long."""
         loop = lease.queue.get(lease)
         if loop is not None:
             at, lease.reason = self._estimate(now, bulk=lease.bulk, before=0)
             lease.waits_for = at - lease.since
             self._leave(lease, now)
             with suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(wake, lease.future)
+                self._wake(lease, loop)
+
+    def _wake(self, lease: Lease, loop: AbstractEventLoop) -> None:
+        """Wake the task that waits for a lease, and forget it.
+
+        The bucket keeps the leases in flight. If they kept their tasks, a loop that was closed
+        without ending those could never be collected as garbage.
+
+        Raises:
+            RuntimeError: The loop is closed.
+        """
+        future, lease.future = lease.future, None
+        loop.call_soon_threadsafe(wake, future)
+
+    def _expire_paused(self, now: float) -> None:
+        """Refuse the leases that wait and would have to outwait a pause that is too long."""
+        for queue in self._queues:
+            for lease in [lease for lease in queue if self._pauses_too_long(lease, now)]:
+                self._expire(lease, now)
 
     def _settle(self, lease: Lease, headers: Mapping[str, str], now: float) -> None:
         self._give_back(lease, 0.0, now)
@@ -296,13 +396,23 @@ class TokenBucket:
     def _refuse(self, lease: Lease, headers: Mapping[str, str], now: float) -> None:
         self._give_back(lease, 0.0, now)
         self._feedback.refuse(headers, sent=lease.sent, now=now)
+        self._expire_paused(now)
+
+    def _abandon(self, lease: Lease, now: float) -> None:
+        """Give tokens back when the API has forgotten the request, even if it was sent."""
+        if lease in self._flights:
+            self._feedback.lose()
+            self.keep = True
+        self._give_back(lease, self._limits.grace, now)
 
     def _give_back(self, lease: Lease, after: float | None, now: float) -> None:
-        """Have tokens back so long after their periods, or at once."""
-        if lease.generation == self._generation:
-            self._in_flight -= 1
-            if after:
-                self._feedback.lose()
+        """Return the tokens `after` seconds plus their periods from now, or now if it is None.
+
+        Nothing is done for a lease that has passed its end, or is the parent process's.
+        """
+        if lease in self._flights:
+            del self._flights[lease]
+            self._grow_up(lease)
             if after is not None:
                 for window in self._windows:
                     window.give_back(now + window.period + after)
@@ -347,11 +457,9 @@ class TokenBucket:
         for queue in self._queues:
             queue.clear()
         now = self._clock.time()
-        for window in self._windows:
-            for _ in range(self._in_flight):
-                window.give_back(now + window.period + self._limits.grace)
-        self._in_flight = 0
-        self._generation += 1
+        for lease in list(self._flights):
+            self._give_back(lease, self._limits.grace, now)
+        self._recent.clear()
 
 
 def _nothing() -> None:

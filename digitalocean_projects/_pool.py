@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ctypes
 import os
 import warnings
@@ -31,16 +32,16 @@ class Pool:
         open_session: Makes a session, in the loop that will use it.
 
     Attributes:
-        tasks: The tasks that have a request under way, which `aclose` cancels.
+        tasks: The tasks that have a request in flight, which `aclose` cancels.
         sending: Those whose request has its turn.
     """
+
+    _held: _Held | None = None
 
     def __init__(self, open_session: Callable[[], ClientSession]) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.sending: set[asyncio.Task[Any] | None] = set()
         self._open_session = open_session
-        self._held: _Held | None = None
-        self._finalizer: weakref.finalize[..., Pool] | None = None
         self._closed = False
 
     @property
@@ -79,10 +80,23 @@ class Pool:
         if self._held is not None and self._held.is_open_in(loop):
             return self._held.session
         self._release()
+        # The requests that a closed loop, or a parent process, has left pending never end.
+        self.tasks.intersection_update(self._tasks_here())
         session = self._open_session()
         self._held = _Held(session=session, guard=_guarded(session), loop=loop, pid=os.getpid())
-        self._finalizer = weakref.finalize(self, _forgotten, self._held)
+        _open_pools.add(self)
         return session
+
+    def begin(self, task: asyncio.Task[Any]) -> None:
+        """Register a task that sends a request."""
+        self.tasks.add(task)
+        _idle.discard(self._held)
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """Register the end of the request."""
+        self.tasks.discard(task)
+        if not self.tasks and self._held is not None:
+            _idle.add(self._held)
 
     async def aclose(self) -> None:
         """Close the session, for good; a request that is under way is cancelled.
@@ -100,18 +114,28 @@ class Pool:
         if held is not None:
             await held.guard.aclose()
 
+    def __del__(self) -> None:
+        """Close a session that nobody has closed, or leave that to its loop."""
+        held, self._held = self._held, None
+        _idle.discard(held)
+        if held is None:
+            return
+        if not held.session.closed and held.pid == os.getpid() and not held.loop.is_running():
+            warnings.warn("a client was not closed before its event loop ended", ResourceWarning, 2)
+        held.is_beyond_reach()
+        # If it isn't, its loop closes the guard, to which nothing refers any more.
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client holds connections and a token: it can't be pickled")
 
     def _tasks_here(self) -> list[asyncio.Task[Any]]:
-        """The tasks of the running loop: those of a closed one, or of a parent, never end."""
+        """Return the tasks of the running loop."""
         return [task for task in self.tasks if task.get_loop() is running_loop()]
 
     def _release(self) -> _Held | None:
         """Part from the session; what is returned can be closed in the running loop."""
         held, self._held = self._held, None
-        if self._finalizer is not None:
-            self._finalizer.detach()
+        _idle.discard(held)
         return None if held is None or held.is_beyond_reach() else held
 
 
@@ -180,12 +204,20 @@ def _step(awaitable: Awaitable[None]) -> None:
         awaitable.__await__().send(None)
 
 
-def _forgotten(held: _Held) -> None:
-    """What becomes of the session of a pool that is gone."""
-    if not held.session.closed and held.pid == os.getpid() and not held.loop.is_running():
-        warnings.warn("a client was not closed before its event loop ended", ResourceWarning, 2)
-    held.is_beyond_reach()
-    # If it isn't, its loop closes the guard, to which nothing refers any more.
+_open_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+# The sessions of the pools that have no request in flight. They are kept here so that they aren't
+# collected as garbage together with a forgotten pool, before its `__del__` has seen to them. While
+# there is a request, its task refers to the pool, and its loop to the task. If that loop is closed
+# all the same, they refer to each other in a circle, which nothing may keep: so neither this set
+# nor a `weakref.finalize` has a session with requests in flight.
+_idle: set[_Held | None] = set()
+
+
+@atexit.register
+def _at_exit() -> None:
+    """Close what is left while the interpreter still works as a whole."""
+    for pool in list(_open_pools):
+        pool.__del__()
 
 
 def running_loop() -> AbstractEventLoop:

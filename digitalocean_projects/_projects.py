@@ -30,18 +30,18 @@ from ._listing import Listing
 from ._models import Project, Resource
 from ._paginator import AsyncPaginator
 from ._request import Request
-from ._results import NOTHING_ASSIGNED, Reconciliation
+from ._results import Reconciliation
 from ._settable import PROJECTS_PATH, project_path, settable
 from ._urn import distinct_urns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from ._models import Environment
     from ._results import AssignmentResult
     from ._session import SessionManager
     from ._settable import ProjectLike
-    from ._urn import URN, URNLike
+    from ._urn import URNLike
 
 
 class AsyncProjects:
@@ -223,7 +223,7 @@ class AsyncProjects:
             raise ValueError("nothing is to be set")
         return await self._ask("PATCH", project_path(project_id), _UPDATE, members)
 
-    async def delete(self, project_id: ProjectLike, *, wait: float = 0.0) -> None:
+    async def delete(self, project_id: ProjectLike, *, wait: float | None = None) -> None:
         """Delete a project, which must be empty and not the default one.
 
         Resources leave a project some seconds or minutes after they were assigned to another one,
@@ -231,21 +231,27 @@ class AsyncProjects:
 
         Args:
             project_id: The project.
-            wait: The seconds after which to try for the last time while the project isn't empty.
+            wait: Try again for this many seconds while the project still holds resources. The last
+                try starts at their end at the latest: a longer wait for the rate limits is an
+                error. None, the default, sends one request, which waits for the limits as any
+                other does.
 
         Raises:
-            ValueError: It is `default`, or `wait` is negative or not finite.
-            BadRequestError: It is the default project, told by its id.
-            PreconditionFailedError: It holds resources, still.
+            ValueError: `project_id` is `default`, or `wait` is negative or not finite.
+            BadRequestError: `project_id` is the UUID of the default project.
+            PreconditionFailedError: The project still holds resources.
+            RateLimitWaitError: The wait for the rate limits is longer than `wait`.
             NotFoundError: There is no such project.
         """
         path = project_path(project_id)
         if path == project_path(DEFAULT_PROJECT):
             raise ValueError("the default project can't be deleted")
         request = Request(method="DELETE", path=path, scopes=("project:delete",))
-        for delay in polls(self._manager.settings.clock, checked_wait("wait", wait)):
+        seconds = 0.0 if wait is None else checked_wait("wait", wait)
+        manager = self._manager if wait is None else self._starting_within(seconds)
+        for delay in polls(manager.settings.clock, seconds):
             try:
-                await self._manager.request(request)
+                await manager.request(request)
             except NotFoundError as error:
                 # Then an earlier attempt, whose answer was lost, has deleted it.
                 if not error.in_doubt:
@@ -256,7 +262,7 @@ class AsyncProjects:
                     raise
             else:
                 return
-            await self._manager.sleep(delay, request)
+            await manager.sleep(delay, request)
 
     def list_resources(
         self,
@@ -290,7 +296,10 @@ class AsyncProjects:
         `<resource>:read` for each type of resource that it shall see.
 
         Args:
-            concurrency: How many requests may be under way at once.
+            concurrency: The maximum number of concurrent requests.
+
+        Returns:
+            An inventory; a project that can't be read doesn't end its iteration, see `pages`.
         """
         return AsyncInventory(
             self.list(concurrency=concurrency),
@@ -306,12 +315,17 @@ class AsyncProjects:
         *,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
     ) -> AssignmentResult:
-        """Move resources into a project, from whichever they are in.
+        """Move resources into a project, from the projects that they are in.
 
         They are sent in chunks, one after the other. To assign a resource that is in the project
-        already is harmless. Those whose service is down are sent again, as often as the retry
+        already is harmless. Resources whose service is down are sent again, as often as the retry
         policy allows. A token needs the scope `project:update` (or `project:assign_resource`), and
         `<resource>:read` for each type of resource.
+
+        A single resource can make the API refuse a whole chunk with 400, 412 or 422, such as a
+        reserved IP that is attached to a Droplet (it follows the Droplet). Such a chunk is narrowed
+        down with at most 16 more requests: the resources that are refused are named in the result,
+        and the others are assigned.
 
         The API moves them some seconds or minutes after its answer; see `wait_until_assigned`.
 
@@ -319,17 +333,21 @@ class AsyncProjects:
             project_id: The project.
             resources: URNs, their texts, or anything that has a `urn`. Repeats are sent once, and
                 for none at all nothing is sent.
-            chunk_size: How many resources to send in one request at the most.
+            chunk_size: The maximum number of resources in a request.
 
         Returns:
-            What the API said of each resource: look at its `failed`, or call `raise_for_failed`.
+            The outcome for each resource: look at its `failed`, `unknown` and `untouched`, or call
+            `raise_for_failed`.
 
         Raises:
-            APIError: The first request failed.
-            AssignmentError: A later one failed; says what became of each resource.
+            APIError: A request failed before anything was known of any resource, or the API
+                refused every request.
+            AssignmentError: A request failed later; says what has become of each resource.
         """
         checked_count("chunk_size", chunk_size)
-        return await self._assignment(project_id, distinct_urns(resources)).run(chunk_size)
+        part = project_path(project_id), distinct_urns(resources)
+        (result,) = await Assignment(self._manager, part).run(chunk_size)
+        return result
 
     async def move_resources(
         self,
@@ -385,7 +403,8 @@ class AsyncProjects:
 
         Reads the project first; `reservedip` and `floatingip` are the same. To do it again does
         nothing. What is still on its way counts as where it is listed: before pruning, wait until
-        it has arrived. A token needs the scopes of `list_resources` and of `assign_resources`.
+        it has arrived. Chunks that are refused are narrowed down as by `assign_resources`, whose
+        scopes a token needs, and those of `list_resources`.
 
         Args:
             project_id: The project.
@@ -398,9 +417,9 @@ class AsyncProjects:
             What was done, or would be.
 
         Raises:
-            APIError: The project couldn't be read, or nothing could be assigned.
+            APIError: The project couldn't be read, or as of `assign_resources`.
             PaginationError: It is to be pruned, and changes all the time.
-            AssignmentError: Only a part could be; says what became of each resource.
+            AssignmentError: As of `assign_resources`.
             ValueError: `project_id` is no project, a URN is malformed, or the default project is
                 to be pruned; nothing was changed.
         """
@@ -416,9 +435,9 @@ class AsyncProjects:
             raise ValueError(_NO_PRUNING)
         if dry_run:
             return plan
-        added = await self._assignment(project_id, plan.added, later=plan.removed).run(chunk_size)
-        pruning = self._assignment(DEFAULT_PROJECT, plan.removed, earlier=added)
-        return plan.carried_out(added, await pruning.run(chunk_size))
+        adding = project_path(project_id), plan.added
+        pruning = project_path(DEFAULT_PROJECT), plan.removed
+        return plan.carried_out(*await Assignment(self._manager, adding, pruning).run(chunk_size))
 
     async def wait_until_assigned(
         self,
@@ -427,25 +446,30 @@ class AsyncProjects:
         *,
         timeout: float,  # noqa: ASYNC109 - of the client's clock
     ) -> None:
-        """Return when a project lists all these resources, which is a while after they are moved.
+        """Wait until a project lists all these resources, which takes the API up to some minutes.
 
-        It looks at once, after a second, and then after waits that double, up to 15 seconds.
+        The project is listed at once, after a second, and then after waits that double, up to 15
+        seconds.
 
         Args:
             project_id: The project.
             resources: As of `assign_resources`.
-            timeout: The seconds after which to look for the last time.
+            timeout: The seconds to wait. The last listing starts at their end at the latest: a
+                longer wait for the rate limits is an error.
 
         Raises:
             AssignmentTimeoutError: The time is up; says what is missing, which may be what the
                 token isn't allowed to see.
+            RateLimitWaitError: The wait for the rate limits is longer than what is left of
+                `timeout`.
             NotFoundError: There is no such project.
             ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.
         """
-        listing = self.list_resources(project_id)
         missing = {urn.canonical: urn for urn in distinct_urns(resources)}
-        for delay in polls(self._manager.settings.clock, checked_wait("timeout", timeout)):
+        manager = self._starting_within(checked_wait("timeout", timeout))
+        listing = AsyncProjects(manager).list_resources(project_id)
+        for delay in polls(manager.settings.clock, timeout):
             if missing:
                 async for resource in listing:
                     missing.pop(resource.urn.canonical, None)
@@ -455,7 +479,10 @@ class AsyncProjects:
                 return
             if delay is None:
                 raise AssignmentTimeoutError(tuple(missing.values()))
-            await self._manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
+            await manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
+
+    def _starting_within(self, seconds: float) -> SessionManager:
+        return self._manager.starting_by(self._manager.settings.clock.time() + seconds)
 
     async def _ask(
         self,
@@ -468,18 +495,6 @@ class AsyncProjects:
         request = Request(method=method, path=path, scopes=scopes, idempotent=idempotent)
         body = None if members is None else encode_members(members)
         return self._manager.decode(await self._manager.request(request, body), decode_project)
-
-    def _assignment(
-        self,
-        project_id: ProjectLike,
-        urns: Sequence[URN],
-        *,
-        earlier: AssignmentResult = NOTHING_ASSIGNED,
-        later: Sequence[URN] = (),
-    ) -> Assignment:
-        path = f"{project_path(project_id)}/resources"
-        request = Request(method="POST", path=path, scopes=_ASSIGN)
-        return Assignment(self._manager, request, urns, earlier=earlier, later=later)
 
     def _resources(self, project_id: ProjectLike, per_page: int) -> Listing[Resource]:
         return Listing(
@@ -494,5 +509,4 @@ class AsyncProjects:
 
 _READ = ("project:read",)
 _UPDATE = ("project:update",)
-_ASSIGN = ("project:update or project:assign_resource", "<resource>:read")
 _NO_PRUNING = "the default project can't be pruned: there is no other project to move things to"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import attrs
 
+from ._secret import redacted
+
 _LONGEST = 500
 
 
 def one_line(text: str, secret: str = "") -> str:
-    """`text` fit for an error's message: on one line, cut, and without the secret."""
+    """Return `text` on one line and cut; with a secret, also without that and all tokens."""
     if secret:
-        text = text.replace(secret, "***")
+        text = redacted(text, secret)
     text = "".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST])
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,47 +1,114 @@
-"""Results: what became of the resources that an operation was asked about."""
+"""Results: the outcome of an operation for each resource that it was asked about."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import attrs
 
-from ._errors import AssignmentError
+from ._errors import AssignmentError, status_text
 from ._models import Resource, ResourceStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ._errors import APIError, APIStatusError
     from ._urn import URN
 
 _DONE = frozenset(
     {None, ResourceStatus.OK, ResourceStatus.ASSIGNED, ResourceStatus.ALREADY_ASSIGNED}
 )
+REFUSED = "refused"
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """An error with which the API refused to assign a resource that was sent alone.
+
+    `str` gives the status, the id and the message.
+
+    Args:
+        urn: The resource, as it was passed.
+        status: The HTTP status: 400, 412 or 422.
+        id: The error's short name, such as `precondition_failed`; "" if the answer has none.
+        message: The API's explanation; "" if the answer has none.
+        request_id: The id to quote to the provider's support, or None.
+    """
+
+    urn: URN
+    status: int
+    id: str
+    message: str
+    request_id: str | None
+
+    @classmethod
+    def of(cls, urn: URN, error: APIStatusError) -> Self:
+        """Return the refusal of `urn` that an error stands for."""
+        return cls(
+            urn=urn,
+            status=error.status,
+            id=error.id,
+            message=error.message,
+            request_id=error.request_id,
+        )
+
+    def __str__(self) -> str:
+        return status_text(self.status, self.id, self.message)
+
+
+Fate: TypeAlias = Resource | Refusal | None
+"""The API's answer about a resource, its refusal, or None if its outcome is unknown."""
 
 
 @attrs.frozen(kw_only=True)
 class AssignmentResult:
-    """What the API said of each resource that it was asked to assign.
+    """The outcome for each resource that the API was asked to assign.
+
+    Each resource is in one of `done`, `failed`, `unknown` and `untouched`, in the order asked.
 
     Args:
-        resources: The API's words on each resource, in the order asked, each once. A name that
-            the API lists under another one, such as `reservedip`, comes back as that one.
+        resources: The resources with a known outcome: those in `done` and `failed`, in the order
+            asked. A name that the API lists under another one, such as `reservedip`, comes back
+            as that one. A resource that was refused has the name that was passed, and the status
+            `refused`.
         unknown: The resources that the API left out of its answer.
+        untouched: The resources that were only sent in requests that the API refused as a whole,
+            until the 16 requests were used up that a chunk may take to find those it refuses.
+        refused: The API's errors for the resources whose status is `refused`.
     """
 
     resources: tuple[Resource, ...]
     unknown: tuple[URN, ...]
+    untouched: tuple[URN, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
     @classmethod
-    def of(cls, urns: Iterable[URN], answered: Mapping[URN, Resource]) -> Self:
-        """The result for `urns`, from what was answered to their canonical forms."""
-        resources, unknown = [], []
+    def of(cls, urns: Iterable[URN], fates: Mapping[URN, Fate]) -> Self:
+        """Return the result for `urns`, from the fates of their canonical forms.
+
+        A resource without a fate is untouched.
+        """
+        resources: list[Resource] = []
+        unknown, untouched, refused = [], [], []
         for urn in urns:
-            if (resource := answered.get(urn.canonical)) is None:
+            key = urn.canonical
+            if key not in fates:
+                untouched.append(urn)
+                continue
+            fate = fates[key]
+            if isinstance(fate, Refusal):
+                refused.append(fate)
+                resources.append(Resource(urn, status=REFUSED))
+            elif fate is None:
                 unknown.append(urn)
             else:
-                resources.append(resource)
-        return cls(resources=tuple(resources), unknown=tuple(unknown))
+                resources.append(fate)
+        return cls(
+            resources=tuple(resources),
+            unknown=tuple(unknown),
+            untouched=tuple(untouched),
+            refused=tuple(refused),
+        )
 
     @property
     def done(self) -> tuple[Resource, ...]:
@@ -53,32 +120,36 @@ class AssignmentResult:
 
     @property
     def failed(self) -> tuple[Resource, ...]:
-        """The resources that the API didn't assign, such as for `not_found` or `service_down`."""
+        """The resources that the API didn't assign.
+
+        Their status is `not_found`, `service_down`, `refused` (see the attribute of that name), or
+        one that the API may introduce.
+        """
         return tuple(resource for resource in self.resources if resource.status not in _DONE)
 
     def raise_for_failed(self) -> None:
         """Do nothing if every resource is in the project now.
 
         Raises:
-            AssignmentError: One failed or is unknown.
+            AssignmentError: A resource failed, is unknown or untouched. The message names some of
+                them, with the status or the API's error.
         """
-        if self.failed or self.unknown:
-            raise AssignmentError(done=self.done, failed=self.failed, unknown=self.unknown)
-
-
-NOTHING_ASSIGNED = AssignmentResult(resources=(), unknown=())
+        if self.failed or self.unknown or self.untouched:
+            raise assignment_error(self.done, self)
 
 
 @attrs.frozen(kw_only=True)
 class Reconciliation:
-    """What was done to bring a project to a wanted state.
+    """The changes that brought a project to a wanted state.
 
     Args:
         added: The resources that were assigned to it.
-        removed: Those that were moved from it to the default project.
-        kept: Those that were in it, as they should be, or on their way to it.
-        failed: Those that the API didn't assign or move; their `status` says why.
-        unknown: Those that it left out of its answer.
+        removed: The resources that were moved from it to the default project.
+        kept: The wanted resources that were in it already, or on their way to it.
+        failed: The resources that the API didn't assign or move; their `status` says why.
+        unknown: The resources that it left out of its answer.
+        untouched: As in `AssignmentResult`.
+        refused: The API's errors for the failed resources whose status is `refused`.
     """
 
     added: tuple[URN, ...]
@@ -86,10 +157,12 @@ class Reconciliation:
     kept: tuple[URN, ...]
     failed: tuple[Resource, ...] = ()
     unknown: tuple[URN, ...] = ()
+    untouched: tuple[URN, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
     @classmethod
     def plan(cls, held: Iterable[URN], wanted: Iterable[URN], *, prune: bool) -> Self:
-        """What is to be done."""
+        """Return the changes to make."""
         present = dict.fromkeys(urn.canonical for urn in held)
         desired = {urn.canonical: urn for urn in wanted}
         return cls(
@@ -99,7 +172,7 @@ class Reconciliation:
         )
 
     def carried_out(self, added: AssignmentResult, removed: AssignmentResult) -> Self:
-        """The same, after what the API said."""
+        """Return the changes that were made, given the results of adding and of removing."""
         there = [r.urn for r in added.done if r.status == ResourceStatus.ALREADY_ASSIGNED]
         return attrs.evolve(
             self,
@@ -108,19 +181,46 @@ class Reconciliation:
             removed=tuple(resource.urn for resource in removed.done),
             failed=added.failed + removed.failed,
             unknown=added.unknown + removed.unknown,
+            untouched=added.untouched + removed.untouched,
+            refused=added.refused + removed.refused,
         )
 
     @property
     def changed(self) -> bool:
-        """Whether anything was to be done."""
-        return bool(self.added or self.removed or self.failed or self.unknown)
+        """True if there was anything to add or remove."""
+        return bool(self.added or self.removed or self._left)
+
+    @property
+    def _left(self) -> bool:
+        return bool(self.failed or self.unknown or self.untouched)
 
     def raise_for_failed(self) -> None:
         """Do nothing if the project is in the wanted state.
 
         Raises:
-            AssignmentError: A resource failed or is unknown.
+            AssignmentError: A resource failed, is unknown or untouched.
         """
-        if self.failed or self.unknown:
-            done = tuple(Resource(urn) for urn in self.added + self.removed)
-            raise AssignmentError(done=done, failed=self.failed, unknown=self.unknown)
+        if self._left:
+            raise assignment_error([Resource(urn) for urn in self.added + self.removed], self)
+
+
+def assignment_error(
+    done: Iterable[Resource],
+    outcome: AssignmentResult | Reconciliation,
+    error: APIError | None = None,
+) -> AssignmentError:
+    """Return the exception for an outcome.
+
+    Args:
+        done: The resources that are where they should be.
+        outcome: The outcome for all others.
+        error: The reason why a request was not answered; None if all were answered.
+    """
+    return AssignmentError(
+        done=tuple(done),
+        failed=outcome.failed,
+        unknown=outcome.unknown,
+        untouched=outcome.untouched,
+        refused=outcome.refused,
+        error=error,
+    )

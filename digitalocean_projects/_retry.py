@@ -80,6 +80,7 @@ class Retries:
         policy: When to try again.
         clock: What `deadline` is measured by.
         deadline: The seconds that all attempts and waits may take; None has no end.
+        start_by: When the last attempt may start, on the clock.
 
     Attributes:
         deadline: When the time is up, on the clock.
@@ -87,9 +88,15 @@ class Retries:
     """
 
     def __init__(
-        self, policy: RetryPolicy, clock: Clock = SYSTEM_CLOCK, deadline: float | None = None
+        self,
+        policy: RetryPolicy,
+        clock: Clock = SYSTEM_CLOCK,
+        deadline: float | None = None,
+        *,
+        start_by: float = math.inf,
     ) -> None:
         self.deadline: float = math.inf if deadline is None else clock.time() + deadline
+        self._start_by = start_by
         self._policy = policy
         self._clock = clock
         self.attempts: int = 0
@@ -97,28 +104,32 @@ class Retries:
         self._ceilings: Iterator[float] | None = None
 
     def delay_after(self, failure: APIConnectionError | APIStatusError) -> float | None:
-        """The seconds to wait before the next attempt, or None if there is to be none.
+        """Return the seconds to wait before the next attempt, or None if there is to be none.
 
         Writes into `failure` how often the request was tried, and whether it may have been done.
+        A connection that had been idle says nothing of the server: there is no wait after it.
         """
         self.attempts += 1
         self._in_doubt = failure.in_doubt = self._in_doubt or failure.in_doubt
         failure.attempts = self.attempts
         asked = getattr(failure, "retry_after", None) or 0.0
         may_pass = self._policy.covers(failure) and asked <= self._policy.max_retry_after
-        return self._delay(asked) if may_pass else None
+        if not may_pass:
+            return None
+        return self._delay(asked, at_once=getattr(failure, "reused", False))
 
     def delay_while_down(self) -> float | None:
         """The same after an answer that says of a part of the request that its service is down."""
         self.attempts += 1
         return self._delay() if HTTPStatus.SERVICE_UNAVAILABLE in self._policy.statuses else None
 
-    def _delay(self, least: float = 0.0) -> float | None:
+    def _delay(self, least: float = 0.0, *, at_once: bool = False) -> float | None:
         if self.attempts >= self._policy.attempts:
             return None
         self._ceilings = self._ceilings or _ceilings(self._policy)
-        delay = max(self._policy.jitter(next(self._ceilings)), least)
-        return delay if self._clock.time() + delay < self.deadline else None
+        delay = 0.0 if at_once else max(self._policy.jitter(next(self._ceilings)), least)
+        moment = self._clock.time() + delay
+        return delay if moment < self.deadline and moment <= self._start_by else None
 
 
 def _ceilings(policy: RetryPolicy) -> Iterator[float]:

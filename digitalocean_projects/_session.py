@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import math
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -41,7 +43,10 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("digitalocean_projects")
 _SUCCESS = range(200, 300)
+_UNAUTHORIZED = 401
 _TOO_MANY_REQUESTS = 429
+# The seconds that a request may wait for the limits in any case.
+_LEAST_WAIT = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -64,19 +69,21 @@ class Statistics:
 
 @attrs.define
 class _Counts:
-    """What a manager has done, which counts for the one that it is a view of, too."""
+    """The counts of a manager, which are also added to those of the client that it is a view of."""
 
-    of: _Counts | None
+    root: _Counts | None = None
     requests: int = 0
     retries: int = 0
     waited: float = 0.0
+    # The headers that last said what is left of the hour's allowance.
+    latest: Mapping[str, str] = attrs.field(factory=dict)
 
     def add(self, *, requests: int = 0, retries: int = 0, waited: float = 0.0) -> None:
         self.requests += requests
         self.retries += retries
         self.waited += waited
-        if self.of is not None:
-            self.of.add(requests=requests, retries=retries, waited=waited)
+        if self.root is not None:
+            self.root.add(requests=requests, retries=retries, waited=waited)
 
 
 class SessionManager:
@@ -84,21 +91,21 @@ class SessionManager:
 
     Args:
         settings: The settings.
-        pool: What it sends them on, and leaves open; None makes one of its own.
-        counts: What counts them, too.
+        pool: The pool that it sends them on and leaves open; None makes one of its own.
+        root: The counts of the client that it is a view of.
 
     Attributes:
         settings: The settings.
     """
 
     def __init__(
-        self, settings: Settings, pool: Pool | None = None, counts: _Counts | None = None
+        self, settings: Settings, pool: Pool | None = None, root: _Counts | None = None
     ) -> None:
         self.settings = settings
         self._transport = Transport(settings)
         self._owns_pool = pool is None
         self._pool = Pool(partial(open_session, settings)) if pool is None else pool
-        self._counts = _Counts(counts)
+        self._counts = _Counts(root)
         self._bucket = (
             None
             if settings.limits is None
@@ -110,16 +117,31 @@ class SessionManager:
                 user=self,
             )
         )
-        self._latest: Mapping[str, str] = {}
+        self._start_by = math.inf
 
     def view(self, **changes: Any) -> SessionManager:
-        """A manager with other settings, on the same pool."""
-        return SessionManager(attrs.evolve(self.settings, **changes), self._pool, self._counts)
+        """Return a manager with other settings, on the same pool.
+
+        It counts for the first manager, not for a view that it was made from: a client may be
+        replaced by a view of itself any number of times.
+        """
+        root = self._counts.root or self._counts
+        return SessionManager(attrs.evolve(self.settings, **changes), self._pool, root)
+
+    def starting_by(self, moment: float) -> SessionManager:
+        """Return this manager with no attempt of a request starting after `moment` on the clock.
+
+        So the limits are waited for until then, or for a second, for which even the start of a
+        bucket may hold a request. A try that has started has its own time-out.
+        """
+        manager = copy.copy(self)
+        manager._start_by = moment  # noqa: SLF001 - of this class
+        return manager
 
     @property
     def rate_limit(self) -> RateLimit | None:
         """What the API last said of the token's allowance."""
-        return RateLimit.from_headers(self._latest)
+        return RateLimit.from_headers(self._counts.latest)
 
     def statistics(self) -> Statistics:
         """What the manager has done."""
@@ -148,8 +170,9 @@ class SessionManager:
             await self._pool.aclose()
 
     def retries(self) -> Retries:
-        """The attempts that the settings allow, from now on."""
-        return Retries(self.settings.retry, self.settings.clock, self.settings.deadline)
+        """Return the attempts that the settings allow, from now on."""
+        settings = self.settings
+        return Retries(settings.retry, settings.clock, settings.deadline, start_by=self._start_by)
 
     async def request(
         self, request: Request, body: bytes | None = None, retries: Retries | None = None
@@ -187,7 +210,7 @@ class SessionManager:
         if task in tasks:
             # A hook of a request sends another one.
             return await function()
-        tasks.add(task)
+        self._pool.begin(task)
         try:
             return await function()
         except asyncio.CancelledError as error:
@@ -202,7 +225,7 @@ class SessionManager:
                     "the wait for a connection was cancelled", request, sent=False
                 )
         finally:
-            tasks.discard(task)
+            self._pool.end(task)
         try:
             raise failure
         finally:
@@ -243,7 +266,9 @@ class SessionManager:
         task, since = asyncio.current_task(), self.settings.clock.time()
         lease = bucket.lease(
             bulk=self.settings.bulk,
-            max_wait=retries.deadline - since,
+            max_wait=min(retries.deadline - since, max(self._start_by - since, _LEAST_WAIT)),
+            max_pause=self.settings.retry.max_retry_after,
+            timeout=self.settings.timeout,
             ahead=retries.attempts > 0,
             at_once=task in self._pool.sending,
         )
@@ -302,9 +327,11 @@ class SessionManager:
     def _learn(self, lease: Lease | None, status: int, headers: Mapping[str, str]) -> None:
         """Keep what the headers say of the limits."""
         if remaining(headers) is not None:
-            self._latest = headers
+            self._counts.latest = headers
         if lease is not None:
             (lease.refused if status == _TOO_MANY_REQUESTS else lease.settle)(headers)
+        if self._bucket is not None and status != _UNAUTHORIZED:
+            self._bucket.keep = True
 
     def _log(
         self,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from ._config import DEFAULT_PROJECT, checked_type
 from ._models import Environment, Project
+from ._secret import holds_token, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +44,7 @@ def project_path(project_id: ProjectLike) -> str:
         raise TypeError(f"project_id is a str, UUID or Project, not {type(project_id).__name__}")
     text = str(project_id)
     if not is_project_id(text):
-        raise ValueError(f"project_id is {DEFAULT_PROJECT!r} or a UUID, not {text[:200]!r}")
+        raise ValueError(f"project_id is {DEFAULT_PROJECT!r} or a UUID, not {quoted(text)}")
     return f"{PROJECTS_PATH}/{text.lower()}"
 
 
@@ -51,7 +53,8 @@ def settable(**members: object) -> dict[str, object]:
 
     Raises:
         TypeError: Something is of another type than it should be.
-        ValueError: The name is empty, a text too long, or the environment none of the three.
+        ValueError: The name is empty, a text is too long or holds an API token, or the environment
+            is none of the three.
     """
     return {name: _CHECKS[name](name, value) for name, value in members.items()}
 
@@ -65,6 +68,8 @@ def _checked_text(name: str, text: object) -> str:
         raise ValueError(f"{name} has at most {_LONGEST[name]} characters, not {length}")
     if not text and name == "name":
         raise ValueError(f"{name} is empty")
+    if holds_token(text):
+        raise ValueError(f"{name} must not contain an API token")
     if _has_surrogate(text):
         raise ValueError(f"{name} holds lone surrogates, which are no text")
     return str.__str__(text)
@@ -76,11 +81,10 @@ def _checked_environment(name: str, environment: object) -> str:
     if not environment:
         # As a project has it that was made without one.
         return ""
-    try:
+    with suppress(ValueError):
         return Environment(environment.capitalize())
-    except ValueError:
-        names = ", ".join(Environment)
-        raise ValueError(f"{name} is one of {names}, not {environment[:200]!r}") from None
+    # Outside the block, since the error in it repeats the text, which may be a token.
+    raise ValueError(f"{name} is one of {', '.join(Environment)}, not {quoted(environment)}")
 
 
 _CHECKS: dict[str, Callable[[str, object], object]] = {

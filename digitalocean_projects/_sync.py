@@ -18,10 +18,10 @@ from ._config import (
     DEFAULT_PER_PAGE,
     DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
-    Secret,
 )
 from ._portal import Portal
 from ._retry import DEFAULT_RETRY
+from ._secret import Secret
 from ._urn import distinct_urns
 
 if TYPE_CHECKING:
@@ -377,7 +377,7 @@ class Projects:
             is_default=is_default,
         )
 
-    def delete(self, project_id: ProjectLike, *, wait: float = 0.0) -> None:
+    def delete(self, project_id: ProjectLike, *, wait: float | None = None) -> None:
         """Delete a project, which must be empty and not the default one.
 
         Resources leave a project some seconds or minutes after they were assigned to another one,
@@ -385,12 +385,16 @@ class Projects:
 
         Args:
             project_id: The project.
-            wait: The seconds after which to try for the last time while the project isn't empty.
+            wait: Try again for this many seconds while the project still holds resources. The last
+                try starts at their end at the latest: a longer wait for the rate limits is an
+                error. None, the default, sends one request, which waits for the limits as any
+                other does.
 
         Raises:
-            ValueError: It is `default`, or `wait` is negative or not finite.
-            BadRequestError: It is the default project, told by its id.
-            PreconditionFailedError: It holds resources, still.
+            ValueError: `project_id` is `default`, or `wait` is negative or not finite.
+            BadRequestError: `project_id` is the UUID of the default project.
+            PreconditionFailedError: The project still holds resources.
+            RateLimitWaitError: The wait for the rate limits is longer than `wait`.
             NotFoundError: There is no such project.
         """
         self._portal.call(self._async.delete, project_id, wait=wait)
@@ -428,7 +432,10 @@ class Projects:
         `<resource>:read` for each type of resource that it shall see.
 
         Args:
-            concurrency: How many requests may be under way at once.
+            concurrency: The maximum number of concurrent requests.
+
+        Returns:
+            An inventory; a project that can't be read doesn't end its iteration, see `pages`.
         """
         return Inventory(self._portal, self._async.resources_by_project(concurrency=concurrency))
 
@@ -439,12 +446,17 @@ class Projects:
         *,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
     ) -> AssignmentResult:
-        """Move resources into a project, from whichever they are in.
+        """Move resources into a project, from the projects that they are in.
 
         They are sent in chunks, one after the other. To assign a resource that is in the project
-        already is harmless. Those whose service is down are sent again, as often as the retry
+        already is harmless. Resources whose service is down are sent again, as often as the retry
         policy allows. A token needs the scope `project:update` (or `project:assign_resource`), and
         `<resource>:read` for each type of resource.
+
+        A single resource can make the API refuse a whole chunk with 400, 412 or 422, such as a
+        reserved IP that is attached to a Droplet (it follows the Droplet). Such a chunk is narrowed
+        down with at most 16 more requests: the resources that are refused are named in the result,
+        and the others are assigned.
 
         The API moves them some seconds or minutes after its answer; see `wait_until_assigned`.
 
@@ -452,14 +464,16 @@ class Projects:
             project_id: The project.
             resources: URNs, their texts, or anything that has a `urn`. Repeats are sent once, and
                 for none at all nothing is sent.
-            chunk_size: How many resources to send in one request at the most.
+            chunk_size: The maximum number of resources in a request.
 
         Returns:
-            What the API said of each resource: look at its `failed`, or call `raise_for_failed`.
+            The outcome for each resource: look at its `failed`, `unknown` and `untouched`, or call
+            `raise_for_failed`.
 
         Raises:
-            APIError: The first request failed.
-            AssignmentError: A later one failed; says what became of each resource.
+            APIError: A request failed before anything was known of any resource, or the API
+                refused every request.
+            AssignmentError: A request failed later; says what has become of each resource.
         """
         return self._portal.call(
             self._async.assign_resources,
@@ -522,7 +536,8 @@ class Projects:
 
         Reads the project first; `reservedip` and `floatingip` are the same. To do it again does
         nothing. What is still on its way counts as where it is listed: before pruning, wait until
-        it has arrived. A token needs the scopes of `list_resources` and of `assign_resources`.
+        it has arrived. Chunks that are refused are narrowed down as by `assign_resources`, whose
+        scopes a token needs, and those of `list_resources`.
 
         Args:
             project_id: The project.
@@ -535,9 +550,9 @@ class Projects:
             What was done, or would be.
 
         Raises:
-            APIError: The project couldn't be read, or nothing could be assigned.
+            APIError: The project couldn't be read, or as of `assign_resources`.
             PaginationError: It is to be pruned, and changes all the time.
-            AssignmentError: Only a part could be; says what became of each resource.
+            AssignmentError: As of `assign_resources`.
             ValueError: `project_id` is no project, a URN is malformed, or the default project is
                 to be pruned; nothing was changed.
         """
@@ -553,18 +568,22 @@ class Projects:
     def wait_until_assigned(
         self, project_id: ProjectLike, resources: Iterable[URNLike], *, timeout: float
     ) -> None:
-        """Return when a project lists all these resources, which is a while after they are moved.
+        """Wait until a project lists all these resources, which takes the API up to some minutes.
 
-        It looks at once, after a second, and then after waits that double, up to 15 seconds.
+        The project is listed at once, after a second, and then after waits that double, up to 15
+        seconds.
 
         Args:
             project_id: The project.
             resources: As of `assign_resources`.
-            timeout: The seconds after which to look for the last time.
+            timeout: The seconds to wait. The last listing starts at their end at the latest: a
+                longer wait for the rate limits is an error.
 
         Raises:
             AssignmentTimeoutError: The time is up; says what is missing, which may be what the
                 token isn't allowed to see.
+            RateLimitWaitError: The wait for the rate limits is longer than what is left of
+                `timeout`.
             NotFoundError: There is no such project.
             ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.
@@ -577,11 +596,12 @@ class Projects:
 class Inventory:
     """The resources of all projects, as pairs of a project and a resource.
 
-    Iterate over it for the pairs, project by project. A wave of projects is read at a time, with a
-    bounded number of requests under way: between two pairs nothing runs, so a loop may be left at
-    any point. Each iteration reads anew; each project as `collect` of its paginator does. What
-    moves from a project to another meanwhile may come with either, with both, or with none. A
-    project that is deleted meanwhile holds nothing.
+    Iterate over it for the pairs, project by project. Projects are read in waves, with a bounded
+    number of concurrent requests. Between two pairs nothing runs, so a loop may be left at any
+    point. Each iteration reads everything again, and each project like `collect` of its paginator.
+    A resource that moves to another project meanwhile may come with either, with both, or with
+    none. A project that is deleted meanwhile holds nothing. Projects that can't be read don't end
+    an iteration: an `InventoryError` lists them at its end; see `pages`.
     """
 
     def __init__(self, portal: Portal, original: AsyncInventory) -> None:
@@ -592,11 +612,17 @@ class Inventory:
         return self._portal.items(self._async.pages())
 
     def pages(self) -> Iterator[ProjectResources]:
-        """The projects one by one, each with all its resources.
+        """Return an iterator over the projects, each with all its resources.
+
+        After an error the iterator can be used again. After an `InventoryError` it reads the
+        projects that failed once more, and after any other one it goes on where it was.
 
         Raises:
-            APIError: While iterating: a project couldn't be read. Those before it were handed out,
-                and to ask the same iterator again is to try it again.
+            InventoryError: After all other projects, if some couldn't be read. Its `failures` has
+                the error of each.
+            APIError: At once, if the projects can't be listed, or the reason isn't about a single
+                project: the token is refused (401) or its rate limit used up, no connection can be
+                made, or the client can't be used.
         """
         return self._portal.iterate(self._async.pages())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from aiohttp import (
@@ -18,11 +18,11 @@ from aiohttp import (
     ConnectionTimeoutError,
     DummyCookieJar,
     ServerDisconnectedError,
+    TCPConnector,
 )
 from yarl import URL
 
 from ._codec import DecodeError
-from ._config import Secret
 from ._errors import (
     APIConnectionError,
     APIResponseError,
@@ -31,9 +31,12 @@ from ._errors import (
     request_id,
 )
 from ._request import one_line
+from ._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from aiohttp import ClientResponse
 
     from ._config import Settings
     from ._errors import APIError
@@ -43,6 +46,12 @@ T = TypeVar("T")
 
 # aiohttp takes 0 for no time-out at all.
 _SHORTEST = 0.001
+# A wait for a connection ends before the attempt does, or aiohttp couldn't tell that nothing was
+# sent. With 0.995 a loop that was busy at that moment saw both time-outs at once.
+_PART_TO_CONNECT = 0.95
+# The answers of a proxy after which another attempt may succeed, besides server errors.
+_PASSING = frozenset({408, 429})
+_SERVER_ERROR = 500
 _SAID_OF: dict[type[Exception], str] = {
     ClientPayloadError: "the body is cut off or garbled",
     ServerDisconnectedError: "the server closed the connection",
@@ -80,7 +89,7 @@ class Transport:
         }
         self._timeout = ClientTimeout(
             total=settings.timeout,
-            sock_connect=settings.connect_timeout,
+            connect=_connect_seconds(settings.connect_timeout, settings.timeout),
             ceil_threshold=math.inf,
         )
 
@@ -107,15 +116,27 @@ class Transport:
             APIResponseError: It is no HTTP, or too large.
             ClientUsageError: A hook of the session failed.
         """
+        had_idle = bool(_idle_connections(session))
+        response: ClientResponse | None = None
         try:
-            return await self._exchange(session, request, body, seconds, on_headers)
+            response = await self._open(session, request, body, seconds)
+            return await self._read(response, request, on_headers)
         except Exception as error:  # noqa: BLE001 - any of them may hold the token
             failure = self._translated(error, request)
+        if (
+            had_idle
+            and response is None
+            and isinstance(failure, APIConnectionError)
+            and failure.sent
+        ):
+            # Others of the idle connections are likely to be dead, too: a proxy drops them all.
+            failure.reused = True
+            _close_idle_connections(session)
         # Not in the handler, since an exception remembers the one that was being handled.
         try:
             raise failure
         finally:
-            del failure
+            del failure, response
 
     def decode(self, answer: Answer, decoder: Callable[[bytes], T]) -> T:
         """What `decoder` makes of the answer's body.
@@ -129,15 +150,11 @@ class Transport:
             reason = str(error)
         raise self._unusable(reason, answer.request, answer.status, answer.headers)
 
-    async def _exchange(
-        self,
-        session: ClientSession,
-        request: Request,
-        body: bytes | None,
-        seconds: float,
-        on_headers: Callable[[int, Mapping[str, str]], None],
-    ) -> Answer:
-        response = await session.request(
+    async def _open(
+        self, session: ClientSession, request: Request, body: bytes | None, seconds: float
+    ) -> ClientResponse:
+        """Send a request, and return its response when the headers have arrived."""
+        return await session.request(
             request.method,
             URL(f"{self._settings.base_url}{request.path}", encoded=True),
             data=body,
@@ -147,6 +164,13 @@ class Transport:
             allow_redirects=False,
             raise_for_status=False,
         )
+
+    async def _read(
+        self,
+        response: ClientResponse,
+        request: Request,
+        on_headers: Callable[[int, Mapping[str, str]], None],
+    ) -> Answer:
         try:
             on_headers(response.status, response.headers)
             chunks = []
@@ -168,7 +192,9 @@ class Transport:
     def _time_out(self, seconds: float) -> ClientTimeout:
         if seconds >= self._settings.timeout:
             return self._timeout
-        return attrs.evolve(self._timeout, total=max(seconds, _SHORTEST))
+        total = max(seconds, _SHORTEST)
+        connect = _connect_seconds(self._settings.connect_timeout, total)
+        return attrs.evolve(self._timeout, total=total, connect=connect)
 
     def _translated(self, error: Exception, request: Request) -> APIError:
         """Our own exception for one that came out of aiohttp."""
@@ -179,7 +205,12 @@ class Transport:
             sent = not isinstance(error, ConnectionTimeoutError)
             return APITimeoutError("no answer in time", request, sent=sent)
         if isinstance(error, ClientHttpProxyError):
-            return APIConnectionError(f"the proxy answered {error.status}", request, sent=False)
+            return APIConnectionError(
+                f"the proxy answered {error.status}",
+                request,
+                transient=error.status in _PASSING or error.status >= _SERVER_ERROR,
+                sent=False,
+            )
         if isinstance(error, ClientResponseError):
             return self._unusable("the answer is no valid HTTP", request)
         # The text of some repeats what the server sent.
@@ -210,6 +241,24 @@ class Transport:
         )
 
 
+def _connect_seconds(connect_timeout: float, total: float) -> float:
+    """Return the seconds for the pool, DNS, TCP, TLS and a proxy: less than the whole attempt."""
+    return min(connect_timeout, _PART_TO_CONNECT * total)
+
+
+def _idle_connections(session: ClientSession) -> dict[Any, Any]:
+    """Return the connections that wait to be used again; aiohttp has no public way to see them."""
+    return getattr(session.connector, "_conns", {})
+
+
+def _close_idle_connections(session: ClientSession) -> None:
+    idle = _idle_connections(session)
+    for connections in idle.values():
+        for protocol, _ in connections:
+            protocol.abort()
+    idle.clear()
+
+
 def open_session(settings: Settings) -> ClientSession:
     """A session for these settings, in the running loop."""
     if settings.session_factory is not None:
@@ -218,7 +267,11 @@ def open_session(settings: Settings) -> ClientSession:
             raise TypeError("session_factory is to make an aiohttp.ClientSession")
     else:
         session = ClientSession(
-            cookie_jar=DummyCookieJar(), trace_configs=list(settings.trace_configs)
+            # The token buckets are the limit. One of the connector's would let a tenant whose
+            # requests hang keep the connections from all others.
+            connector=TCPConnector(limit=0),
+            cookie_jar=DummyCookieJar(),
+            trace_configs=list(settings.trace_configs),
         )
     # Else aiohttp sends a GET again by itself, unseen by whoever counts requests.
     session._retry_connection = False  # noqa: SLF001 - there is no public switch

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import attrs
 
+from ._secret import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -53,7 +55,7 @@ def _type_text(value: str) -> str:
     # Of an enum's member that is a string, too, the value.
     text = str.__str__(value)
     if not _is_type(text):
-        raise ValueError(f"not a resource type: {text[:200]!r} (lower case, like 'droplet')")
+        raise ValueError(f"not a resource type: {quoted(text)} (lower case, like 'droplet')")
     return text
 
 
@@ -63,7 +65,7 @@ def _id_text(value: str | int | UUID) -> str:
     text = str.__str__(value) if isinstance(value, str) else str(value)
     if not _is_id(text):
         raise ValueError(
-            f"not a resource id: {text[:200]!r} (empty, or holds white space or quotes)"
+            f"not a resource id: {quoted(text)} (empty, or holds white space or quotes)"
         )
     return text
 
@@ -165,7 +167,7 @@ def checked_urn_text(text: str) -> str:
     if not isinstance(text, str):
         raise TypeError(f"a URN is a string, not {type(text).__name__}")
     if not _is_urn(text):
-        raise ValueError(f"not a URN of the form do:type:id: {text[:200]!r}")
+        raise ValueError(f"not a URN of the form do:type:id: {quoted(text)}")
     return str.__str__(text)
 
 

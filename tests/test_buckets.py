@@ -31,13 +31,15 @@ def shared(user: User, clock: Any, token: str = TOKEN, **options: Any) -> TokenB
 
 
 async def take(bucket: TokenBucket) -> None:
+    """Send a request whose response says that there is such a token."""
     async with bucket.lease() as lease:
         lease.settle()
+        bucket.keep = True
 
 
 def forget(clock: VirtualTime) -> None:
-    """Have so many buckets made and left that those which are idle are forgotten."""
-    for number in range(2 * len(_buckets._left) + 2 * _buckets._FEW):
+    """Make enough buckets for those that are idle to be forgotten."""
+    for number in range(len(_buckets._left) // _buckets._LOOKED_AT + 2):
         shared(User(), clock, f"another {number}")
     gc.collect()
 
@@ -83,32 +85,67 @@ def test_stays_with_a_user() -> None:
     """A bucket that is idle stays while somebody has it, who came after others had left."""
     clock, users = VirtualTime(), [User(), User()]
     kept = ref(shared(users[0], clock))
+    clock.run(take(shared(users[0], clock)))
     del users[0]
     shared(users[0], clock)
+    clock.now += 61.0
     forget(clock)
     assert shared(User(), clock) is kept()
 
 
 def test_many() -> None:
-    """Thousands of tokens are a few buckets, each looked at a few times."""
+    """2,000 buckets that are left are gone after 100 new ones, of which each looks at a few."""
     clock, looks = VirtualTime(), 0
-    forget(clock)
 
     class Clock(VirtualTime):
         def time(self) -> float:
             nonlocal looks
             looks += 1
-            return 0.0
+            return clock.now
 
-    # Besides what other tests have left, whose hour isn't over.
-    left = len(_buckets._left) + 4 * _buckets._FEW
-    kept = len(_buckets._shared) + 4 * _buckets._FEW
     counting = Clock()
-    for number in range(5000):
-        shared(User(), counting, f"token {number}")
-        assert len(_buckets._left) <= left
-    assert looks < 4 * 5000
-    assert len(_buckets._shared) <= kept
+    before = len(_buckets._left)
+
+    async def send() -> None:
+        for number in range(2_000):
+            user = User()
+            await take(shared(user, counting, f"token {number}"))
+
+    clock.run(send())
+    assert before + 2_000 >= len(_buckets._left) >= 2_000
+    clock.now += 61.0
+    for number in range(100):
+        before, looks = len(_buckets._left), 0
+        shared(User(), counting, f"other {number}")
+        assert looks <= 4 * _buckets._LOOKED_AT
+        assert before - len(_buckets._left) <= _buckets._LOOKED_AT
+    assert len(_buckets._left) <= _buckets._LOOKED_AT
+
+
+def test_unused_and_wrong_tokens() -> None:
+    """A bucket is gone with its last user if no request of it may count as the token's."""
+    clock, users = VirtualTime(), [User(), User()]
+
+    async def unauthorized(bucket: TokenBucket) -> None:
+        async with bucket.lease() as lease:
+            lease.settle()
+
+    async def timed_out(bucket: TokenBucket) -> None:
+        async with bucket.lease():
+            pass
+
+    wrong = ref(shared(users[0], clock))
+    shared(users[1], clock)
+    clock.run(unauthorized(shared(users[0], clock)))
+    del users[0]
+    # It is used, so it holds back who sends a wrong token all the time.
+    assert (1,) == shared(users[0], clock).statistics().in_use
+    users.clear()
+    assert wrong() is None
+    unknown = ref(shared(user := User(), clock, "another"))
+    clock.run(timed_out(shared(user, clock, "another")))
+    del user
+    assert unknown() is not None
 
 
 def test_name() -> None:

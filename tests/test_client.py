@@ -284,6 +284,26 @@ async def test_narrow_token(emulator: Emulator, make_client: MakeClient) -> None
     assert "<resource>:read" in caught.value.scopes
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"<html>Forbidden by a proxy</html>", ""),
+        ({"error": "forbidden", "messages": ["No.", "Never."]}, "forbidden; No.; Never."),
+        ({"id": "forbidden", "message": {"urn": ["is busy"]}}, "urn: is busy"),
+    ],
+)
+async def test_forbidden_for_another_reason(
+    emulator: Emulator, make_client: MakeClient, body: Any, message: str
+) -> None:
+    """A 403 that isn't about scopes says why, and names no scopes."""
+    emulator.respond(403, body)
+    async with make_client() as client:
+        with pytest.raises(PermissionDeniedError) as caught:
+            await client.projects.get("default")
+    assert (message, ()) == (caught.value.message, caught.value.scopes)
+    assert "scope" not in str(caught.value)
+
+
 @pytest.mark.parametrize("variable", ["DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"])
 async def test_environment(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, variable: str

@@ -214,9 +214,9 @@ def test_bad_documents(decode: Callable[[bytes], object], text: str, fault: str)
 
 
 def test_error_documents() -> None:
-    """Of an error's body its texts are read, if it is an object."""
+    """The texts of an error's body are read, if it is an object."""
     document = {"id": "not_found", "message": 5, "request_id": None, "errors": ["x"]}
-    assert {"id": "not_found"} == decode_error(json.dumps(document).encode())
+    assert {"id": "not_found", "message": "x"} == decode_error(json.dumps(document).encode())
     for content in (b"", b"null", b"[]", b'"x"', b"<html>", NESTED.encode()):
         assert {} == decode_error(content)
 

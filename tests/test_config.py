@@ -13,7 +13,6 @@ from digitalocean_projects import DEFAULT_PROJECT, ClientUsageError, Limits, Ret
 from digitalocean_projects._clock import SystemClock
 from digitalocean_projects._config import (
     BASE_URL,
-    Secret,
     Settings,
     checked_base_url,
     checked_count,
@@ -22,6 +21,7 @@ from digitalocean_projects._config import (
     checked_token,
     checked_user_agent,
 )
+from digitalocean_projects._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,22 +36,6 @@ NOT_A_BASE_URL = "base_url is https://host[:port][/path], without user, query or
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (FIRST, SECOND, URL_VARIABLE):
         monkeypatch.delenv(name, raising=False)
-
-
-def test_secret() -> None:
-    """A secret is its text and shows in no `repr`, also not in that of what holds it."""
-    secret = Secret(HIDDEN)
-    assert HIDDEN == secret
-    assert ["'***'"] * 3 == [repr(secret), f"{secret!r}", ascii(secret)]
-    assert "['***']" == str([secret])
-
-
-@pytest.mark.parametrize(("value", "text"), [(HIDDEN, HIDDEN), ("", ""), (5, ""), (b"x", "")])
-def test_hide(value: object, text: str) -> None:
-    """None stays None, and what is no text is hidden as an empty one."""
-    hidden = Secret.hide(value)
-    assert (text, Secret) == (hidden, type(hidden))
-    assert Secret.hide(None) is None
 
 
 def test_settings() -> None:
@@ -255,6 +239,11 @@ def test_user_agent() -> None:
 def test_malformed_user_agent(text: str) -> None:
     with pytest.raises(ValueError, match=r"^user_agent is printable ASCII$"):
         checked_user_agent(text)
+
+
+def test_token_in_user_agent() -> None:
+    with pytest.raises(ValueError, match=r"^user_agent must not contain an API token$"):
+        checked_user_agent(f"app/1 ({HIDDEN})")
 
 
 @pytest.mark.parametrize("value", [sys.float_info.min, 1, 30.0, 1e9, 10**9])

@@ -26,14 +26,17 @@ from digitalocean_projects import (
     BadRequestError,
     ClientUsageError,
     ConflictError,
+    InventoryError,
     NotFoundError,
     PaginationError,
     PermissionDeniedError,
     PreconditionFailedError,
+    Project,
     ProjectLookupError,
     RateLimit,
     RateLimitError,
     RateLimitWaitError,
+    Refusal,
     Resource,
     ServerError,
     UnprocessableEntityError,
@@ -63,6 +66,7 @@ CLASSES: dict[int, type[APIStatusError]] = {
 REQUEST = Request(method="GET", path=PATH, scopes=SCOPES)
 DROPLETS = tuple(URN("droplet", number) for number in range(1, 6))
 DONE = Resource(DROPLETS[0], status="assigned")
+PROJECT = Project(id="4de7ac8b-495b-4884-9a69-1050c6793cd6", name="web\nshop")
 FAILED = Resource(DROPLETS[1], status="not_found")
 
 
@@ -85,8 +89,15 @@ def examples() -> list[APIError]:
         *(refused(status, document, date=DATE, **LIMITS) for status in CLASSES),
         APIResponseError("no JSON", REQUEST, status=200, request_id="z"),
         PaginationError("page 2 links to page 2", REQUEST),
-        AssignmentError(done=(DONE,), failed=(FAILED,), unknown=DROPLETS[2:], error=timed_out),
+        AssignmentError(
+            done=(DONE,),
+            failed=(FAILED,),
+            unknown=DROPLETS[2:],
+            refused=(Refusal.of(DROPLETS[1], refused(412, document)),),
+            error=timed_out,
+        ),
         AssignmentTimeoutError(tuple(DROPLETS)),
+        InventoryError(((PROJECT, refused(500, document)),)),
         ProjectLookupError("web"),
         RateLimitWaitError(61.0, "no more than 250 requests in 60 s"),
     ]
@@ -150,12 +161,20 @@ def test_documented_error() -> None:
     } == vars(error)
 
 
+@pytest.mark.parametrize("status", CLASSES)
+def test_doubt(status: int) -> None:
+    """No refusal is in doubt, but for a time-out of the server's."""
+    assert (status == 408 or 500 <= status < 600) == refused(status).in_doubt
+
+
 @pytest.mark.parametrize(
     "body",
     [
         *(b"", b"null", b"[]", b'"x"', b"5", b"{}", b"<html>502 Bad Gateway</html>", b"\xff\xfe"),
-        *(b'{"id": {"id": "x"}, "message": ["y"], "request_id": 5}', b'[{"id": "x"}]'),
-        *(b'{"error": {"id": "x", "message": "y"}}', b'{"id": null, "request_id": ""}'),
+        *(b'{"id": {"id": "x"}, "message": [5, ""], "request_id": 5}', b'[{"id": "x"}]'),
+        *(b'{"error": {"id": null, "message": 5}}', b'{"id": null, "request_id": ""}'),
+        *(b'{"message": {}, "messages": null, "root_causes": []}', b'{"message": " \\n"}'),
+        *(b'{"message": ' + b'{"a": ' * 9 + b'"x"' + b"}" * 10, b'{"message": [[[[[["x"]]]]]]}'),
         *(b"[" * 100_000, b'{"id": ' + b"1" * 100_000 + b"}"),
     ],
 )
@@ -169,15 +188,80 @@ def test_odd_bodies(body: bytes) -> None:
     assert (None, None) == (bare.request_id, bare.rate_limit)
 
 
-def test_scopes() -> None:
-    """403 names the scopes that the operation needs."""
-    error = refused(403, b'{"id": "forbidden", "message": "No."}')
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"message": ["name is taken", "and too long"]}', "name is taken; and too long"),
+        (b'{"message": {"name": ["is taken", "x", "x"], "y": 5}}', "name: is taken; name: x"),
+        (b'{"message": [{"field": "urn", "why": {"text": "odd"}}]}', "field: urn; why: text: odd"),
+        (b'{"error": "not found", "messages": null, "root_causes": []}', "not found"),
+        (
+            b'{"root_causes": ["c"], "messages": ["a", "a", "b"], "error": "Bad"}',
+            "Bad; a; b; c",
+        ),
+        (b'{"error": {"code": "x", "message": "y"}}', "code: x; message: y"),
+        (b'{"errors": [{"detail": "no"}], "message": ""}', "detail: no"),
+        (b'{"title": "Forbidden", "detail": "no", "status": 400}', "no; Forbidden"),
+        (b'{"message": "yes", "error": "no"}', "yes"),
+    ],
+)
+def test_other_documents(body: bytes, message: str) -> None:
+    """The message of an error document in another shape is made of the texts in that."""
+    assert message == refused(400, body).message
+
+
+def test_large_documents() -> None:
+    """A message of other documents is one line, bounded, and free of the token, however it came."""
+    names = {f"x\n{HIDDEN}{number}": [f"{HIDDEN}\n"] * 1000 for number in range(1000)}
+    for message in (names, [names], [["y" * 100_000, HIDDEN]] * 1000, {"y" * 100_000: ["a"] * 99}):
+        for document in ({"message": message}, {"error": message}):
+            error = refused(400, json.dumps(document).encode())
+            assert 0 < len(error.message) <= 500
+            assert [str(error)] == str(error).splitlines()
+            assert HIDDEN not in f"{error}{vars(error)}"
+
+
+FORBIDDEN = b'{"id": "forbidden", "message": "You are not authorized to perform this operation"}'
+
+
+@pytest.mark.parametrize("body", [FORBIDDEN, FORBIDDEN.replace(b'n"}', b'n."}').title()])
+def test_scopes(body: bytes) -> None:
+    """403 names the scopes that the operation needs, where the API says that one is missing."""
+    error = refused(403, body.replace(b'"Id"', b'"id"').replace(b'"Message"', b'"message"'))
     assert isinstance(error, PermissionDeniedError)
     assert SCOPES == error.scopes
-    where = f"GET {PATH}, needs the scopes project:read, <resource>:read"
-    assert f"403 forbidden: No. ({where})" == str(error)
-    unscoped = status_error(403, {}, b"", Request(method="GET", path="/x"), secret=HIDDEN)
-    assert "403 (GET /x)" == str(unscoped)
+    assert str(error).endswith(f"(GET {PATH}, needs the scopes project:read, <resource>:read)")
+    unscoped = status_error(403, {}, body, Request(method="GET", path="/x"), secret=HIDDEN)
+    assert "scopes" not in str(unscoped)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><h1>403 Forbidden</h1></html>",
+        b"",
+        FORBIDDEN.replace(b"forbidden", b"blocked"),
+        b'{"id": "forbidden", "message": "can\'t be updated while it processes previous actions"}',
+        b'{"message": "You are not authorized to perform this operation"}',
+    ],
+)
+def test_forbidden_for_another_reason(body: bytes) -> None:
+    """A 403 of a proxy, or of a resource that is busy, names no scopes."""
+    error = refused(403, body)
+    assert isinstance(error, PermissionDeniedError)
+    assert () == error.scopes
+    assert "scopes" not in str(error)
+
+
+@pytest.mark.parametrize("secret", ["tit", "t", "entity", "unprocessable", "unprocessable_entity"])
+def test_short_tokens(secret: str) -> None:
+    """A token of a few characters is masked where it is a word, and leaves other words whole."""
+    document = {"id": "unprocessable_entity", "message": f"no {secret}, ({secret}) {secret}"}
+    body = json.dumps(document).encode()
+    error = status_error(422, {"x-request-id": secret}, body, REQUEST, secret=secret)
+    assert ("no ***, (***) ***", "***") == (error.message, error.request_id)
+    masked = {"unprocessable": "***_entity", "unprocessable_entity": "***"}
+    assert masked.get(secret, "unprocessable_entity") == error.id
 
 
 @pytest.mark.parametrize(
@@ -189,7 +273,7 @@ def test_scopes() -> None:
         ({"date": DATE, **LIMITS}, 60.0),
         ({"retry_after": "soon", "date": DATE, **LIMITS}, 60.0),
         ({"date": "Fri, 28 Sep 2018 20:00:00 GMT", **LIMITS}, 0.0),
-        (LIMITS, None),
+        (LIMITS, 0.0),
         ({}, None),
     ],
 )
@@ -236,9 +320,25 @@ def test_assignment_error() -> None:
     assert ((), (FAILED,), DROPLETS[2:], DROPLETS[:1], cause) == kinds
 
 
-def told(error: BaseException) -> tuple[object, ...]:
+@pytest.mark.parametrize("number", [1, 3, 4])
+def test_inventory_error(number: int) -> None:
+    """It counts the projects that could not be read, and gives the errors of three."""
+    failure = PROJECT, APIConnectionError("reset", REQUEST)
+    error = InventoryError((failure,) * number)
+    one = f"'web\\nshop': reset (GET {PATH})"
+    some = "; ".join([one] * min(number, 3)) + "; …" * (number > 3)
+    assert f"{number} projects could not be read: {some}" == str(error)
+    assert ((failure,) * number, False) == (error.failures, error.in_doubt)
+
+
+def told(value: object) -> object:
     """All that an error tells, in a form that can be compared."""
-    members = {k: told(v) if isinstance(v, APIError) else v for k, v in vars(error).items()}
+    if isinstance(value, tuple):
+        return tuple(map(told, value))
+    if not isinstance(value, APIError):
+        return value
+    error = value
+    members = {k: told(v) for k, v in vars(error).items()}
     return type(error), error.args, str(error), members
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import attrs
@@ -12,7 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalocean_projects import RateLimit
-from digitalocean_projects._headers import retry_after, until_reset
+from digitalocean_projects._headers import (
+    remaining,
+    retry_after,
+    retry_after_refusal,
+    until_reset,
+)
 
 NOW = "Fri, 28 Sep 2018 19:26:37 GMT"
 NOW_SECONDS = int(datetime(2018, 9, 28, 19, 26, 37, tzinfo=UTC).timestamp())
@@ -105,14 +111,40 @@ def test_retry_after_date(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("garbage", [*NO_NUMBERS, *NO_DATES])
 def test_retry_after_garbage(garbage: str) -> None:
-    """What is neither seconds nor a date says nothing, and a date says nothing without a `Date`."""
-    assert retry_after({"retry-after": garbage, "date": NOW}) is None
-    assert retry_after({"retry-after": NOW, "date": garbage}) is None
+    """Text that is neither seconds nor a date says nothing; in a 429 it stands for a minute."""
+    headers = {"retry-after": garbage, "date": NOW, "ratelimit-reset": str(NOW_SECONDS + 1500)}
+    assert (None, 60.0) == (retry_after(headers), retry_after_refusal(headers))
 
 
 def test_retry_after_missing() -> None:
-    assert retry_after({"date": NOW}) is None
-    assert retry_after({"retry-after": NOW}) is None
+    """A 429 without `Retry-After` is one for the hourly limit, so the reset counts."""
+    headers = {"date": NOW, "ratelimit-reset": str(NOW_SECONDS + 1500)}
+    assert (None, 1500.0) == (retry_after(headers), retry_after_refusal(headers))
+    assert retry_after_refusal({"date": NOW}) is None
+
+
+@pytest.mark.parametrize("dates", [{}, *({"date": text} for text in [*NO_NUMBERS, *NO_DATES])])
+@pytest.mark.parametrize(
+    ("ahead", "least", "most"),
+    [(600, 500, 600), (86_400, 3600, 3600), (10**9, 3600, 3600), (0, 0, 0), (-86_400, 0, 0)],
+)
+def test_without_a_date(dates: dict[str, str], ahead: int, least: float, most: float) -> None:
+    """Without a readable `Date`, this machine's clock says how long, and an hour at most."""
+    moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=ahead)
+    date = {**dates, "retry-after": format_datetime(moment, usegmt=True)}
+    reset = {**dates, "ratelimit-reset": str(int(moment.timestamp()))}
+    for seconds in (retry_after(date), retry_after_refusal(date), until_reset(reset)):
+        assert seconds is not None
+        assert least <= seconds <= most
+
+
+@pytest.mark.parametrize("space", ["", " ", "\t", "  "])
+def test_spaces(space: str) -> None:
+    """Blanks around a number count as nothing, as HTTP says."""
+    headers = {f"ratelimit-{name}": f"{space}7{space}" for name in ("limit", "remaining", "reset")}
+    seven = datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC)
+    assert RateLimit(limit=7, remaining=7, reset=seven) == RateLimit.from_headers(headers)
+    assert 7 == remaining(headers)
 
 
 @pytest.mark.parametrize(("ahead", "seconds"), [(90, 90.0), (0, 0.0), (-25 * 60, 0.0)])
@@ -123,10 +155,8 @@ def test_until_reset(ahead: int, seconds: float) -> None:
 
 @pytest.mark.parametrize("garbage", [*NO_NUMBERS, *NO_DATES])
 def test_until_reset_garbage(garbage: str) -> None:
-    """Without a readable reset and `Date` the hourly wait is unknown."""
+    """Without a readable reset the hourly wait is unknown."""
     assert until_reset({"ratelimit-reset": garbage, "date": NOW}) is None
-    assert until_reset({"ratelimit-reset": str(NOW_SECONDS), "date": garbage}) is None
-    assert until_reset({"ratelimit-reset": str(NOW_SECONDS)}) is None
     assert until_reset({"date": NOW}) is None
 
 

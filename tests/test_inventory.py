@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import pytest
 
-from digitalocean_projects import AsyncClient, Client, ClientUsageError, ServerError
+from digitalocean_projects import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    APITimeoutError,
+    AsyncClient,
+    Client,
+    ClientUsageError,
+    InventoryError,
+    Limits,
+    PermissionDeniedError,
+    RateLimitWaitError,
+    RetryPolicy,
+    ServerError,
+    UnprocessableEntityError,
+)
 from digitalocean_projects.testing import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterable, Callable
 
     from digitalocean_projects.testing import Emulator
 
     MakeClient = Callable[..., AsyncClient]
+
+T = TypeVar("T")
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
@@ -73,20 +90,194 @@ async def test_bounded(emulator: Emulator) -> None:
     assert 1 + 6 * 5 + 1 == len(emulator.requests)
 
 
-async def test_failure(emulator: Emulator, make_client: MakeClient) -> None:
-    """A project that can't be read fails, after those before it, and may be tried again."""
+def break_projects(emulator: Emulator, *names: str, fault: faults.Fault) -> Callable[[], None]:
+    """Have all requests for the resources of these projects fail, until the result is called."""
+    ids = [project.id for project in emulator.projects() if project.name in names]
+    emulator.fail(fault, when=lambda request: any(i in request.path for i in ids), times=None)
+    return ids.clear
+
+
+async def read(iterator: AsyncIterable[T]) -> tuple[list[T], APIError | None]:
+    """What an iteration yields, and the error that ends it."""
+    found: list[T] = []
+    try:
+        async for item in iterator:
+            found.append(item)  # noqa: PERF401 - it may be cut short
+    except APIError as error:
+        return found, error
+    return found, None
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 16])
+@pytest.mark.parametrize(
+    "broken", [["p2"], ["p4"], ["first-project"], ["p3", "p1"], ["p4", "p3", "p2", "p1", "p0"]]
+)
+async def test_failures(
+    emulator: Emulator, make_client: MakeClient, concurrency: int, broken: list[str]
+) -> None:
+    """Projects that can't be read don't hide the others: they are listed in an error at the end."""
     held = fill(emulator, 5)
-    broken = next(project.id for project in emulator.projects() if project.name == "p2")
-    emulator.fail(faults.Status(500), when=lambda request: broken in request.path)
+    break_projects(emulator, *broken, fault=faults.Status(500))
+    async with make_client() as client:
+        inventory = client.projects.resources_by_project(concurrency=concurrency)
+        found, error = await read(inventory.pages())
+        assert 1 + 6 == len(emulator.requests)
+        pairs, again = await read(inventory)
+    assert isinstance(error, InventoryError)
+    assert isinstance(again, InventoryError)
+    whole = [name for name in held if name not in broken]
+    assert whole == [page.project.name for page in found]
+    assert [(name, urn) for name in whole for urn in held[name]] == [
+        (project.name, str(resource.urn)) for project, resource in pairs
+    ]
+    for failures in error.failures, again.failures:
+        assert broken == [project.name for project, _ in failures]
+        assert {ServerError} == {type(failure) for _, failure in failures}
+    assert not error.in_doubt
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (faults.Status(403), PermissionDeniedError),
+        (faults.Status(422), UnprocessableEntityError),
+        (faults.Status(503), ServerError),
+        (faults.Html(200), APIResponseError),
+        (faults.Reset(), APIConnectionError),
+        (faults.Silence(), APITimeoutError),
+    ],
+)
+async def test_failures_of_one_project(
+    emulator: Emulator, make_client: MakeClient, fault: faults.Fault, expected: type[APIError]
+) -> None:
+    """Whatever a project's listing fails with, the others come out."""
+    held = fill(emulator, 3)
+    break_projects(emulator, "p1", fault=fault)
+    async with make_client(timeout=2.0) as client:
+        found, error = await read(client.projects.resources_by_project().pages())
+    assert [name for name in held if name != "p1"] == [page.project.name for page in found]
+    assert isinstance(error, InventoryError)
+    assert [("p1", expected)] == [(project.name, type(one)) for project, one in error.failures]
+
+
+async def test_failure_on_a_later_page(emulator: Emulator, make_client: MakeClient) -> None:
+    """A project of which a page can't be read has failed: no part of it is handed out."""
+    held = fill(emulator, 3, resources=450)
+    emulator.fail(faults.Status(500), when=lambda request: request.query.get("page") == "3")
+    async with make_client() as client:
+        found, error = await read(client.projects.resources_by_project(concurrency=1).pages())
+    assert isinstance(error, InventoryError)
+    assert ["p2"] == [project.name for project, _ in error.failures]
+    assert {name: len(urns) for name, urns in held.items() if name != "p2"} == {
+        page.project.name: len(page.resources) for page in found
+    }
+
+
+async def test_again(emulator: Emulator, make_client: MakeClient) -> None:
+    """After the error the same iterator reads only the projects that failed, and then ends."""
+    fill(emulator, 5)
+    clear = break_projects(emulator, "p1", "p2", fault=faults.Status(500))
     async with make_client() as client:
         pages = client.projects.resources_by_project().pages()
-        names = [(await anext(pages)).project.name for _ in range(2)]
-        with pytest.raises(ServerError):
-            await anext(pages)
-        names += [page.project.name async for page in pages]
-        assert list(held) == names
-        with pytest.raises(StopAsyncIteration):
-            await anext(pages)
+        first, error = await read(pages)
+        emulator.forget_requests()
+        nothing, same = await read(pages)
+        assert ([], 4, 2) == (nothing, len(first), len(emulator.requests))
+        assert isinstance(error, InventoryError)
+        assert isinstance(same, InventoryError)
+        assert [project for project, _ in error.failures] == [
+            project for project, _ in same.failures
+        ]
+        clear()
+        rest, end = await read(pages)
+        assert (["p2", "p1"], None) == ([page.project.name for page in rest], end)
+        assert ([], None) == await read(pages)
+
+
+@pytest.mark.parametrize("status", [401, 429])
+async def test_failures_of_all_projects(
+    emulator: Emulator, make_client: MakeClient, status: int
+) -> None:
+    """An error that isn't about one project ends the iteration at once; it may be continued."""
+    held = fill(emulator, 6)
+    break_projects(emulator, "p4", fault=faults.Status(500))
+    clear = break_projects(emulator, "p3", fault=faults.Status(status))
+    async with make_client() as client:
+        pages = client.projects.resources_by_project(concurrency=1).pages()
+        found, error = await read(pages)
+        assert status == getattr(error, "status", None)
+        assert (["p5"], 1 + 3) == ([page.project.name for page in found], len(emulator.requests))
+        clear()
+        rest, end = await read(pages)
+    assert [*held] == ["p5", "p4", *(page.project.name for page in rest)]
+    assert isinstance(end, InventoryError)
+    assert ["p4"] == [project.name for project, _ in end.failures]
+
+
+async def test_unreachable(emulator: Emulator, make_client: MakeClient) -> None:
+    """Where no connection can be made, the projects are not tried one by one."""
+    fill(emulator, 20)
+    async with make_client() as client:
+        pages = client.projects.resources_by_project(concurrency=1).pages()
+        first = await anext(pages)
+        await asyncio.to_thread(emulator.stop)
+        requests = client.statistics().requests
+        found, error = await read(pages)
+        assert ("p19", []) == (first.project.name, found)
+        assert isinstance(error, APIConnectionError)
+        assert client.statistics().requests <= requests + 2
+
+
+async def test_limited(emulator: Emulator, make_client: MakeClient) -> None:
+    """Where the wait for the rate limit is too long, the projects are not tried one by one."""
+    fill(emulator, 6)
+    async with make_client(limits=Limits(windows=((3, 60.0),)), deadline=5.0) as client:
+        found, error = await read(client.projects.resources_by_project(concurrency=1).pages())
+    assert (["p5", "p4"], 3) == ([page.project.name for page in found], len(emulator.requests))
+    assert isinstance(error, RateLimitWaitError)
+
+
+async def test_closed(emulator: Emulator, make_client: MakeClient) -> None:
+    """A client that is closed meanwhile ends an iteration at once."""
+    fill(emulator, 3)
+    async with make_client() as client:
+        pages = client.projects.resources_by_project(concurrency=1).pages()
+        await anext(pages)
+    with pytest.raises(ClientUsageError):
+        await anext(pages)
+
+
+async def test_cancelled(emulator: Emulator) -> None:
+    """A cancelled iteration sends nothing more, keeps its failures, and may be continued."""
+    fill(emulator, 4)
+    break_projects(emulator, "p3", fault=faults.Status(500))
+    clear = break_projects(emulator, "p2", fault=faults.Silence())
+    options: dict[str, Any] = {"limits": None, "retry": RetryPolicy(attempts=1)}
+    async with AsyncClient(emulator.token, base_url=emulator.url, **options) as client:
+        pages = client.projects.resources_by_project(concurrency=1).pages()
+        task = asyncio.ensure_future(anext(pages))
+        while len(emulator.requests) < 3:  # noqa: ASYNC110 - it happens in another thread
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert 3 == len(emulator.requests)
+        clear()
+        found, error = await read(pages)
+    assert ["p2", "p1", "p0", "first-project"] == [page.project.name for page in found]
+    assert isinstance(error, InventoryError)
+    assert ["p3"] == [project.name for project, _ in error.failures]
+
+
+async def test_failures_keep_no_frames(emulator: Emulator, make_client: MakeClient) -> None:
+    """The errors of projects keep nothing of the reading alive."""
+    fill(emulator, 1)
+    break_projects(emulator, "p0", fault=faults.Status(500))
+    async with make_client() as client:
+        _, error = await read(client.projects.resources_by_project().pages())
+    assert isinstance(error, InventoryError)
+    ((_, failure),) = error.failures
+    assert (None, None, None) == (failure.__traceback__, failure.__context__, error.__context__)
 
 
 async def test_projects_that_cannot_be_listed(emulator: Emulator, make_client: MakeClient) -> None:

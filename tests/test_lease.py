@@ -7,11 +7,12 @@ import gc
 import subprocess
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from digitalocean_projects import Limits, TokenBucket
+from digitalocean_projects import Limits, RateLimitWaitError, TokenBucket
 from tests.simulation import HookedClock, VirtualTime
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def test_loop_that_died() -> None:
     bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
     lease = asyncio.run(hold(bucket))
     wait_in_vain(bucket)
-    assert (1, 1) == left(bucket)
+    assert (1, 0) == left(bucket)
     lease.unsent()
     clock.run(use(bucket))
     assert (0.0, (0, 0), {}) == (clock.now, left(bucket), bucket._timers)
@@ -361,7 +362,7 @@ def test_no_end_is_lost(asked: int) -> None:
 
 FORK = """
 import asyncio, os, threading
-from digitalocean_projects import Limits, TokenBucket
+from digitalocean_projects import Limits, RateLimitWaitError, TokenBucket
 bucket = TokenBucket(Limits(windows=((3, 60.0),)))
 held, forked = threading.Event(), threading.Event()
 def hold():
@@ -397,3 +398,155 @@ def test_fork() -> None:
         [sys.executable, "-c", FORK], capture_output=True, check=False, text=True, timeout=30
     )
     assert ("0 0 (3,)\n3 1 (3,)\n", 0) == (done.stdout, done.returncode)
+
+
+def hang(bucket: TokenBucket, number: int, **options: Any) -> None:
+    """Close a loop, without ending its tasks, in which requests are in flight."""
+
+    async def request() -> None:
+        async with bucket.lease(**options):
+            await asyncio.Event().wait()
+
+    loop = asyncio.new_event_loop()
+    tasks = [loop.create_task(request()) for _ in range(number)]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    # What keeps the tasks is no concern of the bucket's.
+    kept.append(tasks)
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is the point
+
+
+kept: list[object] = []
+
+
+def test_end_of_what_a_closed_loop_left() -> None:
+    """A lease whose loop was closed ends by itself, as one whose request may have been sent."""
+    clock = VirtualTime()
+    bucket = TokenBucket(Limits(windows=((3, 60.0),), margin=1.0, grace=30.0), clock=clock)
+    hang(bucket, 2, timeout=5.0)
+    hang(bucket, 1, timeout=10.0)
+    went: list[float] = []
+
+    async def main() -> None:
+        for _ in range(4):
+            async with bucket.lease(timeout=5.0) as lease:
+                went.append(clock.now)
+                lease.settle()
+
+    assert (3, 0) == left(bucket)
+    clock.run(main())
+    # 5 or 10 s for the request, the grace, the period, the margin.
+    assert [96.0, 96.0, 101.0, 157.0] == went
+    kept.clear()
+
+
+def test_a_closed_loop_holds_nobody_up() -> None:
+    """Requests that a closed loop has left pending don't delay those of other loops for long."""
+    bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
+    hang(bucket, 16, timeout=30.0)
+    clock.run(use(bucket))
+    assert 1.0 == clock.now
+    kept.clear()
+
+
+def test_one_left_and_a_closed_loop() -> None:
+    """The request that was to find out what is left may be one of a closed loop."""
+    bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        async with bucket.lease(timeout=30.0) as lease:
+            lease.settle({"ratelimit-remaining": "1"})
+
+    clock.run(main())
+    hang(bucket, 1, timeout=30.0)
+    clock.run(use(bucket))
+    assert 60.0 == clock.now
+    assert (0, 0) == left(bucket)
+    kept.clear()
+
+
+def test_end_after_the_end() -> None:
+    """What is said of a lease after its end gives its tokens back no second time."""
+    bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        late = [await bucket.lease(timeout=5.0).__aenter__() for _ in range(2)]
+        await asyncio.sleep(50.0)
+        assert (2,) == bucket.statistics().in_use
+        late[0].settle()
+        late[1].unsent()
+        assert ((0, 0), (2,)) == (left(bucket), bucket.statistics().in_use)
+
+    clock.run(main())
+
+
+def test_waits_of_a_closed_loop_count_for_nothing() -> None:
+    """Requests that wait in a closed loop don't make others seem to wait too long."""
+    bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
+    clock.run(use(bucket))
+    for _ in range(3):
+        wait_in_vain(bucket)
+
+    async def main() -> None:
+        async with bucket.lease(max_wait=61.0) as lease:
+            lease.settle()
+
+    clock.run(main())
+    assert 61.0 == clock.now
+    gc.collect()
+    assert (0, 0) == left(bucket)
+
+
+def test_closed_loop_is_garbage() -> None:
+    """The bucket keeps no task of a closed loop, neither one that waits nor one in flight."""
+    bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
+    hang(bucket, 4, timeout=5.0)
+    tasks: Any = kept.pop()
+    found = [weakref.ref(task) for task in tasks]
+    del tasks
+    assert (2, 0) == left(bucket)
+    gc.collect()
+    assert [None] * 4 == [task() for task in found]
+    clock.run(use(bucket))
+
+
+@pytest.mark.parametrize("seconds", [1500.0, 100.0])
+def test_pause_that_is_too_long(seconds: float) -> None:
+    """A request that would wait too long after a refusal is refused at once, waiting or new."""
+    bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        lease = await hold(bucket)
+        await asyncio.gather(*(hold(bucket) for _ in range(15)))
+        waiting = [
+            asyncio.create_task(use(bucket, max_pause=60.0, bulk=bulk)) for bulk in (False, True)
+        ]
+        patient = asyncio.create_task(use(bucket))
+        await asyncio.sleep(0)
+        lease.refused({"retry-after": str(seconds)})
+        await asyncio.wait(waiting)
+        for task in [*waiting, asyncio.create_task(use(bucket, max_pause=60.0))]:
+            with pytest.raises(RateLimitWaitError, match="pause after a refusal") as caught:
+                await task
+            assert seconds <= caught.value.seconds <= seconds + 1
+        assert 0.0 == clock.now
+        # Who doesn't mind waits.
+        await patient
+        assert seconds <= clock.now <= seconds + 1
+        assert 16 == bucket.statistics().in_flight + 1
+
+    clock.run(main())
+
+
+def test_pause_that_is_not_too_long() -> None:
+    """A pause of just what is allowed is waited for, with its jitter."""
+    bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()), jitter=lambda: 1.0)
+
+    async def main() -> None:
+        lease = await hold(bucket)
+        lease.refused({"retry-after": "60"})
+        await use(bucket, max_pause=60.0)
+
+    clock.run(main())
+    assert 61.0 == clock.now

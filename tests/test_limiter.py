@@ -277,13 +277,15 @@ def test_wait_that_gets_too_long() -> None:
     clock.run(main())
 
 
-def test_slow_start_that_takes_too_long() -> None:
-    """Who waits for the first answers does so no longer than it may."""
+def test_few_left_for_too_long() -> None:
+    """A request that waits for the responses of others does so no longer than it may."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(), clock=clock)
 
     async def main() -> None:
-        for _ in range(16):
+        async with bucket.lease() as lease:
+            lease.settle({"ratelimit-remaining": "2"})
+        for _ in range(2):
             await bucket.lease().__aenter__()
         with pytest.raises(RateLimitWaitError) as caught:
             await bucket.lease(max_wait=5.0).__aenter__()

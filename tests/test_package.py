@@ -17,6 +17,7 @@ NAME = "digitalocean_projects"
 PACKAGE = Path(digitalocean_projects.__file__).parent
 LAYERS = [
     "__init__",
+    "_secret",
     "_urn",
     "_headers",
     "_models",
@@ -47,6 +48,7 @@ LAYERS = [
     "_portal",
     "_sync",
     "_cli/terminal",
+    "_cli/parser",
     "_cli/columns",
     "_cli/output",
     "_cli/progress",

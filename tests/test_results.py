@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import attrs
 import pytest
 
 from digitalocean_projects import (
@@ -10,21 +13,30 @@ from digitalocean_projects import (
     AssignmentError,
     AssignmentResult,
     Reconciliation,
+    Refusal,
     Resource,
     ResourceStatus,
 )
 
-ONE, TWO, THREE = (URN("droplet", number) for number in (1, 2, 3))
+if TYPE_CHECKING:
+    from digitalocean_projects._results import Fate
+
+ONE, TWO, THREE, FOUR, FIVE = (URN("droplet", number) for number in range(1, 6))
+REFUSAL = Refusal(urn=FIVE, status=412, id="precondition_failed", message="No.", request_id="4d9d")
 DONE = [None, "ok", "assigned", "already_assigned", *list(ResourceStatus)[:1]]
 FAILED = ["not_found", "service_down", "paused", "", "OK", ResourceStatus.NOT_FOUND]
 
 
 def test_order() -> None:
-    """The answers come in the order asked; what isn't answered is unknown, what isn't asked out."""
-    answered = {urn: Resource(urn, status="assigned") for urn in (URN("app", "x"), THREE, ONE)}
-    result = AssignmentResult.of([ONE, TWO, THREE], answered)
-    assert [ONE, THREE] == [resource.urn for resource in result.resources]
-    assert (TWO,) == result.unknown
+    """Each resource asked for is accounted for once, in the order asked, and no other one."""
+    fates: dict[URN, Fate] = {
+        urn: Resource(urn, status="assigned") for urn in (URN("app", "x"), THREE, ONE)
+    }
+    fates |= {TWO: None, FIVE: REFUSAL}
+    result = AssignmentResult.of([FIVE, ONE, FOUR, TWO, THREE], fates)
+    assert [FIVE, ONE, THREE] == [resource.urn for resource in result.resources]
+    assert ((TWO,), (FOUR,), (REFUSAL,)) == (result.unknown, result.untouched, result.refused)
+    assert (Resource(FIVE, status="refused"),) == result.failed
 
 
 def test_renamed() -> None:
@@ -59,9 +71,33 @@ def test_failed(status: str) -> None:
 def test_unknown() -> None:
     """A resource that the API left out of its answer is no success."""
     with pytest.raises(APIError, match="0 assigned, 1 unknown: do:droplet:1") as caught:
-        AssignmentResult.of([ONE], {}).raise_for_failed()
+        AssignmentResult.of([ONE], {ONE: None}).raise_for_failed()
     assert isinstance(caught.value, AssignmentError)
     assert (ONE,) == caught.value.unknown
+
+
+@pytest.mark.parametrize(
+    ("refusal", "text"),
+    [
+        (REFUSAL, "412 precondition_failed: No."),
+        (attrs.evolve(REFUSAL, id=""), "412: No."),
+        (attrs.evolve(REFUSAL, id="", message=""), "412"),
+    ],
+)
+def test_refused(refusal: Refusal, text: str) -> None:
+    """The exception for a resource that was refused gives the API's explanation."""
+    result = AssignmentResult.of([ONE, FIVE], {ONE: Resource(ONE), FIVE: refusal})
+    with pytest.raises(AssignmentError) as caught:
+        result.raise_for_failed()
+    assert f"1 assigned, 1 failed: do:droplet:5 ({text})" == str(caught.value)
+    assert ((Resource(ONE),), (refusal,)) == (caught.value.done, caught.value.refused)
+
+
+def test_untouched() -> None:
+    """A resource of which nothing is known but that its request was refused is no success."""
+    with pytest.raises(AssignmentError, match=r"^0 assigned, 1 untouched$") as caught:
+        AssignmentResult.of([ONE], {}).raise_for_failed()
+    assert (ONE,) == caught.value.untouched
 
 
 def test_nothing_asked() -> None:

@@ -18,6 +18,7 @@ from digitalocean_projects import (
     ClientUsageError,
     Limits,
     NotFoundError,
+    PreconditionFailedError,
     RateLimit,
     RateLimitError,
     RateLimitWaitError,
@@ -26,9 +27,10 @@ from digitalocean_projects import (
     Statistics,
 )
 from digitalocean_projects.testing import MockClock
+from digitalocean_projects.testing.faults import Delay, Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from digitalocean_projects.testing import Emulator
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
+DROPLET = "do:droplet:1"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 ONE_A_MINUTE = Limits(windows=((1, 60.0),))
 HOURLY = {
     "Date": "Tue, 24 Nov 2026 12:00:00 GMT",
@@ -383,3 +387,107 @@ async def test_retries_that_are_not_sent(
             await ask(client)
         statistics = client.statistics()
     assert (1, 0) == (statistics.requests, statistics.retries)
+
+
+async def test_second_request_after_a_long_refusal(
+    emulator: Emulator, make_client: MakeClient, clock: JumpingClock
+) -> None:
+    """After a refusal that asks for too long a wait, no request waits, whether new or waiting."""
+    emulator.respond(429, headers={**HOURLY, "Date": "Tue, 24 Nov 2026 11:35:40 GMT"})
+    async with make_client(clock=clock, limits=Limits(), retry=RetryPolicy()) as client:
+        with pytest.raises(RateLimitError) as refused:
+            await ask(client)
+        assert 1500.0 == refused.value.retry_after
+        for call in (
+            ask(client),
+            ask(client.with_options(bulk=True)),
+            ask(client.with_options(deadline=7200.0)),
+            client.projects.wait_until_assigned("default", ["do:droplet:1"], timeout=1.0),
+            client.projects.delete(UNKNOWN, wait=1.0),
+            client.projects.delete(UNKNOWN),
+            client.projects.assign_resources("default", ["do:droplet:1"]),
+            client.projects.list_resources().collect(),
+        ):
+            with pytest.raises(RateLimitWaitError, match="pause after a refusal") as caught:
+                await call
+            assert 1500.0 <= caught.value.seconds <= 1501.0
+            assert not caught.value.in_doubt
+        assert clock.now < 1.0
+        patient = client.with_options(retry=RetryPolicy(max_retry_after=3600.0))
+        await ask(patient)
+    assert 1500.0 <= clock.now <= 1502.0
+    assert 2 == len(emulator.requests)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda projects: projects.wait_until_assigned("default", [DROPLET], timeout=5.0),
+        lambda projects: projects.delete(UNKNOWN, wait=5.0),
+        lambda projects: projects.delete(UNKNOWN, wait=0.0),
+    ],
+)
+async def test_time_of_a_helper(
+    emulator: Emulator,
+    make_client: MakeClient,
+    clock: JumpingClock,
+    call: Callable[[Any], Awaitable[object]],
+) -> None:
+    """A helper's time bounds when its last try starts, so a longer wait for limits is an error."""
+    async with make_client(clock=clock, limits=ONE_A_MINUTE) as client:
+        await ask(client)
+        with pytest.raises(RateLimitWaitError, match="no more than 1 requests in 60 s"):
+            await call(client.projects)
+        assert (clock.now <= 6.0, 1) == (True, len(emulator.requests))
+        # Without such a time, the request waits as any other does.
+        with pytest.raises(NotFoundError):
+            await client.projects.delete(UNKNOWN)
+    assert 61.0 <= clock.now <= 67.0
+
+
+async def test_last_try_of_a_helper(emulator: Emulator) -> None:
+    """The last try of a helper has the time of an attempt, however short the helper's is."""
+    web = emulator.seed([DROPLET])
+    emulator.fail(Delay(0.4), times=2)
+    async with AsyncClient(emulator.token, base_url=emulator.url) as client:
+        await client.projects.wait_until_assigned(web, [DROPLET], timeout=0.0)
+        with pytest.raises(PreconditionFailedError):
+            await client.projects.delete(web, wait=0.0)
+    assert 2 == len(emulator.requests)
+
+
+async def test_retries_of_a_helper(
+    emulator: Emulator, make_client: MakeClient, clock: JumpingClock
+) -> None:
+    """A helper retries a failure only while its time isn't up."""
+    emulator.respond(500, times=9)
+    policy = RetryPolicy(attempts=9, jitter=lambda ceiling: ceiling)
+    async with make_client(clock=clock, retry=policy) as client:
+        with pytest.raises(ServerError) as caught:
+            await client.projects.wait_until_assigned("default", [DROPLET], timeout=4.0)
+    assert (4, 3.5) == (caught.value.attempts, clock.now)
+
+
+async def test_none_left_of_a_burst(
+    emulator: Emulator, make_client: MakeClient, clock: JumpingClock
+) -> None:
+    """`ratelimit-remaining: 0` of a success stops the token for a minute at most."""
+    body = b'{"resources": []}'
+    emulator.respond(200, body, headers={**HOURLY, "Date": "Tue, 24 Nov 2026 11:10:00 GMT"})
+    async with make_client(clock=clock, limits=Limits()) as client:
+        for _ in range(3):
+            await ask(client)
+    assert 60.0 <= clock.now <= 61.0
+
+
+async def test_hanging_endpoint(emulator: Emulator) -> None:
+    """Requests that hang at a cold start hold up others of the token for a second at most."""
+    emulator.fail(Silence(), times=16)
+    async with AsyncClient(emulator.token, base_url=emulator.url, timeout=30.0) as client:
+        hanging = [asyncio.create_task(ask(client)) for _ in range(16)]
+        await asyncio.sleep(0)
+        await ask(client)
+        assert not [task for task in hanging if task.done()]
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)

@@ -395,3 +395,57 @@ def test_fork(emulator: Emulator, script: str, use: str, requests: int) -> None:
     """A forked process has connections of its own, and its end leaves its parent's alone."""
     run_script(script.format(use=use), emulator)
     assert requests == len(emulator.requests)
+
+
+PENDING = """
+import socket, warnings, weakref
+
+warnings.simplefilter("ignore", ResourceWarning)  # of what the loop's owner didn't close
+listener = socket.create_server(("127.0.0.1", 0), backlog=20)
+listener.settimeout(20)
+client = AsyncClient(token, base_url="http://{}:{}".format(*listener.getsockname()))
+
+async def leave():
+    calls = [asyncio.ensure_future(listed(client)) for _ in range(16)]
+    for call in calls:
+        call._log_destroy_pending = False
+    await asyncio.sleep(0.3)
+    return [*map(weakref.ref, calls), weakref.ref(client._manager._pool._held.session)]
+
+loop = asyncio.new_event_loop()
+found = loop.run_until_complete(leave())
+loop.close()
+"""
+
+COLLECTED = """
+del client, loop
+gc.collect()
+assert not [reference() for reference in found if reference()], found
+for _ in range(16):
+    connection, _ = listener.accept()
+    while connection.recv(65536):
+        pass
+    connection.close()
+"""
+
+GOES_ON = """
+async def use():
+    async with AsyncClient(token, base_url=url) as other, asyncio.timeout(10):
+        await listed(other)
+    try:
+        await listed(client.with_options(timeout=0.1, retry=RetryPolicy(attempts=1)))
+    except APITimeoutError:
+        await client.aclose()
+
+from digitalocean_projects import APITimeoutError, RetryPolicy
+asyncio.run(use())
+del client, loop
+gc.collect()
+assert not [reference() for reference in found if reference()], found
+"""
+
+
+@pytest.mark.parametrize("script", [COLLECTED, GOES_ON], ids=["collected", "goes on"])
+def test_pending_in_a_closed_loop(emulator: Emulator, script: str) -> None:
+    """Requests that a closed loop has left pending are collected, and hold up no other ones."""
+    run_script(PENDING + script, emulator)

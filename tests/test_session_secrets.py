@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import os
 import pickle
 import socket
-from pathlib import Path
-from traceback import TracebackException
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import ClientError, ClientSession, TraceConfig
 
-import digitalocean_projects
 from digitalocean_projects import (
+    URN,
     APIConnectionError,
     APIError,
     APITimeoutError,
@@ -22,12 +24,17 @@ from digitalocean_projects import (
     AuthenticationError,
     Client,
     ClientUsageError,
+    Limits,
+    ProjectLookupError,
+    Resource,
+    RetryPolicy,
 )
 from digitalocean_projects._request import Request
 from digitalocean_projects._transport import Answer
+from tests.exposure import exposed, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from digitalocean_projects.testing import Emulator
 
@@ -38,20 +45,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 LISTING = "/v2/projects/default/resources?page=1&per_page=200"
 SECRET = "swordfish"  # noqa: S105 - of nothing
 YOURS = "a hook or session of yours failed: "
-PACKAGE = Path(digitalocean_projects.__file__).parent
-
-
-def exposed(error: BaseException) -> Iterator[str]:
-    """What shows in the error, and in its traceback's frames in the package."""
-    yield from (str(error), repr(error), repr(error.args), repr(vars(error)))
-    yield pickle.dumps(error).decode("latin-1")
-    frames = TracebackException.from_exception(error, capture_locals=True).stack
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)]
-    assert ours
-    for frame in ours:
-        yield from (frame.locals or {}).values()
-    for linked in filter(None, (error.__cause__, error.__context__)):
-        yield from exposed(linked)
 
 
 async def refused(client: AsyncClient) -> APIError:
@@ -285,3 +278,94 @@ def test_token_beside_bad_argument(
     with pytest.raises((ValueError, TypeError)) as caught:
         client_class(f"dop_v1_{SECRET}", **options)
     assert not any(SECRET in text for text in exposed(caught.value))
+
+
+TOKEN = "dop_v1_" + "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("value", [TOKEN, f"Bearer {TOKEN}", f"x\n{TOKEN}", TOKEN.upper(), [TOKEN]])
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(
+            lambda _, value, name=name: AsyncClient("x", **{name: value})
+            for name in inspect.signature(AsyncClient).parameters
+            if name not in {"allow_insecure", "clock", "token", "trace_configs"}
+        ),
+        lambda client, value: client.with_options(timeout=value),
+        lambda client, value: client.with_options(limits=value),
+        lambda _, value: AsyncClient("x", base_url=f"https://{value}@host"),
+        lambda _, value: AsyncClient("x", base_url=f"http://host/{value}"),
+        lambda _, value: AsyncClient("x", proxy=f"http://{value}@host/x"),
+        *(lambda _, value, name=name: Limits(**{name: value}) for name in ("windows", "margin")),
+        lambda _, value: Limits(windows=[(value, 1.0)]),
+        lambda _, value: RetryPolicy(attempts=value),
+        lambda _, value: URN.parse(value),
+        lambda _, value: URN(f"'{value}'", "1"),
+        lambda _, value: URN("droplet", f"'{value}'"),
+        lambda _, value: URN.of(value),
+        lambda _, value: Resource(value),
+        lambda client, value: client.projects.list(per_page=value),
+        lambda client, value: client.projects.list(concurrency=value),
+        lambda client, value: client.projects.list(max_pages=value),
+        lambda client, value: client.projects.list_resources(value),
+        lambda client, value: client.projects.get(value),
+        lambda client, value: client.projects.create(value, "x"),
+        lambda client, value: client.projects.create("x", value),
+        lambda client, value: client.projects.create("x", "x", description=value),
+        lambda client, value: client.projects.create("x", "x", environment=value),
+        lambda client, value: client.projects.patch("default", name=value),
+        lambda client, value: client.projects.patch("default", is_default=value),
+        lambda client, value: client.projects.delete(value),
+        lambda client, value: client.projects.delete(str(URN), wait=value),
+        lambda client, value: client.projects.assign_resources(value, []),
+        lambda client, value: client.projects.assign_resources("default", value),
+        lambda client, value: client.projects.assign_resources("default", [value]),
+        lambda client, value: client.projects.assign_resources("default", [], chunk_size=value),
+        lambda client, value: client.projects.reconcile("default", [], dry_run=value),
+        lambda client, value: client.projects.wait_until_assigned("default", [], timeout=value),
+    ],
+)
+def test_token_as_another_argument(
+    call: Callable[..., Any], value: Any, emulator: Emulator
+) -> None:
+    """A token that is passed as another argument is refused, and not repeated."""
+    with (
+        Client(emulator.token, base_url=emulator.url) as client,
+        pytest.raises((ValueError, TypeError)) as caught,
+    ):
+        call(client, value)
+    assert not any("0123456789" in text for text in messages(caught.value))
+    assert [] == emulator.requests
+
+
+def test_token_as_name(emulator: Emulator) -> None:
+    """Nor is a token repeated that was looked for as a project's name."""
+    with (
+        Client(emulator.token, base_url=emulator.url) as client,
+        pytest.raises(ProjectLookupError, match=r"no project is named '\*\*\*'") as caught,
+    ):
+        client.projects.find(TOKEN)
+    assert not any(TOKEN in text for text in messages(caught.value))
+    assert TOKEN.encode() not in pickle.dumps(caught.value)
+
+
+WITHOUT_EXTENSIONS = """
+import sys
+from aiohttp import http_writer
+from digitalocean_projects import Client
+
+assert http_writer._serialize_headers is http_writer._py_serialize_headers
+token, url = sys.argv[1:]
+with Client(token, base_url=url) as client:
+    print(client.projects.list().first_page().total)
+"""
+
+
+def test_token_without_extensions(emulator: Emulator) -> None:
+    """The token is sent whole also by aiohttp's writer in Python, which formats it."""
+    arguments = [sys.executable, "-c", WITHOUT_EXTENSIONS, emulator.token, emulator.url]
+    variables = {"AIOHTTP_NO_EXTENSIONS": "1", "MULTIDICT_NO_EXTENSIONS": "1"}
+    environment = {**os.environ, **variables, "YARL_NO_EXTENSIONS": "1"}
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    assert "1\n" == done.stdout

@@ -120,7 +120,7 @@ def test_wrong_shape_is_cut() -> None:
     """The message shows the first 200 characters of a long text."""
     with pytest.raises(ValueError, match="not a URN") as caught:
         URN.parse("x" * 1_000_000)
-    assert f"not a URN of the form do:type:id: '{'x' * 200}'" == str(caught.value)
+    assert f"not a URN of the form do:type:id: '{'x' * 199}…'" == str(caught.value)
 
 
 @pytest.mark.parametrize("resource_type", ["", "Droplet", "a:b", "1a", "_a", "a b", "a\n", "ä"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -146,3 +147,26 @@ def test_thousands_of_tokens() -> None:
     tracemalloc.stop()
     assert (during - before) / 2000 < 8000
     assert (after - before) / 2000 < 400
+
+
+@pytest.mark.anyio
+async def test_views_of_views(make_client: MakeClient) -> None:
+    """A client may be replaced by a view of itself any number of times, as for renewed tokens.
+
+    Each view counts for the client, and none is kept by a later one.
+    """
+    async with make_client() as client:
+        await client.projects.list_resources().first_page()
+        view = client
+        for _ in range(1500):
+            view = view.with_options(timeout=20.0)
+        await view.projects.list_resources().first_page()
+        assert (1, 2) == (view.statistics().requests, client.statistics().requests)
+        other = client.with_options(timeout=10.0)
+        gone = weakref.ref(other)
+        kept = other.with_options(timeout=20.0)
+        del other
+        gc.collect()
+        assert gone() is None
+        await kept.projects.list_resources().first_page()
+    assert (1, 3) == (kept.statistics().requests, client.statistics().requests)

@@ -13,6 +13,7 @@ from digitalocean_projects._models import Environment, Purpose
 from . import projects, resources, standalone
 from .columns import PROJECT_COLUMNS, RESOURCE_COLUMNS
 from .output import FORMS
+from .parser import Parser
 from .terminal import PROGRAM
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     Its result has a `command` that is called with a client and the result, or a `run` that is
     called with the result alone.
     """
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog=PROGRAM,
         description="List and assign the resources of DigitalOcean projects.",
         epilog=_EPILOG,
@@ -239,9 +240,8 @@ def _add_project_commands(commands: _Subparsers) -> None:
     command.add_argument(
         "--wait",
         type=float,
-        default=0.0,
         metavar="SECONDS",
-        help="for how long to wait until all that was moved has left (default: %(default)g)",
+        help="wait up to SECONDS for moved resources to leave the project",
     )
     command.add_argument(
         "-f", "--force", action="store_true", help="as doctl has it: nobody is ever asked"

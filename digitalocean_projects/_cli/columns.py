@@ -8,6 +8,8 @@ import attrs
 
 from digitalocean_projects._codec import time_text
 from digitalocean_projects._models import Project, Resource, ResourceStatus
+from digitalocean_projects._results import REFUSED
+from digitalocean_projects._secret import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MISSING = "N/A"
-_REFUSALS = frozenset({ResourceStatus.NOT_FOUND, ResourceStatus.SERVICE_DOWN})
+_REFUSALS = frozenset({ResourceStatus.NOT_FOUND, ResourceStatus.SERVICE_DOWN, REFUSED})
 
 
 @attrs.frozen
@@ -67,7 +69,7 @@ class Columns(Generic[T]):
         by_name = {column.name.lower(): column for column in self.known}
         wanted = [name.strip() for name in names.split(",")]
         if unknown := [name for name in wanted if name.lower() not in by_name]:
-            raise ValueError(f"there is no column {unknown[0][:200]!r}, but {self.names}")
+            raise ValueError(f"there is no column {quoted(unknown[0])}, but {self.names}")
         return tuple(by_name[name.lower()] for name in wanted)
 
 

@@ -6,34 +6,31 @@ import os
 import sys
 from pathlib import Path
 
-from digitalocean_projects._config import Secret
 from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects._secret import Secret, quoted
 
 _DEFAULT = "default"
 
 
 def context_token(context: str) -> Secret:
-    """The token that doctl has for a context.
+    """Return the token that doctl has for a context.
 
     https://docs.digitalocean.com/reference/doctl/reference/auth/
 
     Raises:
-        ClientUsageError: There is none, or doctl's file can't be read; nothing of what it holds is
-            in the message.
+        ClientUsageError: There is none, or doctl's file can't be read. Neither the message nor a
+            local variable of its traceback holds any of the file's content.
         OSError: The file may not be read.
     """
     path = config_file(sys.platform)
-    document = _document(path)
-    if context.lower() == _DEFAULT:
-        token = document.get("access-token")
-    else:
-        contexts = document.get("auth-contexts")
-        token = _found(contexts, context) if isinstance(contexts, dict) else None
-    if not isinstance(token, str) or not token:
+    token = _token_in(path, context)
+    if token is None:
+        raise ClientUsageError(f"{path} is not what doctl writes")
+    if not token:
         raise ClientUsageError(
-            f"doctl has no token for the context {context[:200]!r} in {path}: see doctl auth list"
+            f"doctl has no token for the context {quoted(context)} in {path}: see doctl auth list"
         )
-    return Secret(token)
+    return token
 
 
 def config_file(platform: str) -> Path:
@@ -47,7 +44,20 @@ def config_file(platform: str) -> Path:
     return folder / "doctl" / "config.yaml"
 
 
-def _document(path: Path) -> dict[object, object]:
+def _token_in(path: Path, context: str) -> Secret | None:
+    """Return the token of a context: empty if there is none, None if the file isn't doctl's."""
+    document = _document(path)
+    if not isinstance(document, dict):
+        return None
+    if context.lower() == _DEFAULT:
+        token = document.get("access-token")
+    else:
+        contexts = document.get("auth-contexts")
+        token = _found(contexts, context) if isinstance(contexts, dict) else None
+    return Secret.hide(token) or Secret()
+
+
+def _document(path: Path) -> object:
     try:
         import yaml  # noqa: PLC0415 - an extra
     except ImportError:
@@ -56,14 +66,11 @@ def _document(path: Path) -> dict[object, object]:
         ) from None
     try:
         # Its loader makes text of each scalar, which a token of digits would else not stay.
-        document = yaml.load(path.read_bytes(), yaml.BaseLoader)  # noqa: S506 - makes no objects
+        return yaml.load(path.read_bytes(), yaml.BaseLoader)  # noqa: S506 - makes no objects
     except FileNotFoundError:
         raise ClientUsageError(f"doctl has no configuration in {path}") from None
     except (yaml.YAMLError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise ClientUsageError(f"{path} is not what doctl writes")
-    return document
+        return None
 
 
 def _found(contexts: dict[object, object], context: str) -> object:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
-from digitalocean_projects._errors import AssignmentError
+from digitalocean_projects._errors import AssignmentError, InventoryError
 from digitalocean_projects._models import ResourceStatus
 from digitalocean_projects._request import one_line
 from digitalocean_projects._results import Reconciliation
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable, Iterator
 
-    from digitalocean_projects._models import Resource
+    from digitalocean_projects._errors import APIError
+    from digitalocean_projects._models import Project, Resource
     from digitalocean_projects._results import AssignmentResult
     from digitalocean_projects._sync import Client, Paginator
     from digitalocean_projects._urn import URN
@@ -68,7 +69,6 @@ def reconcile(client: Client, options: Namespace) -> int:
     if options.prune and not desired:
         raise ValueError("there is no URN to keep, so all would be pruned: unassign them instead")
     project = project_id(client, options.project)
-    untouched: tuple[URN, ...] = ()
     failure = None
     try:
         with told(client, requests_of(client), quiet=options.quiet):
@@ -76,40 +76,48 @@ def reconcile(client: Client, options: Namespace) -> int:
                 project, desired, dry_run=options.dry_run, prune=options.prune
             )
     except AssignmentError as error:
-        done, untouched, failure = _so_far(error, desired), error.untouched, error.error
+        done, failure = _so_far(error, desired), error.error
     written = is_written(
         partial(_print_changes, done)
         if options.output == "text"
-        else partial(print_document, _as_members(done, untouched))
+        else partial(print_document, _as_members(done))
     )
-    _note_doubts(done.unknown, untouched)
+    _note_doubts(done)
     added, removed = len(done.added), len(done.removed)
     to_be = " to be" if options.dry_run else ""
     counts = f"{added}{to_be} added, {removed}{to_be} removed, {len(done.kept)} kept"
     note(counts, quiet=options.quiet)
     if failure:
         complain(failure)
-    return FAILED if not written or failure or done.failed or done.unknown else 0
+    return FAILED if not written or failure or _is_short(done) else 0
 
 
 def report(client: Client, options: Namespace) -> int:
     """Show how many resources of each type the projects hold."""
-    summaries = []
+    summaries: list[Summary] = []
+    failures: tuple[tuple[Project, APIError], ...] = ()
     is_streamed = options.output == "jsonl"
-    with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
-        for page in client.projects.resources_by_project().pages():
-            summary = Summary.of(page)
-            if is_streamed:
-                print_document(summary.members())
-            else:
-                summaries.append(summary)
+    try:
+        with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
+            for page in client.projects.resources_by_project().pages():
+                summary = Summary.of(page)
+                if is_streamed:
+                    print_document(summary.members())
+                else:
+                    summaries.append(summary)
+    except InventoryError as error:
+        failures = error.failures
+    written = True
     if options.output == "json":
-        print_documents(summary.members() for summary in summaries)
+        members = [summary.members() for summary in summaries]
+        written = is_written(partial(print_documents, members))
     elif options.output == "text":
-        print_report(summaries)
+        written = is_written(partial(print_report, summaries))
         total = sum(summary.total for summary in summaries)
         note(f"{total} resources in {len(summaries)} projects", quiet=options.quiet)
-    return 0
+    for project, reason in failures:
+        complain(f"{one_line(project.name)}: {reason}")
+    return FAILED if failures or not written else 0
 
 
 def project_id(client: Client, text: str) -> str:
@@ -186,25 +194,24 @@ def _tell(
         chunks = max(_first_attempts(client) - before - 1, 0)
         return Progress("resources", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
 
-    told_of: AssignmentResult | AssignmentError
-    untouched: tuple[URN, ...] = ()
+    outcome: AssignmentResult | AssignmentError
     failure = None
     try:
         with told(client, look, quiet=options.quiet):
-            told_of = result = assigning(urns)
+            outcome = result = assigning(urns)
         resources = result.resources
     except AssignmentError as error:
-        told_of, resources = error, error.done + error.failed
-        untouched, failure = error.untouched, error.error
+        outcome, resources = error, error.done + error.failed
+        failure = error.error
     except KeyboardInterrupt:
         if _first_attempts(client) > before:
             note("some may have been assigned: to assign them again does no harm")
         raise
     written = is_written(partial(output.write, resources))
-    _note_doubts(told_of.unknown, untouched)
+    _note_doubts(outcome)
     if failure:
         complain(failure)
-    return FAILED if not written or failure or told_of.failed or told_of.unknown else 0
+    return FAILED if not written or failure or _is_short(outcome) else 0
 
 
 def _first_attempts(client: Client) -> int:
@@ -213,11 +220,19 @@ def _first_attempts(client: Client) -> int:
     return statistics.requests - statistics.retries
 
 
-def _note_doubts(unknown: Iterable[URN], untouched: Iterable[URN]) -> None:
-    for urn in unknown:
+def _note_doubts(outcome: AssignmentResult | AssignmentError | Reconciliation) -> None:
+    """Write why resources were refused, and which ones have no known outcome."""
+    for refusal in outcome.refused:
+        complain(f"{one_line(str(refusal.urn))}: {refusal}")
+    for urn in outcome.unknown:
         note(f"it is unknown what became of {urn}")
-    for urn in untouched:
+    for urn in outcome.untouched:
         note(f"nothing was done with {urn}")
+
+
+def _is_short(outcome: AssignmentResult | AssignmentError | Reconciliation) -> bool:
+    """Return true unless every resource is where it should be."""
+    return bool(outcome.failed or outcome.unknown or outcome.untouched)
 
 
 def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
@@ -233,6 +248,8 @@ def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
         kept=tuple(urn for urn in wanted if urn not in others),
         failed=error.failed,
         unknown=error.unknown,
+        untouched=error.untouched,
+        refused=error.refused,
     )
 
 
@@ -247,13 +264,13 @@ def _print_changes(done: Reconciliation) -> None:
     print(end="", flush=True)
 
 
-def _as_members(done: Reconciliation, untouched: Iterable[URN]) -> dict[str, object]:
+def _as_members(done: Reconciliation) -> dict[str, object]:
     urns = {
         "added": done.added,
         "removed": done.removed,
         "kept": done.kept,
         "failed": [resource.urn for resource in done.failed],
         "unknown": done.unknown,
-        "untouched": untouched,
+        "untouched": done.untouched,
     }
     return {name: list(map(str, some)) for name, some in urns.items()}

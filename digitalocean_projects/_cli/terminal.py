@@ -11,6 +11,8 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
+from digitalocean_projects._secret import redacted
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
@@ -40,7 +42,7 @@ def complain(text: object) -> None:
 def _tell(line: str) -> None:
     # That nobody reads it changes nothing in what was done.
     with suppress(OSError):
-        print(line, file=sys.stderr)
+        print(redacted(line), file=sys.stderr)
 
 
 def is_capable(stream: TextIO) -> bool:

@@ -239,7 +239,7 @@ def _passed_on(node: _Function) -> str:
 
 def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
     """The imports and type variables that the classes need."""
-    origins = {"Iterator": "collections.abc", "Secret": "._config"}
+    origins = {"Iterator": "collections.abc", "Secret": "._secret"}
     origins |= {"Portal": "._portal", "distinct_urns": "._urn"}
     variables: dict[str, str] = {}
     for module, tree in modules.items():

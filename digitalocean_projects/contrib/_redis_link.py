@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from digitalocean_projects._config import Secret
 from digitalocean_projects._errors import APIError
 from digitalocean_projects._request import one_line
+from digitalocean_projects._secret import Secret
 
 try:
     from redis.asyncio import Redis
@@ -226,19 +226,19 @@ class Link:
                     arguments += number, ""
                 answer = await self._script(keys=self._keys, args=arguments)
         except Exception as error:  # noqa: BLE001 - whatever it is, Redis is of no use
-            text = f"{type(error).__name__}: {error}"
+            reason = one_line(f"{type(error).__name__}: {error}", self._password)
         else:
             self._works = True
             return cast("list[int]", answer)
         finally:
             self._idle = self.loop.call_later(_IDLE_SECONDS, _hang_up, self._pool)
-        raise RedisUnavailableError(one_line(text, self._password))
+        raise RedisUnavailableError(reason)
 
 
 def open_client(url: str, **options: Any) -> Redis:
-    """A client that says soon whether Redis is there, and leaves it to others to ask again."""
+    """Return a client that notices soon whether Redis is there, and doesn't retry."""
     return Redis.from_url(
-        url,
+        str(url),
         protocol=2,
         socket_timeout=_SOCKET_SECONDS,
         socket_connect_timeout=_SOCKET_SECONDS,

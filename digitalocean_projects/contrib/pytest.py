@@ -41,6 +41,7 @@ def do_emulator(
     jumps when all that goes on is to wait for it.
     """
     from digitalocean_projects import _client, _config  # noqa: PLC0415 - as the module says
+    from digitalocean_projects._secret import TOKEN_VARIABLES  # noqa: PLC0415 - as that
     from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as that
 
     clock = MockClock(rate=0, autojump_threshold=_IDLE_SECONDS)
@@ -51,9 +52,9 @@ def do_emulator(
         options.update(marker.kwargs)
     with Emulator(**options) as emulator:
         monkeypatch.setenv(_config.BASE_URL_VARIABLE, emulator.url)
-        for name in _config.TOKEN_VARIABLES:
+        for name in TOKEN_VARIABLES:
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv(_config.TOKEN_VARIABLES[0], emulator.token)
+        monkeypatch.setenv(TOKEN_VARIABLES[0], emulator.token)
         monkeypatch.setattr(_client, "SYSTEM_CLOCK", emulator.clock)
         yield emulator
 

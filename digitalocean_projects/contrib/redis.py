@@ -9,16 +9,17 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import attrs
 
 from digitalocean_projects._buckets import make_bucket
 from digitalocean_projects._clock import call_later
-from digitalocean_projects._config import Limits, Secret, checked_seconds
+from digitalocean_projects._config import DEFAULT_LIMITS, Limits, checked_seconds
 from digitalocean_projects._errors import RateLimitWaitError
 from digitalocean_projects._limiter import TokenBucket, wake
 from digitalocean_projects._pool import keep_for_ever
+from digitalocean_projects._secret import Secret
 from digitalocean_projects._window import Window
 
 from ._redis_ledger import Ledger
@@ -26,7 +27,7 @@ from ._redis_link import Link, Message, RedisUnavailableError, constants, open_c
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._lease import Lease
@@ -37,17 +38,19 @@ T = TypeVar("T")
 
 _logger = logging.getLogger("digitalocean_projects")
 
+Policy = Literal["share", "fail", "open"]
+_POLICIES = get_args(Policy)
 _AT_ONCE = 8
 _SECONDS_UNTIL_TOLD = 0.05
 _TICK = 0.001
 _SECONDS_BETWEEN_LOOKS = 5.0
 
 
-def _as_url(url: str) -> Secret:
-    """A URL that redis-py takes; the message doesn't repeat it, since it may hold a password."""
+def _as_url(url: Secret) -> Secret:
+    """Check that redis-py takes a URL; the message doesn't repeat it: it may hold a password."""
     with suppress(AttributeError, TypeError, ValueError):
         open_client(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's
-        return Secret(url)
+        return url
     raise ValueError("url is redis://, rediss:// or unix://, as redis-py's from_url takes it")
 
 
@@ -60,7 +63,12 @@ def _checked_share(_: object, __: attrs.Attribute[Any], value: float) -> None:
         raise ValueError(f"share is more than 0 and at most 1, not {value}")
 
 
-@attrs.frozen
+def _checked_policy(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    if value not in _POLICIES:
+        raise ValueError(f"{attribute.name} must be one of {', '.join(_POLICIES)}")
+
+
+@attrs.frozen(init=False)
 class RedisLimits(Limits):
     """Limits that all have in common who use the same Redis, token and base URL.
 
@@ -84,12 +92,37 @@ class RedisLimits(Limits):
     """
 
     url: Secret = attrs.field(converter=_as_url)
-    hold: float = attrs.field(default=120.0, validator=_checked_seconds, kw_only=True)
-    on_unavailable: Literal["share", "fail", "open"] = attrs.field(
-        default="share", validator=attrs.validators.in_(("share", "fail", "open")), kw_only=True
-    )
-    share: float = attrs.field(default=0.25, validator=_checked_share, kw_only=True)
-    prefix: str = attrs.field(default="digitalocean-projects", kw_only=True)
+    hold: float = attrs.field(validator=_checked_seconds, kw_only=True)
+    on_unavailable: Policy = attrs.field(validator=_checked_policy, kw_only=True)
+    share: float = attrs.field(validator=_checked_share, kw_only=True)
+    prefix: str = attrs.field(kw_only=True)
+
+    def __init__(  # noqa: D107 - the class describes them
+        self,
+        url: str,
+        *,
+        windows: Iterable[tuple[int, float]] = DEFAULT_LIMITS.windows,
+        margin: float = DEFAULT_LIMITS.margin,
+        grace: float = DEFAULT_LIMITS.grace,
+        reserve: int = DEFAULT_LIMITS.reserve,
+        hold: float = 120.0,
+        on_unavailable: Policy = "share",
+        share: float = 0.25,
+        prefix: str = "digitalocean-projects",
+    ) -> None:
+        # By hand, since a traceback with local variables shows those of a generated one, too.
+        url = Secret.hide(url) or Secret()
+        self.__attrs_init__(
+            url=url,
+            windows=windows,
+            margin=margin,
+            grace=grace,
+            reserve=reserve,
+            hold=hold,
+            on_unavailable=on_unavailable,
+            share=share,
+            prefix=prefix,
+        )
 
 
 class RedisBucket(TokenBucket):
@@ -154,7 +187,7 @@ class RedisBucket(TokenBucket):
         if now - since <= self._limits.hold / 2:
             return True
         self._change(partial(self._give_back, lease, None))
-        lease.generation, lease.sent = -1, -math.inf
+        lease.sent = -math.inf
         return False
 
     def _estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
@@ -291,7 +324,7 @@ class RedisBucket(TokenBucket):
     def _wanted(self, loop: AbstractEventLoop, now: float) -> list[int]:
         """How many of the loop's waiters, of each class, only a lease from Redis keeps waiting."""
         wanted = [0, 0]
-        most = min(_AT_ONCE, self._feedback.most_in_flight - self._in_flight)
+        most = min(_AT_ONCE, self._room())
         for place, queue in enumerate(self._queues):
             bulk = place > 1
             if now < min(self._look_at, self._shared_at[bulk]):
@@ -380,6 +413,7 @@ class RedisBucket(TokenBucket):
         if paused:
             until = now + paused / 1e3
             self._feedback.paused_until = max(self._feedback.paused_until, until)
+            self._expire_paused(now)
         is_new, self._epoch = epoch != self._epoch, epoch
         if is_new or link.fresh.is_set():
             link.fresh.clear()

@@ -97,15 +97,45 @@ def test_assign_fails_later(account: Emulator, capsys: pytest.CaptureFixture[str
     """Where a later chunk fails, what was done before is told."""
     urns = [f"do:droplet:{number}" for number in range(201)]
     account.seed(urns)
-    account.respond(412, when=lambda request: b"do:droplet:100" in request.body)
+    account.respond(403, when=lambda request: b"do:droplet:100" in request.body)
     assert 1 == main(["assign", "default", *urns])
     output = capsys.readouterr()
     assert ["URN", *urns[:100]] == [line.split()[0] for line in output.out.splitlines()]
+    assert [f"# nothing was done with {urn}" for urn in urns[100:]] == output.err.splitlines()[:-1]
+    assert output.err.splitlines()[-1].startswith("digitalocean-projects: 403 (POST /v2/")
+
+
+@pytest.mark.parametrize("command", [["assign", "default"], ["unassign"]])
+def test_refused_resource(
+    account: Emulator, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    """A resource that the API refuses fails by itself; the API's explanation is told."""
+    account.seed(["do:droplet:2", "do:droplet:3"])
+    assert 1 == main([*command, "do:droplet:2", "do:vpc:1", "do:droplet:3"])
+    output = capsys.readouterr()
+    rows = [line.split() for line in output.out.splitlines()[1:]]
     assert [
-        *(f"# it is unknown what became of {urn}" for urn in urns[100:200]),
-        "# nothing was done with do:droplet:200",
-    ] == output.err.splitlines()[:-1]
-    assert output.err.splitlines()[-1].startswith("digitalocean-projects: 412 (POST /v2/")
+        ("do:droplet:2", "assigned"),
+        ("do:vpc:1", "refused"),
+        ("do:droplet:3", "assigned"),
+    ] == [(row[0], row[-1]) for row in rows]
+    explanation = "400 bad_request: resources of type vpc cannot be assigned to a project"
+    assert f"digitalocean-projects: do:vpc:1: {explanation}\n" == output.err
+
+
+def test_undecided_resources(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Resources that are left undecided by the search for those refused are told, and fail."""
+    urns = [f"do:type{number}:{number}" for number in range(100)]
+    account.seed(urns)
+    refused = [f'"{urn}"'.encode() for urn in urns[60::10]]
+    account.respond(412, when=lambda request: any(u in request.body for u in refused), times=None)
+    assert 1 == main(["assign", "default", *urns])
+    output = capsys.readouterr()
+    untouched = [line.split()[-1] for line in output.err.splitlines() if "# nothing was" in line]
+    assert untouched
+    assert sorted(urns) == sorted(
+        untouched + [line.split()[0] for line in output.out.splitlines()[1:]]
+    )
 
 
 @pytest.mark.parametrize(

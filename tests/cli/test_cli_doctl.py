@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from digitalocean_projects import Client, ClientUsageError
 from digitalocean_projects._cli import main
 from digitalocean_projects._cli.doctl import config_file, context_token
+from tests.exposure import exposed
 
 if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
@@ -101,6 +103,9 @@ def test_wrong_configuration(config: Path, written: str, text: str, capsys: Capt
     error = capsys.readouterr().err
     assert error.startswith("digitalocean-projects: ")
     assert (True, False, 1) == (text in error, SECRET in error, error.count("\n"))
+    with pytest.raises((ClientUsageError, ValueError)) as caught:
+        Client(context_token("work"))
+    assert not any(SECRET in shown for shown in exposed(caught.value))
 
 
 def test_no_configuration(config: Path, capsys: Capture) -> None:

@@ -108,7 +108,7 @@ def test_nobody_reads_the_notes(account: Emulator, unread: int) -> None:
     """That nobody reads notes or output doesn't hide that resources were not assigned."""
     urns = [f"do:droplet:{number}" for number in range(301)]
     account.seed(urns)
-    account.respond(412, when=lambda request: b"do:droplet:100" in request.body, times=None)
+    account.respond(403, when=lambda request: b"do:droplet:100" in request.body, times=None)
     command = [*COMMAND, "assign", "default", *urns]
     for output in unread, subprocess.PIPE:
         done = subprocess.run(command, check=False, stdout=output, stderr=unread, timeout=30)

@@ -108,6 +108,33 @@ def test_reconcile_with_what_is_not_there(
     assert ["do:droplet:1", "do:droplet:2"] == account.resources(web)
 
 
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_reconcile_with_what_is_refused(
+    account: Emulator, web: str, output: str, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """A resource that the API refuses fails by itself; the API's explanation is told."""
+    account.respond(
+        412,
+        {"id": "precondition_failed", "message": "Move the Droplet instead"},
+        when=lambda request: b'"do:droplet:1"' in request.body,
+        times=None,
+    )
+    say("do:droplet:3\n")
+    assert 1 == main(["reconcile", "web", "--prune", "-o", output])
+    told = capsys.readouterr()
+    if output == "text":
+        assert "+ do:droplet:3\n- do:droplet:2\n! do:droplet:1  refused\n" == told.out
+    else:
+        document = json.loads(told.out)
+        assert (["do:droplet:1"], []) == (document["failed"], document["untouched"])
+    explanation = "do:droplet:1: 412 precondition_failed: Move the Droplet instead"
+    assert [
+        f"digitalocean-projects: {explanation}",
+        "# 1 added, 1 removed, 0 kept",
+    ] == told.err.splitlines()
+    assert ["do:droplet:3", "do:droplet:1"] == account.resources(web)
+
+
 def test_reconcile_fails_half_way(
     account: Emulator, capsys: Capture, say: Callable[[str], None]
 ) -> None:

@@ -116,9 +116,69 @@ def test_nothing_to_report(account: Emulator, capsys: Capture) -> None:
     assert ("Project  Type  Resources\n", "") == capsys.readouterr()
 
 
+def break_project(account: Emulator, *names: str, status: int = 403) -> None:
+    """Refuse to list the resources of these projects."""
+    ids = [project.id for project in account.projects() if project.name in names]
+    account.respond(
+        status, when=lambda request: any(one in request.path for one in ids), times=None
+    )
+
+
+@pytest.mark.parametrize("name", ["web", "empty", "first-project"])
+@pytest.mark.parametrize("output", ["text", "json", "jsonl"])
+def test_project_that_fails(account: Emulator, capsys: Capture, name: str, output: str) -> None:
+    """A project that can't be read fails the report, which has the others all the same."""
+    break_project(account, name)
+    assert 1 == main(["report", "-o", output])
+    told = capsys.readouterr()
+    names = [project.name for project in account.projects() if project.name != name]
+    if output == "json":
+        assert names == [summary["name"] for summary in json.loads(told.out)]
+    elif output == "jsonl":
+        assert names == [json.loads(line)["name"] for line in told.out.splitlines()]
+    else:
+        rows = told.out.splitlines()[1:]
+        assert names == [row.split()[0] for row in rows if not row.startswith(" ")]
+    failure = told.err.splitlines()[-1]
+    assert failure.startswith(f"digitalocean-projects: {name}: 403 (GET /v2/projects/")
+    assert (2 if output == "text" else 1) == len(told.err.splitlines())
+
+
+def test_all_projects_fail(account: Emulator, capsys: Capture) -> None:
+    """Each project that can't be read is told, on one line."""
+    account.seed(name="odd\x1b[2J\nname")
+    break_project(account, *(project.name for project in account.projects()))
+    assert 1 == main(["report", "-o", "json"])
+    told = capsys.readouterr()
+    assert "[]\n" == told.out
+    assert ["odd [2J name", "empty", "web", "first-project"] == [
+        line.split(": ")[1] for line in told.err.splitlines()
+    ]
+
+
 def test_report_fails(account: Emulator, capsys: Capture) -> None:
-    """A project that can't be read fails the report: no number in it is wrong."""
-    account.respond(403, when=lambda request: request.path.endswith("/resources"), times=None)
+    """A failure that isn't about one project is told alone: no number is wrong."""
+    break_project(account, "web", status=401)
     assert 1 == main(["report"])
-    output = capsys.readouterr()
-    assert ("", True) == (output.out, "403" in output.err)
+    told = capsys.readouterr()
+    assert ("", 1) == (told.out, len(told.err.splitlines()))
+    assert told.err.startswith("digitalocean-projects: 401 (GET")
+
+
+def test_reader_leaves_a_report_that_fails(account: Emulator) -> None:
+    """That nobody reads the report doesn't hide that a project couldn't be read."""
+    break_project(account, "web")
+    for output in "text", "json":
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            [*COMMAND, "report", "-o", output],
+            check=False,
+            stderr=subprocess.PIPE,
+            stdout=write,
+            text=True,
+            timeout=30,
+        )
+        os.close(write)
+        assert 1 == done.returncode
+        assert "web: 403" in done.stderr

@@ -20,6 +20,7 @@ from digitalocean_projects import AsyncClient, Client, Limits, RateLimitWaitErro
 from digitalocean_projects.contrib import redis as module
 from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits, RedisUnavailableError
 from tests.contrib.conftest import until, use
+from tests.exposure import exposed
 
 if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
@@ -44,15 +45,34 @@ def test_url_that_is_none(url: Any) -> None:
     """A URL that redis-py can't use is refused at once, without being repeated."""
     with pytest.raises(ValueError, match="url is redis://, rediss:// or") as caught:
         RedisLimits(url)
-    assert "s3cret" not in str(caught.value)
+    assert not any("s3cret" in text for text in exposed(caught.value))
 
 
 @pytest.mark.parametrize(
     "options", [{"share": 0.0}, {"share": 1.1}, {"hold": 0.0}, {"on_unavailable": "pray"}]
 )
 def test_settings_out_of_range(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(options))):
-        RedisLimits("redis://localhost", **options)
+    with pytest.raises(ValueError, match=next(iter(options))) as caught:
+        RedisLimits("redis://:s3cret@localhost", **options)
+    assert not any("s3cret" in text for text in exposed(caught.value))
+
+
+def test_other_settings() -> None:
+    """All settings are kept, also by a copy with changes."""
+    options: dict[str, Any] = {
+        "windows": ((5, 60.0),),
+        "margin": 0.5,
+        "grace": 2.0,
+        "reserve": 1,
+        "hold": 5.0,
+        "on_unavailable": "open",
+        "share": 0.5,
+        "prefix": "mine",
+    }
+    limits = RedisLimits("redis://localhost", **options)
+    assert {**options, "url": "redis://localhost"} == attrs.asdict(limits)
+    assert 0.1 == attrs.evolve(limits, share=0.1).share
+    assert attrs.asdict(Limits()).items() < attrs.asdict(RedisLimits("redis://localhost")).items()
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from digitalocean_projects import (
     ConflictError,
     Environment,
     Inventory,
+    InventoryError,
     Limits,
     NotFoundError,
     Page,
@@ -53,6 +54,7 @@ from digitalocean_projects import (
     RateLimitError,
     RateLimitWaitError,
     Reconciliation,
+    Refusal,
     Resource,
     ResourceStatus,
     ResourceType,
@@ -277,7 +279,8 @@ def values(resource: Resource, project: Project, page: Page[Resource]) -> None:
 def results(result: AssignmentResult, reconciliation: Reconciliation) -> None:
     assert_type(result.resources, tuple[Resource, ...])
     assert_type(result.done + result.failed, tuple[Resource, ...])
-    assert_type(result.unknown, tuple[URN, ...])
+    assert_type(result.unknown + result.untouched, tuple[URN, ...])
+    assert_type(result.refused + reconciliation.refused, tuple[Refusal, ...])
     result.raise_for_failed()
     assert_type(reconciliation.added + reconciliation.removed, tuple[URN, ...])
     assert_type(reconciliation.changed, bool)
@@ -308,9 +311,12 @@ def other_errors(error: APIError) -> None:
         case AssignmentError():
             assert_type(error.done + error.failed, tuple[Resource, ...])
             assert_type(error.unknown + error.untouched, tuple[URN, ...])
+            assert_type([refusal.status for refusal in error.refused], list[int])
             assert_type(error.error, APIError | None)
         case AssignmentTimeoutError():
             assert_type(error.missing, tuple[URN, ...])
+        case InventoryError():
+            assert_type(error.failures, tuple[tuple[Project, APIError], ...])
         case ProjectLookupError():
             assert_type(error.found, tuple[Project, ...])
         case RateLimitWaitError():

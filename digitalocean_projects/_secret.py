@@ -1,0 +1,115 @@
+"""Secret: text that must not be shown, and how messages are kept free of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
+_MASK = "***"
+_LONGEST_QUOTE = 200
+# A shorter secret is also found in words by chance, so there it is masked as a whole word only.
+_FEWEST_CHARACTERS = 8
+# DigitalOcean's tokens, with or without their prefix, and what follows "Bearer" if that isn't a
+# word of the API such as "token" or "authentication".
+_TOKEN = r"(?i)do[a-z]_v1_[0-9a-z][\w~+/=-]*+|[0-9a-f]{64,}"  # noqa: S105 - a pattern
+_find_token = re.compile(_TOKEN).search
+_mask_tokens = re.compile(rf"{_TOKEN}|\bbearer\s++(?!token|auth)[^\s'\",;)]++").sub
+
+
+class Secret(str):
+    """A text that shows in no `repr`, and whose parts show in none either.
+
+    A traceback with local variables may cut a long text before it takes its `repr`, so slices and
+    the results of the other methods are secrets, too. Only `str()`, `format()` without a
+    specification and `encode()` return the text, which aiohttp and redis-py need; `str.join`,
+    `json` and `pickle` read it directly. A copy, also by `pickle`, is a secret.
+
+    Attributes:
+        of_tenant: True for a token that a tenant of a service owns, and not the service.
+    """
+
+    __slots__ = ()
+
+    of_tenant: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        return repr(_MASK)
+
+    def __format__(self, specification: str) -> str:
+        return format(_MASK, specification) if specification else str(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(Secret, str(self))
+
+    def __radd__(self, other: str) -> Secret:
+        return Secret(other + str(self))
+
+    @classmethod
+    def hide(cls, value: object) -> Secret | None:
+        """Return `value` as a secret: None stays None, and any other type becomes an empty one."""
+        if value is None or isinstance(value, cls):
+            return value
+        return cls(value) if isinstance(value, str) else cls()
+
+
+_DERIVING = """
+    __add__ __getitem__ __mod__ __mul__ __rmod__ __rmul__ capitalize casefold center expandtabs
+    format format_map join ljust lower lstrip partition removeprefix removesuffix replace rjust
+    rpartition rsplit rstrip split splitlines strip swapcase title translate upper zfill
+"""
+
+
+def _secret_parts(value: Any) -> Any:
+    if isinstance(value, str):
+        return Secret(value)
+    return type(value)(map(Secret, value)) if isinstance(value, list | tuple) else value
+
+
+def _hiding(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def hiding(*arguments: Any, **options: Any) -> Any:
+        return _secret_parts(method(*arguments, **options))
+
+    return hiding
+
+
+for _name in _DERIVING.split():
+    setattr(Secret, _name, _hiding(getattr(str, _name)))
+
+
+def redacted(text: str, *secrets: str) -> str:
+    """Return `text` with `***` in place of secrets.
+
+    Secrets are those passed, the tokens in the environment, and whatever looks like a token.
+    """
+    variables = (os.environ.get(name, "").strip() for name in TOKEN_VARIABLES)
+    known = {*map(str, secrets), *variables} - {""}
+    # The longest first, since one may be a part of another.
+    for secret in sorted(known, key=len, reverse=True):
+        text = _without(text, secret)
+    return _mask_tokens(_MASK, text)
+
+
+def _without(text: str, secret: str) -> str:
+    if len(secret) >= _FEWEST_CHARACTERS:
+        # A secret with a backslash may stand in the `repr` of a text.
+        return text.replace(secret, _MASK).replace(secret.replace("\\", "\\\\"), _MASK)
+    start, end = r"(?:(?<!\w)|(?=\W))", r"(?:(?!\w)|(?<=\W))"
+    return re.sub(f"{start}{re.escape(secret)}{end}", _MASK, text)
+
+
+def quoted(text: str) -> str:
+    """Return the `repr` of a text from the user for a message: cut, and without secrets."""
+    text = redacted(str.__str__(text))
+    return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…")
+
+
+def holds_token(text: str) -> bool:
+    """Return whether a token of DigitalOcean's is in `text`."""
+    return _find_token(text) is not None

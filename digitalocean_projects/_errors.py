@@ -31,15 +31,12 @@ import copyreg
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from ._codec import decode_error
-from ._headers import RateLimit, retry_after, retry_after_refusal
 from ._models import ResourceStatus
 from ._request import one_line
 from ._secret import quoted, redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from ._headers import RateLimit
     from ._models import Project, Resource
     from ._request import Request
     from ._results import Refusal
@@ -125,7 +122,7 @@ class APITimeoutError(APIConnectionError):
 
 
 _LACKS_SCOPE = ("forbidden", "you are not authorized to perform this operation")
-_SERVER_ERRORS = range(500, 600)
+SERVER_ERRORS = range(500, 600)
 
 
 class APIStatusError(APIError):
@@ -183,7 +180,7 @@ class APIStatusError(APIError):
         self.method = request.method
         self.path = request.path
         self.attempts = 1
-        self.in_doubt = status == HTTPStatus.REQUEST_TIMEOUT or status in _SERVER_ERRORS
+        self.in_doubt = status == HTTPStatus.REQUEST_TIMEOUT or status in SERVER_ERRORS
 
 
 class BadRequestError(APIStatusError):
@@ -369,49 +366,6 @@ def _status_text(resource: Resource) -> str:
     return str(resource.status) if resource.status in _KNOWN else "a new status"
 
 
-_BY_STATUS: dict[int, type[APIStatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    409: ConflictError,
-    412: PreconditionFailedError,
-    422: UnprocessableEntityError,
-    429: RateLimitError,
-    **dict.fromkeys(_SERVER_ERRORS, ServerError),
-}
-
-
 def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
     """Return what an answer other than 2xx says, on one line."""
     return f"{f'{status} {id}'.rstrip()}{message and f': {message}'}"
-
-
-def status_error(
-    status: int, headers: Mapping[str, str], body: bytes, request: Request, *, secret: str
-) -> APIStatusError:
-    """Return the exception for an answer other than 2xx; the status decides its class."""
-    document = decode_error(body)
-    error_class = _BY_STATUS.get(status, APIStatusError)
-    asked = retry_after_refusal if error_class is RateLimitError else retry_after
-    members: dict[str, Any] = {
-        "status": status,
-        "id": one_line(document.get("id", ""), secret),
-        "message": one_line(document.get("message", ""), secret),
-        "request_id": request_id(headers, secret, document),
-        "rate_limit": RateLimit.from_headers(headers),
-        "retry_after": asked(headers),
-        "request": request,
-    }
-    error = error_class(**members)
-    if getattr(secret, "of_tenant", False):
-        error.of_tenant = True
-    return error
-
-
-def request_id(
-    headers: Mapping[str, str], secret: str, document: Mapping[str, str] = {}
-) -> str | None:
-    """The id under which the provider knows the request: the document's, else the header's."""
-    text = document.get("request_id") or headers.get("x-request-id", "")
-    return one_line(text, secret) or None

@@ -19,6 +19,7 @@ import attrs
 from ._clock import SYSTEM_CLOCK, call_later
 from ._errors import RateLimitWaitError
 from ._feedback import LONGEST_JITTER, Feedback
+from ._flights import Flights
 from ._lease import Lease
 from ._window import Window
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("digitalocean_projects")
 
 _WORTH_A_RECORD = 1.0
-# A request that is unanswered for longer doesn't count for the slow start: one slow endpoint would
-# hold up all others.
-_SECONDS_YOUNG = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -108,12 +106,7 @@ class TokenBucket:
         self._changes: deque[Callable[[float], object]] = deque()
         self._queues: tuple[_Queue, ...] = tuple(OrderedDict() for _ in range(4))
         self._timers: dict[AbstractEventLoop, _Timer] = {}
-        # The leases in flight, in the order in which they went, and the earliest end of one.
-        self._flights: dict[Lease, None] = {}
-        self._next_end = math.inf
-        # Those that went less than a second ago; the ones that have ended are no longer `young`.
-        self._recent: deque[Lease] = deque()
-        self._young = 0
+        self._flights = Flights()
         self.keep = False
         self._granted = 0
         self._waited = 0.0
@@ -161,8 +154,8 @@ class TokenBucket:
         with self._lock:
             now = self._clock.time()
             return BucketStatistics(
-                in_use=tuple(window.in_use(now, self._in_flight) for window in self._windows),
-                in_flight=self._in_flight,
+                in_use=tuple(window.in_use(now, len(self._flights)) for window in self._windows),
+                in_flight=len(self._flights),
                 waiting=sum(map(len, self._queues)),
                 granted=self._granted,
                 refused=self._feedback.refused,
@@ -244,26 +237,12 @@ class TokenBucket:
             if not self._changes:
                 return
 
-    @property
-    def _in_flight(self) -> int:
-        return len(self._flights)
-
     def _advance(self, now: float) -> None:
         """Apply what the time that has passed has changed."""
-        recent = self._recent
-        while recent and (not recent[0].young or recent[0].sent + _SECONDS_YOUNG <= now):
-            self._grow_up(recent.popleft())
-        if self._next_end <= now:
-            for lease in [lease for lease in self._flights if lease.end <= now]:
-                self._feedback.lose()
-                self.keep = True
-                self._give_back(lease, lease.end - now, now)
-            self._next_end = min((lease.end for lease in self._flights), default=math.inf)
-
-    def _grow_up(self, lease: Lease) -> None:
-        """Let a lease no longer count for the slow start."""
-        self._young -= lease.young
-        lease.young = False
+        for lease in self._flights.advance(now):
+            self._feedback.lose()
+            self.keep = True
+            self._give_back(lease, lease.end - now, now)
 
     def _ask(self, lease: Lease, loop: AbstractEventLoop, now: float) -> None:
         """Let a lease go, or have it wait, or refuse it."""
@@ -298,23 +277,24 @@ class TokenBucket:
         """Return how many more requests may be in flight."""
         feedback = self._feedback
         return min(
-            feedback.most_young() - self._young, feedback.most_in_flight() - len(self._flights)
+            feedback.most_young() - self._flights.young,
+            feedback.most_in_flight() - len(self._flights),
         )
 
     def _ready_at(self, now: float, *, bulk: bool) -> float:
         """Return when the next one may go, if nothing but time passes."""
-        at = self._estimate(now, bulk=bulk, before=0)[0]
-        if self._young >= self._feedback.most_young():
-            at = max(at, self._recent[0].sent + _SECONDS_YOUNG)
-        if len(self._flights) >= self._feedback.most_in_flight():
-            at = max(at, self._next_end)
-        return at
+        feedback = self._feedback
+        at, _ = self._estimate(now, bulk=bulk, before=0)
+        return max(
+            at,
+            self._flights.fewer_at(young=feedback.most_young(), total=feedback.most_in_flight()),
+        )
 
     def _estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
         """Return when one may go at the earliest, after `before` others, and what it waits for."""
         at, reason = self._feedback.free_at()
         for window in self._windows:
-            free_at = window.free_at(now, self._in_flight, before, bulk=bulk)
+            free_at = window.free_at(now, len(self._flights), before, bulk=bulk)
             if free_at > at:
                 at, reason = free_at, window.name
         if at <= now:
@@ -323,11 +303,7 @@ class TokenBucket:
 
     def _take(self, lease: Lease, now: float) -> None:
         lease.sent, lease.end = now, now + lease.timeout + self._limits.grace
-        self._flights[lease] = None
-        self._next_end = min(self._next_end, lease.end)
-        lease.young = True
-        self._recent.append(lease)
-        self._young += 1
+        self._flights.add(lease)
         self._granted += 1
 
     def _let_go(self, now: float) -> list[AbstractEventLoop]:
@@ -411,8 +387,7 @@ class TokenBucket:
         Nothing is done for a lease that has passed its end, or is the parent process's.
         """
         if lease in self._flights:
-            del self._flights[lease]
-            self._grow_up(lease)
+            self._flights.remove(lease)
             if after is not None:
                 for window in self._windows:
                     window.give_back(now + window.period + after)
@@ -459,7 +434,6 @@ class TokenBucket:
         now = self._clock.time()
         for lease in list(self._flights):
             self._give_back(lease, self._limits.grace, now)
-        self._recent.clear()
 
 
 def _nothing() -> None:

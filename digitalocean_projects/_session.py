@@ -20,13 +20,11 @@ from ._errors import (
     ClientUsageError,
     RateLimitError,
     RateLimitWaitError,
-    request_id,
-    status_error,
 )
 from ._headers import RateLimit, remaining
 from ._pool import Pool
 from ._retry import Retries
-from ._transport import Transport, open_session
+from ._transport import Transport, open_session, request_id, status_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

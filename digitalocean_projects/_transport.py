@@ -22,14 +22,25 @@ from aiohttp import (
 )
 from yarl import URL
 
-from ._codec import DecodeError
+from ._codec import DecodeError, decode_error
 from ._errors import (
+    SERVER_ERRORS,
     APIConnectionError,
     APIResponseError,
+    APIStatusError,
     APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
     ClientUsageError,
-    request_id,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionFailedError,
+    RateLimitError,
+    ServerError,
+    UnprocessableEntityError,
 )
+from ._headers import RateLimit, retry_after, retry_after_refusal
 from ._request import one_line
 from ._secret import Secret
 
@@ -49,9 +60,8 @@ _SHORTEST = 0.001
 # A wait for a connection ends before the attempt does, or aiohttp couldn't tell that nothing was
 # sent. With 0.995 a loop that was busy at that moment saw both time-outs at once.
 _PART_TO_CONNECT = 0.95
-# The answers of a proxy after which another attempt may succeed, besides server errors.
-_PASSING = frozenset({408, 429})
-_SERVER_ERROR = 500
+# The responses of a proxy after which another attempt may succeed.
+_PASSING = frozenset({408, 429, *SERVER_ERRORS})
 _SAID_OF: dict[type[Exception], str] = {
     ClientPayloadError: "the body is cut off or garbled",
     ServerDisconnectedError: "the server closed the connection",
@@ -208,7 +218,7 @@ class Transport:
             return APIConnectionError(
                 f"the proxy answered {error.status}",
                 request,
-                transient=error.status in _PASSING or error.status >= _SERVER_ERROR,
+                transient=error.status in _PASSING,
                 sent=False,
             )
         if isinstance(error, ClientResponseError):
@@ -276,3 +286,46 @@ def open_session(settings: Settings) -> ClientSession:
     # Else aiohttp sends a GET again by itself, unseen by whoever counts requests.
     session._retry_connection = False  # noqa: SLF001 - there is no public switch
     return session
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    412: PreconditionFailedError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+    **dict.fromkeys(SERVER_ERRORS, ServerError),
+}
+
+
+def status_error(
+    status: int, headers: Mapping[str, str], body: bytes, request: Request, *, secret: str
+) -> APIStatusError:
+    """Return the exception for an answer other than 2xx; the status decides its class."""
+    document = decode_error(body)
+    error_class = _BY_STATUS.get(status, APIStatusError)
+    asked = retry_after_refusal if error_class is RateLimitError else retry_after
+    members: dict[str, Any] = {
+        "status": status,
+        "id": one_line(document.get("id", ""), secret),
+        "message": one_line(document.get("message", ""), secret),
+        "request_id": request_id(headers, secret, document),
+        "rate_limit": RateLimit.from_headers(headers),
+        "retry_after": asked(headers),
+        "request": request,
+    }
+    error = error_class(**members)
+    if getattr(secret, "of_tenant", False):
+        error.of_tenant = True
+    return error
+
+
+def request_id(
+    headers: Mapping[str, str], secret: str, document: Mapping[str, str] = {}
+) -> str | None:
+    """Return the provider's id of the request: the document's, else the header's."""
+    text = document.get("request_id") or headers.get("x-request-id", "")
+    return one_line(text, secret) or None

@@ -32,6 +32,7 @@ LAYERS = [
     "_feedback",
     "_window",
     "_lease",
+    "_flights",
     "_limiter",
     "_buckets",
     "_transport",

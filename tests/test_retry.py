@@ -20,9 +20,9 @@ from digitalocean_projects import (
     ServerError,
 )
 from digitalocean_projects._clock import SystemClock
-from digitalocean_projects._errors import status_error
 from digitalocean_projects._request import Request
 from digitalocean_projects._retry import Retries
+from digitalocean_projects._transport import status_error
 from tests.simulation import MovedClock
 
 if TYPE_CHECKING:

@@ -63,6 +63,15 @@ class _BoundedBucket:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._bucket, name)
 
+    @property
+    def keep(self) -> bool:
+        """See `TokenBucket.keep`."""
+        return self._bucket.keep
+
+    @keep.setter
+    def keep(self, keep: bool) -> None:
+        self._bucket.keep = keep
+
     def lease(self, *, max_wait: float | None = None, **options: Any) -> _BoundedLease:
         """Return a lease, see `TokenBucket.lease`."""
         return _BoundedLease(

@@ -193,7 +193,7 @@ class RedisBucket(TokenBucket):
     def _estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
         at, reason = super()._estimate(now, bulk=bulk, before=before)
         for window in self._shares:
-            free_at = window.free_at(now, self._in_flight, before, bulk=bulk)
+            free_at = window.free_at(now, len(self._flights), before, bulk=bulk)
             if free_at > at:
                 at, reason = free_at, f"{window.name}, while Redis is away"
         if not self._away and not self._stock and self._shared_at[bulk] > at:

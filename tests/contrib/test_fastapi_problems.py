@@ -30,9 +30,9 @@ from digitalocean_projects import (
     Resource,
     RetryPolicy,
 )
-from digitalocean_projects._errors import status_error
 from digitalocean_projects._request import Request as APIRequest
 from digitalocean_projects._secret import Secret
+from digitalocean_projects._transport import status_error
 from digitalocean_projects.contrib.fastapi import (
     AsyncClientDep,
     ClientDep,

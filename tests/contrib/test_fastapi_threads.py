@@ -1,5 +1,6 @@
 """The threads of `def` endpoints that wait for the rate limits."""
 
+import gc
 import os
 import selectors
 import socket
@@ -380,6 +381,21 @@ def test_call_with_several_requests(
             clock.jump(PERIOD + 1)
         threads[0].join(20)
         assert [9] == outcomes
+
+
+def test_bucket_outlives_the_client(emulator: Emulator, options: dict[str, Any]) -> None:
+    """The bound doesn't let the limits of a token be forgotten together with a client."""
+    for _ in range(2):
+        with Client(emulator.token, **options) as client:
+            bound_waiting_threads(client, 1)
+            bucket = client._async._manager._bucket
+            assert bucket is not None
+            client.projects.get_default()
+            assert bucket.keep
+            statistics = bucket.statistics()
+        del client, bucket
+        gc.collect()
+    assert (2,) == statistics.in_use
 
 
 def test_refused_request(emulator: Emulator, clock: MockClock, options: dict[str, Any]) -> None:

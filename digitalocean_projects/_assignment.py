@@ -138,6 +138,9 @@ class Search:
     was sent alone. The rest, of which nothing is known, is sent as a whole whenever there are no
     suspects. So 1 resource of 100 is found with at most 9 requests beside the first one.
 
+    Of up to 16 resources, each is decided on, however many are refused: once there are only as many
+    requests left as resources, each goes alone.
+
     Args:
         urns: The resources of the request, which `next` returns first.
     """
@@ -148,6 +151,7 @@ class Search:
         self._unsent: Sequence[URN] = ()
         self._types: set[str] = set()
         self._left = 1 + _EXTRA_REQUESTS
+        self._is_small = len(urns) <= _EXTRA_REQUESTS
 
     def next(self) -> Sequence[URN]:
         """Return the resources to send next; none if all are settled or no request is left.
@@ -156,13 +160,23 @@ class Search:
         """
         if not self._left:
             return ()
+        alone = self._is_small and len(self._suspects) + len(self._rest) == self._left
         self._left -= 1
+        if alone:
+            return self._next_alone()
         # The last request is for the rest, since that may free more resources.
         if self._suspects and (self._left or not self._rest):
             middle = (len(self._suspects) + 1) // 2
             urns, self._unsent = self._suspects[:middle], self._suspects[middle:]
         else:
             urns, self._unsent, self._rest = self._rest, self._suspects, []
+        return urns
+
+    def _next_alone(self) -> Sequence[URN]:
+        if self._suspects:
+            urns, self._unsent = self._suspects[:1], self._suspects[1:]
+        else:
+            urns, self._unsent, self._rest = self._rest[:1], (), self._rest[1:]
         return urns
 
     def accepted(self) -> None:

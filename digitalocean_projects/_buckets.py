@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hmac
-import os
 import threading
 import weakref
 from collections import OrderedDict
-from contextlib import suppress
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from ._limiter import TokenBucket
+from ._process import call_in_child, check_process
 
 if TYPE_CHECKING:
     from ._clock import Clock
@@ -42,50 +41,57 @@ def shared_bucket(
     name = hmac.digest(base_url.encode(), token.encode(), "sha256").hex()
     # The bucket keeps the clock, so its id isn't given to another one.
     key = (name, limits, id(clock))
-    with _lock:
-        bucket = _shared.get(key)
+    check_process()
+    with _registry.lock:
+        bucket = _registry.shared.get(key)
         if bucket is None:
-            _forget_idle()
-            bucket = _shared[key] = make_bucket(limits, name, clock)
-    _users[weakref.ref(user, _leave)] = bucket
+            _registry.forget_idle()
+            bucket = _registry.shared[key] = make_bucket(limits, name, clock)
+    _registry.users[weakref.ref(user, _registry.leave)] = bucket
     return bucket
 
 
-def _forget_idle() -> None:
-    """Drop those of the buckets that were left first which the API has forgotten, too.
-
-    The number that is looked at is bounded, so that no new client ever waits for a sweep, and large
-    enough for the buckets of 20,000 tokens to be gone after 1,000 new ones.
-    """
-    for _ in range(min(_LOOKED_AT, len(_left))):
-        bucket, _ = _left.popitem(last=False)
-        if not bucket.is_idle():
-            _left[bucket] = None
-
-
-def _leave(user: weakref.ref[object]) -> None:
-    """Keep a bucket that a user has left, for as long as the API counts its requests."""
-    bucket = _users.pop(user)
-    if bucket.keep:
-        _left[bucket] = None
-        _left.move_to_end(bucket)
-
-
+# How many buckets are looked at for each new one. The number is small, so that no new client waits
+# for a sweep, and large enough for 20,000 buckets to be gone after 1,000 new ones.
 _LOOKED_AT = 32
-_shared: weakref.WeakValueDictionary[tuple[str, Limits, int], TokenBucket] = (
-    weakref.WeakValueDictionary()
-)
-_users: dict[weakref.ref[object], TokenBucket] = {}
-# In the order in which their last users have left them.
-_left: OrderedDict[TokenBucket, None] = OrderedDict()
-# Reentrant, since a signal handler may make a client.
-_lock = threading.RLock()
 
 
-def _after_fork_in_child() -> None:
-    global _lock  # noqa: PLW0603 - the parent's may be held for ever
-    _lock = threading.RLock()
+class _Registry:
+    """The buckets of this process.
+
+    Attributes:
+        lock: Guards `shared`. Reentrant, since a signal handler may make a client.
+        shared: The buckets, by token and base URL, limits and clock.
+        users: What uses a bucket.
+        left: The buckets that a user has left, in the order in which the last one did.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.shared: weakref.WeakValueDictionary[tuple[str, Limits, int], TokenBucket] = (
+            weakref.WeakValueDictionary()
+        )
+        self.users: dict[weakref.ref[object], TokenBucket] = {}
+        self.left: OrderedDict[TokenBucket, None] = OrderedDict()
+
+    def forget_idle(self) -> None:
+        """Drop those of the buckets that were left first which the API has forgotten, too."""
+        for _ in range(min(_LOOKED_AT, len(self.left))):
+            bucket, _ = self.left.popitem(last=False)
+            if not bucket.is_idle():
+                self.left[bucket] = None
+
+    def leave(self, user: weakref.ref[object]) -> None:
+        """Keep a bucket that a user has left, for as long as the API counts its requests."""
+        bucket = self.users.pop(user)
+        if bucket.keep:
+            self.left[bucket] = None
+            self.left.move_to_end(bucket)
+
+    def leave_to_parent(self) -> None:
+        """Replace the lock in a forked process: a thread of the parent may hold it for ever."""
+        self.lock = threading.RLock()
 
 
-with suppress(AttributeError):  # where there is no fork
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+_registry = _Registry()
+call_in_child(_Registry.leave_to_parent, _registry)

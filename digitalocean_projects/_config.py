@@ -92,7 +92,7 @@ _is_printable = re.compile("[!-~]+").fullmatch
 _HOST = r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:[0-9]{1,5})?"
 _is_base_url = re.compile(f"(?i:https?)://{_HOST}(/[!-~]*)?").fullmatch
 _is_proxy = re.compile(rf"(?i:https?)://([^\s/?#@\[\]\\]*@)?{_HOST}/?", re.ASCII).fullmatch
-_is_user_agent = re.compile("[ -~]*[!-~][ -~]*").fullmatch
+_is_user_agent = re.compile(" *[!-~][ -~]*").fullmatch
 
 
 def checked_token(token: Secret | None) -> Secret:

@@ -51,13 +51,18 @@ class Flights:
     def remove(self, lease: Lease) -> None:
         """Remove a lease that has ended."""
         del self._leases[lease]
-        self._grow_up(lease)
+        if lease.young:
+            lease.young = False
+            self.young -= 1
 
     def advance(self, now: float) -> list[Lease]:
         """Count as young only the leases that still are; return those whose time is up."""
         recent = self._recent
         while recent and (not recent[0].young or recent[0].sent + _SECONDS_YOUNG <= now):
-            self._grow_up(recent.popleft())
+            lease = recent.popleft()
+            if lease.young:
+                lease.young = False
+                self.young -= 1
         if self._next_end > now:
             return []
         ended = [lease for lease in self._leases if lease.end <= now]
@@ -75,7 +80,3 @@ class Flights:
         if len(self._leases) >= total:
             at = max(at, self._next_end)
         return at
-
-    def _grow_up(self, lease: Lease) -> None:
-        self.young -= lease.young
-        lease.young = False

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import random
 import threading
 from collections import OrderedDict, deque
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 import attrs
 
@@ -21,6 +19,7 @@ from ._errors import RateLimitWaitError
 from ._feedback import LONGEST_JITTER, Feedback
 from ._flights import Flights
 from ._lease import Lease
+from ._process import call_in_child, check_process
 from ._window import Window
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class TokenBucket:
         self.keep = False
         self._granted = 0
         self._waited = 0.0
-        _buckets.add(self)
+        call_in_child(_leave_to_parent, self)
 
     def lease(
         self,
@@ -165,6 +164,7 @@ class TokenBucket:
 
     def is_idle(self) -> bool:
         """Return whether a new bucket would do as well: no token is out and nobody waits."""
+        check_process()
         if self._flights or self._timers:
             # Ends the leases whose time has passed, and forgets those of closed loops.
             self._change(_no_change)
@@ -213,6 +213,7 @@ class TokenBucket:
         A lease may be collected as garbage at any point, also in the thread that has the lock and
         is about to make a change: then that is made first.
         """
+        check_process()
         self._changes.append(change)
         while True:
             late: list[AbstractEventLoop] = []
@@ -469,13 +470,5 @@ def _no_change(_: float) -> None:
     """Look only at what the time that passed has changed."""
 
 
-_buckets: WeakSet[TokenBucket] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for bucket in _buckets:
-        bucket._leave_to_parent()
-
-
-with suppress(AttributeError):  # where there is no fork
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+def _leave_to_parent(bucket: TokenBucket) -> None:
+    bucket._leave_to_parent()

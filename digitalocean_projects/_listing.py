@@ -65,22 +65,23 @@ class Listing(Generic[T]):
 class Reading(Generic[T]):
     """One reading of a listing, page after page: a state without I/O.
 
-    A listing is no snapshot: what is added or removed meanwhile moves the rest to other pages. So
-    a reading drops repeats, and notes the signs of change: totals or last pages that differ,
-    repeats, and more pages than the first one said there were.
+    A listing is not a snapshot: additions and removals move the other items to other pages. So a
+    reading drops repeats, and notes the signs of a change: totals or last pages that differ
+    between pages, repeats, and an end before or behind the last page that was announced.
 
     Args:
-        key: What makes two items the same.
+        key: Returns what identifies an item.
         start: The number of the first page.
-        memory: Against how many pages before it repeats on a page are dropped; None for all.
-        widest: How many pages to ask for at the most while their number is unknown.
-        max_pages: How many pages there may be.
+        per_page: The number of items that a page may hold.
+        memory: The number of previous pages whose items are dropped as repeats; None for all.
+        widest: The most pages to request at once while their number is unknown.
+        max_pages: The most pages to read.
 
     Attributes:
         number: The page to read next.
-        limit: The last page that is worth being asked for, as far as is known.
+        limit: The last page that is worth requesting, as far as is known.
         ended: Whether the last page was read.
-        changed: Whether the listing was seen to change.
+        changed: Whether there was a sign of a change.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Reading(Generic[T]):
         key: Callable[[T], Hashable],
         *,
         start: int = 1,
+        per_page: int,
         memory: int | None,
         widest: int,
         max_pages: int,
@@ -97,6 +99,8 @@ class Reading(Generic[T]):
         self.ended = False
         self.changed = False
         self._key = key
+        self._start = start
+        self._per_page = per_page
         self._seen: set[Hashable] = set()
         self._remembered: deque[Collection[Hashable]] = deque()
         self._memory = memory
@@ -104,6 +108,7 @@ class Reading(Generic[T]):
         self._widest = widest
         self._last_allowed = start + max_pages - 1
         self._stuck = 0
+        self._received = 0
         self._total: int | None = None
         self._last: int | None = None
 
@@ -165,6 +170,7 @@ class Reading(Generic[T]):
         return 0 if self._total is None else (document.total or 0) - self._total
 
     def _look_for_change(self, document: PageDocument[T], *, repeats: int) -> None:
+        self._received += len(document.items)
         if self._total is None:
             self._total = document.total
         if self._last is None:
@@ -174,8 +180,18 @@ class Reading(Generic[T]):
             or repeats > 0
             or document.total not in {None, self._total}
             or document.last not in {None, self._last}
-            or (document.more and self._last is not None and self.number >= self._last)
+            or self._contradicts(document)
         )
+
+    def _contradicts(self, document: PageDocument[T]) -> bool:
+        """Return whether the page ends the listing where it should go on, or goes on at its end."""
+        if self._last is not None:
+            # A reading that starts behind the last page ends there.
+            last = max(self._last, self._start)
+            return self.number >= last if document.more else self.number != last
+        # A page may lack items that the token may not see, but no page may be missing.
+        most = max(self.number * self._per_page, self._received)
+        return not document.more and self._total is not None and self._total > most
 
     def _look_ahead(self, document: PageDocument[T]) -> None:
         last = document.last

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from ._urn import URN, checked_urn_text
+from ._urn import URN, listed_urn_text
 
 if TYPE_CHECKING:
     # As which pyright takes it: by a `cached_property` it would not be a `HasURN`.
@@ -103,23 +103,24 @@ class Project:
 
 
 def _urn_text(value: URN | str) -> str:
-    return str(value) if isinstance(value, URN) else checked_urn_text(value)
+    return str(value) if isinstance(value, URN) else listed_urn_text(value)
 
 
 @attrs.frozen(repr=False, weakref_slot=False)
 class Resource:
-    """A resource of a project.
+    """A resource of a project, as the API sends it.
 
     Args:
-        urn: The resource's name, as a `URN` or its text.
-        assigned_at: When it came into its project, with a time zone; None if the API doesn't say
-            or what it says is no time.
+        urn: The resource's name, as a `URN` or its text. As in a listing, the text may be any
+            `do:TYPE:REST` without control characters.
+        assigned_at: When it came into its project, with a time zone; None if the API sends no
+            readable time.
         self_link: The URL of the resource; a Space's is its bucket, on another host than the API.
-        status: A `ResourceStatus`, any other text that the API may send, or None if it sends none.
+        status: A `ResourceStatus`, any other text that the API sends, or None if it sends none.
 
     Raises:
         TypeError: `urn` is neither a URN nor a string.
-        ValueError: `urn` is not of the form `do:type:id`.
+        ValueError: `urn` is not of the form `do:TYPE:REST`.
     """
 
     _urn: str = attrs.field(converter=_urn_text)

@@ -26,21 +26,20 @@ _READINGS = 3
 
 
 class AsyncPaginator(Generic[T]):
-    """The items of a listing, in the API's order, each once.
+    """The items of a listing, in the API's order, without duplicates.
 
-    Iterate over it for the items. Pages are fetched concurrently, a wave of them at a time:
-    between two items nothing runs, so a loop may be left at any point, and memory is bounded by
-    the wave, however long the listing is. Each iteration reads the listing anew.
+    Iterate over it for the items. Pages are requested concurrently, in waves: no task runs between
+    two items, so you may leave the loop at any point, and memory is bounded by the size of a wave.
+    Each iteration reads the listing from the start.
 
-    A listing is no snapshot: the API cuts it into pages anew for each request. What comes into it
-    during a reading moves the rest on, which shows as repeats; they are dropped if they come
-    within 2 * `concurrency` pages. What leaves it moves the rest up, and an item may slip from a
-    page that is still to be read to one that was. `settled` says whether signs of such a change
-    were seen; `collect` reads again if so. A page that can't be had fails the reading: it is never
-    left out.
+    A listing is not a snapshot: the API divides it into pages at each request. An addition during
+    a reading moves the other items on, so that some come twice; repeats within 2 * `concurrency`
+    pages are dropped. A removal moves them up, so that an item can move to a page that was read
+    already, and is missed. `settled` says whether a reading saw no sign of such a change; `collect`
+    reads again if it saw one. A page that can't be read fails the iteration; it is never skipped.
 
-    As a context manager, it reads ahead: while the body of a loop works, up to `concurrency`
-    requests are under way, until the block ends or the next iteration begins.
+    As a context manager, it prefetches: up to `concurrency` requests run while the loop's body
+    works, until the block ends or the next iteration begins.
 
     https://docs.digitalocean.com/reference/api/reference/#links--pagination
     """
@@ -54,11 +53,11 @@ class AsyncPaginator(Generic[T]):
 
     @property
     def settled(self) -> bool | None:
-        """Whether the last reading, from the first page to the last, saw no change.
+        """True if the last complete reading saw no change; None before the first one.
 
-        None before one has ended.
-
-        A change may go unseen, such as when as much came as went between two pages.
+        Signs of a change are totals or last pages that differ between pages, repeats, and an end
+        before or behind the last page that was announced. A change goes unseen if as many items
+        came as left between two pages.
         """
         return self._settled
 
@@ -96,37 +95,40 @@ class AsyncPaginator(Generic[T]):
         return await anext(_Pages(self._listing, self._reading(memory=0), prefetch))
 
     async def collect(self, *, strict: bool = False) -> list[T]:
-        """All items, each once.
+        """Return all items, without duplicates.
 
-        While signs of change are seen, the listing is read again: at most twice, and not if that
-        would seem to take more than `max_pages` pages in all. The result then is what any reading
-        found, in the last one's order; all that was in the listing the whole time is in it, unless
-        a change went unseen. `settled` says whether the last reading saw no change.
+        If the listing changes while it is read, it is read again: at most twice, and not if that
+        would seem to take more than `max_pages` pages in all. A reading that saw no change is the
+        result by itself, and `settled` is true. If every reading saw a change, the result is the
+        items of all readings, in the order of the last one. It has every item that was there the
+        whole time, unless a change went unseen, and may have items that have left: don't remove
+        anything because of it, but pass `strict=True`.
 
         Args:
-            strict: Raise an error if the last reading saw a change.
+            strict: Raise an error if every reading saw a change.
 
         Raises:
-            APIError: A page couldn't be had.
-            PaginationError: The pages make no listing, or `strict` asks for one that is settled.
+            APIError: A page could not be read.
+            PaginationError: The pages are inconsistent, or with `strict`, every reading saw a
+                change.
         """
         found: dict[Hashable, T] = {}
         pages = 0
         for _ in range(_READINGS):
             reading = self._reading(memory=None)
             items = await self._collect(reading)
-            if found or reading.changed:
-                latest = {self._listing.key(item): item for item in items}
-                found = {**latest, **found, **latest}
-                items = list(found.values())
+            self._settled = not reading.changed
+            if self._settled:
+                return items
+            latest = {self._listing.key(item): item for item in items}
+            found = {**latest, **found, **latest}
             pages += reading.number - 1
-            if not reading.changed or pages + reading.number - 1 > self._max_pages:
+            if pages + reading.number - 1 > self._max_pages:
                 break
-        self._settled = not reading.changed
-        if strict and reading.changed:
+        if strict:
             reason = "the listing changed while it was read, each time"
             raise PaginationError(reason, self._listing.request(1))
-        return items
+        return list(found.values())
 
     async def aclose(self) -> None:
         """End the reading ahead; does nothing where there is none."""
@@ -151,6 +153,7 @@ class AsyncPaginator(Generic[T]):
         return Reading(
             self._listing.key,
             start=start,
+            per_page=self._listing.per_page,
             memory=memory,
             widest=self._concurrency,
             max_pages=self._max_pages,

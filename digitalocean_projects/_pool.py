@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import ctypes
 import os
 import warnings
 import weakref
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 
 from ._errors import ClientUsageError
+from ._process import keep_for_ever
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -175,11 +175,6 @@ class _Held:
             _step(self.guard.aclose())
             return True
         return False
-
-
-def keep_for_ever(value: object) -> None:
-    """Let `value` outlive even the interpreter's end, which would finalize it."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
 
 
 async def _guard(session: ClientSession) -> AsyncGenerator[None, None]:

@@ -231,10 +231,9 @@ class AsyncProjects:
 
         Args:
             project_id: The project.
-            wait: Try again for this many seconds while the project still holds resources. The last
-                try starts at their end at the latest: a longer wait for the rate limits is an
-                error. None, the default, sends one request, which waits for the limits as any
-                other does.
+            wait: Try again for this many seconds while the project still holds resources. A longer
+                wait for the rate limits is an error. None, the default, sends one request, which
+                waits for the limits as any other does.
 
         Raises:
             ValueError: `project_id` is `default`, or `wait` is negative or not finite.
@@ -248,7 +247,7 @@ class AsyncProjects:
             raise ValueError("the default project can't be deleted")
         request = Request(method="DELETE", path=path, scopes=("project:delete",))
         seconds = 0.0 if wait is None else checked_wait("wait", wait)
-        manager = self._manager if wait is None else self._starting_within(seconds)
+        manager = self._manager if wait is None else self._manager.starting_within(seconds)
         for delay in polls(manager.settings.clock, seconds):
             try:
                 await manager.request(request)
@@ -410,7 +409,7 @@ class AsyncProjects:
             project_id: The project.
             desired: The resources that are to be in it, as of `assign_resources`.
             dry_run: Only tell what would be done.
-            prune: Move what isn't desired to the default project, if the listing is settled.
+            prune: Move all other resources to the default project.
             chunk_size: As of `assign_resources`.
 
         Returns:
@@ -429,7 +428,10 @@ class AsyncProjects:
         checked_type("dry_run", dry_run, bool)
         checked_type("prune", prune, bool)
         wanted = distinct_urns(desired)
-        held = await self.list_resources(project_id).collect(strict=prune)
+        listing = self.list_resources(project_id)
+        held = await listing.collect(strict=prune)
+        if not listing.settled:  # what several readings found may have left
+            held = [resource async for resource in listing]
         plan = Reconciliation.plan([resource.urn for resource in held], wanted, prune=prune)
         if plan.removed and project_path(await self.get_default()) == project_path(project_id):
             raise ValueError(_NO_PRUNING)
@@ -446,43 +448,38 @@ class AsyncProjects:
         *,
         timeout: float,  # noqa: ASYNC109 - of the client's clock
     ) -> None:
-        """Wait until a project lists all these resources, which takes the API up to some minutes.
+        """Wait until one listing of a project has all these resources.
 
-        The project is listed at once, after a second, and then after waits that double, up to 15
-        seconds.
+        It looks at once, after a second, and then after waits that double, up to 15 seconds.
 
         Args:
             project_id: The project.
             resources: As of `assign_resources`.
-            timeout: The seconds to wait. The last listing starts at their end at the latest: a
-                longer wait for the rate limits is an error.
+            timeout: The seconds to wait, after which the last listing starts. A longer wait for the
+                rate limits is an error.
 
         Raises:
             AssignmentTimeoutError: The time is up; says what is missing, which may be what the
                 token isn't allowed to see.
-            RateLimitWaitError: The wait for the rate limits is longer than what is left of
-                `timeout`.
+            RateLimitWaitError: The wait for the rate limits is longer than `timeout` allows.
             NotFoundError: There is no such project.
             ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.
         """
-        missing = {urn.canonical: urn for urn in distinct_urns(resources)}
-        manager = self._starting_within(checked_wait("timeout", timeout))
+        wanted = {urn.canonical: urn for urn in distinct_urns(resources)}
+        manager = self._manager.starting_within(checked_wait("timeout", timeout))
         listing = AsyncProjects(manager).list_resources(project_id)
         for delay in polls(manager.settings.clock, timeout):
-            if missing:
-                async for resource in listing:
-                    missing.pop(resource.urn.canonical, None)
-                    if not missing:
-                        break
+            missing = dict(wanted)
             if not missing:
                 return
+            async for resource in listing:
+                missing.pop(resource.urn.canonical, None)
+                if not missing:
+                    return
             if delay is None:
                 raise AssignmentTimeoutError(tuple(missing.values()))
             await manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
-
-    def _starting_within(self, seconds: float) -> SessionManager:
-        return self._manager.starting_by(self._manager.settings.clock.time() + seconds)
 
     async def _ask(
         self,
@@ -491,8 +488,7 @@ class AsyncProjects:
         scopes: tuple[str, ...],
         members: Mapping[str, object] | None = None,
     ) -> Project:
-        idempotent = method != "POST"
-        request = Request(method=method, path=path, scopes=scopes, idempotent=idempotent)
+        request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
         body = None if members is None else encode_members(members)
         return self._manager.decode(await self._manager.request(request, body), decode_project)
 

@@ -16,8 +16,8 @@ from pydantic_core import (
 from typing_extensions import TypedDict
 
 from . import _models
-from ._codec import structure, time_text
-from ._urn import TYPE_PATTERN, URN
+from ._structure import structure, time_text
+from ._urn import LISTED_TYPE_PATTERN, TYPE_PATTERN, URN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,14 @@ Time = Annotated[
 _NOT_STRICT = ConfigDict(strict=False)
 
 
+class _ListedURN:
+    """An annotation of the `URN` of a resource, which is read as the API lists it."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(_: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        return _text_schema(rf"^do:{LISTED_TYPE_PATTERN}:", _listed_urn)
+
+
 # These classes give OpenAPI documents their names, docstrings and members.
 @with_config(_NOT_STRICT)
 class Links(TypedDict, total=False):
@@ -50,7 +58,7 @@ class Links(TypedDict, total=False):
 class Resource(TypedDict, total=False):
     """A resource of a project."""
 
-    urn: Required[URN]
+    urn: Required[Annotated[URN, _ListedURN]]
     assigned_at: Time | None
     links: Links | None
     status: Annotated[str | None, Field(examples=list(_models.ResourceStatus))]
@@ -82,13 +90,17 @@ class Page(TypedDict, Generic[T]):
 
 
 def urn_schema() -> CoreSchema:
-    """A string in JSON; in Python a URN, or what has one."""
+    """Return a schema of a string in JSON, and in Python of a URN or of anything that has one."""
+    return _text_schema(rf"^do:{TYPE_PATTERN}:\S+$", URN.of)
+
+
+def _text_schema(pattern: str, read: Callable[[Any], URN]) -> CoreSchema:
     text = core_schema.str_schema(
-        pattern=rf"^do:{TYPE_PATTERN}:\S+$",
+        pattern=pattern,
         metadata={"pydantic_js_updates": {"format": "urn", "examples": ["do:droplet:4126873"]}},
     )
     return core_schema.no_info_plain_validator_function(
-        _urn,
+        partial(_urn, read),
         json_schema_input_schema=text,
         serialization=core_schema.plain_serializer_function_ser_schema(
             _urn_text, return_schema=text, when_used="json"
@@ -96,9 +108,13 @@ def urn_schema() -> CoreSchema:
     )
 
 
-def _urn(value: Any) -> URN:
+def _listed_urn(value: Any) -> URN:
+    return _models.Resource(value).urn if isinstance(value, str) else URN.of(value)
+
+
+def _urn(read: Callable[[Any], URN], value: Any) -> URN:
     try:
-        return URN.of(value)
+        return read(value)
     except (TypeError, ValueError):
         pass
     raise PydanticCustomError("urn_parsing", "Input should be a URN of the form do:type:id")

@@ -173,7 +173,8 @@ class Reconciliation:
 
     def carried_out(self, added: AssignmentResult, removed: AssignmentResult) -> Self:
         """Return the changes that were made, given the results of adding and of removing."""
-        there = [r.urn for r in added.done if r.status == ResourceStatus.ALREADY_ASSIGNED]
+        already = ResourceStatus.ALREADY_ASSIGNED
+        there = dict.fromkeys(r.urn for r in added.done if r.status == already)
         return attrs.evolve(
             self,
             added=tuple(resource.urn for resource in added.done if resource.urn not in there),

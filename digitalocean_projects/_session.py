@@ -126,14 +126,14 @@ class SessionManager:
         root = self._counts.root or self._counts
         return SessionManager(attrs.evolve(self.settings, **changes), self._pool, root)
 
-    def starting_by(self, moment: float) -> SessionManager:
-        """Return this manager with no attempt of a request starting after `moment` on the clock.
+    def starting_within(self, seconds: float) -> SessionManager:
+        """Return this manager with no attempt starting later than `seconds` from now.
 
-        So the limits are waited for until then, or for a second, for which even the start of a
-        bucket may hold a request. A try that has started has its own time-out.
+        The limits are waited for until then, or for one second, for which even the slow start of a
+        bucket may hold a request. An attempt that has started has its own time-out.
         """
         manager = copy.copy(self)
-        manager._start_by = moment  # noqa: SLF001 - of this class
+        manager._start_by = self.settings.clock.time() + seconds  # noqa: SLF001 - of this class
         return manager
 
     @property

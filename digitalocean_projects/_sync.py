@@ -385,10 +385,9 @@ class Projects:
 
         Args:
             project_id: The project.
-            wait: Try again for this many seconds while the project still holds resources. The last
-                try starts at their end at the latest: a longer wait for the rate limits is an
-                error. None, the default, sends one request, which waits for the limits as any
-                other does.
+            wait: Try again for this many seconds while the project still holds resources. A longer
+                wait for the rate limits is an error. None, the default, sends one request, which
+                waits for the limits as any other does.
 
         Raises:
             ValueError: `project_id` is `default`, or `wait` is negative or not finite.
@@ -543,7 +542,7 @@ class Projects:
             project_id: The project.
             desired: The resources that are to be in it, as of `assign_resources`.
             dry_run: Only tell what would be done.
-            prune: Move what isn't desired to the default project, if the listing is settled.
+            prune: Move all other resources to the default project.
             chunk_size: As of `assign_resources`.
 
         Returns:
@@ -568,22 +567,20 @@ class Projects:
     def wait_until_assigned(
         self, project_id: ProjectLike, resources: Iterable[URNLike], *, timeout: float
     ) -> None:
-        """Wait until a project lists all these resources, which takes the API up to some minutes.
+        """Wait until one listing of a project has all these resources.
 
-        The project is listed at once, after a second, and then after waits that double, up to 15
-        seconds.
+        It looks at once, after a second, and then after waits that double, up to 15 seconds.
 
         Args:
             project_id: The project.
             resources: As of `assign_resources`.
-            timeout: The seconds to wait. The last listing starts at their end at the latest: a
-                longer wait for the rate limits is an error.
+            timeout: The seconds to wait, after which the last listing starts. A longer wait for the
+                rate limits is an error.
 
         Raises:
             AssignmentTimeoutError: The time is up; says what is missing, which may be what the
                 token isn't allowed to see.
-            RateLimitWaitError: The wait for the rate limits is longer than what is left of
-                `timeout`.
+            RateLimitWaitError: The wait for the rate limits is longer than `timeout` allows.
             NotFoundError: There is no such project.
             ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.
@@ -628,21 +625,20 @@ class Inventory:
 
 
 class Paginator(Generic[T]):
-    """The items of a listing, in the API's order, each once.
+    """The items of a listing, in the API's order, without duplicates.
 
-    Iterate over it for the items. Pages are fetched concurrently, a wave of them at a time:
-    between two items nothing runs, so a loop may be left at any point, and memory is bounded by
-    the wave, however long the listing is. Each iteration reads the listing anew.
+    Iterate over it for the items. Pages are requested concurrently, in waves: no task runs between
+    two items, so you may leave the loop at any point, and memory is bounded by the size of a wave.
+    Each iteration reads the listing from the start.
 
-    A listing is no snapshot: the API cuts it into pages anew for each request. What comes into it
-    during a reading moves the rest on, which shows as repeats; they are dropped if they come
-    within 2 * `concurrency` pages. What leaves it moves the rest up, and an item may slip from a
-    page that is still to be read to one that was. `settled` says whether signs of such a change
-    were seen; `collect` reads again if so. A page that can't be had fails the reading: it is never
-    left out.
+    A listing is not a snapshot: the API divides it into pages at each request. An addition during
+    a reading moves the other items on, so that some come twice; repeats within 2 * `concurrency`
+    pages are dropped. A removal moves them up, so that an item can move to a page that was read
+    already, and is missed. `settled` says whether a reading saw no sign of such a change; `collect`
+    reads again if it saw one. A page that can't be read fails the iteration; it is never skipped.
 
-    As a context manager, it reads ahead: while the body of a loop works, up to `concurrency`
-    requests are under way, until the block ends or the next iteration begins.
+    As a context manager, it prefetches: up to `concurrency` requests run while the loop's body
+    works, until the block ends or the next iteration begins.
 
     https://docs.digitalocean.com/reference/api/reference/#links--pagination
     """
@@ -653,11 +649,11 @@ class Paginator(Generic[T]):
 
     @property
     def settled(self) -> bool | None:
-        """Whether the last reading, from the first page to the last, saw no change.
+        """True if the last complete reading saw no change; None before the first one.
 
-        None before one has ended.
-
-        A change may go unseen, such as when as much came as went between two pages.
+        Signs of a change are totals or last pages that differ between pages, repeats, and an end
+        before or behind the last page that was announced. A change goes unseen if as many items
+        came as left between two pages.
         """
         return self._async.settled
 
@@ -684,19 +680,22 @@ class Paginator(Generic[T]):
         return self._portal.call(self._async.first_page)
 
     def collect(self, *, strict: bool = False) -> list[T]:
-        """All items, each once.
+        """Return all items, without duplicates.
 
-        While signs of change are seen, the listing is read again: at most twice, and not if that
-        would seem to take more than `max_pages` pages in all. The result then is what any reading
-        found, in the last one's order; all that was in the listing the whole time is in it, unless
-        a change went unseen. `settled` says whether the last reading saw no change.
+        If the listing changes while it is read, it is read again: at most twice, and not if that
+        would seem to take more than `max_pages` pages in all. A reading that saw no change is the
+        result by itself, and `settled` is true. If every reading saw a change, the result is the
+        items of all readings, in the order of the last one. It has every item that was there the
+        whole time, unless a change went unseen, and may have items that have left: don't remove
+        anything because of it, but pass `strict=True`.
 
         Args:
-            strict: Raise an error if the last reading saw a change.
+            strict: Raise an error if every reading saw a change.
 
         Raises:
-            APIError: A page couldn't be had.
-            PaginationError: The pages make no listing, or `strict` asks for one that is settled.
+            APIError: A page could not be read.
+            PaginationError: The pages are inconsistent, or with `strict`, every reading saw a
+                change.
         """
         return self._portal.call(self._async.collect, strict=strict)
 

@@ -149,15 +149,16 @@ class Transport:
             del failure, response
 
     def decode(self, answer: Answer, decoder: Callable[[bytes], T]) -> T:
-        """What `decoder` makes of the answer's body.
+        """Return what `decoder` reads from the answer's body.
 
         Raises:
-            APIResponseError: `decoder` found it to be something else.
+            APIResponseError: `decoder` refused the body.
         """
         try:
             return decoder(answer.body)
         except DecodeError as error:
-            reason = str(error)
+            # The error may quote what the server sent, and the server may send the token back.
+            reason = one_line(str(error), self._settings.token)
         raise self._unusable(reason, answer.request, answer.status, answer.headers)
 
     async def _open(

@@ -35,15 +35,22 @@ class ResourceType(StrEnum):
     VOLUME = "volume"
 
 
+# Every repetition that is followed by another one is possessive: it keeps what it took, so there is
+# one way to match a text, which takes linear time whether it matches or not. Printable ASCII, of
+# which most ids consist, stands first, since its test is the faster one.
 TYPE_PATTERN = r"[a-z][a-z0-9_-]*"
-# No white space, quote, control character or lone surrogate.
-_ID = r"[^\s\"'\x00-\x1f\x7f-\x9f\ud800-\udfff]+"
+_NO_TEXT = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
+# Not empty; no white space, quote, control character or lone surrogate.
+_ID = rf"(?=.)[!#-&(-~]*+[^\s\"'{_NO_TEXT}]*+"
 _is_type = re.compile(TYPE_PATTERN).fullmatch
 _is_id = re.compile(_ID).fullmatch
-# What most ids consist of is tried first, since it is one look at a table for each character.
-_URN = f"do:{TYPE_PATTERN}:(?:[!#-&(-~]+|{_ID})"
-_is_urn = re.compile(_URN).fullmatch
-_are_urns = re.compile(f"(?:{_URN}\n)*").fullmatch
+_is_urn = re.compile(f"do:{TYPE_PATTERN}:{_ID}").fullmatch
+
+LISTED_TYPE_PATTERN = "[A-Za-z0-9._-]+"
+# The API may list any id, so only control characters and lone surrogates are refused.
+_LISTED = f"do:{LISTED_TYPE_PATTERN}+:[ -~]*+[^{_NO_TEXT}]*+"
+_is_listed = re.compile(_LISTED).fullmatch
+_are_listed = re.compile(f"(?:{_LISTED}\n)*+").fullmatch
 
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
@@ -74,7 +81,10 @@ def _id_text(value: str | int | UUID) -> str:
 class URN:
     """The uniform resource name `do:type:id` of a resource.
 
-    A value: hashable, ordered by type and then by id as text. `str()` gives the text.
+    A value: hashable, ordered by type and then by id as text. `str()` returns the text.
+
+    The `urn` of a listed resource is kept as the API sent it. Its type may hold capitals, dots and
+    leading digits, and its id may be empty or hold spaces and quotes.
 
     Args:
         type: Any lower-case resource type; `ResourceType` holds the documented ones.
@@ -82,7 +92,7 @@ class URN:
 
     Raises:
         TypeError: A part is of another type than annotated.
-        ValueError: A part can't stand in a URN.
+        ValueError: A part is not allowed in a URN.
     """
 
     type: str = attrs.field(converter=_type_text)
@@ -93,10 +103,10 @@ class URN:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The URN that `text` spells.
+        """Return the URN that `text` spells.
 
         Raises:
-            TypeError: `text` is no string.
+            TypeError: `text` is not a string.
             ValueError: `text` is not of the form `do:type:id`.
         """
         return cls._of_checked(checked_urn_text(text))
@@ -137,7 +147,7 @@ class URN:
         too: two URNs name one resource if their canonical forms are equal.
         """
         listed_as = _LISTED_AS.get(self.type)
-        return self if listed_as is None else URN(listed_as, self.id)
+        return self if listed_as is None else URN._of_checked(f"do:{listed_as}:{self.id}")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -163,7 +173,12 @@ URNLike = URN | str | HasURN
 
 
 def checked_urn_text(text: str) -> str:
-    """`text`, if it spells a URN; the one place that knows the shape."""
+    """Return the text of a URN that a user passes.
+
+    Raises:
+        TypeError: `text` is not a string.
+        ValueError: `text` is not of the form `do:type:id`.
+    """
     if not isinstance(text, str):
         raise TypeError(f"a URN is a string, not {type(text).__name__}")
     if not _is_urn(text):
@@ -171,14 +186,28 @@ def checked_urn_text(text: str) -> str:
     return str.__str__(text)
 
 
-def are_urn_texts(texts: list[str]) -> bool:
-    """Whether each spells a URN; for many, this is cheaper than to ask for one after the other.
+def listed_urn_text(text: str) -> str:
+    """Return the text of a URN that the API sends, which may be any `do:TYPE:REST`.
 
     Raises:
-        TypeError: One is no string.
+        TypeError: `text` is not a string.
+        ValueError: `text` is not of that form, or holds a control character or a lone surrogate.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"a URN is a string, not {type(text).__name__}")
+    if not _is_listed(text):
+        raise ValueError(f"not a URN of the form do:type:id: {text[:200]!r}")
+    return str.__str__(text)
+
+
+def are_listed_urn_texts(texts: list[str]) -> bool:
+    """Return whether `listed_urn_text` accepts each text, at a fraction of its cost.
+
+    Raises:
+        TypeError: A text is not a string.
     """
     lines = "\n".join([*texts, ""])
-    return lines.count("\n") == len(texts) and _are_urns(lines) is not None
+    return lines.count("\n") == len(texts) and _are_listed(lines) is not None
 
 
 def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:

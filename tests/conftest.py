@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from digitalocean_projects import AsyncClient, Client, RetryPolicy
 from digitalocean_projects.testing import Emulator
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     )
 
 T = TypeVar("T")
+
+# A busy machine is no fault of a test's.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,6 +76,10 @@ def no_leaks() -> Iterator[None]:
     yield
     gc.collect()
     left = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in left:
+        if thread.name.startswith("digitalocean_projects"):
+            thread.join(5)  # it ends by itself when its client was collected
+    left = [thread for thread in left if thread.is_alive()]
     names = [thread.name for thread in left if not thread.name.startswith("asyncio_")]
     assert [] == names
 

@@ -24,8 +24,9 @@ from digitalocean_projects._codec import (
     encode,
     encode_members,
     encode_urns,
-    structure,
 )
+from digitalocean_projects._structure import structure
+from digitalocean_projects._urn import are_listed_urn_texts, listed_urn_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,40 @@ RESOURCE = Resource(URN_TEXT, MOMENT, f"{API}/droplets/13457723", ResourceStatus
 NESTED = "[" * 100_000
 DIGITS = "1" * 100_000
 ODD: list[Any] = [None, 5, {}, [], [5], {"x": 5}]
+ODD_URNS = [
+    *(
+        "do:Droplet:1",
+        "do:NatGateway:1",
+        "do:app:",
+        "do:1-click.App_2:x",
+        "do:-:-",
+        "do:.:",
+        "do:a::",
+    ),
+    *(
+        "do:domain:münchen.de",
+        "do:space:it's",
+        'do:space:"',
+        "do:space: a  b ",
+        "do:space:a\u2028b",
+    ),
+    "do:space:\N{GRINNING FACE}",
+]
+BAD_URNS = [
+    *(
+        "do:droplet:1\ndo:droplet:2",
+        "do:droplet:1\n",
+        "\n",
+        "",
+        "x",
+        "droplet:1",
+        "do",
+        "do:",
+        "do:a",
+    ),
+    *("do::1", "DO:a:1", " do:a:1", "do:a b:1", "do:ä:1", "do:a:\0", "do:a:1\r", "do:a:\x7f"),
+    *("do:a:\x85", "xdo:a:1", "do;a @ b"),
+]
 NO_TOTALS = [None, -1, "5", 5.0, True, [5], 10**15, 10**30]
 
 
@@ -176,23 +211,26 @@ NO_JSON_BECAUSE = (
     "|maximum recursion depth exceeded while deserializing an object"
 )
 BAD_DOCUMENTS = [
-    ("null", "an object is wanted, not NoneType"),
-    ("[]", "an object is wanted, not list"),
-    ('"resources"', "an object is wanted, not str"),
+    ("null", "expected an object, got NoneType"),
+    ("[]", "expected an object, got list"),
+    ('"resources"', "expected an object, got str"),
     ("{}", "resources is missing"),
     ('{"id": "not_found", "message": "x", "request_id": "y"}', "resources is missing"),
-    ('{"resources": {}}', "a list is wanted, not dict @ resources"),
-    ('{"resources": ""}', "a list is wanted, not str @ resources"),
-    ('{"resources": 0}', "a list is wanted, not int @ resources"),
-    ('{"resources": false}', "a list is wanted, not bool @ resources"),
-    ('{"resources": [null]}', r"an object is wanted, not NoneType @ resources\[0\]"),
-    ('{"resources": [{"urn": "do:a:1"}, "do:a:2"]}', r"an object .+, not str @ resources\[1\]"),
-    ('{"resources": [{"urn": "do:a:1"}, []]}', r"an object .+, not list @ resources\[1\]"),
-    ('{"resources": [{"urn": "do:a:1"}, {}]}', r"'urn' is missing @ resources\[1\].*"),
-    ('{"resources": [{"urn": null}]}', r"a URN is a string, not NoneType @ resources\[0\].*"),
-    ('{"resources": [{"urn": 5}]}', r"a URN is a string, not int @ resources\[0\].*"),
-    ('{"resources": [{"urn": "x"}]}', r"not a URN of the form do:type:id @ resources\[0\]"),
-    ('{"resources": [1, {"urn": "do:a:1"}, 2, 3, 4]}', r"[^;]+\[0\]; [^;]+\[2\]; [^;]+\[3\]"),
+    ('{"resources": {}}', "resources: expected a list, got dict"),
+    ('{"resources": ""}', "resources: expected a list, got str"),
+    ('{"resources": 0}', "resources: expected a list, got int"),
+    ('{"resources": false}', "resources: expected a list, got bool"),
+    ('{"resources": [null]}', r"resources\[0\]: expected an object, got NoneType"),
+    ('{"resources": [{"urn": "do:a:1"}, "do:a:2"]}', r"resources\[1\]: .+ object, got str"),
+    ('{"resources": [{"urn": "do:a:1"}, []]}', r"resources\[1\]: expected an object, got list"),
+    ('{"resources": [{"urn": "do:a:1"}, {}]}', r"resources\[1\]: 'urn' is missing"),
+    ('{"resources": [{"urn": null}]}', r"resources\[0\]: a URN is a string, not NoneType"),
+    ('{"resources": [{"urn": 5}]}', r"resources\[0\]: a URN is a string, not int"),
+    ('{"resources": [{"urn": "x"}]}', r'resources\[0\]: expected a URN of .+:ID, got "x"'),
+    (
+        '{"resources": [1, {"urn": "do:a:1"}, 2, 3, 4]}',
+        r".+\[0\]: [^;]+; .+\[2\]: [^;]+; .+\[3\].+",
+    ),
 ]
 decoders = pytest.mark.parametrize("decode", [decode_resources, page_of])
 
@@ -201,7 +239,7 @@ decoders = pytest.mark.parametrize("decode", [decode_resources, page_of])
 @pytest.mark.parametrize("text", NO_JSON, ids=range(len(NO_JSON)))
 def test_no_json(decode: Callable[[bytes], object], text: str) -> None:
     """What isn't JSON of a sane depth and size is refused, and the text says where or why."""
-    with pytest.raises(DecodeError, match=rf"^no JSON: (?:{NO_JSON_BECAUSE})$"):
+    with pytest.raises(DecodeError, match=rf"^invalid JSON: (?:{NO_JSON_BECAUSE})$"):
         decode(text.encode("utf-8", "surrogateescape"))
 
 
@@ -286,7 +324,7 @@ def test_many_faults() -> None:
     body = b'{"resources":[' + b",".join([b'{"urn":"do:app:1"}', *[b"{}"] * 100_000]) + b"]}"
     with pytest.raises(DecodeError) as caught:
         decode_resources(body)
-    faults = [f"'urn' is missing @ resources[{number}]" for number in (1, 2, 3)]
+    faults = [f"resources[{number}]: 'urn' is missing" for number in (1, 2, 3)]
     assert "; ".join(faults) == str(caught.value)
 
 
@@ -304,6 +342,7 @@ def test_times_at_the_ends() -> None:
         {},
         {"urn": "do:floatingipv6:2604:a880::1"},
         {"urn": "do:domain:b\u00fccher.example"},
+        *({"urn": urn} for urn in ODD_URNS),
         {"assigned_at": ""},
         {"assigned_at": None},
         {"assigned_at": 5},
@@ -327,6 +366,17 @@ def test_unusual_beside_usual(changes: dict[str, object]) -> None:
     items = decode_page(body, Resource).items
     assert [usual, resource, usual] == items
     assert [type(resource.status), type(usual.status)] == [type(r.status) for r in items[1:]]
+
+
+CHANGES: list[dict[str, object]] = [{}, {"new": 5}, {"assigned_at": ""}, {"urn": "do:App:"}]
+
+
+@given(st.lists(st.sampled_from(CHANGES), max_size=40))
+def test_unusual_among_many(changes: list[dict[str, object]]) -> None:
+    """Each resource is the same in a list as alone, however many of the others are odd."""
+    elements = [WIRE | {"status": str(n)} | change for n, change in enumerate(changes)]
+    expected = [structure(element, Resource) for element in elements]
+    assert expected == decode_resources(encode_members({"resources": elements}))
 
 
 @given(
@@ -370,11 +420,43 @@ def test_missing_beside_usual(name: str) -> None:
         assert structure(odd, Resource) == decode_page(body, Resource).items[1]
 
 
-@pytest.mark.parametrize(
-    "urn", ["do:droplet:1\ndo:droplet:2", "do:droplet:1\n", "\n", "", "droplet:1", 5, None]
+@decoders
+@pytest.mark.parametrize("urn", [*BAD_URNS, 5, None])
+@pytest.mark.parametrize("usual", [0, 1, 30, 200])
+@pytest.mark.parametrize("others", [{}, {"new": {}}, {"status": 5}], ids=["usual", "new", "typed"])
+def test_bad_urn_beside_usual(
+    decode: Callable[[bytes], object], usual: int, urn: object, others: dict[str, object]
+) -> None:
+    """No text passes for a URN because of those before and after it, however many they are."""
+    elements = [*[WIRE | others] * usual, {**WIRE, **others, "urn": urn}, WIRE]
+    with pytest.raises(DecodeError, match=rf"^resources\[{usual}\]: ") as caught:
+        decode(body(resources=elements))
+    if isinstance(urn, str):
+        assert str(caught.value).endswith(f'expected a URN of the form do:TYPE:ID, got "{urn}"')
+
+
+@given(
+    st.lists(st.from_regex(r"(do:([aA1]([.-]|)){0,2}:|)[a ü\"\n\x85\u2028:]{0,3}", fullmatch=True))
 )
-def test_bad_urn_beside_usual(urn: object) -> None:
-    """No text passes for a URN because of those beside it."""
-    body = encode_members({"resources": [WIRE, {**WIRE, "urn": urn}, WIRE]})
-    with pytest.raises(DecodeError, match=r"resources\[1\]"):
-        decode_page(body, Resource)
+def test_urns_among_others(texts: list[str]) -> None:
+    """A list of texts is accepted if each of them is accepted by itself."""
+    accepted = True
+    for text in texts:
+        try:
+            assert text == listed_urn_text(text)
+        except ValueError:
+            accepted = False
+    assert accepted == are_listed_urn_texts(texts)
+
+
+@pytest.mark.parametrize("urn", ODD_URNS)
+def test_odd_urns(urn: str) -> None:
+    """Any type and id that the API lists is kept as it is."""
+    [resource] = page_of(body(resources=[{"urn": urn}])).items
+    [_, resource_type, resource_id] = urn.split(":", 2)
+    assert (urn, resource_type) == (str(resource.urn), resource.type)
+    assert (resource_type, resource_id) == (resource.urn.type, resource.urn.id)
+    assert [{"urn": urn}] == json.loads(encode([resource]))
+    assert f'{{"resources":[{json.dumps(urn, ensure_ascii=False)}]}}'.encode() == encode_urns(
+        [resource.urn]
+    )

@@ -76,11 +76,11 @@ def test_new_environment() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("{}", "an object is wanted, not NoneType @ projects[0]"),
-        ('{"project": []}', "an object is wanted, not list @ projects[0]"),
-        ('{"project": {"id": "x"}}', "'name' is missing @ projects[0].name"),
-        ('{"project": {"id": 5, "name": "y"}}', "a string is wanted, not int @ projects[0].id"),
-        ("[]", "an object is wanted, not list"),
+        ("{}", "projects[0]: expected an object, got NoneType"),
+        ('{"project": []}', "projects[0]: expected an object, got list"),
+        ('{"project": {"id": "x"}}', "projects[0].name: 'name' is missing"),
+        ('{"project": {"id": 5, "name": "y"}}', "projects[0].id: expected a string, got int"),
+        ("[]", "expected an object, got list"),
     ],
 )
 def test_bad_documents(text: str, fault: str) -> None:

@@ -42,11 +42,19 @@ def reading(
     key: Callable[[Any], Hashable] = index,
     *,
     start: int = 1,
+    per_page: int = 200,
     memory: int | None = None,
     widest: int = 4,
     max_pages: int = 100,
 ) -> Reading[Any]:
-    return Reading(key, start=start, memory=memory, widest=widest, max_pages=max_pages)
+    return Reading(
+        key,
+        start=start,
+        per_page=per_page,
+        memory=memory,
+        widest=widest,
+        max_pages=max_pages,
+    )
 
 
 def read(state: Reading[Any], *pages: PageDocument[Any]) -> list[tuple[Any, ...]]:
@@ -198,11 +206,12 @@ def test_next_page_is_another(next_number: int) -> None:
     assert (expected, REQUEST.path) == (caught.value.reason, caught.value.path)
 
 
-def test_last_page_may_be_linked_to_any() -> None:
-    """Where there is no next page, it has no number to look at."""
+@pytest.mark.parametrize("last", [0, 2, 5, 10**14])
+def test_end_before_last_page(last: int) -> None:
+    """A page without a next one is the end, whatever the last page is said to be."""
     state = reading()
-    assert [(1,)] == read(state, page(1, more=False, next=None, last=10**14))
-    assert state.ended
+    assert [(1,)] == read(state, page(1, more=False, next=None, last=last))
+    assert (True, last > 1) == (state.ended, state.changed)
 
 
 @pytest.mark.parametrize("pages", [[(1, 2)] * 2, [(1, 2), (3,), (2, 1)], [(1,), (), (2,), (1, 1)]])
@@ -274,11 +283,34 @@ def test_errors_take_nothing_in() -> None:
     ("pages", "changed"),
     [
         ([page(1, total=3), page(2, total=3), page(3, total=3)], False),
-        ([page(1, total=9, last=9), page(2, total=9, last=9)], False),
+        ([page(1, total=9, last=2), page(2, total=9, last=2)], False),
         ([page(1, total=3), page(2), page(3, total=3)], False),
         ([page(1), page(2, total=3), page(3, total=3)], False),
         ([page(1, last=3), page(2, last=3), page(3, last=3)], False),
         ([page(1), page(2, last=3), page(3)], False),
+        ([page(1, last=3), page(2), page(3)], False),
+        ([page(1), page(2), page(3, last=3)], False),
+        ([page(last=0)], False),
+        ([page(last=1, total=0)], False),
+        ([page(1, 2, 3, last=1, total=9)], False),
+        ([page(1, 2, total=2)], False),
+        ([page(1, 2, total=3)], False),
+        ([page(1), page(total=6)], False),
+        ([page(1, 2, 3, 4, 5, 6, total=6)], False),
+        ([page(1, 2, 3, 4, 5, 6, total=7)], True),
+        ([page(1, 2, 3, total=4)], True),
+        ([page(1, 2, 3, total=10**12)], True),
+        ([page(1, 2, 3, total=7), page(4, 5, 6)], True),
+        ([page(1, 2, 3), page(4, 5, 6, total=7)], True),
+        ([page(1, 2, 3, last=5)], True),
+        ([page(1, last=5), page(2, last=5)], True),
+        ([page(1, last=5), page(2)], True),
+        ([page(1), page(2, last=5), page(3)], True),
+        ([page(1), page(2, last=5)], True),
+        ([page(1), page(2, last=1)], True),
+        ([page(1), page(2, last=0)], True),
+        ([page(1), page(2, last=2), page(3)], True),
+        ([page(1), page(2), page(3, last=2)], True),
         ([page(1, total=3), page(2, total=4)], True),
         ([page(1, total=3), page(2, total=2)], True),
         ([page(1, total=0), page(2, total=2)], True),
@@ -292,8 +324,8 @@ def test_errors_take_nothing_in() -> None:
     ],
 )
 def test_signs_of_change(pages: Sequence[PageDocument[int]], changed: bool) -> None:  # noqa: FBT001
-    """They are totals or last pages that differ, repeats, more pages than said; once is enough."""
-    state = reading()
+    """Totals or last pages differ, items repeat, or the end is not at the last page of 3 items."""
+    state = reading(per_page=3)
     last = pages[-1]
     end = page(*last.items, more=False, last=last.last, total=last.total)
     read(state, *pages[:-1], end)
@@ -340,10 +372,10 @@ def test_look_ahead_without_a_hint() -> None:
     start=counts,
     memory=st.none() | st.integers(0, 3),
     widest=counts,
-    told=st.sets(st.sampled_from(["next", "last", "total"])),
+    known=st.sets(st.sampled_from(["next", "last", "total"])),
 )
 def test_any_cut(
-    sizes: list[int], start: int, memory: int | None, widest: int, told: set[str]
+    sizes: list[int], start: int, memory: int | None, widest: int, known: set[str]
 ) -> None:
     """A listing that stays as it is comes in order, each item once, however it is cut."""
     state = reading(start=start, memory=memory, widest=widest, max_pages=len(sizes))
@@ -354,7 +386,7 @@ def test_any_cut(
         assert (number, False) == (state.number, state.ended)
         assert number <= state.limit <= last
         links = {"next": number + 1 if number < last else None, "last": last, "total": sum(sizes)}
-        hints = {name: links[name] for name in told}
+        hints = {name: links[name] for name in known}
         content = [next(items) for _ in range(size)]
         got += state.accept(page(*content, more=number < last, **hints), REQUEST)
     assert (list(range(sum(sizes))), True, False) == (got, state.ended, state.changed)

@@ -44,7 +44,18 @@ def test_resource_type(text: str) -> None:
     assert URN.parse(text).type == Resource(text).type
 
 
-@pytest.mark.parametrize("text", ["", "droplet:1", "do:droplet:", "do:droplet:1\n"])
+@pytest.mark.parametrize("text", ["do:Droplet:1", "do:app:", "do:space:it's mine"])
+def test_listed_urn(text: str) -> None:
+    """A resource may have any URN that the API lists, and so may its copies."""
+    resource = Resource(text)
+    assert text == str(resource.urn) == str(attrs.evolve(resource, status="ok").urn)
+    pickled = pickle.loads(pickle.dumps(resource))  # noqa: S301 - made here
+    assert [resource] * 3 == [copy.copy(resource), copy.deepcopy(resource), pickled]
+    assert resource == Resource(resource.urn)
+    assert resource.urn == copy.deepcopy(resource.urn) == pickled.urn
+
+
+@pytest.mark.parametrize("text", ["", "droplet:1", "do::1", "do:a b:1", "do:droplet:1\n"])
 def test_malformed_urn(text: str) -> None:
     with pytest.raises(ValueError, match="not a URN of the form do:type:id: "):
         Resource(text)

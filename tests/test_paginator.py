@@ -313,16 +313,80 @@ async def test_departure(emulator: Emulator, make_client: MakeClient) -> None:
 async def test_collect_reads_again(
     emulator: Emulator, make_client: MakeClient, concurrency: int, *, strict: bool
 ) -> None:
-    """All that any reading found is there, in the last one's order, which saw no change."""
+    """A reading that saw no change is the result by itself, without what has left before it."""
     emulator.seed(droplets(*range(6)), default=True)
     leaving = partial(emulator.seed, droplets(0))
     on_page(emulator, 2, leaving, partial(emulator.seed, ["do:app:1"], default=True))
     async with make_client() as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=concurrency)
         urns = [str(item.urn) for item in await paginator.collect(strict=strict)]
-        assert ["do:app:1", *droplets(1, 2, 3, 4, 5)] == urns[:6]
-        assert (droplets(0), True) == (urns[6:], paginator.settled)
+        assert (["do:app:1", *droplets(1, 2, 3, 4, 5)], True) == (urns, paginator.settled)
     assert 3 == asked(emulator).count(1)
+
+
+async def test_collect_unites(emulator: Emulator, make_client: MakeClient) -> None:
+    """If no reading is settled, the result is the items of all, in the order of the last one."""
+    emulator.seed(droplets(*range(6)), default=True)
+    on_page(emulator, 2, *(partial(emulator.seed, droplets(number)) for number in (0, 5, 1)))
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2, concurrency=1)
+        urns = [str(item.urn) for item in await paginator.collect()]
+    assert [*droplets(1, 2, 4), *droplets(0, 3, 5)] == [*urns[:3], *sorted(urns[3:])]
+    assert (False, 3) == (paginator.settled, asked(emulator).count(1))
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [document(1, 2, last="?page=5")],
+        [document(1, next="?page=2", last="?page=5"), document(2, last="?page=5")],
+        [document(1, next="?page=2", last="?page=5"), document(2)],
+        [document(1, next="?page=2"), document(2, last="?page=5")],
+        [document(1, next="?page=2"), document(2, last="?page=1")],
+        [document(1, next="?page=2", last="?page=1"), document(2, last="?page=1")],
+        [document(1, next="?page=2", last="?page=2"), document(2, last="?page=3")],
+        [document(1, 2) | {"meta": {"total": 201}}],
+    ],
+)
+async def test_end_that_contradicts(
+    emulator: Emulator, make_client: MakeClient, pages: list[object], *, ahead: bool
+) -> None:
+    """A listing that ends at another page than announced is never settled."""
+    script(emulator, pages)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(concurrency=2)
+        if ahead:
+            await paginator.__aenter__()
+        assert droplets(1, 2) == await read(paginator)
+        assert paginator.settled is False
+        emulator.forget_requests()
+        assert droplets(1, 2) == [str(item.urn) for item in await paginator.collect()]
+        assert (False, 3) == (paginator.settled, asked(emulator).count(1))
+        with pytest.raises(PaginationError, match="the listing changed while it was read"):
+            await paginator.collect(strict=True)
+        await paginator.aclose()
+
+
+async def test_end_that_contradicts_once(emulator: Emulator, make_client: MakeClient) -> None:
+    """An end before the last page is read again, and the whole listing is the result."""
+    urns = droplets(*range(10))
+    emulator.seed(urns, default=True)
+    emulator.respond(200, document(2, 3, last="?page=5"), when=page_is(2))
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2, concurrency=1)
+        assert urns == [str(item.urn) for item in await paginator.collect(strict=True)]
+        assert (True, 2) == (paginator.settled, asked(emulator).count(1))
+
+
+async def test_pages_past_the_end(emulator: Emulator, make_client: MakeClient) -> None:
+    """Neither the pages from a number on nor those past the end change what is known."""
+    emulator.seed(droplets(*range(6)), default=True)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(per_page=2)
+        await read(paginator)
+        for start in (2, 3, 9):
+            numbers = [page.number async for page in paginator.pages(start)]
+            assert ([*range(start, 4)] or [start], True) == (numbers, paginator.settled)
 
 
 async def test_collect_gives_up(emulator: Emulator, make_client: MakeClient) -> None:

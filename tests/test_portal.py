@@ -16,7 +16,8 @@ import aiohttp
 import pytest
 
 from digitalocean_projects import APIError, Client, ClientUsageError
-from digitalocean_projects._portal import Portal, _Thread
+from digitalocean_projects._loop_thread import LoopThread
+from digitalocean_projects._portal import Portal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,7 +103,7 @@ def test_calls_during_the_start(client: Client) -> None:
             released.wait(10)
 
     def release(frame: Any, *_: object) -> None:
-        if frame.f_code is _Thread._hand_over.__code__:
+        if frame.f_code is LoopThread._hand_over.__code__:
             sys.setprofile(None)
             released.set()
 

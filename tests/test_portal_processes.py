@@ -25,19 +25,26 @@ EMPTY = b'HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{"resources": [], "meta":
 
 # Whoever waits for as long as `_JOIN_SECONDS` here doesn't end in time.
 PRELUDE = f"""
-import asyncio, atexit, gc, os, signal, socket, sys, threading
+import asyncio, atexit, ctypes, gc, os, signal, socket, sys, threading
 from contextlib import suppress
-from digitalocean_projects import Client, ClientUsageError, _portal
+from digitalocean_projects import Client, ClientUsageError, _loop_thread
 
 EMPTY = {EMPTY!r}
-_portal._JOIN_SECONDS = 60
+_loop_thread._JOIN_SECONDS = 60
 signal.alarm(20)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def raw_fork():
+    # As C code forks, without Python's hooks.
+    return ctypes.PyDLL(None).fork()
 
 def total(client):
     return client.projects.list_resources().first_page().total
 
 def threads():
+    # Those that end by themselves have time to.
+    for thread in threading.enumerate()[1:]:
+        thread.join(5)
     return [thread.name for thread in threading.enumerate()[1:]]
 
 client = Client()
@@ -140,6 +147,7 @@ FORKS = {
     "dropped": ("del client, paginator, items, ahead; gc.collect()", ""),
     "left alone": ("pass", ""),
 }
+FORKED = pytest.mark.parametrize("fork", ["os.fork", "raw_fork"])
 
 
 @pytest.fixture
@@ -208,8 +216,9 @@ def test_interrupted_script(start: Callable[..., Process], silent_server: Silent
     ]
 
 
+@FORKED
 @pytest.mark.parametrize(("script", "output"), FORKS.values(), ids=FORKS)
-def test_fork(start: Callable[..., Process], script: str, output: str) -> None:
+def test_fork(start: Callable[..., Process], script: str, output: str, fork: str) -> None:
     """A forked child has a client of its own in the parent's, which goes on untouched."""
     process = start(f"""
 unused = Client()
@@ -218,7 +227,7 @@ next(items), next(items), next(items)
 paginator = client.projects.list_resources(per_page=1, concurrency=2).__enter__()
 ahead = iter(paginator)
 next(ahead)
-if not os.fork():
+if not {fork}():
     signal.alarm(20)
     {script}
     sys.exit()
@@ -228,16 +237,17 @@ print(os.wait()[1], len(list(items)), len(list(ahead)), total(client))
     assert expected == (*process.communicate(timeout=30), process.returncode)
 
 
-def test_fork_during_a_call(start: Callable[..., Process]) -> None:
+@FORKED
+def test_fork_during_a_call(start: Callable[..., Process], fork: str) -> None:
     """A child may use the client while its parent is in a call, which goes on."""
-    process = start("""
+    process = start(f"""
 with socket.create_server(("127.0.0.1", 0)) as listener:
-    client = Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}")
-    thread = threading.Thread(target=lambda: print(total(client)))
+    client = Client(base_url=f"http://127.0.0.1:{{listener.getsockname()[1]}}")
+    thread = threading.Thread(target=lambda: print(total(client)), daemon=True)
     thread.start()
     with listener.accept()[0] as connection:
         connection.recv(65536)
-        child = os.fork()
+        child = {fork}()
         if not child:
             signal.alarm(20)
             print("child", total(client))
@@ -253,9 +263,10 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
     assert expected == (*process.communicate(timeout=30), process.returncode)
 
 
-def test_fork_during_the_start(start: Callable[..., Process]) -> None:
+@FORKED
+def test_fork_during_the_start(start: Callable[..., Process], fork: str) -> None:
     """A child may use the client while a thread of its parent starts the loop."""
-    process = start("""
+    process = start(f"""
 def hold(*_):
     sys.setprofile(None)
     if threading.current_thread().name == "digitalocean_projects":
@@ -264,11 +275,11 @@ def hold(*_):
 
 held, released = threading.Event(), threading.Event()
 threading.setprofile(hold)
-thread = threading.Thread(target=lambda: print(total(client)))
+thread = threading.Thread(target=lambda: print(total(client)), daemon=True)
 thread.start()
 held.wait()
 threading.setprofile(None)
-if not os.fork():
+if not {fork}():
     signal.alarm(20)
     print("child", total(client))
     sys.exit()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from digitalocean_projects import AuthenticationError, Client, ClientUsageError
+from digitalocean_projects._loop_thread import LoopThread
 from digitalocean_projects._portal import Portal
 
 if TYPE_CHECKING:
@@ -72,30 +73,42 @@ def test_no_thread(emulator: Emulator) -> None:
     client.close()
 
 
-def test_close_while_a_call_is_handed_over(client: Client) -> None:
+def test_close_while_a_call_is_handed_over() -> None:
     """A call that the loop's last turn didn't see ends, as closed."""
-    total(client)
-    paused, closed = threading.Event(), threading.Event()
-    outcomes: list[object] = []
+    called, ending = threading.Event(), threading.Event()
+    handing_over, closed = threading.Event(), threading.Event()
+    outcomes: list[str] = []
+
+    async def nothing() -> None:
+        pass
+
+    async def aclose() -> None:
+        ending.set()
+        await asyncio.to_thread(handing_over.wait, 10)
 
     def pause(frame: Any, event: str, _: object) -> None:
         checked = asyncio.BaseEventLoop._check_closed.__code__  # type: ignore[attr-defined]  # private
+        if event == "call" and frame.f_code is LoopThread._hand_over.__code__:
+            called.set()
+            ending.wait(10)
         if event == "return" and frame.f_code is checked:
             sys.setprofile(None)
-            paused.set()
+            handing_over.set()
             closed.wait(10)
 
     def call() -> None:
         sys.setprofile(pause)
         try:
-            outcomes.append(total(client))
+            portal.call(nothing)
         except ClientUsageError as error:
             outcomes.append(str(error))
 
+    portal = Portal(aclose)
+    portal.call(nothing)
     thread = threading.Thread(target=call)
     thread.start()
-    assert paused.wait(10)
-    client.close()
+    assert called.wait(10)
+    portal.close()
     closed.set()
     thread.join(10)
     assert ["the client was closed during the call"] == outcomes

@@ -92,6 +92,8 @@ def test_urn_schema(mode: Any) -> None:
         Resource(DROPLET, status="new"),
         Resource(DROPLET, MOMENT.astimezone(timezone(timedelta(hours=2)))),
         Resource(DROPLET, MOMENT.replace(microsecond=5000)),
+        Resource("do:Droplet:it's mine"),
+        Resource("do:reservedip:"),
     ],
 )
 def test_resource(resource: Resource) -> None:

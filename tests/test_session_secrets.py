@@ -18,6 +18,7 @@ from digitalocean_projects import (
     URN,
     APIConnectionError,
     APIError,
+    APIResponseError,
     APITimeoutError,
     AssignmentError,
     AsyncClient,
@@ -70,6 +71,10 @@ FAULTS = {
     "large body": OK + b"\r\n" + b"TOKEN" * 10_000,
     "no JSON": OK + b"\r\n{TOKEN",
     "another document": OK + b'\r\n{"TOKEN": "TOKEN", "resources": [{"urn": "TOKEN"}]}',
+    "long URNs": OK
+    + b'\r\n{"resources": ['
+    + b",".join(b'{"urn": "%sTOKEN\'"}' % (b"x" * n) for n in (430, 450, 1))
+    + b"]}",
     "another type": OK + b'\r\n{"TOKEN": "TOKEN", "resources": "TOKEN"}',
     "redirect": b"HTTP/1.1 302 ?\r\nLocation: http://[TOKEN\r\n" + ECHO + MESSAGE,
     "bad request": b"HTTP/1.1 400 ?\r\n" + ECHO + MESSAGE,
@@ -90,6 +95,17 @@ async def test_token_after_fault(make_client: MakeClient, emulator: Emulator, da
     error = await refused(make_client(max_body=50_000))
     assert (None, None) == (error.__cause__, error.__context__)
     assert not any(emulator.token in text for text in exposed(error))
+
+
+async def test_token_that_needs_escapes(emulator: Emulator) -> None:
+    """A token with quotes and backslashes is hidden in a URN that an error quotes."""
+    token = "a'b\"c\\d"  # noqa: S105 - one of no account
+    emulator.respond(200, {"resources": [{"urn": f"{token}:'{token}' \u2028"}]})
+    async with AsyncClient(token, base_url=emulator.url) as client:
+        with pytest.raises(APIResponseError) as caught:
+            await client.projects.list_resources().first_page()
+    reason = """resources[0]: expected a URN of the form do:TYPE:ID, got "***:'***' \""""
+    assert reason == caught.value.reason
 
 
 @pytest.mark.parametrize("name", ["no JSON", "server error", "cut off"])

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digitalocean_projects import Resource
 from digitalocean_projects._urn import URN, ResourceType, checked_urn_text, distinct_urns
 
 if TYPE_CHECKING:
@@ -184,6 +185,16 @@ def test_canonical(given_type: str, listed_type: str) -> None:
     assert listed == URN(given_type, "2604:a880::1").canonical
     assert listed is listed.canonical
     assert listed != URN(given_type, "2604:a880::1")
+
+
+def test_canonical_of_listed() -> None:
+    """A listed URN, which need not be one that a user may pass, has a canonical form, too."""
+    listed = Resource("do:reservedip:1 2").urn
+    assert "do:floatingip:1 2" == str(listed.canonical)
+    assert listed.canonical == listed.canonical.canonical
+    assert [listed] == distinct_urns([listed, Resource("do:floatingip:1 2")])
+    with pytest.raises(ValueError, match="not a URN of the form do:type:id: 'do:reservedip:1 2'"):
+        distinct_urns([str(listed)])
 
 
 def test_order() -> None:

@@ -136,9 +136,9 @@ def requests_of(client: Client) -> Callable[[], Progress]:
 
 
 def note_change(paginator: Paginator[Any]) -> None:
-    """Tell the user of a listing that it may not be whole."""
+    """Tell the user that a listing may be incomplete or out of date."""
     if not paginator.settled:
-        note("something changed meanwhile, and may be missing")
+        note("the listing changed while it was read: items may be missing, or have left")
 
 
 def _output(options: Namespace) -> Output[Resource]:
@@ -237,7 +237,7 @@ def _is_short(outcome: AssignmentResult | AssignmentError | Reconciliation) -> b
 
 def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
     """What was done before an error."""
-    wanted = [urn.canonical for urn in desired]
+    wanted = dict.fromkeys(urn.canonical for urn in desired)
     there = {r.urn for r in error.done if r.status == ResourceStatus.ALREADY_ASSIGNED}
     done = [resource.urn for resource in error.done if resource.urn not in there]
     others = {resource.urn.canonical for resource in error.failed}

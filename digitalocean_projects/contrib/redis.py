@@ -18,7 +18,7 @@ from digitalocean_projects._clock import call_later
 from digitalocean_projects._config import DEFAULT_LIMITS, Limits, checked_seconds
 from digitalocean_projects._errors import RateLimitWaitError
 from digitalocean_projects._limiter import TokenBucket, wake
-from digitalocean_projects._pool import keep_for_ever
+from digitalocean_projects._process import keep_for_ever
 from digitalocean_projects._secret import Secret
 from digitalocean_projects._window import Window
 

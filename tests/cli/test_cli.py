@@ -59,7 +59,7 @@ def test_list_of_a_changing_project(account: Emulator, capsys: pytest.CaptureFix
     resource = {"urn": "do:droplet:1"}
     account.respond(200, {"resources": [resource, resource]}, times=None)
     assert 0 == main(["list"])
-    assert "something changed meanwhile" in capsys.readouterr().err
+    assert "the listing changed while it was read" in capsys.readouterr().err
 
 
 def test_assign(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:

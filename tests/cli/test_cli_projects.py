@@ -75,7 +75,7 @@ def test_projects_that_change(account: Emulator, capsys: Capture) -> None:
     twin = {"id": "x", "name": "y"}
     account.respond(200, {"projects": [twin, twin]}, times=None)
     assert 0 == main(["projects", "list"])
-    assert "something changed meanwhile" in capsys.readouterr().err
+    assert "the listing changed while it was read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("way", ["id", "upper-case id", "name", "default"])

@@ -1,0 +1,76 @@
+"""Fork hooks, and objects that are leaked on purpose."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+def call_in_child(function: Callable[[T], object], owner: T) -> None:
+    """Register a function that every forked process calls with `owner` before it goes on.
+
+    `os.fork()` calls it. C code may fork without Python's hooks (uWSGI does so by default); then
+    the first `check_process()` in the child calls it, or the next registration. Other threads that
+    check the process meanwhile wait until all functions have returned.
+
+    Args:
+        function: It must neither wait for a lock that a thread of the parent may hold, nor touch
+            the parent's threads, event loops and sockets. If a signal handler's exception
+            interrupts it, it is called again.
+        owner: The object that the function updates, which has one function. It must be hashable
+            by identity. Only a weak reference is kept: once it is collected, the function isn't
+            called any more.
+    """
+    check_process()
+    _functions[weakref.ref(owner, _forget)] = function
+
+
+def check_process() -> None:
+    """Call the registered functions now if this process is a fork that hasn't called them.
+
+    Call it first in whatever uses state of the process. It compares process ids, in 0.1 µs.
+    """
+    if _pid != os.getpid():
+        _enter_child()
+
+
+def keep_for_ever(value: object) -> None:
+    """Add a reference to `value` that nothing ends, not even the interpreter's finalization."""
+    import ctypes  # noqa: PLC0415 - only forked processes need it, and it takes time to load
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+
+
+_pid = os.getpid()
+_functions: dict[weakref.ref[Any], Callable[[Any], object]] = {}
+# The lock of each process id: a thread of the parent may hold the parent's for ever.
+_locks: dict[int, threading.RLock] = {}
+
+
+def _forget(reference: weakref.ref[Any]) -> None:
+    del _functions[reference]
+
+
+def _enter_child() -> None:
+    global _pid  # noqa: PLW0603 - a process has one id
+    pid = os.getpid()
+    # Reentrant, since a signal handler may use a client.
+    with _locks.setdefault(pid, threading.RLock()):
+        if _pid != pid:
+            for reference, function in list(_functions.items()):
+                owner = reference()
+                if owner is not None:
+                    function(owner)
+            _pid = pid
+
+
+with suppress(AttributeError):  # where there is no fork
+    os.register_at_fork(after_in_child=_enter_child)

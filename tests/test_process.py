@@ -1,0 +1,190 @@
+"""What a forked process does before it goes on, with and without Python's hooks."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+from digitalocean_projects import _process
+
+PRELUDE = """
+import ctypes, gc, os, signal, sys, threading
+from digitalocean_projects import _process
+from digitalocean_projects._process import call_in_child, check_process, keep_for_ever
+signal.alarm(20)
+
+class Owner:
+    def __init__(self, name):
+        self.name = name
+        call_in_child(Owner.leave, self)
+    def leave(self):
+        print(self.name, flush=True)
+
+def wait():
+    status = os.wait()[1]
+    check_process()
+    print(status, flush=True)
+
+raw_fork = ctypes.PyDLL(None).fork  # without Python's hooks
+"""
+
+
+def run(script: str) -> tuple[str, str, int]:
+    """The output, the errors and the status of a script."""
+    options = ["-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+    done = subprocess.run(
+        [sys.executable, *options, "-c", PRELUDE + script],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+    )
+    return done.stdout, done.stderr, done.returncode
+
+
+def test_fork() -> None:
+    """A fork calls what lives, once, in order, in the child and in a child of that."""
+    script = """
+kept, dropped, last = Owner("kept"), Owner("dropped"), Owner("last")
+del dropped
+if not os.fork():
+    check_process()
+    if not os.fork():
+        sys.exit()
+    wait()
+    sys.exit()
+wait()
+"""
+    assert ("kept\nlast\nkept\nlast\n0\n0\n", "", 0) == run(script)
+
+
+def test_fork_without_hooks() -> None:
+    """Without Python's hooks, the first check calls it, or the next registration."""
+    script = """
+kept = Owner("kept")
+for use in (check_process, lambda: Owner("new")):
+    if not raw_fork():
+        print("child", flush=True)
+        use()
+        check_process()
+        if not raw_fork():
+            check_process()
+            sys.exit()
+        wait()
+        sys.exit()
+    wait()
+"""
+    once = "child\nkept\nkept\n0\n0\n"
+    assert (2 * once, "", 0) == run(script)
+
+
+def test_threads_of_a_child() -> None:
+    """A thread of the child that comes second goes on when all callbacks have returned."""
+    script = """
+class Slow:
+    def leave(self):
+        second.start()
+        second.join(0.2)
+        print("left", flush=True)
+
+def check():
+    check_process()
+    print("second", flush=True)
+
+slow, second = Slow(), threading.Thread(target=check)
+call_in_child(Slow.leave, slow)
+if not raw_fork():
+    check_process()
+    second.join()
+    sys.exit()
+wait()
+"""
+    assert ("left\nsecond\n0\n", "", 0) == run(script)
+
+
+def test_interrupted() -> None:
+    """A callback that an exception has interrupted is called again."""
+    script = """
+class Interrupted:
+    failures = [KeyboardInterrupt]
+    def leave(self):
+        if self.failures:
+            raise self.failures.pop()
+        print("left", flush=True)
+
+interrupted = Interrupted()
+call_in_child(Interrupted.leave, interrupted)
+if not raw_fork():
+    try:
+        check_process()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    check_process()
+    sys.exit()
+wait()
+"""
+    assert ("interrupted\nleft\n0\n", "", 0) == run(script)
+
+
+def test_lock_of_the_parent() -> None:
+    """A thread of the parent that is at it holds up no child."""
+    script = """
+class Held:
+    def leave(self):
+        if os.getpid() == middle:
+            held.set()
+            released.wait()
+        print("left", flush=True)
+
+value, held, released = Held(), threading.Event(), threading.Event()
+call_in_child(Held.leave, value)
+middle = 0
+if not raw_fork():
+    middle = os.getpid()
+    thread = threading.Thread(target=check_process)
+    thread.start()
+    held.wait()
+    if not raw_fork():
+        check_process()
+        os._exit(0)
+    print(os.wait()[1], flush=True)
+    released.set()
+    thread.join()
+    os._exit(0)
+wait()
+"""
+    assert ("left\n0\nleft\n0\n", "", 0) == run(script)
+
+
+def test_nothing_is_kept_alive() -> None:
+    """What registers itself is collected like anything else, and leaves nothing behind."""
+
+    class Owner:
+        def leave(self) -> None:
+            raise AssertionError
+
+    before = len(_process._functions)
+    owner = Owner()
+    _process.call_in_child(Owner.leave, owner)
+    assert before + 1 == len(_process._functions)
+    del owner
+    gc.collect()
+    assert before == len(_process._functions)
+
+
+def test_kept_for_ever() -> None:
+    """What is kept for ever isn't finalized, not even at the interpreter's end."""
+    script = """
+class Value:
+    def __del__(self):
+        print("collected")
+
+Value()
+kept = Value()
+keep_for_ever(kept)
+print("ctypes" in sys.modules)
+del kept
+gc.collect()
+"""
+    assert ("collected\nTrue\n", "", 0) == run(script)

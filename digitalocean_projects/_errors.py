@@ -141,6 +141,7 @@ class APIStatusError(APIError):
         path: The request's path and query.
         attempts: How often the request was tried.
         in_doubt: Whether an earlier attempt may have done what was asked.
+        of_tenant: True if the request was sent with the token of a tenant, see `contrib.fastapi`.
     """
 
     status: int
@@ -153,6 +154,7 @@ class APIStatusError(APIError):
     path: str
     attempts: int
     in_doubt: bool
+    of_tenant: bool = False
 
     def __init__(
         self,

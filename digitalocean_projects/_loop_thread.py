@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import cache, partial
 from queue import SimpleQueue
 from time import monotonic
@@ -28,6 +28,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _JOIN_SECONDS = 5.0
+
+CALL: ContextVar[object] = ContextVar("digitalocean_projects_call", default=None)
+"""The blocking call that a task of the loop works for; one call may have several tasks."""
 
 
 def _slice(platform: str, version: tuple[int, int]) -> float:
@@ -59,6 +62,7 @@ class _Call(Generic[T]):
 
     def __init__(self, function: Callable[[], Awaitable[T]]) -> None:
         self.context = copy_context()
+        self.context.run(CALL.set, object())
         self.returned = False
         self.error: BaseException | None = None
         self.abandoned = False

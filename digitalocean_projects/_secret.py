@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,9 +29,14 @@ class Secret(str):
     the results of the other methods are secrets, too. Only `str()`, `format()` without a
     specification and `encode()` return the text, which aiohttp and redis-py need; `str.join`,
     `json` and `pickle` read it directly. A copy, also by `pickle`, is a secret.
+
+    Attributes:
+        of_tenant: True for a token that a tenant of a service owns, and not the service.
     """
 
     __slots__ = ()
+
+    of_tenant: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return repr(_MASK)

@@ -318,7 +318,10 @@ def status_error(
         "retry_after": asked(headers),
         "request": request,
     }
-    return error_class(**members)
+    error = error_class(**members)
+    if getattr(secret, "of_tenant", False):
+        error.of_tenant = True
+    return error
 
 
 def request_id(

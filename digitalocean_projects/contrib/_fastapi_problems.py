@@ -1,4 +1,4 @@
-"""Problem documents: what a service answers where the API refuses, fails or is away.
+"""Problem documents: how a service answers when the API refuses a request, fails or is down.
 
 https://www.rfc-editor.org/rfc/rfc9457
 """
@@ -26,19 +26,19 @@ from digitalocean_projects import (
 )
 from digitalocean_projects._request import one_line
 
-from ._fastapi_streams import CLIENT_CLOSED_REQUEST
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from fastapi.requests import HTTPConnection, Request
 
 _logger = logging.getLogger("digitalocean_projects")
 
-_CALLERS_TOKEN = "digitalocean_projects_callers_token"  # noqa: S105 - the name of a flag
-_ABOUT_WHAT_IS_ASKED = frozenset({400, 404, 409, 412, 422})
+# The status that nginx logs for a client that has disconnected.
+CLIENT_CLOSED_REQUEST = 499
+
+_ABOUT_THE_REQUEST = frozenset({400, 404, 409, 412, 422})
 _ABOUT_THE_TOKEN = frozenset({401, 403})
-# The first that fits.
+# The first match counts.
 _BY_CLASS: tuple[tuple[type[APIError] | tuple[type[APIError], ...], HTTPStatus], ...] = (
     ((RateLimitError, RateLimitWaitError), HTTPStatus.SERVICE_UNAVAILABLE),
     ((APITimeoutError, AssignmentTimeoutError), HTTPStatus.GATEWAY_TIMEOUT),
@@ -48,34 +48,33 @@ _BY_CLASS: tuple[tuple[type[APIError] | tuple[type[APIError], ...], HTTPStatus],
 )
 
 
-def mark_callers_token(connection: HTTPConnection) -> None:
-    """Note that the token is the caller's own, who is to be told what is wrong with it."""
-    setattr(connection.state, _CALLERS_TOKEN, True)
+def problem(status: int, *, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
+    """Return a problem document.
+
+    Args:
+        status: The HTTP status.
+        headers: More headers.
+        members: More members of the document; empty ones are left out.
+    """
+    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    document |= {name: value for name, value in members.items() if value}
+    return JSONResponse(document, status, headers, media_type="application/problem+json")
 
 
 async def _answer_api_error(request: Request, error: APIError) -> Response:
     if request.scope["type"] != "http":
-        # A WebSocket has no answers: to the server it is an error as any other.
+        # A WebSocket has no responses: the server handles it like any other error.
         raise error
     cause = _cause(error)
-    of_caller = getattr(request.state, _CALLERS_TOKEN, False)
-    passed_on = _ABOUT_WHAT_IS_ASKED | _ABOUT_THE_TOKEN if of_caller else _ABOUT_WHAT_IS_ASKED
-    status = _status(cause, passed_on)
+    status = _status(cause)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log(request, status, cause, error)
-    members = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": _detail(cause),
-        "upstream_request_id": getattr(cause, "request_id", None),
-        **_resources(error),
-    }
-    return JSONResponse(
-        {name: value for name, value in members.items() if value},
+        log(request, status, error, cause)
+    return problem(
         status,
         headers=_headers(status, cause),
-        media_type="application/problem+json",
+        detail=_detail(status, cause),
+        upstream_request_id=_request_id(cause),
+        **_resources(error),
     )
 
 
@@ -89,27 +88,37 @@ exception_handlers: dict[
     APIError: _answer_api_error,
     ClientDisconnect: _answer_nobody,
 }
-"""What `FastAPI(exception_handlers=…)` takes: a problem document for each error of the package.
+"""The handlers for `FastAPI(exception_handlers=…)`: a problem document for each `APIError`.
 
-The API's 400, 404, 409, 412 and 422 are passed on, and its 401 and 403 where the token is the
-caller's. 429, and a wait that would be too long, is a 503; a time-out is a 504; all else is a 502.
-An assignment that was done in part is what its error is, or else a 422, and lists what became of
-each resource. 5xx are logged.
+The API's 400, 404, 409, 412 and 422 keep their status and message. Its 401 and 403 do so only if
+the request was sent with the caller's own token, as do the ids of its requests. A 429, and a wait
+for the limits that is too long, become a 503 with `Retry-After`; a timeout a 504; a
+`ProjectLookupError` a 404 or 409; a wrong use of a client a 500; any other error a 502. No text of
+the API or of the package goes out with a 5xx. An `AssignmentError` has the status of its `error`,
+or else 422, and lists the outcome for each resource. What becomes a 5xx is logged in full.
 """
 
 
-def _log(request: Request, status: int, cause: APIError, error: APIError) -> None:
-    path = one_line(request.url.path)
+def log(connection: HTTPConnection, status: int, reason: object, cause: APIError | None) -> None:
+    """Log a request of the service's own that is answered with a 5xx.
+
+    Args:
+        connection: The request.
+        status: The status of the response.
+        reason: The text for the log.
+        cause: The error, if there is one.
+    """
+    method, path = connection.scope["method"], one_line(connection.url.path)
     _logger.warning(
         "%s %s: %s",
-        request.method,
+        method,
         path,
-        error,
+        reason,
         extra={
-            "do_method": request.method,
+            "do_method": method,
             "do_path": path,
             "do_status": status,
-            "do_error": type(cause).__name__,
+            "do_error": None if cause is None else type(cause).__name__,
             "do_request_id": getattr(cause, "request_id", None),
         },
     )
@@ -119,28 +128,46 @@ def _cause(error: APIError) -> APIError:
     return error.error or error if isinstance(error, AssignmentError) else error
 
 
-def _status(cause: APIError, passed_on: frozenset[int]) -> int:
-    if isinstance(cause, APIStatusError) and cause.status in passed_on:
+def _passes_on(error: APIStatusError) -> bool:
+    """Return True if the API's verdict is about the caller's request or the caller's token."""
+    return error.status in _ABOUT_THE_REQUEST or (
+        error.of_tenant and error.status in _ABOUT_THE_TOKEN
+    )
+
+
+def _status(cause: APIError) -> int:
+    if isinstance(cause, APIStatusError) and _passes_on(cause):
         return cause.status
     if isinstance(cause, ProjectLookupError):
         return HTTPStatus.CONFLICT if cause.found else HTTPStatus.NOT_FOUND
     return next(status for classes, status in _BY_CLASS if isinstance(cause, classes))
 
 
-def _detail(cause: APIError) -> str | None:
+def _detail(status: int, cause: APIError) -> str | None:
     match cause:
-        case APIStatusError(message=message):
-            return message
-        case AssignmentError() | AssignmentTimeoutError() | ProjectLookupError():
+        case APIStatusError():
+            return cause.message if status == cause.status and _passes_on(cause) else None
+        case AssignmentError() | AssignmentTimeoutError():
             return str(cause)
+        case ProjectLookupError():
+            # The name may be one that the service has composed, and the ids are of its account.
+            return "several projects have the name" if cause.found else "no project has the name"
         case _:
             return None
 
 
+def _request_id(cause: APIError) -> str | None:
+    is_tenants = isinstance(cause, APIStatusError) and cause.of_tenant
+    return getattr(cause, "request_id", None) if is_tenants else None
+
+
 def _headers(status: int, cause: APIError) -> dict[str, str]:
     match cause:
-        case RateLimitError(retry_after=float(seconds)) | RateLimitWaitError(seconds=seconds):
-            return {"Retry-After": str(math.ceil(seconds))}
+        case RateLimitError(retry_after=seconds) | RateLimitWaitError(seconds=seconds):
+            # Infinity means that the end of the wait isn't known.
+            if seconds is None or not math.isfinite(seconds):
+                return {}
+            return {"Retry-After": str(max(1, math.ceil(seconds)))}
         case _ if status == HTTPStatus.UNAUTHORIZED:
             return {"WWW-Authenticate": "Bearer"}
         case _:

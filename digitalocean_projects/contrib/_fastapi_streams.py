@@ -1,40 +1,46 @@
-"""Streams: listings as JSON lines, and an end for work whose reader has left."""
+"""Streams: listings as JSON lines, and the cancellation of work when the reader leaves."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fastapi.requests import HTTPConnection
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
 from digitalocean_projects._codec import encode_lines
+from digitalocean_projects._config import checked_count
+
+from ._fastapi_problems import CLIENT_CLOSED_REQUEST, log, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Mapping
 
     from fastapi.requests import Request
     from starlette.background import BackgroundTask
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
-    from digitalocean_projects import AsyncPaginator, Project, Resource
+    from digitalocean_projects import AsyncPaginator, Page, Project, Resource
 
 T = TypeVar("T")
 
-# As nginx has it.
-CLIENT_CLOSED_REQUEST = 499
+_DEFAULT_MAX_HTTP10_BODY = 16 * 1024 * 1024
+# The versions of HTTP in which a stream ends with its connection, whole or not.
+_VERSIONS_WITHOUT_CHUNKS = frozenset({"0.9", "1.0"})
 
 
 async def until_disconnected(request: Request, work: Awaitable[T]) -> T:
-    """The result of `work`, which is cancelled if the browser, or whoever asked, has left before.
+    """Return the result of `work`, or cancel it when the sender of the request disconnects.
 
     Args:
-        request: The request, whose body is read first, if it wasn't.
+        request: The request. Its body is read first, if it wasn't yet.
         work: A coroutine, such as that of a client's method.
 
     Raises:
-        ClientDisconnect: Nobody waits any more; `exception_handlers` has an end for it.
+        ClientDisconnect: The sender has disconnected; `exception_handlers` handles it.
     """
     working = asyncio.ensure_future(work)
     try:
@@ -48,17 +54,25 @@ async def until_disconnected(request: Request, work: Awaitable[T]) -> T:
 
 
 class JSONLinesResponse(Response):
-    """A listing as a stream, with one JSON object a line, page by page as they come.
+    """A listing as a stream of JSON lines, page by page.
 
-    The first page is read before the answer begins, so what fails until then is answered as any
-    other error is. A failure behind that breaks the connection off, so that nobody takes what has
-    come for the whole, unless a middleware of the kind of `@app.middleware("http")` ends it as if
-    nothing was wrong. When the reader leaves, what is under way is cancelled.
+    The first page is read before the response begins, so an error until then is handled like any
+    other error. A later error aborts the connection: over HTTP/1.1 the last chunk is missing, and
+    over HTTP/2 the end of the stream, so that the reader can't take a part for the whole. (A
+    middleware made by `@app.middleware("http")` hides that.) HTTP/1.0 has no such mark: there the
+    whole listing is collected first and sent with its length. A HEAD request reads the first page
+    only. When the reader leaves, the pending requests are cancelled.
 
     Args:
-        paginator: What to list, such as `client.projects.list_resources()`.
-        status_code: The answer's status.
+        paginator: The listing, such as `client.projects.list_resources()`.
+        status_code: The status of the response.
         headers: More headers.
+        max_http10_body: The maximum size in bytes of a listing over HTTP/1.0, by default 16 MiB;
+            a longer one is a problem document with the status 505.
+
+    Raises:
+        TypeError: `max_http10_body` is not an int.
+        ValueError: `max_http10_body` is less than 1.
     """
 
     media_type = "application/jsonl"
@@ -68,28 +82,43 @@ class JSONLinesResponse(Response):
         paginator: AsyncPaginator[Resource] | AsyncPaginator[Project],
         status_code: int = 200,
         headers: Mapping[str, str] | None = None,
+        *,
+        max_http10_body: int = _DEFAULT_MAX_HTTP10_BODY,
     ) -> None:
         self._paginator: AsyncPaginator[Any] = paginator
+        self._max_http10_body = checked_count("max_http10_body", max_http10_body)
         self.status_code = status_code
-        # Set by FastAPI, for the tasks that an endpoint has left for later.
+        # Set by FastAPI, for the background tasks of the endpoint.
         self.background: BackgroundTask | None = None
         self._begun = False
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, until it has ended or the reader has left."""
-        # A reader who has left shows in what is received, or in what is sent.
-        with suppress(ClientDisconnect, OSError):
-            await _while_connected(receive, self._send(send))
+        """Send the listing until it has ended or the reader has left."""
+
+        async def send_to_reader(message: Message) -> None:
+            self._begun = True
+            try:
+                await send(message)
+            except OSError:
+                raise ClientDisconnect from None
+
+        with suppress(ClientDisconnect):
+            await _while_connected(receive, self._send(scope, receive, send_to_reader))
         if not self._begun:
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
         if self.background is not None:
             await self.background()
 
-    async def _send(self, send: Send) -> None:
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         pages = self._paginator.pages()
         page = await anext(pages, None)
-        self._begun = True
+        if scope.get("method") == "HEAD":
+            page = None
+        elif scope.get("http_version") in _VERSIONS_WITHOUT_CHUNKS:
+            response = await self._collected(page, pages)
+            await (response or self._too_long(scope))(scope, receive, send)
+            return
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
         while page is not None:
@@ -97,6 +126,29 @@ class JSONLinesResponse(Response):
             await send({"type": "http.response.body", "body": lines, "more_body": True})
             page = await anext(pages, None)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _collected(
+        self, page: Page[Any] | None, pages: AsyncIterator[Page[Any]]
+    ) -> Response | None:
+        """Return a response that holds the whole listing, or None if it is too long."""
+        parts, length = [], 0
+        while page is not None:
+            parts.append(encode_lines(page.items))
+            length += len(parts[-1])
+            if length > self._max_http10_body:
+                return None
+            page = await anext(pages, None)
+        # As one message, since a middleware that compresses drops the length of a stream.
+        response = Response(b"".join(parts), self.status_code)
+        response.raw_headers = [*self.raw_headers, (b"content-length", b"%d" % length)]
+        return response
+
+    def _too_long(self, scope: Scope) -> Response:
+        most = self._max_http10_body
+        detail = f"the listing is longer than the {most} bytes allowed over HTTP/1.0"
+        status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+        log(HTTPConnection(scope), status, f"{detail}; set proxy_http_version 1.1", None)
+        return problem(status, detail=detail)
 
 
 async def _while_connected(receive: Receive, work: Awaitable[T]) -> T:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from digitalocean_projects import AsyncClient, Client, ClientUsageError
+from digitalocean_projects._config import checked_count
 from digitalocean_projects._secret import Secret
 from digitalocean_projects._settable import PROJECT_ID_PATTERN
 
@@ -18,8 +19,9 @@ try:
 except ModuleNotFoundError as _missing:
     raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from _missing
 
-from ._fastapi_problems import exception_handlers, mark_callers_token
+from ._fastapi_problems import exception_handlers
 from ._fastapi_streams import JSONLinesResponse, until_disconnected
+from ._fastapi_threads import DEFAULT_WAITING_THREADS, bound_waiting_threads
 
 __all__ = [
     "AsyncClientDep",
@@ -47,16 +49,21 @@ class _Clients:
     """The clients of an application: the blocking one is made when it is first asked for."""
 
     def __init__(
-        self, make_async_client: Callable[[], AsyncClient], make_client: Callable[[], Client]
+        self,
+        make_async_client: Callable[[], AsyncClient],
+        make_client: Callable[[], Client],
+        waiting_threads: int,
     ) -> None:
         self.async_client = make_async_client()
         self._make_client = make_client
+        self._waiting_threads = waiting_threads
         self._client: Client | None = None
 
     @property
     def client(self) -> Client:
         if self._client is None:
             self._client = self._make_client()
+            bound_waiting_threads(self._client, self._waiting_threads)
         return self._client
 
     async def aclose(self) -> None:
@@ -70,20 +77,34 @@ class _Clients:
 def client_lifespan(
     make_async_client: Callable[[], AsyncClient] = AsyncClient,
     make_client: Callable[[], Client] = Client,
+    *,
+    waiting_threads: int = DEFAULT_WAITING_THREADS,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
-    """The lifespan of an application that has an `AsyncClient` and a `Client`.
+    """Return a lifespan for an application that has an `AsyncClient` and a `Client`.
 
     Each worker process has its own, and closes them at its end. A lifespan of yours can enter this
     one, and yield what it yields among its own state.
 
+    A `def` endpoint holds a worker thread of the server while its requests wait for the rate
+    limits. A request of the `Client` or of a view of it that would have to wait for more than a
+    second while `waiting_threads` threads of the process wait for the limits of the same token
+    raises `RateLimitWaitError` at once. Requests of the `AsyncClient` hold no thread and aren't
+    bounded.
+
     Args:
         make_async_client: Makes the client of `AsyncClientDep`, when the application starts.
         make_client: Makes the client of `ClientDep`, when it is first asked for.
+        waiting_threads: The maximum number of threads that wait for the limits of one token.
+
+    Raises:
+        TypeError: `waiting_threads` is not an int.
+        ValueError: `waiting_threads` is less than 1.
     """
+    checked_count("waiting_threads", waiting_threads)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
-        clients = _Clients(make_async_client, make_client)
+        clients = _Clients(make_async_client, make_client, waiting_threads)
         try:
             yield {_STATE: clients}
         finally:
@@ -114,30 +135,52 @@ ClientDep: TypeAlias = Annotated[Client, Depends(_client)]
 """The application's blocking client, for `def` endpoints."""
 
 
-def async_client_for(token: Callable[..., Any]) -> Callable[..., Awaitable[AsyncClient]]:
-    """A dependency: the application's client with another token. A malformed one is a 401.
+class _TenantToken(Secret):
+    """A token that the caller of an endpoint has sent."""
+
+    __slots__ = ()
+
+    of_tenant = True
+
+
+def async_client_for(
+    token: Callable[..., Any], *, from_caller: bool = False
+) -> Callable[..., Awaitable[AsyncClient]]:
+    """Return a dependency: a view of the application's client with another token.
+
+    The token decides who may know about it. By default the service is responsible for it: a
+    malformed one is a 500, and the API's 401 and 403 are a 502. `exception_handlers` passes these
+    on to the caller as 401 and 403 if `from_caller` is true.
 
     Args:
-        token: A dependency that returns the token, such as from a session or a database.
+        token: A dependency that returns the token, for example from a session or a database.
+        from_caller: True if the caller has sent the token.
     """
 
     async def client_with_token(
         client: AsyncClientDep, token: Annotated[str, Depends(token)]
     ) -> AsyncClient:
-        token = Secret.hide(token) or Secret()
+        token = _hidden(token, from_caller=from_caller)
         return _with_token(client, token)
 
     return client_with_token
 
 
-def client_for(token: Callable[..., Any]) -> Callable[..., Awaitable[Client]]:
-    """As `async_client_for`, of the blocking client."""
+def client_for(
+    token: Callable[..., Any], *, from_caller: bool = False
+) -> Callable[..., Awaitable[Client]]:
+    """Return the same dependency as `async_client_for`, of the blocking client."""
 
     async def client_with_token(client: ClientDep, token: Annotated[str, Depends(token)]) -> Client:
-        token = Secret.hide(token) or Secret()
+        token = _hidden(token, from_caller=from_caller)
         return _with_token(client, token)
 
     return client_with_token
+
+
+def _hidden(token: object, *, from_caller: bool) -> Secret:
+    kind = _TenantToken if from_caller else Secret
+    return kind(token if isinstance(token, str) else "")
 
 
 def _with_token(client: AnyClient, token: Secret) -> AnyClient:
@@ -145,6 +188,8 @@ def _with_token(client: AnyClient, token: Secret) -> AnyClient:
         return client.with_options(token=token)
     except ValueError as error:
         reason = str(error)
+    if not token.of_tenant:
+        raise ClientUsageError(f"a dependency has returned a token that can't be used: {reason}")
     raise HTTPException(HTTPStatus.UNAUTHORIZED, reason, headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -152,15 +197,15 @@ _bearer = HTTPBearer(description="A token of DigitalOcean's API, which is passed
 
 
 async def _bearer_token(
-    connection: HTTPConnection,
     credentials: Annotated[HTTPAuthorizationCredentials, Depends(_bearer)],
 ) -> Secret:
-    mark_callers_token(connection)
     return Secret(credentials.credentials)
 
 
-TenantAsyncClientDep: TypeAlias = Annotated[AsyncClient, Depends(async_client_for(_bearer_token))]
+TenantAsyncClientDep: TypeAlias = Annotated[
+    AsyncClient, Depends(async_client_for(_bearer_token, from_caller=True))
+]
 """The application's client with the bearer token of the request, for `async def` endpoints."""
 
-TenantClientDep: TypeAlias = Annotated[Client, Depends(client_for(_bearer_token))]
+TenantClientDep: TypeAlias = Annotated[Client, Depends(client_for(_bearer_token, from_caller=True))]
 """The blocking client with the bearer token of the request, for `def` endpoints."""

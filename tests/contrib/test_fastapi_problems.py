@@ -1,20 +1,27 @@
 """Problem documents: what a service answers where the API refuses, fails or is away."""
 
 import logging
+import math
+import pickle
 from collections.abc import Iterator
 from functools import partial
+from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Header, Request
 from starlette.requests import ClientDisconnect
 
 from digitalocean_projects import (
     URN,
+    APIConnectionError,
     APIError,
+    APIResponseError,
+    APITimeoutError,
     AssignmentError,
     AssignmentTimeoutError,
     AsyncClient,
+    Client,
     ClientUsageError,
     PaginationError,
     Project,
@@ -23,19 +30,30 @@ from digitalocean_projects import (
     Resource,
     RetryPolicy,
 )
-from digitalocean_projects._request import Request
+from digitalocean_projects._request import Request as APIRequest
+from digitalocean_projects._secret import Secret
+from digitalocean_projects._transport import status_error
 from digitalocean_projects.contrib.fastapi import (
     AsyncClientDep,
+    ClientDep,
     TenantAsyncClientDep,
+    TenantClientDep,
+    _TenantToken,
+    async_client_for,
     client_lifespan,
     exception_handlers,
 )
-from digitalocean_projects.testing import Emulator, faults
+from digitalocean_projects.contrib.redis import RedisUnavailableError
+from digitalocean_projects.testing import Emulator, RecordedRequest, faults
 from tests.contrib.serving import serve
 
-REQUEST = Request(method="GET", path="/v2/projects")
+REQUEST = APIRequest(method="GET", path="/v2/projects")
 DROPLET = URN("droplet", 1)
 DONE, REFUSED = Resource(DROPLET, status="ok"), Resource("do:droplet:2", status="not_found")
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 def problem(answer: httpx2.Response) -> dict[str, object]:
@@ -55,31 +73,108 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
+def tenant(emulator: Emulator) -> str:
+    """Another token of the same account."""
+    return emulator.add_token(["project:read", "project:update", "droplet:read"])
+
+
+@pytest.fixture(scope="module")
 def raised() -> list[Exception]:
     """What the endpoint `/raise` raises: the last of it."""
     return []
 
 
+def add_tenants_endpoints(app: FastAPI) -> None:
+    """Add endpoints that use another token."""
+
+    @app.get("/tenant")
+    async def tenant_name(client: TenantAsyncClientDep) -> str:
+        return (await client.projects.get_default()).name
+
+    @app.get("/tenant/blocking")
+    def tenant_name_blocking(client: TenantClientDep) -> str:
+        return client.projects.get_default().name
+
+    @app.get("/tenant/view")
+    async def tenant_name_by_view(client: TenantAsyncClientDep) -> str:
+        return (await client.with_options(timeout=5.0).projects.get_default()).name
+
+    async def header(token: Annotated[str, Header()]) -> str:
+        return token
+
+    async def header_or_bearer(request: Request) -> str:
+        return request.headers.get("token", request.headers.get("authorization", "")[7:])
+
+    by_header = async_client_for(header_or_bearer, from_caller=True)
+
+    @app.get("/tenant/header")
+    async def tenant_name_by_header(client: Annotated[AsyncClient, Depends(by_header)]) -> str:
+        return (await client.projects.get_default()).name
+
+    @app.get("/stored")
+    async def stored_name(client: Annotated[AsyncClient, Depends(async_client_for(header))]) -> str:
+        return (await client.projects.get_default()).name
+
+
+def add_endpoints_with_both_tokens(app: FastAPI, service_token: str) -> None:
+    """Add endpoints that use two tokens."""
+
+    @app.get("/tenant-then-service")
+    async def tenant_first(tenant: TenantAsyncClientDep, client: AsyncClientDep) -> str:
+        names = [(await each.projects.get_default()).name for each in (tenant, client)]
+        return " ".join(names)
+
+    @app.get("/service-then-tenant")
+    async def service_first(tenant: TenantAsyncClientDep, client: AsyncClientDep) -> str:
+        names = [(await each.projects.get_default()).name for each in (client, tenant)]
+        return " ".join(names)
+
+    @app.get("/tenant-with-service-token")
+    async def replaced(tenant: TenantAsyncClientDep) -> str:
+        client = tenant.with_options(token=service_token)
+        return (await client.projects.get_default()).name
+
+    @app.get("/tenant-then-service/blocking")
+    def tenant_first_blocking(tenant: TenantClientDep, client: ClientDep) -> str:
+        return " ".join(each.projects.get_default().name for each in (tenant, client))
+
+
+def add_assigning_endpoints(app: FastAPI) -> None:
+    """Add endpoints that assign two resources in two requests."""
+
+    async def assign(client: AsyncClient) -> None:
+        urns = ["do:droplet:1", "do:droplet:2"]
+        await client.projects.assign_resources("default", urns, chunk_size=1)
+
+    @app.post("/assign")
+    async def assign_by_service(client: AsyncClientDep) -> None:
+        await assign(client)
+
+    @app.post("/tenant/assign")
+    async def assign_by_tenant(client: TenantAsyncClientDep) -> None:
+        await assign(client)
+
+
 @pytest.fixture(scope="module")
 def browser(emulator: Emulator, raised: list[Exception]) -> Iterator[httpx2.Client]:
-    """What asks an application whose client doesn't try again."""
-    make = partial(
-        AsyncClient,
-        emulator.token,
-        base_url=emulator.url,
-        retry=RetryPolicy(attempts=1),
-        timeout=0.3,
-        limits=None,
-    )
-    app = FastAPI(lifespan=client_lifespan(make), exception_handlers=exception_handlers)
+    """Return a client of an application whose clients don't retry."""
+    options: dict[str, Any] = {
+        "base_url": emulator.url,
+        "retry": RetryPolicy(attempts=1),
+        "timeout": 0.3,
+        "limits": None,
+    }
+    make = partial(AsyncClient, emulator.token, **options)
+    blocking = partial(Client, emulator.token, **options)
+    app = FastAPI(lifespan=client_lifespan(make, blocking), exception_handlers=exception_handlers)
 
     @app.get("/")
     async def name(client: AsyncClientDep) -> str:
         return (await client.projects.get_default()).name
 
-    @app.get("/tenant")
-    async def tenant_name(client: TenantAsyncClientDep) -> str:
-        return (await client.projects.get_default()).name
+    add_tenants_endpoints(app)
+    add_endpoints_with_both_tokens(app, emulator.token)
+    add_assigning_endpoints(app)
 
     @app.get("/raise")
     @app.get("/raise/{text}")
@@ -90,33 +185,105 @@ def browser(emulator: Emulator, raised: list[Exception]) -> Iterator[httpx2.Clie
         yield browser
 
 
+PASSED_ON = (400, 404, 409, 412, 422)
+HIDDEN = (302, 402, 403, 405, 500, 502, 503, 504)
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        *((status, status) for status in (400, 404, 409, 412, 422)),
-        *((status, 502) for status in (302, 401, 402, 403, 405, 500, 502, 503, 504)),
+        *((status, status) for status in PASSED_ON),
+        *((status, 502) for status in (401, *HIDDEN)),
         (429, 503),
     ],
 )
 def test_status(browser: httpx2.Client, emulator: Emulator, status: int, expected: int) -> None:
-    """What the API says of what was asked is passed on; all else is no fault of the caller."""
+    """With the service's token, only what the API says about the request is passed on."""
     emulator.respond(status, {"id": "x", "message": "Not now", "request_id": "abc-1"})
     answer = browser.get("/")
     assert expected == answer.status_code
-    assert {"detail": "Not now", "upstream_request_id": "abc-1"} == problem(answer)
+    assert ({"detail": "Not now"} if status in PASSED_ON else {}) == problem(answer)
+    assert "www-authenticate" not in answer.headers
     assert emulator.token not in answer.text
 
 
-@pytest.mark.parametrize(("status", "expected"), [(401, 401), (403, 403), (404, 404), (500, 502)])
+@pytest.mark.parametrize("path", ["/tenant", "/tenant/blocking", "/tenant/view", "/tenant/header"])
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *((status, status) for status in (401, 403, *PASSED_ON)),
+        *((status, 502) for status in HIDDEN if status != 403),
+        (429, 503),
+    ],
+)
 def test_callers_token(
-    browser: httpx2.Client, emulator: Emulator, status: int, expected: int
+    browser: httpx2.Client, emulator: Emulator, status: int, expected: int, path: str
 ) -> None:
-    """A caller whose own token it is learns what is wrong with it."""
-    emulator.respond(status, {"message": "Not you"})
-    answer = browser.get("/tenant", headers={"Authorization": f"Bearer {emulator.token}"})
+    """With the caller's token, what the API says about the token is passed on as well."""
+    emulator.respond(status, {"message": "Not you", "request_id": "abc-1"})
+    answer = browser.get(path, headers=bearer(emulator.token))
     assert expected == answer.status_code
-    assert {"detail": "Not you"} == problem(answer)
+    detail = {"detail": "Not you"} if status < 500 and expected == status else {}
+    assert {**detail, "upstream_request_id": "abc-1"} == problem(answer)
     assert ("www-authenticate" in answer.headers) == (status == 401)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tenant-then-service",
+        "/service-then-tenant",
+        "/tenant-with-service-token",
+        "/tenant-then-service/blocking",
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403])
+def test_both_tokens(
+    browser: httpx2.Client, emulator: Emulator, tenant: str, path: str, status: int
+) -> None:
+    """In a request that uses both tokens, an error belongs to the token that it was sent with."""
+    service = f"Bearer {emulator.token}"
+
+    def is_services(request: RecordedRequest) -> bool:
+        return request.headers["Authorization"] == service
+
+    emulator.respond(status, {"message": "Not the service"}, when=is_services)
+    answer = browser.get(path, headers=bearer(tenant))
+    assert (502, {}) == (answer.status_code, problem(answer))
+    if path != "/tenant-with-service-token":
+        emulator.respond(status, {"message": "Not you"}, when=lambda r: not is_services(r))
+        answer = browser.get(path, headers=bearer(tenant))
+        assert (status, {"detail": "Not you"}) == (answer.status_code, problem(answer))
+
+
+@pytest.mark.parametrize(("path", "expected"), [("/assign", 502), ("/tenant/assign", 401)])
+def test_assignment_that_fails_later(
+    browser: httpx2.Client, emulator: Emulator, tenant: str, path: str, expected: int
+) -> None:
+    """The error inside an `AssignmentError` belongs to the token that it was sent with."""
+    emulator.seed(["do:droplet:1", "do:droplet:2"])
+    emulator.respond(401, {"message": "Expired"}, when=lambda r: "droplet:2" in str(r.body))
+    answer = browser.post(path, headers=bearer(tenant))
+    assert expected == answer.status_code
+    detail = {"detail": "Expired"} if expected == 401 else {}
+    outcome = {"done": ["do:droplet:1"], "untouched": ["do:droplet:2"]}
+    assert {**detail, **outcome} == problem(answer)
+
+
+@pytest.mark.parametrize("token", ["", "a b", "dor_v1_secret"])
+def test_malformed_token(browser: httpx2.Client, token: str) -> None:
+    """The caller learns what is wrong with a token that the caller has sent."""
+    answer = browser.get("/tenant/header", headers={"token": token})
+    assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
+    assert "the token" in answer.json()["detail"]
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("token", ["", "a b", "dor_v1_secret"])
+def test_malformed_token_of_the_service(browser: httpx2.Client, token: str) -> None:
+    """The caller doesn't learn what is wrong with a token that the service has stored."""
+    answer = browser.get("/stored", headers={"token": token})
+    assert (500, {}) == (answer.status_code, problem(answer))
 
 
 @pytest.mark.parametrize(
@@ -150,12 +317,17 @@ def test_retry_after(browser: httpx2.Client, emulator: Emulator) -> None:
     [
         (RateLimitWaitError(12.3, "busy"), 503, {}),
         (ClientUsageError("closed"), 500, {}),
-        (PaginationError("no end", REQUEST, request_id="abc"), 502, {"upstream_request_id": "abc"}),
-        (ProjectLookupError("web"), 404, {"detail": "no project is named 'web'"}),
+        (APIError("x"), 502, {}),
+        (RedisUnavailableError("redis://internal"), 502, {}),
+        (APIConnectionError("internal:443 refused", REQUEST), 502, {}),
+        (APITimeoutError("no answer in time", REQUEST), 504, {}),
+        (APIResponseError("no JSON", REQUEST, request_id="abc"), 502, {}),
+        (PaginationError("no end", REQUEST, request_id="abc"), 502, {}),
+        (ProjectLookupError("internal-web"), 404, {"detail": "no project has the name"}),
         (
             ProjectLookupError("web", (Project(id="1", name="web"), Project(id="2", name="web"))),
             409,
-            {"detail": "2 projects are named 'web': 1, 2"},
+            {"detail": "several projects have the name"},
         ),
         (
             AssignmentTimeoutError((DROPLET,)),
@@ -198,10 +370,26 @@ def test_error(
     assert expected == problem(answer)
 
 
-def test_wait(browser: httpx2.Client, raised: list[Exception]) -> None:
-    """A wait for the rate limit is told in whole seconds, rounded up."""
-    raised.append(RateLimitWaitError(12.3, "busy"))
-    assert "13" == browser.get("/raise").headers["retry-after"]
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(12.3, "13"), (12, "12"), (0.0, "1"), (-5.0, "1"), (math.inf, None)]
+)
+def test_wait(
+    browser: httpx2.Client, raised: list[Exception], seconds: float, expected: str | None
+) -> None:
+    """`Retry-After` is a whole number of at least 1, rounded up, and absent if it isn't known."""
+    raised.append(RateLimitWaitError(seconds, "busy"))
+    answer = browser.get("/raise")
+    assert (503, expected) == (answer.status_code, answer.headers.get("retry-after"))
+
+
+def test_copies_of_errors(browser: httpx2.Client, raised: list[Exception]) -> None:
+    """An error that was pickled, as by a worker process, still knows whose token it was."""
+    for token in (_TenantToken("token"), Secret("token")):
+        error = status_error(403, {}, b'{"message": "Not you"}', REQUEST, secret=token)
+        raised.append(pickle.loads(pickle.dumps(error)))  # noqa: S301 - ours
+        answer = browser.get("/raise")
+        expected = (403, {"detail": "Not you"}) if token.of_tenant else (502, {})
+        assert expected == (answer.status_code, problem(answer))
 
 
 def test_reader_has_left(browser: httpx2.Client, raised: list[Exception]) -> None:

@@ -1,6 +1,7 @@
 """Streams: listings as JSON lines, and an end for work whose reader has left."""
 
 import asyncio
+import gzip
 import json
 import logging
 import socket
@@ -12,10 +13,11 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI, Request
+from fastapi.middleware.gzip import GZipMiddleware
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 
-from digitalocean_projects import AsyncClient, RetryPolicy
+from digitalocean_projects import AsyncClient, RetryPolicy, ServerError
 from digitalocean_projects.contrib.fastapi import (
     AsyncClientDep,
     JSONLinesResponse,
@@ -34,9 +36,13 @@ def make_app(url: str, token: str = "token") -> FastAPI:  # noqa: S107 - no secr
     make = partial(AsyncClient, token, base_url=url, limits=None, retry=once)
     app = FastAPI(lifespan=client_lifespan(make), exception_handlers=exception_handlers)
 
-    @app.get("/stream")
+    @app.api_route("/stream", methods=["GET", "HEAD"])
     async def stream(client: AsyncClientDep) -> JSONLinesResponse:
         return JSONLinesResponse(client.projects.list_resources(), headers={"x-mine": "1"})
+
+    @app.get("/bounded")
+    async def bounded(client: AsyncClientDep, most: int) -> JSONLinesResponse:
+        return JSONLinesResponse(client.projects.list_resources(), max_http10_body=most)
 
     @app.get("/projects")
     async def projects(client: AsyncClientDep) -> JSONLinesResponse:
@@ -104,6 +110,157 @@ def test_failure_behind(browser: httpx2.Client, emulator: Emulator) -> None:
             next(received)
 
 
+def exchange(browser: httpx2.Client, request: str) -> tuple[str, httpx2.Headers, bytes]:
+    """Send a request line over a connection of its own, and read until it is closed."""
+    host, port = browser.base_url.host, browser.base_url.port
+    fields = "Host: localhost\r\nConnection: close\r\nAccept-Encoding: gzip"
+    with socket.create_connection((host, port), 20) as connection:
+        connection.sendall(f"{request}\r\n{fields}\r\n\r\n".encode())
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = received.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    names_and_values = (line.partition(": ") for line in lines)
+    headers = httpx2.Headers([(name, value) for name, _, value in names_and_values])
+    return status.split()[1], headers, body
+
+
+def seed(emulator: Emulator, count: int = 450) -> list[str]:
+    """Put droplets into the default project, and return their URNs."""
+    urns = [f"do:droplet:{number}" for number in range(count)]
+    emulator.seed(urns, default=True)
+    return urns
+
+
+@pytest.mark.parametrize("count", [0, 1, 450])
+def test_http_1_0(browser: httpx2.Client, emulator: Emulator, count: int) -> None:
+    """Over HTTP/1.0 a listing is sent with its length, so that a part can't look complete."""
+    urns = seed(emulator, count)
+    status, headers, body = exchange(browser, "GET /stream HTTP/1.0")
+    assert ("200", str(len(body))) == (status, headers["content-length"])
+    assert ("application/jsonl", "1") == (headers["content-type"], headers["x-mine"])
+    assert urns == [json.loads(line)["urn"] for line in body.splitlines()]
+
+
+@pytest.mark.parametrize("page", ["1", "2", "3"])
+def test_http_1_0_failure(browser: httpx2.Client, emulator: Emulator, page: str) -> None:
+    """Over HTTP/1.0 a listing that fails at any page is a problem document."""
+    seed(emulator)
+    emulator.respond(500, when=lambda request: request.query.get("page", "1") == page)
+    status, headers, body = exchange(browser, "GET /stream HTTP/1.0")
+    assert ("502", "application/problem+json") == (status, headers["content-type"])
+    assert 502 == json.loads(body)["status"]
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_http_1_0_bound(emulator: Emulator, caplog: pytest.LogCaptureFixture, excess: int) -> None:
+    """Over HTTP/1.0 a listing that is longer than the bound is a problem document."""
+    seed(emulator)
+    with serve(make_app(emulator.url, token=emulator.token)) as browser:
+        length = len(browser.get("/stream").content)
+        status, headers, body = exchange(browser, f"GET /bounded?most={length - excess} HTTP/1.0")
+        assert length == len(browser.get(f"/bounded?most={length - excess}").content)
+    assert str(len(body)) == headers["content-length"]
+    records = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    if not excess:
+        assert ("200", length, []) == (status, len(body), records)
+        return
+    detail = f"the listing is longer than the {length - 1} bytes allowed over HTTP/1.0"
+    assert ("505", "application/problem+json") == (status, headers["content-type"])
+    assert (505, detail) == (json.loads(body)["status"], json.loads(body)["detail"])
+    (record,) = records
+    assert f"GET /bounded: {detail}; set proxy_http_version 1.1" == record.getMessage()
+    assert (505, None) == (vars(record)["do_status"], vars(record)["do_error"])
+
+
+def test_http_1_0_bound_ends_the_listing(emulator: Emulator) -> None:
+    """No page is requested once the bound is exceeded."""
+    seed(emulator, 5000)
+    with serve(make_app(emulator.url, token=emulator.token)) as browser:
+        assert "505" == exchange(browser, "GET /bounded?most=1 HTTP/1.0")[0]
+    assert 1 == len(emulator.requests)
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, True])
+def test_bad_bound(most: Any) -> None:
+    """The bound is a number of bytes."""
+    paginator = AsyncClient("token").projects.list()
+    with pytest.raises((TypeError, ValueError), match="max_http10_body"):
+        JSONLinesResponse(paginator, max_http10_body=most)
+
+
+def test_default_bound() -> None:
+    """The bound is 16 MiB by default."""
+    assert (
+        16 * 1024 * 1024 == JSONLinesResponse(AsyncClient("token").projects.list())._max_http10_body
+    )
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_head(browser: httpx2.Client, emulator: Emulator, version: str) -> None:
+    """A HEAD request reads the first page only, and has the headers of a GET."""
+    seed(emulator)
+    status, headers, body = exchange(browser, f"HEAD /stream HTTP/{version}")
+    assert ("200", "application/jsonl", b"") == (status, headers["content-type"], body)
+    assert 1 == len(emulator.requests)
+    emulator.respond(404)
+    assert "404" == exchange(browser, f"HEAD /stream HTTP/{version}")[0]
+
+
+def zipped(emulator: Emulator) -> FastAPI:
+    app = make_app(emulator.url, token=emulator.token)
+    app.add_middleware(GZipMiddleware)
+    return app
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_gzip(emulator: Emulator, version: str) -> None:
+    """A compressed listing is complete, and over HTTP/1.0 has its length."""
+    urns = seed(emulator)
+    with serve(zipped(emulator)) as browser:
+        _, headers, body = exchange(browser, f"GET /stream HTTP/{version}")
+    assert "gzip" == headers["content-encoding"]
+    if version == "1.1":
+        assert "chunked" == headers["transfer-encoding"]
+        assert body.endswith(b"\r\n0\r\n\r\n")
+    else:
+        assert str(len(body)) == headers["content-length"]
+        text = gzip.decompress(body)
+        assert urns == [json.loads(line)["urn"] for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_gzip_failure(emulator: Emulator, version: str) -> None:
+    """A compressed listing that fails is no complete response either."""
+    seed(emulator)
+    emulator.respond(500, when=lambda request: request.query.get("page") == "3")
+    with serve(zipped(emulator)) as browser:
+        status, headers, body = exchange(browser, f"GET /stream HTTP/{version}")
+    if version == "1.1":
+        assert ("200", "chunked") == (status, headers["transfer-encoding"])
+        assert not body.endswith(b"0\r\n\r\n")
+    else:
+        assert "502" == status
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_http_1_0_behind_middleware(emulator: Emulator, *, fails: bool) -> None:
+    """Over HTTP/1.0 a middleware that ends failed streams like complete ones does no harm."""
+    urns = seed(emulator)
+    if fails:
+        emulator.respond(500, when=lambda request: request.query.get("page") == "3")
+    app = make_app(emulator.url, token=emulator.token)
+
+    @app.middleware("http")
+    async def pass_on(request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+    with serve(app) as browser:
+        status, headers, body = exchange(browser, "GET /stream HTTP/1.0")
+    assert str(len(body)) == headers["content-length"]
+    assert ("502" if fails else "200") == status
+    assert fails or urns == [json.loads(line)["urn"] for line in body.splitlines()]
+
+
 def test_until_disconnected(browser: httpx2.Client, emulator: Emulator) -> None:
     """Who stays has the result, or the error."""
     emulator.seed(["do:droplet:1"], default=True)
@@ -112,10 +269,10 @@ def test_until_disconnected(browser: httpx2.Client, emulator: Emulator) -> None:
     assert 412 == browser.get("/count").status_code
 
 
-def get(browser: httpx2.Client, path: str) -> socket.socket:
-    """A connection on which something is asked."""
+def get(browser: httpx2.Client, path: str, version: str = "1.1") -> socket.socket:
+    """Return a connection on which a request was sent."""
     connection = socket.create_connection((browser.base_url.host, browser.base_url.port), 20)
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    connection.sendall(f"GET {path} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
     return connection
 
 
@@ -124,12 +281,13 @@ def has_left(connection: socket.socket) -> bool:
         return b"" == connection.recv(65536)
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("path", ["/stream", "/count"])
 def test_reader_leaves_at_once(
-    path: str, silent_server: SilentServer, caplog: pytest.LogCaptureFixture
+    path: str, version: str, silent_server: SilentServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When nobody waits for the first page any more, its request is cancelled."""
-    with serve(make_app(silent_server.url)) as browser, get(browser, path) as reader:
+    """When the reader leaves before the first page, its request is cancelled."""
+    with serve(make_app(silent_server.url)) as browser, get(browser, path, version) as reader:
         upstream = silent_server.requested()
         reader.close()
         assert has_left(upstream)
@@ -144,15 +302,16 @@ def first_of_17_pages() -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_reader_leaves_a_stream(
-    silent_server: SilentServer, caplog: pytest.LogCaptureFixture
+    version: str, silent_server: SilentServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When the reader leaves, all requests under way are cancelled, and no more are sent."""
-    with serve(make_app(silent_server.url)) as browser, get(browser, "/stream") as reader:
+    """When the reader leaves, all pending requests are cancelled, and no more are sent."""
+    with serve(make_app(silent_server.url)) as browser, get(browser, "/stream", version) as reader:
         first = silent_server.requested()
         first.sendall(first_of_17_pages())
         received = b""
-        while b"do:droplet:1" not in received:
+        while version == "1.1" and b"do:droplet:1" not in received:
             received += reader.recv(65536)
         # Pages 2 to 17, one of them on the first connection.
         assert first.recv(65536)
@@ -304,6 +463,43 @@ async def test_reader_has_left_before_the_stream(emulator: Emulator) -> None:
 
     await stream(emulator, send, LEFT)
     assert 499 == sent[0]["status"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("http_version", ["2", "3"])
+async def test_later_versions(emulator: Emulator, http_version: str) -> None:
+    """Over HTTP/2 and later a listing is streamed, and one that fails has no last message."""
+    seed(emulator)
+    emulator.respond(500, when=lambda request: request.query.get("page") == "3")
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "http_version": http_version}
+    once = RetryPolicy(attempts=1)
+    async with AsyncClient(emulator.token, base_url=emulator.url, retry=once) as client:
+        response = JSONLinesResponse(client.projects.list_resources())
+        with pytest.raises(ServerError):
+            await response(scope, make_request().receive, send)
+    assert [True, True] == [message["more_body"] for message in sent[1:]]
+
+
+@pytest.mark.anyio
+async def test_error_of_a_session_factory() -> None:
+    """An OSError that doesn't come from the server is no reader's leave."""
+
+    def fail() -> Any:
+        raise PermissionError("no certificate")
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    request = make_request()
+    async with AsyncClient("token", session_factory=fail) as client:
+        response = JSONLinesResponse(client.projects.list())
+        with pytest.raises(PermissionError):
+            await response(request.scope, request.receive, send)
 
 
 @pytest.mark.anyio

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import HTTPException
 
-from digitalocean_projects import AsyncClient, Client
+from digitalocean_projects import AsyncClient, Client, ClientUsageError
 from digitalocean_projects.contrib.fastapi import async_client_for, client_for
 from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
 from tests.exposure import exposed
@@ -28,12 +28,20 @@ SECRET = "dop_v1_5ec2e7"  # noqa: S105 - of nobody
     ("client_class", "dependency"), [(AsyncClient, async_client_for), (Client, client_for)]
 )
 @pytest.mark.parametrize("token", [f"{SECRET}\n", f"dor_v1_{SECRET}", [SECRET]])
+@pytest.mark.parametrize(
+    ("from_caller", "error_class"), [(True, HTTPException), (False, ClientUsageError)]
+)
 def test_tenants_token(
-    client_class: Callable[..., Any], dependency: Callable[..., Any], token: Any
+    client_class: Callable[..., Any],
+    dependency: Callable[..., Any],
+    token: Any,
+    error_class: type[Exception],
+    *,
+    from_caller: bool,
 ) -> None:
-    """A tenant's token that can't be used is a 401 that shows none of it."""
-    with pytest.raises(HTTPException) as caught:
-        asyncio.run(dependency(lambda: None)(client_class("x"), token))
+    """A tenant's token that can't be used is an error that shows none of it."""
+    with pytest.raises(error_class) as caught:
+        asyncio.run(dependency(lambda: None, from_caller=from_caller)(client_class("x"), token))
     assert not any(SECRET in text for text in exposed(caught.value))
 
 

@@ -326,6 +326,10 @@ class _Loop(_EventLoop):
         super().close()
 
 
+def _nothing() -> None:
+    """Settle nothing."""
+
+
 class _Daemons(Executor):
     """An executor with daemon threads, for one submitting thread."""
 
@@ -358,10 +362,13 @@ class _Daemons(Executor):
     def _work(self) -> None:
         while job := self._jobs.get():
             future, function = job
+            settle: Callable[[], object] = _nothing
             if future.set_running_or_notify_cancel():
                 try:
-                    future.set_result(function())
+                    settle = partial(future.set_result, function())
                 except BaseException as error:  # noqa: BLE001 - it is the caller's
-                    future.set_exception(error)
-            del job, future, function
+                    settle = partial(future.set_exception, error)
+            # First, so that a job that follows finds this thread idle.
             self._idle.release()
+            settle()
+            del job, future, function, settle

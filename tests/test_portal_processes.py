@@ -25,7 +25,7 @@ EMPTY = b'HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{"resources": [], "meta":
 
 # Whoever waits for as long as `_JOIN_SECONDS` here doesn't end in time.
 PRELUDE = f"""
-import asyncio, atexit, ctypes, gc, os, signal, socket, sys, threading
+import asyncio, atexit, ctypes, gc, os, signal, socket, sys, threading, time
 from contextlib import suppress
 from digitalocean_projects import Client, ClientUsageError, _loop_thread, _portal
 
@@ -35,7 +35,9 @@ signal.alarm(20)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def raw_fork():
-    # As C code forks, without Python's hooks.
+    # As C code forks, without Python's hooks. A thread that wants the GIL at that moment would
+    # have CPython wait in the child until it takes it, so let the threads come to rest.
+    time.sleep(0.2)
     return ctypes.PyDLL(None).fork()
 
 def total(client):
@@ -329,8 +331,12 @@ next(items), next(items), next(items)
 paginator = client.projects.list_resources(per_page=1, concurrency=2).__enter__()
 ahead = iter(paginator)
 next(ahead)
+loop = client._portal._thread._loop
 if not {fork}():
     signal.alarm(20)
+    parents = loop._selector
+    parents.register = parents.modify = parents.unregister = lambda *_: print("changed")
+    loop._write_to_self = lambda: print("woken")
     {script}
     sys.exit()
 print(os.wait()[1], len(list(items)), len(list(ahead)), total(client))

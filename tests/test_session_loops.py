@@ -373,6 +373,8 @@ loop = asyncio.new_event_loop()
 loop.run_until_complete(listed(client))
 child = {fork}()
 if child == 0:
+    parents = loop._selector
+    parents.register = parents.modify = parents.unregister = lambda *_: print("changed")
     {use}
 else:
     assert (child, 0) == os.waitpid(child, 0)

@@ -326,6 +326,8 @@ def test_fork(start: Callable[..., Process], script: str, output: str, fork: str
     """A forked child has a client of its own in the parent's, which goes on untouched."""
     process = start(f"""
 unused = Client()
+with Client() as closed:
+    total(closed)
 items = iter(client.projects.list_resources(per_page=3))
 next(items), next(items), next(items)
 paginator = client.projects.list_resources(per_page=1, concurrency=2).__enter__()

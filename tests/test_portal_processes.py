@@ -35,8 +35,7 @@ signal.alarm(20)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def raw_fork():
-    # As C code forks, without Python's hooks. A thread that wants the GIL at that moment would
-    # have CPython wait in the child until it takes it, so let the threads come to rest.
+    # As C code forks, without Python's hooks, and while the loops' threads rest.
     time.sleep(0.2)
     return ctypes.PyDLL(None).fork()
 

@@ -330,6 +330,10 @@ class _Loop(_EventLoop):
         super().close()
 
 
+def _nothing() -> None:
+    """Settle nothing."""
+
+
 class _Daemons(Executor):
     """An executor with daemon threads, for one submitting thread."""
 
@@ -337,30 +341,38 @@ class _Daemons(Executor):
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
         self._threads = 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Schedule `fn(*args, **kwargs)`."""
+        """Schedule `fn(*args, **kwargs)`.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
+        if not self._idle.acquire(blocking=False) and self._threads < self._MOST:
+            name = "digitalocean_projects executor"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+            self._threads += 1
         future: Future[T] = Future()
         self._jobs.put((future, partial(fn, *args, **kwargs)))
-        if self._threads < self._MOST:
-            threading.Thread(
-                target=self._work, name="digitalocean_projects executor", daemon=True
-            ).start()
-            self._threads += 1
         return future
 
     def end(self) -> None:
-        """End the threads that have nothing to do, and the others after that."""
+        """End the threads that are idle, and the others when they have done all jobs."""
         for _ in range(self._threads):
             self._jobs.put(None)
 
     def _work(self) -> None:
         while job := self._jobs.get():
             future, function = job
+            settle: Callable[[], object] = _nothing
             if future.set_running_or_notify_cancel():
                 try:
-                    future.set_result(function())
+                    settle = partial(future.set_result, function())
                 except BaseException as error:  # noqa: BLE001 - it is the caller's
-                    future.set_exception(error)
-            del job, future, function
+                    settle = partial(future.set_exception, error)
+            # First, so that a job that follows finds this thread idle.
+            self._idle.release()
+            settle()
+            del job, future, function, settle

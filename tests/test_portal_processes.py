@@ -25,9 +25,9 @@ EMPTY = b'HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{"resources": [], "meta":
 
 # Whoever waits for as long as `_JOIN_SECONDS` here doesn't end in time.
 PRELUDE = f"""
-import asyncio, atexit, ctypes, gc, os, signal, socket, sys, threading
+import asyncio, atexit, ctypes, gc, os, signal, socket, sys, threading, time
 from contextlib import suppress
-from digitalocean_projects import Client, ClientUsageError, _loop_thread
+from digitalocean_projects import Client, ClientUsageError, _loop_thread, _portal
 
 EMPTY = {EMPTY!r}
 _loop_thread._JOIN_SECONDS = 60
@@ -35,7 +35,8 @@ signal.alarm(20)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def raw_fork():
-    # As C code forks, without Python's hooks.
+    # As C code forks, without Python's hooks, and while the loops' threads rest.
+    time.sleep(0.2)
     return ctypes.PyDLL(None).fork()
 
 def total(client):
@@ -147,6 +148,54 @@ FORKS = {
     "dropped": ("del client, paginator, items, ahead; gc.collect()", ""),
     "left alone": ("pass", ""),
 }
+# A name is looked up by the loop's executor.
+NAMED = {
+    "forgotten": ("print(total(client))", "9\n"),
+    "dropped": ("print(total(client)); del client", "9\n"),
+    "cycle": ("client.itself = client; print(total(client)); del client", "9\n"),
+    "atexit": ("total(client); atexit.register(lambda: print(total(client)))", "9\n"),
+    "in a call": (
+        ENDS["in a call"][0].replace("http://127.0.0.1", "http://localhost"),
+        "b'GET '\n",
+    ),
+    "in a look-up": (
+        """
+def look_up(*_, **options):
+    looking.set()
+    threading.Event().wait()
+
+def call():
+    with suppress(ClientUsageError):
+        total(client)
+
+looking, socket.getaddrinfo = threading.Event(), look_up
+threading.Thread(target=call, daemon=True).start()
+print(looking.wait(10))
+""",
+        "True\n",
+    ),
+    "fork": (
+        """
+print(total(client), flush=True)
+if not raw_fork():
+    signal.alarm(20)
+    sys.exit()
+print(os.wait()[1])
+""",
+        "9\n0\n",
+    ),
+    "used fork": (
+        """
+print(total(client), flush=True)
+if not raw_fork():
+    signal.alarm(20)
+    print(total(client))
+    sys.exit()
+print(os.wait()[1])
+""",
+        "9\n9\n0\n",
+    ),
+}
 FORKED = pytest.mark.parametrize("fork", ["os.fork", "raw_fork"])
 
 
@@ -178,11 +227,65 @@ def test_end(start: Callable[..., Process], script: str, output: str, status: in
     assert (output, "", status) == (*process.communicate(timeout=30), process.returncode)
 
 
+@pytest.mark.parametrize(("script", "output"), NAMED.values(), ids=NAMED)
+def test_end_with_a_name(
+    start: Callable[..., Process], emulator: Emulator, script: str, output: str
+) -> None:
+    """So it does when the base URL has a host name, even while that is being looked up."""
+    process = start(script, emulator.url.replace("127.0.0.1", "localhost"))
+    assert (output, "", 0) == (*process.communicate(timeout=30), process.returncode)
+
+
 @pytest.mark.parametrize("script", COLLECTIONS.values(), ids=COLLECTIONS)
 def test_collection(start: Callable[..., Process], script: str) -> None:
     """A client that is garbage ends its thread, wherever it is collected, and says nothing."""
     process = start(f"total(client)\n{script}\nprint(threads())")
     assert ("[]\n", "", 0) == (*process.communicate(timeout=30), process.returncode)
+
+
+def test_collection_does_not_wait(start: Callable[..., Process]) -> None:
+    """A thread that collects a client doesn't wait for its loop; the interpreter's end does."""
+    process = start("""
+async def nothing():
+    pass
+
+async def aclose():
+    while not released.is_set():
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    print("closed")
+
+released = threading.Event()
+kept = [_portal.Portal(aclose)]
+kept[0].call(nothing)
+thread = threading.Thread(target=kept.clear)
+thread.start()
+thread.join()
+print("collected", threading.active_count() - 1, flush=True)
+released.set()
+""")
+    expected = ("collected 1\nclosed\n", "", 0)
+    assert expected == (*process.communicate(timeout=30), process.returncode)
+
+
+def test_end_is_bounded(start: Callable[..., Process]) -> None:
+    """Loops that don't end hold up the interpreter's end for one time-out together."""
+    process = start("""
+async def nothing():
+    pass
+
+async def aclose():
+    os.write(1, b"closing\\n")
+    await asyncio.sleep(3600)
+
+_loop_thread._JOIN_SECONDS = 1
+portals = [_portal.Portal(aclose) for _ in range(30)]
+for portal in portals:
+    portal.call(nothing)
+signal.alarm(15)
+""")
+    expected = (30 * "closing\n", "", 0)
+    assert expected == (*process.communicate(timeout=30), process.returncode)
 
 
 def test_interrupt(start: Callable[..., Process], silent_server: SilentServer) -> None:
@@ -222,13 +325,19 @@ def test_fork(start: Callable[..., Process], script: str, output: str, fork: str
     """A forked child has a client of its own in the parent's, which goes on untouched."""
     process = start(f"""
 unused = Client()
+with Client() as closed:
+    total(closed)
 items = iter(client.projects.list_resources(per_page=3))
 next(items), next(items), next(items)
 paginator = client.projects.list_resources(per_page=1, concurrency=2).__enter__()
 ahead = iter(paginator)
 next(ahead)
+loop = client._portal._thread._loop
 if not {fork}():
     signal.alarm(20)
+    parents = loop._selector
+    parents.register = parents.modify = parents.unregister = lambda *_: print("changed")
+    loop._write_to_self = lambda: print("woken")
     {script}
     sys.exit()
 print(os.wait()[1], len(list(items)), len(list(ahead)), total(client))

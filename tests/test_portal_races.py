@@ -114,6 +114,31 @@ def test_close_while_a_call_is_handed_over() -> None:
     assert ["the client was closed during the call"] == outcomes
 
 
+def test_close_during_a_call_that_goes_on() -> None:
+    """A call that the client's own end leaves alone is cancelled after it."""
+    order: list[str] = []
+    begun = threading.Event()
+
+    async def wait() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            order.append("cancelled")
+
+    async def aclose() -> None:
+        order.append("closed")
+
+    portal = Portal(aclose)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(portal.call, wait)
+        assert begun.wait(10)
+        portal.close()
+        with pytest.raises(ClientUsageError, match="the client was closed during the call"):
+            call.result(10)
+    assert ["closed", "cancelled"] == order
+
+
 def test_interrupted_hand_over(client: Client, emulator: Emulator) -> None:
     """Ctrl-C while the loop is busy with another thread's call: the request isn't sent any more."""
     busy, released = threading.Event(), threading.Event()

@@ -173,6 +173,25 @@ def test_nothing_is_kept_alive() -> None:
     assert before == len(_process._functions)
 
 
+def test_collected_meanwhile() -> None:
+    """What another function lets be collected isn't called any more."""
+    script = """
+class Last:
+    def leave(self):
+        print("left", flush=True)
+        kept.clear()
+
+last, kept = Last(), []
+call_in_child(Last.leave, last)
+kept.append(Owner("kept"))
+if not raw_fork():
+    check_process()
+    sys.exit()
+wait()
+"""
+    assert ("left\n0\n", "", 0) == run(script)
+
+
 def test_kept_for_ever() -> None:
     """What is kept for ever isn't finalized, not even at the interpreter's end."""
     script = """

@@ -35,11 +35,15 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 DROPLET = "do:droplet:1"
 CLOSED_MEANWHILE = "the client was closed (meanwhile|during)"
 PREAMBLE = """
-import asyncio, gc, logging, os, sys
+import asyncio, ctypes, gc, logging, os, sys
 from digitalocean_projects import AsyncClient
 
 logging.getLogger("asyncio").setLevel(logging.ERROR)  # a slow machine is not to be told of
 url, token = sys.argv[1:]
+
+def raw_fork():
+    # As C code forks, without Python's hooks.
+    return ctypes.PyDLL(None).fork()
 
 async def listed(client):
     page = await client.projects.list_resources().first_page()
@@ -353,7 +357,7 @@ FORK_INSIDE = """
 async def main():
     client = AsyncClient(token, base_url=url, timeout=3)
     await listed(client)
-    child = os.fork()
+    child = {fork}()
     if child == 0:
         {use}
         return
@@ -367,8 +371,10 @@ FORK_OUTSIDE = """
 client = AsyncClient(token, base_url=url, timeout=3)
 loop = asyncio.new_event_loop()
 loop.run_until_complete(listed(client))
-child = os.fork()
+child = {fork}()
 if child == 0:
+    parents = loop._selector
+    parents.register = parents.modify = parents.unregister = lambda *_: print("changed")
     {use}
 else:
     assert (child, 0) == os.waitpid(child, 0)
@@ -385,15 +391,20 @@ else:
         ("asyncio.run(listed(client))", 3),
         ("asyncio.run(client.aclose())", 2),
         ("del client; gc.collect()", 2),
+        ("client = None; asyncio.run(listed(AsyncClient(token, base_url=url)))", 3),
         ("pass", 2),
         ("sys.exit()", 2),
     ],
-    ids=["used and closed", "used", "closed", "dropped", "kept", "exit"],
+    ids=["used and closed", "used", "closed", "dropped", "another", "kept", "exit"],
 )
-@pytest.mark.parametrize("script", [FORK_INSIDE, FORK_OUTSIDE], ids=["inside", "outside"])
-def test_fork(emulator: Emulator, script: str, use: str, requests: int) -> None:
+@pytest.mark.parametrize(
+    ("script", "fork"),
+    [(FORK_INSIDE, "os.fork"), (FORK_OUTSIDE, "os.fork"), (FORK_OUTSIDE, "raw_fork")],
+    ids=["inside", "outside", "without hooks"],
+)
+def test_fork(emulator: Emulator, script: str, fork: str, use: str, requests: int) -> None:
     """A forked process has connections of its own, and its end leaves its parent's alone."""
-    run_script(script.format(use=use), emulator)
+    run_script(script.format(use=use, fork=fork), emulator)
     assert requests == len(emulator.requests)
 
 

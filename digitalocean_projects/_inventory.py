@@ -20,6 +20,7 @@ from ._errors import (
 from ._listing import Items
 from ._models import ProjectResources
 from ._paginator import AsyncPaginator
+from ._pool import running_loop
 from ._prefetch import Waves
 
 if TYPE_CHECKING:
@@ -118,19 +119,21 @@ class _Pages:
         self._waves: Waves[_Outcome] | None = None
         self._gate = asyncio.Semaphore(concurrency)
         self._number = 1
-        self._busy = False
+        # Not for a closed loop or a parent process, whose step will never end.
+        self._busy_in: asyncio.AbstractEventLoop | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ProjectResources:
-        if self._busy:
+        loop = running_loop()
+        if self._busy_in is loop:
             raise ClientUsageError("this iterator is already in use by another task")
-        self._busy = True
+        self._busy_in = loop
         try:
             return await self._next()
         finally:
-            self._busy = False
+            self._busy_in = None
 
     async def _next(self) -> ProjectResources:
         waves = self._waves or self._begin(await self._paginator.collect())

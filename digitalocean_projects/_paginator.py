@@ -9,9 +9,11 @@ from ._errors import ClientUsageError, PaginationError
 from ._headers import RateLimit
 from ._listing import Items, Reading
 from ._models import Page
+from ._pool import running_loop
 from ._prefetch import Waves, Window, close
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import AsyncIterator, Callable, Hashable
     from types import TracebackType
 
@@ -189,7 +191,8 @@ class _Pages(Generic[T]):
         self._reading = reading
         self._prefetch = prefetch
         self._on_end = on_end
-        self._busy = False
+        # Not for a closed loop or a parent process, whose step will never end.
+        self._busy_in: AbstractEventLoop | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -213,15 +216,15 @@ class _Pages(Generic[T]):
             APIError: It couldn't be had.
             ClientUsageError: Another task is at it.
         """
-        reading = self._reading
-        if self._busy:
-            raise ClientUsageError("an iterator serves one task at a time: make one for each")
+        reading, loop = self._reading, running_loop()
+        if self._busy_in is loop:
+            raise ClientUsageError("this iterator is already in use by another task")
         reading.check_allowed(self._listing.request)
-        self._busy = True
+        self._busy_in = loop
         try:
             answer = await self._prefetch.get(reading.number, reading.limit)
         finally:
-            self._busy = False
+            self._busy_in = None
         document = self._listing.decode(answer)
         items = reading.accept(document, answer.request)
         if not reading.ended:

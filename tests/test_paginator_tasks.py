@@ -284,7 +284,9 @@ async def test_one_iterator_for_two(
             with held(emulator, 1) as there:
                 first = asyncio.ensure_future(anext(pages))
                 await there.wait()
-                with pytest.raises(ClientUsageError, match="an iterator serves one task at a time"):
+                with pytest.raises(
+                    ClientUsageError, match="this iterator is already in use by another task"
+                ):
                     await anext(pages)
             numbers = [(await first).number, (await anext(pages)).number]
     assert [1, 2] == numbers

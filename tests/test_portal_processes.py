@@ -35,7 +35,9 @@ signal.alarm(20)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def raw_fork():
-    # As C code forks, without Python's hooks, and while the loops' threads rest.
+    # As C code forks, without Python's hooks. The loops' threads must rest at that moment: a lock of
+    # the interpreter or of `threading` that one holds would stay locked in the child, whatever the
+    # package does.
     time.sleep(0.2)
     return ctypes.PyDLL(None).fork()
 

@@ -23,13 +23,13 @@ from digitalocean_projects.contrib.redis import (
     RedisLimitsError,
     RedisUnavailableError,
 )
-from tests.contrib.conftest import until, use
+from tests.contrib.conftest import Server, until, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from digitalocean_projects.testing import Emulator
-    from tests.contrib.conftest import MakeBucket, Server
+    from tests.contrib.conftest import MakeBucket
 
     MakeBuckets = Callable[[RedisLimits, int], list[RedisBucket]]
 
@@ -271,21 +271,33 @@ async def test_deprecation_of_python(
     assert 1 == len(server.leases(bucket))
 
 
+@pytest.fixture
+def tcp_server() -> Iterator[Server]:
+    """A Redis on a port, since redis-py connects to a socket in the file system otherwise."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="r") as folder:
+        server = Server(folder, port)
+        server.start()
+        yield server
+        server.kill()
+
+
 async def test_warning_while_connecting(
-    own_server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
+    tcp_server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A warning that is an error isn't an outage, and the half-made connection isn't used."""
 
     async def warn(*_: object, **__: object) -> None:
         warnings.warn("old", DeprecationWarning, stacklevel=2)
 
-    bucket = make_bucket(own_server.url + "?db=1")
+    bucket = make_bucket(tcp_server.url.removesuffix("0") + "1")
     with monkeypatch.context() as patch:
         patch.setattr("redis.asyncio.connection.AbstractConnection.on_connect_check_health", warn)
         with pytest.raises(RedisLimitsError, match="DeprecationWarning: old"):
             await use(bucket)
     await use(bucket)
-    assert ["db1"] == list(own_server.admin.info("keyspace"))
+    assert ["db1"] == list(tcp_server.admin.info("keyspace"))
 
 
 async def test_connections_are_shared(

@@ -56,6 +56,7 @@ LAYERS = [
     "_cli/columns",
     "_cli/output",
     "_cli/progress",
+    "_cli/signals",
     "_cli/report",
     "_cli/doctl",
     "_cli/resources",

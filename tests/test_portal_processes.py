@@ -35,9 +35,8 @@ signal.alarm(20)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def raw_fork():
-    # As C code forks, without Python's hooks. The loops' threads must rest at that moment: a lock of
-    # the interpreter or of `threading` that one holds would stay locked in the child, whatever the
-    # package does.
+    # As C code forks, without Python's hooks. The loops' threads must rest at that moment: if one
+    # held a lock of the interpreter or of `threading`, that would stay locked in the child.
     time.sleep(0.2)
     return ctypes.PyDLL(None).fork()
 

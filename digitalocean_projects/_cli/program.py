@@ -12,6 +12,7 @@ from digitalocean_projects._sync import Client
 from .arguments import make_parser
 from .doctl import context_token
 from .resources import FAILED
+from .signals import Ended, ended_by_signals
 from .terminal import complain, drop_unwritten, note, prepare_streams
 
 if TYPE_CHECKING:
@@ -25,14 +26,17 @@ def run(arguments: Sequence[str] | None) -> int:
     """Run the command, and return its exit status.
 
     Raises:
-        SystemExit: The arguments are wrong, or only help was asked for.
-        KeyboardInterrupt: Ctrl-C has ended it.
+        SystemExit: The arguments are wrong, or only help was requested.
+        KeyboardInterrupt: Ctrl-C ended it.
     """
     prepare_streams()
     try:
-        status = _run(make_parser().parse_args(arguments))
-        # Here, so that a reader who has left is noticed here.
-        sys.stdout.flush()
+        with ended_by_signals():
+            status = _run(make_parser().parse_args(arguments))
+            # Here, so that a reader who has left is noticed here.
+            sys.stdout.flush()
+    except Ended as end:
+        return end.status
     except (ValueError, ClientUsageError) as error:
         return _fail(error, _USAGE)
     except BrokenPipeError:

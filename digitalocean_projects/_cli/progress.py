@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from threading import Event, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import attrs
@@ -44,13 +46,13 @@ class Progress:
 def told(
     client: Client, look: Callable[[], Progress], *, quiet: bool, streamed: bool = False
 ) -> Iterator[None]:
-    """While the block works, tell how far it is, unless it is done at once.
+    """Show the progress of the block on standard error, unless the block ends at once.
 
     Args:
-        client: What does the work.
-        look: Says how far it is; called in another thread.
-        quiet: Whether to tell nothing.
-        streamed: Whether the block writes as it works, which tells enough on a terminal.
+        client: The client that does the work.
+        look: Returns the progress; called in another thread.
+        quiet: Whether to show nothing.
+        streamed: Whether the block writes as it works, which shows enough on a terminal.
     """
     if quiet or not sys.stderr.isatty() or (streamed and sys.stdout.isatty()):
         yield
@@ -60,52 +62,117 @@ def told(
         bucket = client.statistics().bucket
         return attrs.evolve(look(), waiting=bucket is not None and bucket.waiting > 0)
 
-    ended = Event()
-    thread = Thread(target=_tell, args=(progress, ended), name=__name__, daemon=True)
-    thread.start()
+    teller = _Teller(progress)
     try:
+        # First, since a signal may come at any point from here on.
+        _tellers.add(teller)
+        teller.start()
         yield
     finally:
-        ended.set()
-        thread.join()
+        teller.end()
+        _tellers.discard(teller)
 
 
-def _tell(progress: Callable[[], Progress], ended: Event) -> None:
-    if ended.wait(PATIENCE):
-        return
-    show = _show_bar if is_capable(sys.stderr) and find_spec("rich") else _note_lines
-    show(progress, ended)
+def end_progress() -> None:
+    """Take the progress off the terminal. A signal handler may call it at any point."""
+    for teller in list(_tellers):
+        teller.end()
 
 
-def _note_lines(progress: Callable[[], Progress], ended: Event) -> None:
-    while not ended.wait(LINES_INTERVAL):
-        note(str(progress()))
+@contextmanager
+def cursor_shown() -> Iterator[None]:
+    """Show the cursor of the terminal during the block, if a bar hides it."""
+    hidden = any(teller.has_bar for teller in _tellers)
+    if hidden:
+        _write(_SHOW_CURSOR)
+    yield
+    if hidden:
+        _write(_HIDE_CURSOR)
 
 
-def _show_bar(progress: Callable[[], Progress], ended: Event) -> None:
-    from rich import progress as rich  # noqa: PLC0415 - an extra
-    from rich.console import Console  # noqa: PLC0415 - an extra
-
-    with rich.Progress(
-        rich.BarColumn(bar_width=24),
-        rich.TextColumn("{task.description}", markup=False),
-        rich.TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        auto_refresh=False,
-        # Standard output is the subcommand's.
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ) as bar:
-        task = bar.add_task("", total=None)
-        while not ended.wait(BAR_INTERVAL):
-            now = progress()
-            bar.update(
-                task, completed=now.done, total=now.total, description=str(now), refresh=True
-            )
+def _write(sequence: bytes) -> None:
+    # Directly, since the interrupted code may hold the stream's lock.
+    with suppress(OSError):
+        os.write(_STDERR, sequence)
 
 
+class _Teller:
+    """A thread that shows progress until it is ended.
+
+    Attributes:
+        has_bar: Whether it shows a bar, which hides the cursor.
+    """
+
+    def __init__(self, progress: Callable[[], Progress]) -> None:
+        self.has_bar = False
+        self._progress = progress
+        # Not an Event: a signal handler that sets one can wait for ever for the lock inside it.
+        self._end: SimpleQueue[None] = SimpleQueue()
+        self._thread = Thread(target=self._tell, name=__name__, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Take the progress off the terminal; does nothing a second time."""
+        self._end.put(None)
+        with suppress(RuntimeError):  # A thread that has not been started shows nothing.
+            self._thread.join(LONGEST_END)
+        if self._thread.is_alive():
+            # It waits for a lock that the code holds which a signal has interrupted.
+            _write(_SHOW_CURSOR)
+
+    def _is_ended(self, seconds: float) -> bool:
+        """Wait for the end, for at most this many seconds."""
+        with suppress(Empty):
+            self._end.get(timeout=seconds)
+            return True
+        return False
+
+    def _tell(self) -> None:
+        if self._is_ended(PATIENCE):
+            return
+        # Nobody is left to read where the terminal is gone.
+        with suppress(OSError):
+            if is_capable(sys.stderr) and find_spec("rich"):
+                self._show_bar()
+            else:
+                self._note_lines()
+
+    def _note_lines(self) -> None:
+        while not self._is_ended(LINES_INTERVAL):
+            note(str(self._progress()))
+
+    def _show_bar(self) -> None:
+        from rich import progress as rich  # noqa: PLC0415 - an extra
+        from rich.console import Console  # noqa: PLC0415 - an extra
+
+        self.has_bar = True
+        with rich.Progress(
+            rich.BarColumn(bar_width=24),
+            rich.TextColumn("{task.description}", markup=False),
+            rich.TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            auto_refresh=False,
+            # Standard output is the subcommand's.
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as bar:
+            task = bar.add_task("", total=None)
+            while not self._is_ended(BAR_INTERVAL):
+                now = self._progress()
+                bar.update(
+                    task, completed=now.done, total=now.total, description=str(now), refresh=True
+                )
+
+
+_tellers: set[_Teller] = set()
+_STDERR = 2
+_HIDE_CURSOR = b"\x1b[?25l"
+_SHOW_CURSOR = b"\x1b[?25h"
 # Seconds.
 PATIENCE = 0.5
 BAR_INTERVAL = 0.1
 LINES_INTERVAL = 5.0
+LONGEST_END = 1.0

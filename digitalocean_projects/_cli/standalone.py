@@ -1,4 +1,4 @@
-"""What the command's subcommands do that need no account: the emulator, and completion."""
+"""The subcommands that need no account: the emulator, and completion."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _LONG = 3600
 
 
 def emulate(options: Namespace) -> int:
-    """Serve the API, emulated, for ever."""
+    """Serve an emulator of the API until a signal ends the command."""
     from digitalocean_projects.testing import (  # noqa: PLC0415 - it takes a while
         Emulator,
         seed_demo,
     )
 
-    emulator = Emulator(options.host, options.port)
+    # Nobody can look at the requests of this process.
+    emulator = Emulator(options.host, options.port, keep_requests=0)
     if options.demo:
         note(f"the projects are 'default' and {seed_demo(emulator)}", quiet=options.quiet)
     with emulator:

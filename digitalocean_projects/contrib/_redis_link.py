@@ -1,13 +1,15 @@
-"""Link: what an event loop has with Redis."""
+"""The connections of an event loop to Redis, and the links of buckets that share them."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
-from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+import re
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING, Literal, cast
+from weakref import WeakSet, WeakValueDictionary
 
 import attrs
 
@@ -15,109 +17,71 @@ from digitalocean_projects._errors import APIError
 from digitalocean_projects._request import one_line
 from digitalocean_projects._secret import Secret
 
+from ._redis_script import RESULTS, SCRIPT
+
 try:
-    from redis.asyncio import Redis
+    from redis.asyncio import ConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's
+    from redis.exceptions import (
+        ClusterDownError,
+        ConnectionError,  # noqa: A004 - redis-py's
+        OutOfMemoryError,
+        ReadOnlyError,
+        RedisError,
+        ResponseError,
+        TimeoutError,  # noqa: A004 - redis-py's
+        TryAgainError,
+    )
 except ModuleNotFoundError as error:
     raise ImportError(
         "to share limits through Redis, install digitalocean_projects[redis]"
     ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-    from redis.asyncio import Connection, ConnectionPool
+    from redis.asyncio import Connection
 
-    from digitalocean_projects._config import Limits
+    from ._redis_script import Message
 
     Part = Callable[[], Callable[[asyncio.AbstractEventLoop], Awaitable[None]] | None]
+
+_logger = logging.getLogger("digitalocean_projects")
+
+SECONDS_BETWEEN_LOOKS = 5.0
+_MOST_CONNECTIONS = 8
+Policy = Literal["share", "fail", "open"]
 
 _SOCKET_SECONDS = 1.0
 _IDLE_SECONDS = 10.0
 
-# A sorted set has the leases, each by the latest µs of Redis' clock at which the API can have
-# counted its request, and one infinite member: the µs at which the set was begun.
-_SCRIPT = """
-local leases, pause = KEYS[1], KEYS[2]
-local worker, first = ARGV[1], tonumber(ARGV[2])
-local wanted = {tonumber(ARGV[3]), tonumber(ARGV[4])}
-local asked_pause, hold = tonumber(ARGV[5]), tonumber(ARGV[6])
-local span, life, windows = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-
-local function text(number)
-  return string.format('%.0f', number)
-end
-
-redis.call('ZREMRANGEBYSCORE', leases, '-inf', text(now - span))
-local epoch = redis.call('ZRANGEBYSCORE', leases, 'inf', 'inf')[1]
-if not epoch then
-  epoch = text(now)
-  redis.call('ZADD', leases, 'inf', epoch)
-end
-for i = 10 + 3 * windows, #ARGV, 2 do
-  local lease, age = worker .. ':' .. ARGV[i], ARGV[i + 1]
-  if age == '' then
-    redis.call('ZREM', leases, lease)
-  else
-    redis.call('ZADD', leases, text(now - age), lease)
-  end
-end
-redis.call('PEXPIRE', leases, life)
-
-local paused = math.max(redis.call('PTTL', pause), 0)
-if asked_pause > paused then
-  paused = asked_pause
-  redis.call('SET', pause, '', 'PX', text(paused))
-end
-
-local full, since, used = {{}, {}}, {}, {}
-for w = 1, windows do
-  local capacity = tonumber(ARGV[7 + 3 * w])
-  full[1][w], full[2][w] = capacity, capacity - ARGV[8 + 3 * w]
-  since[w] = now - ARGV[9 + 3 * w]
-  used[w] = redis.call('ZCOUNT', leases, '(' .. text(since[w]), '(inf')
-end
-local granted = {0, 0}
-for class = 1, 2 do
-  local room = paused > 0 and 0 or wanted[class]
-  for w = 1, windows do
-    room = math.min(room, full[class][w] - used[w])
-  end
-  for _ = 1, room do
-    redis.call('ZADD', leases, text(now + hold), worker .. ':' .. text(first))
-    first = first + 1
-    granted[class] = granted[class] + 1
-  end
-  for w = 1, windows do
-    used[w] = used[w] + granted[class]
-  end
-end
-
-local wait = {0, 0}
-for class = 1, 2 do
-  for w = 1, windows do
-    local ahead = used[w] - full[class][w]
-    if ahead >= 0 then
-      local last = redis.call('ZRANGEBYSCORE', leases, '(' .. text(since[w]), '(inf',
-        'WITHSCORES', 'LIMIT', ahead, 1)[2]
-      -- Those under way could be settled now, at the soonest.
-      wait[class] = math.max(wait[class], math.min(last, now) - since[w])
-    end
-  end
-end
-return {tonumber(epoch), granted[1], granted[2], wait[1], wait[2], paused}
-"""
+# These say that the server can't be reached, or serves no writes for now. ConnectionError includes
+# a failed login, which comes with a change of the password or of the master.
+_AWAY = (
+    ConnectionError,
+    TimeoutError,
+    ClusterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
+# Of the same kind, but without a class of their own; before Redis 7 the error of a command in a
+# script stands behind the place in the script.
+_AWAY_CODES = re.compile(
+    "(?:^|: -)(?:BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY) ", re.ASCII
+)
 
 
-class RedisUnavailableError(APIError):
-    """A request was not sent, since Redis can't be asked for the limits that are shared there.
+class RedisLimitsError(APIError):
+    """A request was not sent, since Redis could not be asked for the shared limits.
+
+    Raised whatever `on_unavailable` says, if the reason isn't that Redis is away: Redis has
+    refused the command, for example for a missing permission or because it belongs to a cluster,
+    or redis-py has failed.
 
     Attributes:
-        reason: What is wrong with Redis.
+        reason: The error of Redis or redis-py.
     """
 
     reason: str
@@ -127,129 +91,239 @@ class RedisUnavailableError(APIError):
         self.reason = reason
 
 
-@attrs.frozen(kw_only=True, eq=False)
-class Message:
-    """What Redis is told and asked in one call.
-
-    Attributes:
-        sent: When.
-        worker: What the numbers of the leases belong to.
-        told: By the leases' numbers, when the API has counted them at the latest; None if never.
-        numbers: The numbers of the leases that it is asked for.
-        interactive: How many of them are not for bulk work.
-        pause: When a pause ends that it is told of.
-    """
-
-    sent: float
-    worker: str
-    told: Mapping[int, float | None]
-    numbers: range
-    interactive: int
-    pause: float
-
-    def arguments(self, constants: Sequence[int]) -> list[str | int]:
-        """The script's arguments."""
-        pause = math.ceil(max(0.0, self.pause - self.sent) * 1e3)
-        wanted = self.interactive, len(self.numbers) - self.interactive
-        arguments: list[str | int] = [self.worker, self.numbers.start, *wanted, pause, *constants]
-        for number, counted in self.told.items():
-            age = "" if counted is None else math.floor((self.sent - counted) * 1e6)
-            arguments += number, age
-        return arguments
-
-
-def constants(limits: Limits, hold: float) -> list[int]:
-    """The script's arguments that stay the same."""
-    spans = [math.ceil((period + limits.margin) * 1e6) for _, period in limits.windows]
-    life = math.ceil(max(spans) / 1e3 + max(hold, limits.grace) * 1e3)
-    values = [math.ceil(hold * 1e6), max(spans), life, len(spans)]
-    for (capacity, _), span in zip(limits.windows, spans, strict=True):
-        values += capacity, min(limits.reserve, capacity - 1), span
-    return values
+class RedisUnavailableError(RedisLimitsError):
+    """A request was not sent, since Redis is away and `on_unavailable` is `"fail"`."""
 
 
 class Link:
-    """What the running loop has with Redis, until its end: a connection where there is need of one.
-
-    One that nobody has used for a while is closed, as a service of many tokens has many links. One
-    that is forgotten is closed by its loop.
+    """The use that a bucket makes of Redis in the running loop, until the loop ends.
 
     Args:
-        url: Where Redis is.
-        key: What the leases stand under.
+        url: The URL of Redis.
+        key: The key of the leases.
         constants: The script's arguments that stay the same.
-        part: What is called at the loop's end, while there is a connection still.
+        policy: What the bucket does while Redis is away.
+        part: Called at the loop's end, while there are connections still.
 
     Attributes:
         loop: The loop.
-        busy: Whether it is in use, by a task.
-        task: The last that has used it.
+        busy: Whether a task uses it.
+        task: The last task that has used it.
         parting: Whether the loop is about to end.
-        fresh: Set with each new connection: it may be to a Redis that has forgotten things.
     """
 
     task: asyncio.Task[None]
 
-    def __init__(self, url: str, key: str, constants: Sequence[int], part: Part) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.busy = self.parting = self._works = False
-        self.fresh = asyncio.Event()
-        client = open_client(url, redis_connect_func=partial(_connected, self.fresh))
-        self._pool: ConnectionPool = client.connection_pool
-        self._password = Secret(self._pool.connection_kwargs.get("password") or "")
-        self._script = client.register_script(_SCRIPT)
-        self._idle: asyncio.TimerHandle | None = None
+    def __init__(
+        self, url: str, key: str, constants: Sequence[int], policy: Policy, part: Part
+    ) -> None:
+        self._connections = Connections.of_loop(url)
+        self.loop = self._connections.loop
+        self.busy = self.parting = False
+        self.part = part
         self._keys = [key, f"{key}:pause"]
         self._constants = constants
-        self._guard = _guard(client, part)
+        self._policy = policy
+        self._made = 0
+        self._connections.links.add(self)
+
+    async def call(self, message: Message) -> list[int]:
+        """Return what the script returns.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+            RedisLimitsError: Redis refuses the call, or redis-py fails.
+        """
+        return await self._connections.call(self._keys, message, self._constants, self._policy)
+
+    def is_fresh(self) -> bool:
+        """Return whether there was a new connection since the last time.
+
+        It may be to a Redis that has forgotten things.
+        """
+        before, self._made = self._made, self._connections.made
+        return before != self._made
+
+
+@attrs.define(eq=False)
+class _Server:
+    """A Redis as the log of this process tells of it: once, not for each token and loop.
+
+    Attributes:
+        state: Its last known state.
+    """
+
+    state: Literal["", "away", "broken"] = ""
+
+    def lose(self, reason: str, policy: Policy) -> None:
+        if self.state != "away":
+            self.state = "away"
+            fields = {"do_policy": policy, "do_reason": reason}
+            record = "Redis is away, limits are not shared (%(do_policy)s): %(do_reason)s"
+            _logger.warning(record, fields, extra=fields)
+
+    def fail(self, reason: str) -> None:
+        if self.state != "broken":
+            self.state = "broken"
+            fields = {"do_reason": reason}
+            record = "Redis can't be asked for the limits, requests fail: %(do_reason)s"
+            _logger.error(record, fields, extra=fields)
+
+    def find(self) -> None:
+        if self.state:
+            self.state = ""
+            _logger.info("Redis is back, limits are shared again")
+
+
+class Connections:
+    """The connections of the running loop to one Redis, which the links of all buckets share.
+
+    There are few of them. They are closed when nobody has used them for a while, when the last
+    link is dropped, and when the loop ends.
+
+    While Redis is away one call at a time finds out whether it is back, at intervals. The others
+    wait for what that finds, or fail at once.
+
+    Args:
+        url: The URL of Redis.
+
+    Attributes:
+        loop: The loop.
+        links: The links that use them.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.links: WeakSet[Link] = WeakSet()
+        client = open_client(url)
+        self._pool = cast("_Pool", client.connection_pool)
+        self._password = Secret(self._pool.connection_kwargs.get("password") or "")
+        self._script = client.register_script(SCRIPT)
+        # Not the pool's own limit: who waits there doesn't notice that Redis is away.
+        self._places = asyncio.Semaphore(min(_MOST_CONNECTIONS, self._pool.max_connections))
+        self._probing = asyncio.Lock()
+        self._server = _servers.setdefault((os.getpid(), url), _Server())
+        self._works = False
+        self._away = ""
+        self._look_at = -math.inf
+        self._idle: asyncio.TimerHandle | None = None
+        self._guard = _guard(client, self.links)
         with suppress(StopIteration):
             self._guard.__anext__().__await__().send(None)
 
-    async def call(self, message: Message) -> list[int]:
-        """What the script returns.
+    @staticmethod
+    def of_loop(url: str) -> Connections:
+        """Return those of the running loop; a forked process has its own."""
+        key = os.getpid(), asyncio.get_running_loop(), url
+        connections = _all_connections.get(key)
+        if connections is None:
+            connections = _all_connections[key] = Connections(url)
+        return connections
+
+    @property
+    def made(self) -> int:
+        """The number of connections that were made until now."""
+        return self._pool.made
+
+    async def call(
+        self, keys: list[str], message: Message, constants: Sequence[int], policy: Policy
+    ) -> list[int]:
+        """Return what the script returns.
 
         Raises:
-            RedisUnavailableError: Nothing, or an error.
+            RedisUnavailableError: Redis is away.
+            RedisLimitsError: Redis refuses the call, or redis-py fails.
         """
-        if self._idle is not None:
-            self._idle.cancel()
-        worked, self._works = self._works, False
-        arguments = message.arguments(self._constants)
-        try:
+        async with self._places, self._probing if self._away else nullcontext():
+            if self._away and self.loop.time() < self._look_at:
+                raise RedisUnavailableError(self._away)
+            # What was sent before Redis went away says nothing of whether it is back.
+            probes = bool(self._away)
             try:
-                answer = await self._script(keys=self._keys, args=arguments)
-            except ConnectionError:
-                # Redis may have closed an idle connection, or been restarted.
-                if not worked:
-                    raise
-                for number in message.numbers:
-                    arguments += number, ""
-                answer = await self._script(keys=self._keys, args=arguments)
-        except Exception as error:  # noqa: BLE001 - whatever it is, Redis is of no use
-            reason = one_line(f"{type(error).__name__}: {error}", self._password)
-        else:
-            self._works = True
-            return cast("list[int]", answer)
-        finally:
-            self._idle = self.loop.call_later(_IDLE_SECONDS, _hang_up, self._pool)
-        raise RedisUnavailableError(reason)
+                answer = await self._ask(keys, message, message.arguments(constants))
+            except Exception as error:  # noqa: BLE001 - redis-py's tree, and any fault of its own
+                is_away, fault = _is_away(error), _fault(error)
+                reason = one_line(f"{type(fault).__name__}: {fault}", self._password)
+            else:
+                self._works = True
+                if probes or not self._away:
+                    self._away = ""
+                    self._server.find()
+                return answer
+            finally:
+                if self._idle is not None:
+                    self._idle.cancel()
+                self._idle = self.loop.call_later(_IDLE_SECONDS, _hang_up, self._pool)
+            self._works = False
+            if is_away:
+                self._away, self._look_at = reason, self.loop.time() + SECONDS_BETWEEN_LOOKS
+                self._server.lose(reason, policy)
+                raise RedisUnavailableError(reason)
+            self._away = ""
+            self._server.fail(reason)
+            # redis-py keeps a connection that an unexpected error has left without its login.
+            with suppress(Exception):
+                await self._pool.disconnect(inuse_connections=False)
+            raise RedisLimitsError(reason)
+
+    async def _ask(
+        self, keys: list[str], message: Message, arguments: list[str | int]
+    ) -> list[int]:
+        worked = self._works
+        try:
+            answer = await self._script(keys=keys, args=arguments)
+        except ConnectionError:
+            # Redis may have closed an idle connection, or been restarted.
+            if not worked:
+                raise
+            for number in message.numbers:
+                arguments += number, ""
+            answer = await self._script(keys=keys, args=arguments)
+        if not (isinstance(answer, list) and [int] * RESULTS == list(map(type, answer))):
+            raise TypeError(f"the script must return {RESULTS} integers, got {answer!r}")
+        return answer
 
 
-def open_client(url: str, **options: Any) -> Redis:
+def _is_away(error: Exception) -> bool:
+    """Return whether an error says that Redis can't be reached, or serves no writes for now."""
+    if isinstance(error, ResponseError) and _AWAY_CODES.search(str(error)):
+        return True
+    return isinstance(error, _AWAY) and _fault(error) is error
+
+
+def _fault(error: Exception) -> BaseException:
+    """Return what went wrong: redis-py makes a ConnectionError of any error while it connects."""
+    cause = error.__cause__
+    return error if cause is None or isinstance(cause, (OSError, EOFError, RedisError)) else cause
+
+
+class _Pool(ConnectionPool):
+    """A pool that counts the connections that it has made.
+
+    Not by `redis_connect_func`, since redis-py then calls what Python 3.14 deprecates.
+    """
+
+    made = 0
+
+    def make_connection(self) -> Connection:
+        connection: Connection = super().make_connection()  # type: ignore[no-untyped-call]  # redis-py's
+        connection.register_connect_callback(self._count)  # type: ignore[no-untyped-call]  # as that
+        return connection
+
+    def _count(self, _: Connection) -> None:
+        self.made += 1
+
+
+def open_client(url: str) -> Redis:
     """Return a client that notices soon whether Redis is there, and doesn't retry."""
-    return Redis.from_url(
+    pool = _Pool.from_url(
         str(url),
         protocol=2,
         socket_timeout=_SOCKET_SECONDS,
         socket_connect_timeout=_SOCKET_SECONDS,
         retry=Retry(NoBackoff(), 0),
-        **options,
     )
-
-
-async def _connected(fresh: asyncio.Event, connection: Connection) -> None:
-    await connection.on_connect()
-    fresh.set()
+    return Redis.from_pool(pool)
 
 
 def _hang_up(pool: ConnectionPool) -> None:
@@ -258,19 +332,25 @@ def _hang_up(pool: ConnectionPool) -> None:
     task.add_done_callback(_hanging_up.discard)
 
 
-# A loop by itself doesn't keep its tasks.
-_hanging_up: set[asyncio.Task[None]] = set()
-
-
-async def _guard(client: Redis, part: Part) -> AsyncGenerator[None, None]:
+async def _guard(client: Redis, links: WeakSet[Link]) -> AsyncGenerator[None, None]:
     """Close the client when the generator is closed, as a loop does at its end."""
     pid = os.getpid()
     try:
         yield
     finally:
         if pid == os.getpid():
-            function = part()
-            if function is not None:
-                await function(asyncio.get_running_loop())
-            with suppress(Exception):
-                await client.aclose()
+            loop = asyncio.get_running_loop()
+            parts = [part(loop) for link in links if (part := link.part()) is not None]
+            try:
+                await asyncio.gather(*parts)
+            finally:
+                with suppress(Exception):
+                    await client.aclose()
+
+
+# A loop by itself doesn't keep its tasks.
+_hanging_up: set[asyncio.Task[None]] = set()
+_all_connections: WeakValueDictionary[tuple[int, asyncio.AbstractEventLoop, str], Connections] = (
+    WeakValueDictionary()
+)
+_servers: WeakValueDictionary[tuple[int, str], _Server] = WeakValueDictionary()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import weakref
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import attrs
 
@@ -22,8 +21,10 @@ from digitalocean_projects._process import keep_for_ever
 from digitalocean_projects._secret import Secret
 from digitalocean_projects._window import Window
 
+from . import _redis_link
 from ._redis_ledger import Ledger
-from ._redis_link import Link, Message, RedisUnavailableError, constants, open_client
+from ._redis_link import Link, Policy, RedisLimitsError, RedisUnavailableError, open_client
+from ._redis_script import Message, constants
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -32,18 +33,14 @@ if TYPE_CHECKING:
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._lease import Lease
 
-__all__ = ["RedisLimits", "RedisUnavailableError"]
+__all__ = ["RedisLimits", "RedisLimitsError", "RedisUnavailableError"]
 
 T = TypeVar("T")
 
-_logger = logging.getLogger("digitalocean_projects")
-
-Policy = Literal["share", "fail", "open"]
 _POLICIES = get_args(Policy)
 _AT_ONCE = 8
 _SECONDS_UNTIL_TOLD = 0.05
 _TICK = 0.001
-_SECONDS_BETWEEN_LOOKS = 5.0
 
 
 def _as_url(url: Secret) -> Secret:
@@ -80,8 +77,10 @@ class RedisLimits(Limits):
         url: Where Redis is, as redis-py's `from_url` takes it: `redis://[user:password@]host/0`.
         hold: The seconds after which the tokens of a worker that died are taken for used: more
             than twice the client's time-out.
-        on_unavailable: What to do while Redis is away: keep to a share of the limits; fail, with
-            a `RedisUnavailableError`; or be open, and keep to the limits without the others.
+        on_unavailable: What to do while Redis is away, which means that it can't be reached, lets
+            nobody in, is loading, or takes no writes: keep to a share of the limits; fail, with
+            a `RedisUnavailableError`; or be open, and keep to the limits without the others. Any
+            other error of Redis or redis-py is a `RedisLimitsError` of each request.
         share: The part of each window to keep to: with one over the number of workers, they stay
             within the limits.
         prefix: What the keys begin with.
@@ -130,7 +129,7 @@ class RedisBucket(TokenBucket):
 
     Whom the bucket itself would let go waits for a lease from Redis. Each event loop with such
     waiters asks for up to eight at once. What becomes of the leases is told with the next question,
-    or shortly after.
+    or shortly after. All buckets of a loop share its connections.
 
     Args:
         limits: The limits.
@@ -155,7 +154,7 @@ class RedisBucket(TokenBucket):
         """Have no leases, and nothing to do with Redis."""
         self._ledger = Ledger(max(period for _, period in limits.windows) + limits.margin)
         self._leases: dict[Lease, tuple[int, float]] = {}
-        self._failed: set[Lease] = set()
+        self._failed: dict[Lease, RedisLimitsError] = {}
         self._stock: deque[tuple[int, float]] = deque()
         self._links: dict[AbstractEventLoop, Link] = {}
         self._pause = -math.inf
@@ -168,13 +167,15 @@ class RedisBucket(TokenBucket):
                 self._lead(loop)
                 if self._limits.on_unavailable == "fail" and self._clock.time() < self._look_at:
                     raise RedisUnavailableError(self._away)
+            error = None
             try:
                 await super()._acquire(lease)
             except RateLimitWaitError:
-                if lease not in self._failed:
+                error = self._failed.pop(lease, None)
+                if error is None:
                     raise
-                self._failed.discard(lease)
-                raise RedisUnavailableError(lease.reason) from None
+            if error is not None:
+                raise error
             if self._is_fresh(lease):
                 return
             lease.ahead, lease.max_wait = True, until - self._clock.time()
@@ -271,7 +272,8 @@ class RedisBucket(TokenBucket):
 
     def _open(self) -> Link:
         """A link of the running loop; not made as a change, which any thread may make."""
-        link = Link(self._limits.url, self._key, self._constants, weakref.WeakMethod(self._part))
+        limits, part = self._limits, weakref.WeakMethod(self._part)
+        link = Link(limits.url, self._key, self._constants, limits.on_unavailable, part)
         self._change(partial(self._keep, link))
         return link
 
@@ -305,7 +307,9 @@ class RedisBucket(TokenBucket):
             try:
                 answer = await link.call(message)
             except RedisUnavailableError as error:
-                self._change(partial(self._lose, link, message, error.reason))
+                self._change(partial(self._lose, message, error.reason))
+            except RedisLimitsError as error:
+                self._change(partial(self._fail, message, error.reason))
             except BaseException:
                 self._change(partial(self._repeat, message))
                 raise
@@ -370,25 +374,32 @@ class RedisBucket(TokenBucket):
         self._ledger.repeat([*message.told, *message.numbers])
         self._tell_soon(now)
 
-    def _lose(self, link: Link, message: Message, reason: str, now: float) -> None:
+    def _lose(self, message: Message, reason: str, now: float) -> None:
         """Go on without Redis for a while."""
         policy = self._limits.on_unavailable
-        self._look_at = now + _SECONDS_BETWEEN_LOOKS
-        if not self._away:
-            fields = {"do_policy": policy, "do_reason": reason}
-            record = "Redis is away, limits are not shared (%(do_policy)s): %(do_reason)s"
-            _later(link.loop, partial(_logger.warning, record, fields, extra=fields))
-            if policy == "share":
-                self._shares = self._share_windows()
+        self._look_at = now + _redis_link.SECONDS_BETWEEN_LOOKS
+        if not self._away and policy == "share":
+            self._shares = self._share_windows()
         self._away = reason
         self._tell_at = math.inf
         self._repeat(message, now)
         if policy == "fail":
-            for lease, loop in [item for queue in self._queues for item in queue.items()]:
-                self._leave(lease, now)
-                self._failed.add(lease)
-                lease.reason = reason
-                _later(loop, wake, lease.future)
+            self._fail_all(RedisUnavailableError, reason, now)
+
+    def _fail(self, message: Message, reason: str, now: float) -> None:
+        """Fail those that wait for Redis, which can be reached, and gives no answer."""
+        self._away, self._shares = "", []
+        self._ledger.repeat([*message.told, *message.numbers])
+        self._tell_at = math.inf
+        self._tell_soon(now, _redis_link.SECONDS_BETWEEN_LOOKS)
+        self._fail_all(RedisLimitsError, reason, now)
+
+    def _fail_all(self, error: type[RedisLimitsError], reason: str, now: float) -> None:
+        for lease, loop in [item for queue in self._queues for item in queue.items()]:
+            self._leave(lease, now)
+            self._failed[lease] = error(reason)
+            lease.reason = reason
+            _later(loop, wake, lease.future)
 
     def _share_windows(self) -> list[Window]:
         limits, windows = self._limits, []
@@ -405,9 +416,8 @@ class RedisBucket(TokenBucket):
         granted = message.numbers[: interactive + bulk]
         if self._away:
             self._away, self._shares = "", []
-            _later(link.loop, _logger.info, "Redis is back, limits are shared again")
             self._tell_at = now if self._ledger.untold else math.inf
-        self._look_at = now + _SECONDS_BETWEEN_LOOKS
+        self._look_at = now + _redis_link.SECONDS_BETWEEN_LOOKS
         if message.pause == self._pause:
             self._pause = -math.inf
         if paused:
@@ -415,15 +425,14 @@ class RedisBucket(TokenBucket):
             self._feedback.paused_until = max(self._feedback.paused_until, until)
             self._expire_paused(now)
         is_new, self._epoch = epoch != self._epoch, epoch
-        if is_new or link.fresh.is_set():
-            link.fresh.clear()
-            if self._ledger.repeat_all(but=message.told):
-                self._ledger.repeat(granted)
-                self._tell_at = now
-                if is_new:
-                    # By then the others, too, have looked and told again.
-                    self._restated_at = self._look_at
-                granted = range(0)
+        is_fresh = link.is_fresh()
+        if (is_new or is_fresh) and self._ledger.repeat_all(but=message.told):
+            self._ledger.repeat(granted)
+            self._tell_at = now
+            if is_new:
+                # By then the others, too, have looked and told again.
+                self._restated_at = self._look_at
+            granted = range(0)
         self._stock.extend((number, message.sent) for number in granted)
         least = max(now, self._restated_at)
         self._shared_at = (max(least, now + waits[0] / 1e6), max(least, now + waits[1] / 1e6))

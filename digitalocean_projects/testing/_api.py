@@ -78,8 +78,12 @@ class API:
         status: int,
         retry_after: int | None = None,
         reset_after: int | None = None,
+        message: str | None = None,
     ) -> Answer:
-        """An error document without a reason; the request counts, if its token is valid."""
+        """Return an error document, by default with the status's usual message.
+
+        The request counts, if its token is valid.
+        """
         self.count(request)
         now = self._clock.time()
         headers = {}
@@ -89,13 +93,19 @@ class API:
             headers["retry-after"] = str(retry_after)
         if reset_after is not None:
             headers["ratelimit-reset"] = str(int(self._epoch + now) + reset_after)
-        return self._refusal(RefusedError(status, headers=headers), _bearer(request), now)
+        refusal = RefusedError(status, headers=headers)
+        if message is not None:
+            refusal.message = message
+        return self._refusal(refusal, _bearer(request), now)
 
     def count(self, request: RecordedRequest) -> None:
-        """A request has come that isn't answered here; it counts if its token is valid."""
-        text = _bearer(request)
-        if self._account.token(text) is not None:
-            self._limits.count(text, self._clock.time())
+        """Count a request that isn't answered here, if its token is valid."""
+        if self.knows(request):
+            self._limits.count(_bearer(request), self._clock.time())
+
+    def knows(self, request: RecordedRequest) -> bool:
+        """Return whether the request's token is valid."""
+        return self._account.token(_bearer(request)) is not None
 
     def _authenticated(self, text: str) -> Token:
         token = self._account.token(text)

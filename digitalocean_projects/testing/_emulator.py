@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Self
 
@@ -13,8 +14,9 @@ from ._api import API
 from ._clock import MockClock, not_negative
 from ._limits import Limits
 from ._playing import play
+from ._recording import Record, checked_bound
 from ._script import Script
-from ._server import Server
+from ._server import Server, Site
 from ._wire import message
 from .faults import Fault
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ._wire import Wire
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))
+_MEBIBYTE = 1 << 20
 
 
 class Emulator:
@@ -50,6 +53,11 @@ class Emulator:
     meanwhile, a resource is `already_assigned` to the project it is on its way to, and goes to
     another one instead.
 
+    Memory stays bounded. A body of more than `max_body` bytes is refused with a 413. `requests`
+    keeps the newest requests, within `keep_requests` and `keep_bytes`. The body of a request whose
+    token is unknown is neither read nor kept, unless answers or faults are scripted: then it is
+    kept if one of them answers the request.
+
     All methods may be called from any thread.
 
     Args:
@@ -60,11 +68,15 @@ class Emulator:
         clock: What the limits, the moves and the `Date` of the answers go by; None has a
             `MockClock` made.
         move_delay: Seconds on the clock.
+        max_body: The maximum length of a request's body in bytes, after decompression.
+        keep_requests: The maximum number of requests that `requests` keeps.
+        keep_bytes: The maximum number of bytes that these take: of bodies, paths and headers.
 
     Raises:
-        TypeError: A number of requests is no integer.
-        ValueError: A limit allows no request, or its time isn't positive and finite; or
-            `move_delay` is negative, infinite or not a number.
+        TypeError: A number of requests or bytes is no integer.
+        ValueError: A limit allows no request, or its time isn't positive and finite;
+            `move_delay` is negative, infinite or not a number; or a number of requests or bytes
+            is negative.
     """
 
     def __init__(
@@ -76,6 +88,9 @@ class Emulator:
         limits: Iterable[tuple[int, float]] = _LIMITS,
         clock: MockClock | None = None,
         move_delay: float = 0.0,
+        max_body: int = 16 * _MEBIBYTE,
+        keep_requests: int = 10_000,
+        keep_bytes: int = 64 * _MEBIBYTE,
     ) -> None:
         self._host = host
         self._port = port
@@ -85,7 +100,10 @@ class Emulator:
         self._token = self._account.add_token(None, token)
         self._api = API(self._account, Limits(limits), self._clock)
         self._script = Script()
-        self._requests: list[RecordedRequest] = []
+        self._max_body = checked_bound("max_body", max_body)
+        self._record = Record(
+            checked_bound("keep_requests", keep_requests), checked_bound("keep_bytes", keep_bytes)
+        )
         # Reentrant, because a `when` of the script may look at the emulator.
         self._lock = RLock()
         self._lifecycle = Lock()
@@ -102,7 +120,13 @@ class Emulator:
         """
         with self._lifecycle:
             if self._server is None:
-                self._server = Server(self._answer, self._host, self._port)
+                site = Site(
+                    answer=self._answer,
+                    wants_body=self._wants_body,
+                    refuse_body=self._refuse_body,
+                    max_body=self._max_body,
+                )
+                self._server = Server(site, self._host, self._port)
                 self._port, self._url = self._server.port, self._server.url
                 self._server.start()
 
@@ -317,19 +341,35 @@ class Emulator:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """All requests since the start or the last `forget_requests`, oldest first: a copy."""
+        """A copy of the requests since the last `forget_requests`, oldest first.
+
+        Only the newest ones are kept, as many as `keep_requests` and `keep_bytes` allow.
+        """
         with self._lock:
-            return list(self._requests)
+            return self._record.copy()
 
     def forget_requests(self) -> None:
-        """Begin `requests` anew."""
+        """Empty `requests`."""
         with self._lock:
-            self._requests.clear()
+            self._record.clear()
+
+    def _wants_body(self, request: RecordedRequest) -> bool:
+        with self._lock:
+            return bool(self._script) or self._api.knows(request)
 
     def _answer(self, request: RecordedRequest) -> Answer | Wire:
         with self._lock:
-            self._requests.append(request)
+            # First, since a `when` of the script may look at it.
+            self._record.add(request)
             part = self._script.take(request)
-            if part is None:
-                return self._api.answer(self.url, request)
-            return play(part, self._api, self.url, request)
+            if part is not None:
+                return play(part, self._api, self.url, request)
+            if not self._api.knows(request):
+                self._record.drop_body(request)
+            return self._api.answer(self.url, request)
+
+    def _refuse_body(self, request: RecordedRequest) -> Answer:
+        with self._lock:
+            self._record.add(request)
+            message = f"The request body is larger than {self._max_body} bytes."
+            return self._api.refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message=message)

@@ -1,7 +1,9 @@
-"""RecordedRequest: what the emulator was asked."""
+"""Requests as they came to the emulator, and the record of the newest."""
 
 from __future__ import annotations
 
+from collections import deque
+from operator import index
 from typing import TYPE_CHECKING
 
 import attrs
@@ -21,7 +23,7 @@ class RecordedRequest:
         path: As sent, still percent-encoded, without the query.
         query: The decoded query; of a repeated name, the first value.
         headers: A mapping whose names ignore case; of a repeated name, the first value.
-        body: The bytes of the body.
+        body: The bytes of the body; empty if it was not read, as `Emulator` says.
     """
 
     method: str
@@ -29,3 +31,58 @@ class RecordedRequest:
     query: dict[str, str]
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of the body, the path and the headers."""
+        lengths = (len(name) + len(value) for name, value in self.headers.items())
+        return len(self.body) + len(self.path) + sum(lengths)
+
+
+class Record:
+    """The newest requests. It is not safe to use in several threads without a lock.
+
+    Args:
+        most: The maximum number of requests.
+        most_bytes: The maximum of their sizes together.
+    """
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._requests: deque[RecordedRequest] = deque()
+        self._bytes = 0
+
+    def add(self, request: RecordedRequest) -> None:
+        """Add a request, and drop the oldest ones until the record is within its bounds."""
+        self._requests.append(request)
+        self._bytes += request.size
+        while len(self._requests) > self._most or self._bytes > self._most_bytes:
+            self._bytes -= self._requests.popleft().size
+
+    def drop_body(self, request: RecordedRequest) -> None:
+        """Leave out the body of the request that was added last."""
+        if self._requests and self._requests[-1] is request:
+            self._requests[-1] = attrs.evolve(request, body=b"")
+            self._bytes -= len(request.body)
+
+    def clear(self) -> None:
+        """Drop all requests."""
+        self._requests.clear()
+        self._bytes = 0
+
+    def copy(self) -> list[RecordedRequest]:
+        """Return the requests, oldest first."""
+        return list(self._requests)
+
+
+def checked_bound(name: str, value: int) -> int:
+    """Return `value`.
+
+    Raises:
+        TypeError: It is no integer.
+        ValueError: It is negative.
+    """
+    if index(value) < 0:
+        raise ValueError(f"{name} must be at least 0, got {value}")
+    return value

@@ -8,6 +8,7 @@ import attrs
 
 _IDS = {
     401: "Unauthorized",
+    413: "request_entity_too_large",
     422: "unprocessable_entity",
     429: "too_many_requests",
     500: "server_error",

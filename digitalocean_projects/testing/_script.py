@@ -43,6 +43,9 @@ class Script:
             raise ValueError(f"times is at least 1, or None, not {times}")
         self._entries.append(_Entry(part, when, math.inf if times is None else times))
 
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
     def take(self, request: RecordedRequest) -> bytes | Fault | None:
         """The first part that is for this request and not used up, if there is one."""
         for entry in self._entries:

@@ -9,9 +9,11 @@ import struct
 from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from ._recording import RecordedRequest
 from ._wire import Wire
@@ -25,19 +27,66 @@ if TYPE_CHECKING:
 
 
 _NO_LINGERING = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+_BODY_SECONDS = 60.0
+# For so long a client may go on sending a body that was refused, before the connection is closed.
+_LINGERING_SECONDS = 2.0
+
+
+@attrs.frozen(kw_only=True)
+class Site:
+    """The functions that answer requests; they are called in the server's thread.
+
+    Attributes:
+        answer: Answers a request.
+        wants_body: Returns whether the body of a request, which has none yet, is to be read.
+        refuse_body: Answers a request whose body is too large.
+        max_body: The maximum length of a body in bytes.
+    """
+
+    answer: Callable[[RecordedRequest], Answer | Wire]
+    wants_body: Callable[[RecordedRequest], bool]
+    refuse_body: Callable[[RecordedRequest], Answer]
+    max_body: int
+
+
+class _RequestHandler(web.RequestHandler):
+    """A connection that refuses malformed requests without logging what they hold."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer a request that could not be parsed, or whose handler failed."""
+        if isinstance(exc, HttpProcessingError):
+            return _malformed()
+        return super().handle_error(request, status, exc, message)
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """Log an exception, unless a body that nobody reads any more is malformed."""
+        if not isinstance(options.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **options)
 
 
 class _WebServer(web.Server):
     """A server that knows its connections, and can cut them while they wait for the client."""
 
-    def __init__(self, answer: Callable[[RecordedRequest], Answer | Wire]) -> None:
-        super().__init__(self._handle, access_log=None)
-        self._answer = answer
+    def __init__(self, site: Site) -> None:
+        super().__init__(self._handle)
+        self._site = site
         loop = asyncio.get_running_loop()
         self._transports: dict[web.RequestHandler, asyncio.Transport] = {}
         self._lost: dict[web.RequestHandler, asyncio.Future[None]] = {}
         self._gone = loop.create_future()
         self._gone.set_result(None)
+
+    def __call__(self) -> web.RequestHandler:
+        options: dict[str, Any] = {"access_log": None, "lingering_time": _LINGERING_SECONDS}
+        return _RequestHandler(self, loop=asyncio.get_running_loop(), **options)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         self._transports[handler] = transport
@@ -69,21 +118,51 @@ class _WebServer(web.Server):
         await asyncio.wait([self._lost.get(handler, self._gone)], timeout=seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        try:
-            body = await request.content.read()
-        except ConnectionError:
-            return _WireResponse(self, Wire())
         recorded = RecordedRequest(
             method=request.method,
             path=request.rel_url.raw_path,
             query=dict(request.query),
             headers=request.headers,
-            body=body,
+            body=b"",
         )
-        answer = self._answer(recorded)
-        if isinstance(answer, Wire):
-            return _WireResponse(self, answer)
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+        if self._site.wants_body(recorded):
+            try:
+                async with asyncio.timeout(_BODY_SECONDS):
+                    body = await self._body(request)
+            except (ConnectionError, TimeoutError):
+                return _WireResponse(self, Wire())
+            except web.RequestPayloadError:
+                return _malformed()
+            if body is None:
+                response = _response(self._site.refuse_body(recorded))
+                response.force_close()
+                return response
+            recorded = attrs.evolve(recorded, body=body)
+        answer = self._site.answer(recorded)
+        return _WireResponse(self, answer) if isinstance(answer, Wire) else _response(answer)
+
+    async def _body(self, request: web.BaseRequest) -> bytes | None:
+        """Read the body of a request; return None as soon as it is known to be too large."""
+        most, length, pieces = self._site.max_body, request.content_length or 0, list[bytes]()
+        if length <= most:
+            length = 0
+            async for piece in request.content.iter_any():
+                length += len(piece)
+                if length > most:
+                    break
+                pieces.append(piece)
+        return b"".join(pieces) if length <= most else None
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+
+def _malformed() -> web.Response:
+    document = {"id": "bad_request", "message": "The request is malformed."}
+    response = web.json_response(document, status=400)
+    response.force_close()
+    return response
 
 
 class _WireResponse(web.StreamResponse):
@@ -113,7 +192,7 @@ class _WireResponse(web.StreamResponse):
 
 
 class Server:
-    """Answers every request with what `answer` returns, called in the server's thread.
+    """A server that answers every request as its site does.
 
     A `Wire` goes to the socket as it is, and ends the connection.
 
@@ -121,12 +200,10 @@ class Server:
         OSError: The port is taken, or the host isn't this machine's.
     """
 
-    def __init__(
-        self, answer: Callable[[RecordedRequest], Answer | Wire], host: str, port: int
-    ) -> None:
+    def __init__(self, site: Site, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
-        self._answer = answer
+        self._site = site
         self._stopping: Future[None] = Future()
         self._thread = Thread(target=self._run, name="emulator", daemon=True)
         bound_host, self.port = self._socket.getsockname()[:2]
@@ -150,7 +227,7 @@ class Server:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        server = _WebServer(self._answer)
+        server = _WebServer(self._site)
         listener = await loop.create_server(server, sock=self._socket)
         await asyncio.wrap_future(self._stopping)
         # A connection that the loop has accepted, but not made, would be lost by the close.

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
 import signal
-import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,8 +24,6 @@ if TYPE_CHECKING:
     from digitalocean_projects.testing._recording import RecordedRequest
 
     Capture = pytest.CaptureFixture[str]
-
-COMMAND = [sys.executable, "-X", "dev", "-W", "error", "-m", "digitalocean_projects"]
 
 
 class Terminal(io.StringIO):
@@ -285,33 +279,6 @@ def test_interrupt_before_anything_is_sent(
     lines = set(terminal.getvalue().splitlines())
     assert {"# 0 of 1 resources, waiting for the rate limit"} == lines - {"# 0 of 1 resources"}
     assert "" == capsys.readouterr().out
-
-
-def test_real_terminal(account: Emulator) -> None:
-    """After Ctrl-C nothing of the bar is left, and the terminal is as before."""
-    account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
-    controller, screen = pty.openpty()
-    shown = b""
-    with subprocess.Popen(
-        [*COMMAND, "list", "-o", "json"],
-        env={**os.environ, "TERM": "xterm"},
-        stderr=screen,
-        stdout=subprocess.PIPE,
-    ) as process:
-        os.close(screen)
-        while b" requests" not in shown:
-            shown += os.read(controller, 4096)
-        os.kill(process.pid, signal.SIGINT)
-        assert 130 == process.wait(timeout=30)
-        # Linux says so when nobody has the other end open any more.
-        with suppress(OSError):
-            while more := os.read(controller, 4096):
-                shown += more
-        assert process.stdout
-        assert b"" == process.stdout.read()
-    os.close(controller)
-    assert b"Traceback" not in shown
-    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
 
 
 def web(account: Emulator) -> str:

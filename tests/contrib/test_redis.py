@@ -17,7 +17,7 @@ import attrs
 import pytest
 
 from digitalocean_projects import AsyncClient, Client, Limits, RateLimitWaitError
-from digitalocean_projects.contrib import redis as module
+from digitalocean_projects.contrib import _redis_link
 from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits, RedisUnavailableError
 from tests.contrib.conftest import until, use
 from tests.exposure import exposed
@@ -276,7 +276,7 @@ async def test_idle_connection(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that nobody uses is closed; the next request opens another, and counts on."""
-    monkeypatch.setattr("digitalocean_projects.contrib._redis_link._IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(_redis_link, "_IDLE_SECONDS", 0.02)
     bucket = make_bucket(windows=((5, 60.0),))
     before = len(server.admin.client_list())
     for used in (1, 2):
@@ -311,7 +311,7 @@ async def test_keys_that_are_flushed(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers tell again what Redis has forgotten, and ask for no token before all have."""
-    monkeypatch.setattr(module, "_SECONDS_BETWEEN_LOOKS", 0.3)
+    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 0.3)
     buckets = [make_bucket(windows=((1400, 60.0),)) for _ in range(2)]
     await asyncio.gather(*(use(bucket) for bucket in buckets for _ in range(700)))
     assert 1400 == len(server.leases(buckets[0]))

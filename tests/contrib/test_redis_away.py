@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from digitalocean_projects import APIError, AsyncClient, RateLimitWaitError, RetryPolicy
-from digitalocean_projects.contrib import redis as module
+from digitalocean_projects.contrib import _redis_link
 from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SECONDS_BETWEEN_LOOKS", 0.1)
-    monkeypatch.setattr("digitalocean_projects.contrib._redis_link._SOCKET_SECONDS", 0.15)
+    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 0.15)
 
 
 @pytest.fixture(params=["refused", "silent"])

@@ -23,8 +23,8 @@ WINDOWS = ((25, 0.8), (75, 3.0))
 WORKER = """
 import asyncio, sys
 from digitalocean_projects import AsyncClient
-from digitalocean_projects.contrib import redis
-redis._SECONDS_BETWEEN_LOOKS = 0.25
+from digitalocean_projects.contrib import _redis_link, redis
+_redis_link.SECONDS_BETWEEN_LOOKS = 0.25
 
 async def main(windows, url, redis_url, requests):
     limits = redis.RedisLimits(

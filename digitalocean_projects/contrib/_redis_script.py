@@ -1,0 +1,131 @@
+"""The script that Redis runs, and its arguments."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from digitalocean_projects._config import Limits
+
+# A sorted set has the leases, each by the latest µs of Redis' clock at which the API can have
+# counted its request, and one infinite member: the µs at which the set was begun.
+SCRIPT = """
+local leases, pause = KEYS[1], KEYS[2]
+local worker, first = ARGV[1], tonumber(ARGV[2])
+local wanted = {tonumber(ARGV[3]), tonumber(ARGV[4])}
+local asked_pause, hold = tonumber(ARGV[5]), tonumber(ARGV[6])
+local span, life, windows = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+redis.call('ZREMRANGEBYSCORE', leases, '-inf', text(now - span))
+local epoch = redis.call('ZRANGEBYSCORE', leases, 'inf', 'inf')[1]
+if not epoch then
+  epoch = text(now)
+  redis.call('ZADD', leases, 'inf', epoch)
+end
+for i = 10 + 3 * windows, #ARGV, 2 do
+  local lease, age = worker .. ':' .. ARGV[i], ARGV[i + 1]
+  if age == '' then
+    redis.call('ZREM', leases, lease)
+  else
+    redis.call('ZADD', leases, text(now - age), lease)
+  end
+end
+redis.call('PEXPIRE', leases, life)
+
+local paused = math.max(redis.call('PTTL', pause), 0)
+if asked_pause > paused then
+  paused = asked_pause
+  redis.call('SET', pause, '', 'PX', text(paused))
+end
+
+local full, since, used = {{}, {}}, {}, {}
+for w = 1, windows do
+  local capacity = tonumber(ARGV[7 + 3 * w])
+  full[1][w], full[2][w] = capacity, capacity - ARGV[8 + 3 * w]
+  since[w] = now - ARGV[9 + 3 * w]
+  used[w] = redis.call('ZCOUNT', leases, '(' .. text(since[w]), '(inf')
+end
+local granted = {0, 0}
+for class = 1, 2 do
+  local room = paused > 0 and 0 or wanted[class]
+  for w = 1, windows do
+    room = math.min(room, full[class][w] - used[w])
+  end
+  for _ = 1, room do
+    redis.call('ZADD', leases, text(now + hold), worker .. ':' .. text(first))
+    first = first + 1
+    granted[class] = granted[class] + 1
+  end
+  for w = 1, windows do
+    used[w] = used[w] + granted[class]
+  end
+end
+
+local wait = {0, 0}
+for class = 1, 2 do
+  for w = 1, windows do
+    local ahead = used[w] - full[class][w]
+    if ahead >= 0 then
+      local last = redis.call('ZRANGEBYSCORE', leases, '(' .. text(since[w]), '(inf',
+        'WITHSCORES', 'LIMIT', ahead, 1)[2]
+      -- Those under way could be settled now, at the soonest.
+      wait[class] = math.max(wait[class], math.min(last, now) - since[w])
+    end
+  end
+end
+return {tonumber(epoch), granted[1], granted[2], wait[1], wait[2], paused}
+"""
+# The epoch, two counts of leases, two waits and a pause.
+RESULTS = 6
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Message:
+    """What Redis is told and asked in one call.
+
+    Attributes:
+        sent: When.
+        worker: What the numbers of the leases belong to.
+        told: By the leases' numbers, when the API has counted them at the latest; None if never.
+        numbers: The numbers of the leases that it is asked for.
+        interactive: How many of them are not for bulk work.
+        pause: When a pause ends that it is told of.
+    """
+
+    sent: float
+    worker: str
+    told: Mapping[int, float | None]
+    numbers: range
+    interactive: int
+    pause: float
+
+    def arguments(self, constants: Sequence[int]) -> list[str | int]:
+        """The script's arguments."""
+        pause = math.ceil(max(0.0, self.pause - self.sent) * 1e3)
+        wanted = self.interactive, len(self.numbers) - self.interactive
+        arguments: list[str | int] = [self.worker, self.numbers.start, *wanted, pause, *constants]
+        for number, counted in self.told.items():
+            age = "" if counted is None else math.floor((self.sent - counted) * 1e6)
+            arguments += number, age
+        return arguments
+
+
+def constants(limits: Limits, hold: float) -> list[int]:
+    """The script's arguments that stay the same."""
+    spans = [math.ceil((period + limits.margin) * 1e6) for _, period in limits.windows]
+    life = math.ceil(max(spans) / 1e3 + max(hold, limits.grace) * 1e3)
+    values = [math.ceil(hold * 1e6), max(spans), life, len(spans)]
+    for (capacity, _), span in zip(limits.windows, spans, strict=True):
+        values += capacity, min(limits.reserve, capacity - 1), span
+    return values

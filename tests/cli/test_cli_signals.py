@@ -1,0 +1,296 @@
+"""Signals that end or stop the command, on a real terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from digitalocean_projects import Client
+from digitalocean_projects._cli import main, signals
+from digitalocean_projects.testing import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from digitalocean_projects.testing import Emulator
+
+PYTHON = [sys.executable, "-X", "dev", "-W", "error"]
+LISTING = [*PYTHON, "-m", "digitalocean_projects", "list", "-o", "json"]
+EMULATOR = [*PYTHON, "-m", "digitalocean_projects", "emulator"]
+ENDING = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+class Screen:
+    """A terminal that a command has for its standard error."""
+
+    def __init__(self, controller: int) -> None:
+        self._controller = controller
+        self.shown = b""
+
+    def read(self, seconds: float = 20.0) -> bool:
+        """Read what comes next; return False if nothing does, or nobody has the terminal open."""
+        if not select.select([self._controller], [], [], seconds)[0]:
+            return False
+        try:
+            more = os.read(self._controller, 1 << 16)
+        except OSError:  # Linux says so when the other end is closed.
+            return False
+        self.shown += more
+        return bool(more)
+
+    def wait_for(self, text: bytes) -> None:
+        while text not in self.shown:
+            assert self.read(), self.shown
+
+    def has_cursor(self) -> bool:
+        """Return whether the cursor is shown after all that came until now."""
+        while self.read(0.0):
+            pass
+        changes: list[bytes] = re.findall(rb"\x1b\[\?25([hl])", self.shown)
+        return not changes or changes[-1] == b"h"
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], Screen]]:
+    """Run a command whose standard error is a terminal, in a process group of its own."""
+    controller, screen = pty.openpty()
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "TERM": "xterm"},
+        stderr=screen,
+        stdout=subprocess.PIPE,
+        process_group=0,
+    ) as process:
+        os.close(screen)
+        try:
+            yield process, Screen(controller)
+        finally:
+            process.kill()
+            os.close(controller)
+
+
+@pytest.mark.parametrize(("number", "status"), ENDING)
+def test_end_under_the_bar(account: Emulator, number: int, status: int) -> None:
+    """A signal that ends the command takes the bar away and shows the cursor again."""
+    account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
+    with started(LISTING) as (process, screen):
+        screen.wait_for(b" requests")
+        assert not screen.has_cursor()
+        process.send_signal(number)
+        assert status == process.wait(timeout=30)
+        assert screen.has_cursor()
+        assert b"Traceback" not in screen.shown
+        last = screen.shown.rindex(b" requests")
+        assert b"\x1b[2K" in screen.shown[last:]
+        assert process.stdout
+        assert b"" == process.stdout.read()
+
+
+def test_kill_under_the_bar(account: Emulator) -> None:
+    """SIGQUIT kills the command at once, and shows the cursor again."""
+    account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
+    with started(LISTING) as (process, screen):
+        screen.wait_for(b" requests")
+        process.send_signal(signal.SIGQUIT)
+        assert -signal.SIGQUIT == process.wait(timeout=30)
+        assert screen.has_cursor()
+
+
+def test_stop_under_the_bar(account: Emulator) -> None:
+    """A command that is stopped shows the cursor, and hides it again when it goes on."""
+    account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
+    with started(LISTING) as (process, screen):
+        screen.wait_for(b" requests")
+        for _ in range(2):
+            process.send_signal(signal.SIGTSTP)
+            assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+            assert screen.has_cursor()
+            process.send_signal(signal.SIGCONT)
+            end = time.monotonic() + 20
+            while screen.has_cursor():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert 143 == process.wait(timeout=30)
+        assert screen.has_cursor()
+
+
+@pytest.mark.parametrize(("number", "status"), ENDING)
+def test_end_of_the_emulator(number: int, status: int) -> None:
+    """The emulator handles the signals itself, since process 1 of a container has to."""
+    with started(EMULATOR) as (process, screen):
+        screen.wait_for(b"Ctrl-C")
+        process.send_signal(number)
+        assert status == process.wait(timeout=30)
+        assert [b"# Ctrl-C ends it"] == screen.shown.splitlines()
+
+
+def test_stop_of_the_emulator() -> None:
+    """A command without a bar is stopped, and goes on, without a change on the terminal."""
+    with started(EMULATOR) as (process, screen):
+        screen.wait_for(b"Ctrl-C")
+        process.send_signal(signal.SIGTSTP)
+        assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        assert 143 == process.wait(timeout=30)
+        assert [b"# Ctrl-C ends it"] == screen.shown.splitlines()
+
+
+def test_ignored_signal() -> None:
+    """A signal that is ignored from the start, as `nohup` has it, stays ignored."""
+    code = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+    code += "os.execv(sys.argv[1], sys.argv[1:])"
+    with started([sys.executable, "-c", code, *EMULATOR]) as (process, screen):
+        screen.wait_for(b"Ctrl-C")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert 143 == process.wait(timeout=30)
+
+
+EVERYWHERE = """
+import signal, sys, threading, time
+from types import FrameType
+from digitalocean_projects import Client
+from digitalocean_projects._cli import progress, signals
+
+progress.PATIENCE, progress.BAR_INTERVAL = 0.0, 0.001
+client = Client("token")
+number, times = getattr(signal, sys.argv[1]), int(sys.argv[2])
+default = signal.getsignal(number)
+files = {progress.__file__, signals.__file__}
+
+def run(at):
+    left, lines = times, 0
+
+    def trace(frame, event, _):
+        nonlocal left, lines
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line" and signal.getsignal(number) is signals._end:
+            lines += 1
+            if left and lines >= at:
+                left -= 1
+                signal.raise_signal(number)
+        return trace
+
+    try:
+        sys.settrace(trace)
+        with signals.ended_by_signals():
+            with progress.told(client, lambda: progress.Progress("lines"), quiet=False):
+                time.sleep(0.02)
+        sys.settrace(None)
+        return "done"
+    except KeyboardInterrupt as end:
+        sys.settrace(None)
+        # A signal in the last lines leaves the handlers to the end of the process.
+        signal.signal(number, default)
+        return type(end).__name__
+
+at, ends = 1, []
+while not ends or ends[-1] != "done":
+    ends.append(run(at))
+    left = [thread for thread in threading.enumerate() if thread.name == progress.__name__]
+    for thread in left:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in left)
+    print("\\x1b[5n", end="", file=sys.stderr, flush=True)  # marks the end of this run
+    at += 1
+print(*ends)
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_signals_at_any_line(number: str, times: int) -> None:
+    """Whichever line of the progress a signal interrupts, the terminal is as before afterwards."""
+    with started([*PYTHON, "-c", EVERYWHERE, number, str(times)]) as (process, screen):
+        while screen.read():
+            pass
+        assert 0 == process.wait(timeout=60), screen.shown
+        assert process.stdout
+        *ends, last = process.stdout.read().split()
+    name = b"KeyboardInterrupt" if number == "SIGINT" else b"Ended"
+    assert b"done" == last
+    assert {name} == set(ends)
+    assert len(ends) > 15
+    runs = screen.shown.split(b"\x1b[5n")[:-1]
+    assert len(ends) + 1 == len(runs)
+    assert any(b"\x1b[?25l" in run for run in runs)
+    for run in runs:
+        changes = re.findall(rb"\x1b\[\?25([hl])", run)
+        assert not changes or b"h" == changes[-1], run
+
+
+def test_lock_that_the_interrupted_code_holds() -> None:
+    """The cursor comes back although the progress waits for a lock of the interrupted code."""
+    code = """
+import os, signal, sys, threading, time
+from digitalocean_projects import Client
+from digitalocean_projects._cli import progress, signals
+
+progress.PATIENCE, progress.BAR_INTERVAL, progress.LONGEST_END = 0.0, 0.001, 0.2
+lock, waits = threading.Lock(), threading.Event()
+
+def look():
+    if lock.locked():
+        waits.set()
+    with lock:
+        return progress.Progress("lines")
+
+try:
+    with signals.ended_by_signals(), progress.told(Client("token"), look, quiet=False):
+        time.sleep(0.3)
+        with lock:
+            waits.wait(20)
+            signal.raise_signal(signal.SIGTERM)
+except signals.Ended as end:
+    os._exit(end.status)
+"""
+    with started([*PYTHON, "-c", code]) as (process, screen):
+        assert 143 == process.wait(timeout=30)
+        assert screen.has_cursor()
+        assert b"\x1b[?25l" in screen.shown
+
+
+def test_handlers_are_taken_back(account: Emulator) -> None:
+    """A program that calls `main` has its own handlers afterwards, in any thread."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with ThreadPoolExecutor(1) as pool:
+        assert [0, 0] == [main(["list", "-q"]), pool.submit(main, ["list", "-q"]).result()]
+    assert 2 == len(account.requests)
+    assert before == {number: signal.getsignal(number) for number in before}
+
+
+def test_handler_of_the_program() -> None:
+    """A handler that a program has set stays."""
+
+    def handle(*_: object) -> None:
+        """Do nothing."""
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        with signals.ended_by_signals():
+            assert handle is signal.getsignal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_client_is_usable(account: Emulator) -> None:
+    """A program that has handled the end of a block goes on using its client."""
+    with Client(account.token, base_url=account.url) as client:
+        with pytest.raises(signals.Ended) as caught, signals.ended_by_signals():
+            signal.raise_signal(signal.SIGTERM)
+        assert 143 == caught.value.status
+        assert client.projects.list_resources().first_page().items is not None

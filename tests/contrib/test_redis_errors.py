@@ -1,0 +1,399 @@
+"""Which errors say that Redis is away, and what becomes of the others; connections are shared."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import socketserver
+import tempfile
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from digitalocean_projects import AsyncClient, RetryPolicy
+from digitalocean_projects.contrib import _redis_link
+from digitalocean_projects.contrib.redis import (
+    RedisBucket,
+    RedisLimits,
+    RedisLimitsError,
+    RedisUnavailableError,
+)
+from tests.contrib.conftest import Server, until, use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from digitalocean_projects.testing import Emulator
+    from tests.contrib.conftest import MakeBucket
+
+    MakeBuckets = Callable[[RedisLimits, int], list[RedisBucket]]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
+
+GRANTED = b"*6\r\n:7\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0\r\n"
+AWAY = [
+    b"-LOADING Redis is loading the dataset in memory",
+    b"-READONLY You can't write against a read only replica.",
+    b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    b"-CLUSTERDOWN The cluster is down",
+    b"-TRYAGAIN Multiple keys request during rehashing of slot",
+    b"-OOM command not allowed when used memory > 'maxmemory'.",
+    b"-MISCONF Redis is configured to save RDB snapshots, but can't persist on disk.",
+    b"-NOREPLICAS Not enough good replicas to write.",
+    b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL.",
+    b"-NOAUTH Authentication required.",
+    b"-ERR max number of clients reached",
+    b"-ERR Error running script (call to f_1): @user_script: 15: -READONLY You can't write.",
+]
+BROKEN = [
+    b"-MOVED 3999 127.0.0.1:6381",
+    b"-ASK 3999 127.0.0.1:6381",
+    b"-CROSSSLOT Keys in request don't hash to the same slot",
+    b"-NOPERM this user has no permissions to run the 'evalsha' command",
+    b"-WRONGTYPE Operation against a key holding the wrong kind of value",
+    b"-ERR unknown command 'EVALSHA'",
+    b"-ERR Error running script: the word READONLY is not a code",
+    b"HTTP/1.1 400 Bad Request",
+    b"+OK",
+    b":1",
+    b"*1\r\n:1",
+    b"*6\r\n:7\r\n:1\r\n:0\r\n:0\r\n:0\r\n$1\r\nx",
+]
+
+
+class ScriptedRedis(socketserver.ThreadingUnixStreamServer):
+    """A server that answers each call of the script as it is set to.
+
+    Attributes:
+        answer: The answer; None if there is none.
+        held: The calls for this key are answered, as ever, when `release` is set.
+        connections: Those that were accepted.
+    """
+
+    request_queue_size = 500
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, Connection)
+        self.url = f"unix://{path}"
+        self.answer: bytes | None = GRANTED
+        self.held = b""
+        self.release = threading.Event()
+        self.connections: list[socket.socket] = []
+
+    def stop(self) -> None:
+        self.shutdown()
+        for connection in self.connections:
+            with suppress(OSError):  # The client has closed it.
+                connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()
+
+
+class Connection(socketserver.StreamRequestHandler):
+    server: ScriptedRedis
+
+    def handle(self) -> None:
+        self.server.connections.append(self.connection)
+        with suppress(ConnectionError):
+            while line := self.rfile.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    length = int(self.rfile.readline()[1:])
+                    words.append(self.rfile.read(length + 2)[:-2])
+                if words[0] != b"EVALSHA":
+                    self.wfile.write(b"+OK\r\n")
+                elif self.server.held and self.server.held in words[3]:
+                    assert self.server.release.wait(20)
+                    self.wfile.write(GRANTED + b"\r\n")
+                elif self.server.answer is not None:
+                    self.wfile.write(self.server.answer + b"\r\n")
+
+
+@pytest.fixture(autouse=True)
+def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 0.1)
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedRedis]:
+    with tempfile.TemporaryDirectory(prefix="r") as folder:
+        server = ScriptedRedis(f"{folder}/redis")
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.stop()
+        thread.join(20)
+
+
+@pytest.fixture
+def make_buckets() -> Iterator[MakeBuckets]:
+    """Makes the buckets of several tokens, which outlive the loop of the test."""
+    kept: list[RedisBucket] = []
+
+    def make(limits: RedisLimits, count: int) -> list[RedisBucket]:
+        kept[:] = [RedisBucket(limits, f"token {number}") for number in range(count)]
+        return list(kept)
+
+    yield make
+    kept.clear()
+
+
+async def look(bucket: RedisBucket) -> None:
+    """Have a bucket look until it doesn't take Redis for away."""
+    async with asyncio.timeout(20):
+        while bucket._away:
+            bucket._lead(asyncio.get_running_loop())
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("answer", AWAY)
+async def test_away(scripted: ScriptedRedis, make_bucket: MakeBucket, answer: bytes) -> None:
+    """Redis is away if it serves no writes for now: the worker keeps to its share."""
+    bucket = make_bucket(scripted.url, windows=((8, 60.0),))
+    scripted.answer = answer
+    await use(bucket)
+    assert bucket._away
+    scripted.answer = GRANTED
+    await look(bucket)
+
+
+@pytest.mark.parametrize("policy", ["share", "fail", "open"])
+@pytest.mark.parametrize("answer", BROKEN)
+async def test_broken(
+    scripted: ScriptedRedis,
+    make_bucket: MakeBucket,
+    answer: bytes,
+    policy: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Any other error fails each request that waits, at once, and leaves one record of it."""
+    caplog.set_level(logging.INFO)
+    bucket = make_bucket(scripted.url, windows=((99, 60.0),), on_unavailable=policy)
+    scripted.answer = answer
+    async with asyncio.timeout(20):
+        for _ in range(3):
+            errors = await asyncio.gather(*(use(bucket) for _ in range(20)), return_exceptions=True)
+            assert {RedisLimitsError} == set(map(type, errors))
+    assert (0, 0, "") == (bucket.statistics().granted, bucket.statistics().waiting, bucket._away)
+    (record,) = caplog.records
+    assert (logging.ERROR, "digitalocean_projects") == (record.levelno, record.name)
+    assert record.getMessage().startswith("Redis can't be asked for the limits, requests fail: ")
+    scripted.answer = GRANTED
+    await use(bucket)
+    assert "Redis is back, limits are shared again" == caplog.messages[-1]
+
+
+async def test_broken_while_nobody_waits(
+    scripted: ScriptedRedis, make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What Redis refuses to be told is told again later, and not all the time."""
+    bucket = make_bucket(scripted.url, windows=((8, 60.0),), hold=60.0)
+    lease = bucket.lease()
+    await lease.__aenter__()
+    scripted.answer = BROKEN[0]
+    lease.settle()
+    await until(lambda: bool(caplog.records))
+    assert bucket._ledger.untold
+    scripted.answer = GRANTED
+    await until(lambda: not bucket._ledger.untold)
+    assert 1 == len(caplog.records)
+
+
+async def test_refused_while_away(scripted: ScriptedRedis, make_bucket: MakeBucket) -> None:
+    """A Redis that was away, and then refuses the call, isn't away any more."""
+    bucket = make_bucket(scripted.url, windows=((8, 60.0),))
+    scripted.answer = AWAY[0]
+    await use(bucket)
+    scripted.answer = BROKEN[0]
+    await look(bucket)
+    with pytest.raises(RedisLimitsError, match="MovedError"):
+        await use(bucket)
+
+
+async def test_request_of_a_client(scripted: ScriptedRedis, emulator: Emulator) -> None:
+    """A client's request fails with the error, which has no other one in its chain."""
+    scripted.answer = BROKEN[0]
+    options: dict[str, Any] = {"base_url": emulator.url, "limits": RedisLimits(scripted.url)}
+    async with AsyncClient(emulator.token, retry=RetryPolicy(), **options) as client:
+        with pytest.raises(RedisLimitsError, match="no limits from Redis: MovedError") as caught:
+            await client.projects.list_resources().first_page()
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+    assert not isinstance(caught.value, RedisUnavailableError)
+    assert [] == emulator.requests
+
+
+async def test_permission(own_server: Server, make_bucket: MakeBucket) -> None:
+    """A user of Redis who may not run scripts gets an error, not a share."""
+    categories, passwords = ["+@all", "-@scripting"], ["+pw"]
+    own_server.admin.acl_setuser(
+        "limited", enabled=True, passwords=passwords, keys=["*"], categories=categories
+    )
+    bucket = make_bucket(own_server.url + "?username=limited&password=pw")
+    with pytest.raises(RedisLimitsError, match="NoPermissionError"):
+        await use(bucket)
+
+
+async def test_without_replicas(own_server: Server, make_bucket: MakeBucket) -> None:
+    """A Redis that takes no writes for want of replicas is away until it does."""
+    bucket = make_bucket(own_server.url, on_unavailable="fail")
+    own_server.admin.config_set("min-replicas-to-write", 1)
+    with pytest.raises(RedisUnavailableError, match="NOREPLICAS"):
+        await use(bucket)
+    own_server.admin.config_set("min-replicas-to-write", 0)
+    await asyncio.sleep(0.2)
+    await use(bucket)
+
+
+@pytest.mark.parametrize("host", ["x" * 64, "a..b"])
+async def test_host_that_is_none(make_bucket: MakeBucket, host: str) -> None:
+    """A host name that can't be one is an error, although redis-py says that it is away."""
+    with pytest.raises(RedisLimitsError, match="UnicodeError") as caught:
+        await use(make_bucket(f"redis://{host}:1"))
+    assert not isinstance(caught.value, RedisUnavailableError)
+
+
+async def test_deprecation_of_python(
+    server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Python 3.14 deprecates isn't used, so that warnings may be errors."""
+
+    def deprecated(_: object) -> bool:
+        warnings.warn("use inspect.iscoroutinefunction", DeprecationWarning, stacklevel=2)
+        return False
+
+    monkeypatch.setattr(asyncio, "iscoroutinefunction", deprecated)
+    bucket = make_bucket(server.url)
+    await use(bucket)
+    assert 1 == len(server.leases(bucket))
+
+
+@pytest.fixture
+def tcp_server() -> Iterator[Server]:
+    """A Redis on a port, since redis-py connects to a socket in the file system otherwise."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="r") as folder:
+        server = Server(folder, port)
+        server.start()
+        yield server
+        server.kill()
+
+
+async def test_warning_while_connecting(
+    tcp_server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warning that is an error isn't an outage, and the half-made connection isn't used."""
+
+    async def warn(*_: object, **__: object) -> None:
+        warnings.warn("old", DeprecationWarning, stacklevel=2)
+
+    bucket = make_bucket(tcp_server.url.removesuffix("0") + "1")
+    with monkeypatch.context() as patch:
+        patch.setattr("redis.asyncio.connection.AbstractConnection.on_connect_check_health", warn)
+        with pytest.raises(RedisLimitsError, match="DeprecationWarning: old"):
+            await use(bucket)
+    await use(bucket)
+    assert ["db1"] == list(tcp_server.admin.info("keyspace"))
+
+
+async def test_connections_are_shared(
+    own_server: Server, make_buckets: MakeBuckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The buckets of 500 tokens have eight connections together."""
+    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 20.0)
+    limits = RedisLimits(own_server.url, windows=((5, 60.0),))
+    buckets = make_buckets(limits, 500)
+    before = own_server.admin.info("stats")["total_connections_received"]
+    await asyncio.gather(*(use(bucket) for bucket in buckets for _ in range(3)))
+    made = own_server.admin.info("stats")["total_connections_received"] - before
+    assert 1 <= made <= 8
+    assert [(3,)] * 500 == [bucket.statistics().in_use for bucket in buckets]
+
+
+async def test_fewer_connections(own_server: Server, make_buckets: MakeBuckets) -> None:
+    """A URL may ask for fewer connections, and nobody is away for that."""
+    limits = RedisLimits(own_server.url + "?max_connections=2", on_unavailable="fail")
+    buckets = make_buckets(limits, 50)
+    await asyncio.gather(*(use(bucket) for bucket in buckets))
+    assert len(own_server.admin.client_list()) <= 3
+
+
+async def test_away_is_said_once(
+    scripted: ScriptedRedis,
+    make_buckets: MakeBuckets,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A silent Redis is found out once for all tokens: one warning, and no wait for each."""
+    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 0.3)
+    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 60.0)
+    caplog.set_level(logging.INFO)
+    scripted.answer = None
+    limits = RedisLimits(scripted.url, windows=((8, 60.0),))
+    buckets = make_buckets(limits, 300)
+    await asyncio.gather(*(use(bucket) for bucket in buckets))
+    assert len(scripted.connections) <= 8
+    (record,) = caplog.records
+    assert record.getMessage().startswith("Redis is away, limits are not shared (share): ")
+
+
+async def test_answer_from_before(
+    scripted: ScriptedRedis, make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A late answer to what was asked before Redis went away doesn't say that it is back."""
+    caplog.set_level(logging.INFO)
+    limits = RedisLimits(scripted.url, windows=((8, 60.0),))
+    early, late = make_buckets(limits, 2)
+    scripted.answer, scripted.held = AWAY[0], b"token 0"
+    asking = asyncio.create_task(use(early))
+    await until(lambda: len(scripted.connections) == 1)
+    await use(late)
+    scripted.release.set()
+    await asking
+    assert bool(late._away) > bool(early._away)
+    assert ["Redis is away"] == [message[:13] for message in caplog.messages]
+    scripted.answer = GRANTED
+    await look(late)
+    assert "Redis is back" == caplog.messages[-1][:13]
+
+
+async def test_all_come_back(
+    own_server: Server, make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When Redis is back, all tokens notice it, and that is one record as well."""
+    caplog.set_level(logging.INFO)
+    limits = RedisLimits(own_server.url, windows=((50, 60.0),), hold=60.0)
+    buckets = make_buckets(limits, 40)
+    await asyncio.gather(*(use(bucket) for bucket in buckets))
+    own_server.kill()
+    await asyncio.gather(*(use(bucket) for bucket in buckets))
+    own_server.start()
+
+    async def comes_back(bucket: RedisBucket) -> None:
+        while bucket._away:
+            await use(bucket)
+            await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(comes_back(bucket) for bucket in buckets))
+    assert ["Redis is away", "Redis is back"] == [message[:13] for message in caplog.messages]
+
+
+def test_loops_say_it_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The loops of several threads find out for themselves, and leave one record together."""
+    barrier = threading.Barrier(3)
+
+    async def main(number: int) -> None:
+        bucket = RedisBucket(limits, f"token {number}")
+        await use(bucket)
+        assert bucket._away
+        await asyncio.to_thread(barrier.wait, 20)
+
+    with tempfile.TemporaryDirectory(prefix="r") as folder, ThreadPoolExecutor(3) as pool:
+        limits = RedisLimits(f"unix://{folder}/redis", windows=((99, 60.0),))
+        list(pool.map(lambda number: asyncio.run(main(number)), range(3)))
+    assert 1 == len(caplog.records)

@@ -20,7 +20,7 @@ from ._errors import (
 from ._listing import Items
 from ._models import ProjectResources
 from ._paginator import AsyncPaginator
-from ._pool import running_loop
+from ._pool import current_loop
 from ._prefetch import Waves
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ class _Pages:
         return self
 
     async def __anext__(self) -> ProjectResources:
-        loop = running_loop()
-        if self._busy_in is loop:
+        loop = current_loop()
+        if loop is not None and self._busy_in is loop:
             raise ClientUsageError("this iterator is already in use by another task")
         self._busy_in = loop
         try:

@@ -9,7 +9,7 @@ from ._errors import ClientUsageError, PaginationError
 from ._headers import RateLimit
 from ._listing import Items, Reading
 from ._models import Page
-from ._pool import running_loop
+from ._pool import current_loop
 from ._prefetch import Waves, Window, close
 
 if TYPE_CHECKING:
@@ -216,8 +216,8 @@ class _Pages(Generic[T]):
             APIError: It couldn't be had.
             ClientUsageError: Another task is at it.
         """
-        reading, loop = self._reading, running_loop()
-        if self._busy_in is loop:
+        reading, loop = self._reading, current_loop()
+        if loop is not None and self._busy_in is loop:
             raise ClientUsageError("this iterator is already in use by another task")
         reading.check_allowed(self._listing.request)
         self._busy_in = loop

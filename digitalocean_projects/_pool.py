@@ -216,13 +216,20 @@ def _at_exit() -> None:
 
 
 def running_loop() -> AbstractEventLoop:
-    """The asyncio loop that the caller runs in.
+    """Return the asyncio loop that the caller runs in.
 
     Raises:
         ClientUsageError: It runs in none, or in another library's.
     """
+    loop = current_loop()
+    if loop is None:
+        raise ClientUsageError("the client needs a running asyncio event loop")
+    return loop
+
+
+def current_loop() -> AbstractEventLoop | None:
+    """Return the asyncio loop that the caller runs in, or None."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        pass
-    raise ClientUsageError("the client needs a running asyncio event loop")
+        return None

@@ -123,10 +123,12 @@ class _Iteration(Generic[T]):
 
     Attributes:
         arrived: The value that no step has taken yet.
+        owner: The id of the thread whose step is under way.
     """
 
     def __init__(self, portal: Portal, iterator: AsyncIterator[T]) -> None:
         self.arrived: T | None = None
+        self.owner: int | None = None
         self._portal = portal
         self._iterator = iterator
         self._task: asyncio.Task[Any] | None = None
@@ -135,10 +137,25 @@ class _Iteration(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        while self.arrived is None:
-            self.advance()
-        value, self.arrived = self.arrived, None
+        self.claim()
+        try:
+            while self.arrived is None:
+                self.advance()
+            value, self.arrived = self.arrived, None
+        finally:
+            self.owner = None
         return value
+
+    def claim(self) -> None:
+        """Become the thread whose step is under way, until it sets `owner` to None.
+
+        Raises:
+            ClientUsageError: The step of another thread is.
+        """
+        thread = threading.get_ident()
+        if self.owner not in {None, thread}:
+            raise ClientUsageError("this iterator is already in use by another thread")
+        self.owner = thread
 
     def advance(self) -> None:
         """Wait for the next value.
@@ -176,6 +193,10 @@ class _Items(Generic[T]):
             for item in self._items:
                 return item
             pages = self._pages
-            while pages.arrived is None:
-                pages.advance()
-            self._items, pages.arrived = iter(pages.arrived.items), None
+            pages.claim()
+            try:
+                while pages.arrived is None:
+                    pages.advance()
+                self._items, pages.arrived = iter(pages.arrived.items), None
+            finally:
+                pages.owner = None

@@ -285,7 +285,7 @@ async def test_one_iterator_for_two(
                 first = asyncio.ensure_future(anext(pages))
                 await there.wait()
                 with pytest.raises(
-                    ClientUsageError, match="this iterator is already in use by another task"
+                    ClientUsageError, match="this iterator is already in use by another"
                 ):
                     await anext(pages)
             numbers = [(await first).number, (await anext(pages)).number]

@@ -16,7 +16,7 @@ from digitalocean_projects.testing import Emulator, MockClock
 async def test_no_refusal() -> None:
     """12,000 requests of two clients are never refused, and take 3 % over the optimum at most."""
     clock = MockClock(rate=10.0, autojump_threshold=0.05)
-    with Emulator(clock=clock) as emulator:
+    with Emulator(clock=clock, keep_requests=20_000) as emulator:
         options: dict[str, Any] = {"base_url": emulator.url, "clock": clock}
         with Client(emulator.token, **options) as blocking:
             async with AsyncClient(emulator.token, **options) as client:

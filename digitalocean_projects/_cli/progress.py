@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -91,9 +92,11 @@ def cursor_shown() -> Iterator[None]:
 
 
 def _write(sequence: bytes) -> None:
+    """Write to the terminal, unless that would wait for it: its output may be stopped by Ctrl-S."""
     # Directly, since the interrupted code may hold the stream's lock.
     with suppress(OSError):
-        os.write(_STDERR, sequence)
+        if sys.platform == "win32" or select.select((), (_STDERR,), (), 0)[1]:
+            os.write(_STDERR, sequence)
 
 
 class _Teller:

@@ -259,9 +259,34 @@ except signals.Ended as end:
     os._exit(end.status)
 """
     with started([*PYTHON, "-c", code]) as (process, screen):
+        while screen.read():
+            pass
         assert 143 == process.wait(timeout=30)
         assert screen.has_cursor()
         assert b"\x1b[?25l" in screen.shown
+
+
+def test_terminal_that_takes_no_more() -> None:
+    """A signal ends the command although its terminal takes no more output."""
+    code = """
+import os, select, signal, time
+from digitalocean_projects import Client
+from digitalocean_projects._cli import progress, signals
+
+progress.PATIENCE, progress.BAR_INTERVAL, progress.LONGEST_END = 0.0, 0.0, 0.2
+try:
+    with signals.ended_by_signals(), progress.told(
+        Client("token"), lambda: progress.Progress("lines"), quiet=False
+    ):
+        while select.select([], [2], [], 0)[1]:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        signal.raise_signal(signal.SIGTERM)
+except signals.Ended as end:
+    os._exit(end.status)
+"""
+    with started([*PYTHON, "-c", code]) as (process, _):
+        assert 143 == process.wait(timeout=30)
 
 
 def test_handlers_are_taken_back(account: Emulator) -> None:

@@ -361,10 +361,12 @@ class TokenBucket:
         loop.call_soon_threadsafe(wake, future)
 
     def _expire_paused(self, now: float) -> None:
-        """Refuse the leases that wait and would have to outwait a pause that is too long."""
+        """Refuse the leases that wait and for which a pause is too long."""
         for queue in self._queues:
-            for lease in [lease for lease in queue if self._pauses_too_long(lease, now)]:
-                self._expire(lease, now)
+            for lease in list(queue):
+                ends = self._feedback.paused_until - lease.since
+                if ends > lease.max_wait or self._pauses_too_long(lease, now):
+                    self._expire(lease, now)
 
     def _settle(self, lease: Lease, headers: Mapping[str, str], now: float) -> None:
         self._give_back(lease, 0.0, now)
@@ -433,8 +435,10 @@ class TokenBucket:
         for queue in self._queues:
             queue.clear()
         now = self._clock.time()
-        for lease in list(self._flights):
-            self._give_back(lease, self._limits.grace, now)
+        for window in self._windows:
+            for _ in self._flights:
+                window.give_back(now + window.period + self._limits.grace)
+        self._flights = Flights()
 
 
 def _nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import subprocess
 import sys
 import threading
@@ -538,6 +539,22 @@ def test_pause_that_is_too_long(seconds: float) -> None:
         await patient
         assert seconds <= clock.now <= seconds + 1
         assert 16 == bucket.statistics().in_flight + 1
+
+    clock.run(main())
+
+
+def test_pause_beyond_a_deadline() -> None:
+    """A request that waits is refused as soon as a pause makes its wait too long."""
+    bucket = TokenBucket(Limits(windows=((1, 20.0),)), clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        lease = await hold(bucket)
+        waiting = asyncio.create_task(use(bucket, max_wait=50.0))
+        await asyncio.sleep(5.0)
+        lease.refused({"retry-after": "46"})
+        with pytest.raises(RateLimitWaitError) as caught:
+            await waiting
+        assert (5.0, 51.0) == (clock.now, math.floor(caught.value.seconds))
 
     clock.run(main())
 

@@ -46,12 +46,16 @@ class Assignment:
         self._accepted = False
         self._refusal: APIStatusError | None = None
 
-    async def run(self, chunk_size: int) -> list[AssignmentResult]:
+    async def run(self, chunk_size: int, *, strict: bool = True) -> list[AssignmentResult]:
         """Send all chunks, and return the result of each part.
 
+        Args:
+            chunk_size: The maximum number of resources in a request.
+            strict: Raise the API's error if it refused every request.
+
         Raises:
-            APIError: A request failed before anything was known of any resource, or the API
-                refused every request.
+            APIError: A request failed before anything was known of any resource, or with `strict`,
+                the API refused every request.
             AssignmentError: A request failed later.
         """
         for path, urns in self._parts:
@@ -64,7 +68,7 @@ class Assignment:
                         raise
                     raise self._failure(error) from error
         refusal, self._refusal = self._refusal, None
-        if refusal is not None and not self._accepted:
+        if strict and refusal is not None and not self._accepted:
             try:
                 raise refusal
             finally:

@@ -416,7 +416,7 @@ class AsyncProjects:
             What was done, or would be.
 
         Raises:
-            APIError: The project couldn't be read, or as of `assign_resources`.
+            APIError: The project couldn't be read, or nothing is known of any resource.
             PaginationError: It is to be pruned, and changes all the time.
             AssignmentError: As of `assign_resources`.
             ValueError: `project_id` is no project, a URN is malformed, or the default project is
@@ -439,7 +439,8 @@ class AsyncProjects:
             return plan
         adding = project_path(project_id), plan.added
         pruning = project_path(DEFAULT_PROJECT), plan.removed
-        return plan.carried_out(*await Assignment(self._manager, adding, pruning).run(chunk_size))
+        assignment = Assignment(self._manager, adding, pruning)
+        return plan.carried_out(*await assignment.run(chunk_size, strict=False))
 
     async def wait_until_assigned(
         self,

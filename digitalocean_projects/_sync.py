@@ -549,7 +549,7 @@ class Projects:
             What was done, or would be.
 
         Raises:
-            APIError: The project couldn't be read, or as of `assign_resources`.
+            APIError: The project couldn't be read, or nothing is known of any resource.
             PaginationError: It is to be pruned, and changes all the time.
             AssignmentError: As of `assign_resources`.
             ValueError: `project_id` is no project, a URN is malformed, or the default project is

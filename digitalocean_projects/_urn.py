@@ -9,7 +9,7 @@ from uuid import UUID
 
 import attrs
 
-from ._secret import quoted
+from ._secret import holds_token, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +74,7 @@ def _id_text(value: str | int | UUID) -> str:
         raise ValueError(
             f"not a resource id: {quoted(text)} (empty, or holds white space or quotes)"
         )
+    _refuse_token(text)
     return text
 
 
@@ -183,7 +184,14 @@ def checked_urn_text(text: str) -> str:
         raise TypeError(f"a URN is a string, not {type(text).__name__}")
     if not _is_urn(text):
         raise ValueError(f"not a URN of the form do:type:id: {quoted(text)}")
+    _refuse_token(text)
     return str.__str__(text)
+
+
+def _refuse_token(text: str) -> None:
+    """Refuse what would be sent and printed. A bare number of 64 digits may be a resource's id."""
+    if "_v1_" in text and holds_token(text):
+        raise ValueError("a URN must not contain an API token")
 
 
 def listed_urn_text(text: str) -> str:

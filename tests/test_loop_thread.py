@@ -33,9 +33,9 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
     ],
 )
 def test_slice(platform: str, version: tuple[int, int], *, sliced: bool) -> None:
-    """Waits are cut where a signal doesn't interrupt them, so short that nobody notices."""
+    """Waits are cut: so short that nobody notices where no signal interrupts them."""
     seconds = _slice(platform, version)
-    assert (0 < seconds <= 0.1) if sliced else seconds == threading.TIMEOUT_MAX
+    assert 0 < seconds <= (0.1 if sliced else 1.0)
 
 
 @pytest.fixture

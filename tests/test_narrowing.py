@@ -446,12 +446,13 @@ async def test_reconcile_adds_nothing(emulator: Emulator, make_client: MakeClien
 
 
 async def test_reconcile_does_nothing(emulator: Emulator, make_client: MakeClient) -> None:
-    """If nothing can be added or removed, the API's own error is raised."""
+    """If the API refuses all that is to be done, the result says so, as it does for a part."""
     web = emulator.seed(droplets(1), name="web")
     refuse(emulator, droplets(1, 2))
     async with make_client() as client:
-        with pytest.raises(PreconditionFailedError):
-            await client.projects.reconcile(web, droplets(2), prune=True)
+        done = await client.projects.reconcile(web, droplets(2), prune=True)
+    assert droplets(2, 1) == [str(refusal.urn) for refusal in done.refused]
+    assert ((), (), ()) == (done.added, done.removed, done.kept)
     assert 4 == len(emulator.requests)
 
 

@@ -242,3 +242,15 @@ def test_distinct_urns() -> None:
         "do:droplet:1",
     ]
     assert [URN("reservedip", "1.2.3.4"), URN("droplet", 1)] == distinct_urns(urns)
+
+
+@pytest.mark.parametrize(
+    "make", [URN.parse, URN.of, lambda text: URN("droplet", text.split(":", 2)[2])]
+)
+def test_no_token(make: Callable[[str], URN]) -> None:
+    """A URN with a token in it is refused, since it would be sent and printed."""
+    with pytest.raises(ValueError, match="must not contain an API token") as caught:
+        make("do:droplet:dop_v1_" + 64 * "a")
+    assert "aaaa" not in str(caught.value)
+    # The digest of an image is none.
+    assert 64 * "a" == make("do:image:" + 64 * "a").id

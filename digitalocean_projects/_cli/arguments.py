@@ -38,7 +38,8 @@ or with --context from doctl's configuration; the API's address from
 DIGITALOCEAN_API_URL, if it is set.
 
 Exit status: 0; 1 if the API refused or failed, a resource was not assigned, or
-a file could not be read or written; 2 if the call is wrong; 130 after Ctrl-C.
+a file could not be read or written; 2 if the call is wrong; 130 after Ctrl-C,
+143 after SIGTERM, 129 after SIGHUP.
 
 examples, all without an account:
   {PROGRAM} list --demo

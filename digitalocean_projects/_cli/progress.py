@@ -168,6 +168,7 @@ class _Teller:
                 bar.update(
                     task, completed=now.done, total=now.total, description=str(now), refresh=True
                 )
+        self.has_bar = False
 
 
 _tellers: set[_Teller] = set()

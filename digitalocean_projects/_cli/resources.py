@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
-from digitalocean_projects._errors import AssignmentError, InventoryError
+from digitalocean_projects._errors import APIError, AssignmentError, InventoryError
 from digitalocean_projects._models import ResourceStatus
 from digitalocean_projects._request import one_line
 from digitalocean_projects._results import Reconciliation
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable, Iterator
 
-    from digitalocean_projects._errors import APIError
     from digitalocean_projects._models import Project, Resource
     from digitalocean_projects._results import AssignmentResult
     from digitalocean_projects._sync import Client, Paginator
@@ -69,7 +68,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     if options.prune and not desired:
         raise ValueError("there is no URN to keep, so all would be pruned: unassign them instead")
     project = project_id(client, options.project)
-    failure = None
+    before, failure = client.statistics().requests, None
     try:
         with told(client, requests_of(client), quiet=options.quiet):
             done = client.projects.reconcile(
@@ -77,6 +76,10 @@ def reconcile(client: Client, options: Namespace) -> int:
             )
     except AssignmentError as error:
         done, failure = _so_far(error, desired), error.error
+    except KeyboardInterrupt:
+        if client.statistics().requests > before and not options.dry_run:
+            note("some may have been assigned: to reconcile again does no harm")
+        raise
     written = is_written(
         partial(_print_changes, done)
         if options.output == "text"
@@ -96,6 +99,7 @@ def report(client: Client, options: Namespace) -> int:
     """Show how many resources of each type the projects hold."""
     summaries: list[Summary] = []
     failures: tuple[tuple[Project, APIError], ...] = ()
+    end: APIError | None = None
     is_streamed = options.output == "jsonl"
     try:
         with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
@@ -107,6 +111,10 @@ def report(client: Client, options: Namespace) -> int:
                     summaries.append(summary)
     except InventoryError as error:
         failures = error.failures
+    except APIError as error:
+        if not summaries:
+            raise
+        end = error
     written = True
     if options.output == "json":
         members = [summary.members() for summary in summaries]
@@ -117,6 +125,8 @@ def report(client: Client, options: Namespace) -> int:
         note(f"{total} resources in {len(summaries)} projects", quiet=options.quiet)
     for project, reason in failures:
         complain(f"{one_line(project.name)}: {reason}")
+    if end is not None:
+        raise end
     return FAILED if failures or not written else 0
 
 

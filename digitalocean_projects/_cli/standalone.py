@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
 SHELLS = ("bash", "fish", "zsh", "tcsh")
-_LONG = 3600
+# Seconds. A signal can't end a longer wait on each system, and two signals may miss it.
+_A_WHILE = 0.5
 
 
 def emulate(options: Namespace) -> int:
@@ -32,8 +33,7 @@ def emulate(options: Namespace) -> int:
         print(f"export DIGITALOCEAN_TOKEN={emulator.token}", flush=True)
         note("Ctrl-C ends it", quiet=options.quiet)
         while True:
-            # Ctrl-C can't end a wait without a time on each system.
-            sleep(_LONG)
+            sleep(_A_WHILE)
 
 
 def complete(options: Namespace) -> int:

@@ -155,3 +155,25 @@ def test_reconcile_fails_half_way(
         *notes, failure = told.err.splitlines()
         assert ["# nothing was done with do:droplet:1", "# 1 added, 0 removed, 1 kept"] == notes
         assert failure.startswith("digitalocean-projects: 403 (POST")
+
+
+@pytest.mark.usefixtures("web")
+def test_reconcile_when_all_is_refused(
+    account: Emulator, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """The document is the same, however often the command is run, and names what is refused."""
+    account.respond(
+        412,
+        {"id": "precondition_failed", "message": "Move the Droplet instead"},
+        when=lambda request: b'"do:droplet:1"' in request.body,
+        times=None,
+    )
+    documents = []
+    for _ in range(2):
+        say("do:droplet:2\n")
+        assert 1 == main(["reconcile", "web", "--prune", "-o", "json", "-q"])
+        told = capsys.readouterr()
+        documents.append(json.loads(told.out))
+        assert "do:droplet:1: 412 precondition_failed: Move the Droplet instead" in told.err
+    assert documents[0] == documents[1]
+    assert (["do:droplet:1"], ["do:droplet:2"]) == (documents[0]["failed"], documents[0]["kept"])

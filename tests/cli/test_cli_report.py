@@ -157,12 +157,13 @@ def test_all_projects_fail(account: Emulator, capsys: Capture) -> None:
 
 
 def test_report_fails(account: Emulator, capsys: Capture) -> None:
-    """A failure that isn't about one project is told alone: no number is wrong."""
+    """A failure that isn't about one project ends the report, after what was read before it."""
     break_project(account, "web", status=401)
-    assert 1 == main(["report"])
+    assert 1 == main(["report", "-q"])
     told = capsys.readouterr()
-    assert ("", 1) == (told.out, len(told.err.splitlines()))
+    assert "Project  Type  Resources\nempty                  0\n" == told.out
     assert told.err.startswith("digitalocean-projects: 401 (GET")
+    assert 1 == len(told.err.splitlines())
 
 
 def test_reader_leaves_a_report_that_fails(account: Emulator) -> None:

@@ -36,7 +36,8 @@ def shared_bucket(
     """Return the bucket that all clients with this base URL, token, limits and clock share.
 
     It outlives its users until the last token is back, since the API counts their requests until
-    then. A bucket of a token that the API has only ever answered with 401 doesn't.
+    then. A bucket of a token that the API has only ever answered with 401 doesn't: so the limits
+    hold for such a token while a client of it is kept, and not for a new client for each request.
     """
     name = hmac.digest(base_url.encode(), token.encode(), "sha256").hex()
     # The bucket keeps the clock, so its id isn't given to another one.
@@ -76,15 +77,19 @@ class _Registry:
 
     def forget_idle(self) -> None:
         """Drop those of the buckets that were left first which the API has forgotten, too."""
-        for _ in range(min(_LOOKED_AT, len(self.left))):
+        looked_at: list[TokenBucket] = []
+        # A signal handler may make a client meanwhile, which looks at some, too.
+        while self.left and len(looked_at) < _LOOKED_AT:
             bucket, _ = self.left.popitem(last=False)
+            looked_at.append(bucket)
+        for bucket in looked_at:
             if not bucket.is_idle():
                 self.left[bucket] = None
 
     def leave(self, user: weakref.ref[object]) -> None:
         """Keep a bucket that a user has left, for as long as the API counts its requests."""
         bucket = self.users.pop(user)
-        if bucket.keep:
+        if bucket.outlives_users():
             self.left[bucket] = None
             self.left.move_to_end(bucket)
 

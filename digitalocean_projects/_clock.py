@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -38,15 +40,21 @@ SYSTEM_CLOCK = SystemClock()
 def call_later(
     clock: Clock, seconds: float, callback: Callable[[], object]
 ) -> Callable[[], object]:
-    """Have the running loop call `callback` when so many seconds of the clock have passed.
+    """Schedule `callback` in the running loop, after some seconds of the clock.
 
     Returns:
-        What takes that back, to be called in the same loop.
+        A function that cancels the call, in the same loop. With the machine's clock, it doesn't
+        keep the loop from being collected as garbage.
     """
     loop = asyncio.get_running_loop()
     if type(clock) is SystemClock:
-        return loop.call_later(seconds, callback).cancel
+        return partial(_cancel, weakref.ref(loop.call_later(seconds, callback)))
     return loop.create_task(_call_after(clock, seconds, callback)).cancel
+
+
+def _cancel(handle: weakref.ref[asyncio.TimerHandle]) -> None:
+    if (scheduled := handle()) is not None:
+        scheduled.cancel()
 
 
 async def _call_after(clock: Clock, seconds: float, callback: Callable[[], object]) -> None:

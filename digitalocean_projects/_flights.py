@@ -41,12 +41,16 @@ class Flights:
         return lease in self._leases
 
     def add(self, lease: Lease) -> None:
-        """Add a lease that goes now, which is at its `sent`."""
-        self._leases[lease] = None
-        self._next_end = min(self._next_end, lease.end)
-        self._recent.append(lease)
-        self.young += 1
-        lease.young = True
+        """Add a lease that goes now; do nothing if it is here already.
+
+        The order matters: a signal handler's exception may come after any call.
+        """
+        if lease not in self._leases:
+            lease.young = True
+            self._next_end = min(self._next_end, lease.end)
+            self._leases[lease] = None
+            self._recent.append(lease)
+            self.young += 1
 
     def remove(self, lease: Lease) -> None:
         """Remove a lease that has ended."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
-    from collections import OrderedDict
     from collections.abc import Callable, Mapping
     from types import TracebackType
+    from weakref import ReferenceType
 
     from ._limiter import TokenBucket
 
 _NO_HEADERS: Mapping[str, str] = {}
+_NO_QUEUE: OrderedDict[Lease, ReferenceType[AbstractEventLoop]] = OrderedDict()
 
 
 class Lease:
@@ -42,16 +44,18 @@ class Lease:
         "sent",
         "since",
         "timeout",
+        "waiter",
         "waits_for",
         "young",
     )
 
     end: float
     future: Future[None] | None
-    queue: OrderedDict[Lease, AbstractEventLoop]
+    queue: OrderedDict[Lease, ReferenceType[AbstractEventLoop]]
     reason: str
     sent: float
     since: float
+    waiter: ReferenceType[Future[None]]
     waits_for: float
     young: bool
 
@@ -75,6 +79,7 @@ class Lease:
         self.ahead = ahead
         self.at_once = at_once
         self.future = None
+        self.queue = _NO_QUEUE
         self.sent = -math.inf
         self.waits_for = 0.0
 

@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, ref
 
 import attrs
 
@@ -81,8 +82,8 @@ class TokenBucket:
         jitter: Returns 0 to 1, the seconds that are added to a pause.
 
     Attributes:
-        keep: Whether the bucket should outlive its users, since the API may count a request of its
-            token. Not if the API has only ever said that there is no such token.
+        keep: Whether the API may count a request of the token: not if it has only ever said that
+            there is no such token.
     """
 
     def __init__(
@@ -102,9 +103,11 @@ class TokenBucket:
         # Reentrant, since garbage is collected and signals are handled at any point.
         self._lock = threading.RLock()
         self._busy = False
-        self._changes: deque[Callable[[float], object]] = deque()
+        self._deferred: deque[Callable[[float], object]] = deque()
         self._queues: tuple[_Queue, ...] = tuple(OrderedDict() for _ in range(4))
-        self._timers: dict[AbstractEventLoop, _Timer] = {}
+        self._timers: WeakKeyDictionary[AbstractEventLoop, _Timer] = WeakKeyDictionary()
+        # How many there were when the queues were last searched for leases of closed loops.
+        self._loops = 0
         self._flights = Flights()
         self.keep = False
         self._granted = 0
@@ -162,6 +165,10 @@ class TokenBucket:
                 paused=max(0.0, self._feedback.paused_until - now),
             )
 
+    def outlives_users(self) -> bool:
+        """Return whether the bucket is needed after its users, as the API may count a request."""
+        return self.keep or len(self._flights) > 0
+
     def is_idle(self) -> bool:
         """Return whether a new bucket would do as well: no token is out and nobody waits."""
         check_process()
@@ -180,11 +187,13 @@ class TokenBucket:
     async def _acquire(self, lease: Lease) -> None:
         """Wait for the tokens of a lease."""
         loop = asyncio.get_running_loop()
-        self._change(partial(self._ask, lease, loop))
-        future = lease.future
         stop: Callable[[], object] = _nothing
+        future: Future[None] | None = None
         collected = False
         try:
+            self._change(partial(self._ask, lease, loop))
+            # From here on, only this task keeps the future that wakes it.
+            future, lease.future = lease.future, None
             if future is not None:
                 if lease.waits_for > _WORTH_A_RECORD:
                     why = {"do_wait": lease.waits_for, "do_reason": lease.reason}
@@ -210,24 +219,21 @@ class TokenBucket:
     def _change(self, change: Callable[[float], object]) -> None:
         """Make a change with the lock held.
 
-        A lease may be collected as garbage at any point, also in the thread that has the lock and
-        is about to make a change: then that is made first.
+        A lease may be collected as garbage at any point, also while the same thread makes another
+        change: then its end follows that.
         """
         check_process()
-        self._changes.append(change)
         while True:
             late: list[AbstractEventLoop] = []
             with self._lock:
                 if self._busy:
+                    self._deferred.append(change)
                     return
                 self._busy = True
                 try:
-                    while self._changes:
-                        change = self._changes.popleft()
-                        # Not before: another thread may just have asked for it.
-                        now = self._clock.time()
-                        self._advance(now)
-                        change(now)
+                    self._apply(change)
+                    while self._deferred:
+                        self._apply(self._deferred.popleft())
                     if self._timers:
                         late = self._let_go(self._clock.time())
                 finally:
@@ -235,8 +241,14 @@ class TokenBucket:
             for loop in late:
                 with suppress(RuntimeError):  # it is closed
                     loop.call_soon_threadsafe(self._set_timer, loop)
-            if not self._changes:
+            if not self._deferred:
                 return
+            change = _no_change
+
+    def _apply(self, change: Callable[[float], object]) -> None:
+        now = self._clock.time()
+        self._advance(now)
+        change(now)
 
     def _advance(self, now: float) -> None:
         """Apply what the time that has passed has changed."""
@@ -259,17 +271,20 @@ class TokenBucket:
         lease.waits_for = at - now
         if lease.waits_for <= lease.max_wait and not self._pauses_too_long(lease, now):
             lease.future, lease.since = loop.create_future(), now
-            lease.queue = self._queues[place]
-            lease.queue[lease] = loop
+            lease.waiter, lease.queue = ref(lease.future), self._queues[place]
             self._timers.setdefault(loop, _Timer()).waiting += 1
+            lease.queue[lease] = ref(loop)
 
     def _forget_closed_loops(self) -> None:
         """Take the leases that closed loops have left behind out of the queues."""
-        for closed in [loop for loop in self._timers if loop.is_closed()]:
-            del self._timers[closed]
+        closed = [loop for loop in self._timers if loop.is_closed()]
+        if closed or len(self._timers) < self._loops:
+            for loop in closed:
+                del self._timers[loop]
             for queue in self._queues:
-                for lease in [lease for lease, loop in queue.items() if loop is closed]:
+                for lease in [lease for lease, loop in queue.items() if _is_closed(loop())]:
                     del queue[lease]
+        self._loops = len(self._timers)
 
     def _pauses_too_long(self, lease: Lease, now: float) -> bool:
         return self._feedback.paused_until - now > lease.max_pause + LONGEST_JITTER
@@ -303,23 +318,27 @@ class TokenBucket:
         return at, reason
 
     def _take(self, lease: Lease, now: float) -> None:
-        lease.sent, lease.end = now, now + lease.timeout + self._limits.grace
+        lease.end = now + lease.timeout + self._limits.grace
         self._flights.add(lease)
         self._granted += 1
+        lease.sent = now
 
     def _let_go(self, now: float) -> list[AbstractEventLoop]:
         """Release every waiter that may proceed; return the loops whose timers must end earlier."""
         self._advance(now)
         self._forget_closed_loops()
         for place, queue in enumerate(self._queues):
-            while queue and self._ready_at(now, bulk=place > 1) <= now:
-                lease, loop = queue.popitem(last=False)
-                self._timers[loop].waiting -= 1
-                # A loop that is closed has left its leases behind.
-                with suppress(RuntimeError):
-                    self._wake(lease, loop)
+            while queue:
+                lease, owner = next(iter(queue.items()))
+                # It was taken already if a signal handler's exception ended this loop before.
+                if lease.sent == -math.inf:
+                    if self._ready_at(now, bulk=place > 1) > now:
+                        break
                     self._take(lease, now)
                     self._waited += now - lease.since
+                if not self._wake(lease, owner()):
+                    self._give_back(lease, None, now)
+                self._leave(lease, now)
             if queue:
                 break
         late: list[AbstractEventLoop] = []
@@ -332,33 +351,34 @@ class TokenBucket:
 
     def _leave(self, lease: Lease, now: float) -> None:
         """Have a lease not wait any more; one that was let go meanwhile gives its tokens back."""
-        loop = lease.queue.pop(lease, None)
-        if loop is None:
+        if lease not in lease.queue:
             self._give_back(lease, None, now)
         else:
-            self._timers[loop].waiting -= 1
+            loop = lease.queue.pop(lease)()
+            if loop is not None and loop in self._timers:
+                self._timers[loop].waiting -= 1
 
     def _expire(self, lease: Lease, now: float) -> None:
         """Refuse a lease that waits, since its wait takes too long."""
-        loop = lease.queue.get(lease)
-        if loop is not None:
+        if lease in lease.queue:
             at, lease.reason = self._estimate(now, bulk=lease.bulk, before=0)
             lease.waits_for = at - lease.since
+            self._wake(lease, lease.queue[lease]())
             self._leave(lease, now)
-            with suppress(RuntimeError):  # it is closed
-                self._wake(lease, loop)
 
-    def _wake(self, lease: Lease, loop: AbstractEventLoop) -> None:
-        """Wake the task that waits for a lease, and forget it.
+    def _wake(self, lease: Lease, loop: AbstractEventLoop | None) -> bool:
+        """Wake the task that waits for a lease; return False if its loop is closed or gone.
 
-        The bucket keeps the leases in flight. If they kept their tasks, a loop that was closed
-        without ending those could never be collected as garbage.
-
-        Raises:
-            RuntimeError: The loop is closed.
+        The bucket refers weakly to what waits. Otherwise, a loop that was closed without ending its
+        tasks could never be collected as garbage, nor could their connections.
         """
-        future, lease.future = lease.future, None
-        loop.call_soon_threadsafe(wake, future)
+        if loop is None:
+            return False
+        try:
+            loop.call_soon_threadsafe(_wake, lease.waiter())
+        except RuntimeError:
+            return False
+        return True
 
     def _expire_paused(self, now: float) -> None:
         """Refuse the leases that wait and for which a pause is too long."""
@@ -415,7 +435,7 @@ class TokenBucket:
 
     def _look(self, loop: AbstractEventLoop, timer: _Timer, now: float) -> None:
         """See when a timer is to end."""
-        if timer.waiting:
+        if timer.waiting > 0 and any(self._queues):
             timer.at = self._next_change(now)
         else:
             timer.at = math.inf
@@ -430,7 +450,7 @@ class TokenBucket:
         """Begin anew in a forked process, with the parent's requests as ones of unknown fate."""
         self._lock = threading.RLock()
         self._busy = False
-        self._changes.clear()
+        self._deferred.clear()
         self._timers.clear()
         for queue in self._queues:
             queue.clear()
@@ -462,10 +482,14 @@ class _Timer:
     stop: Callable[[], object] = attrs.field(default=_nothing)
 
 
-_Queue = OrderedDict[Lease, "AbstractEventLoop"]
+_Queue = OrderedDict[Lease, "ref[AbstractEventLoop]"]
 
 
-def wake(future: Future[None] | None) -> None:
+def _is_closed(loop: AbstractEventLoop | None) -> bool:
+    return loop is None or loop.is_closed()
+
+
+def _wake(future: Future[None] | None) -> None:
     if future is not None and not future.done():
         future.set_result(None)
 

@@ -148,6 +148,49 @@ def test_unused_and_wrong_tokens() -> None:
     assert unknown() is not None
 
 
+def test_pending_in_a_closed_loop() -> None:
+    """A bucket outlives a user whose only requests are pending, as those may have been sent."""
+    clock, users = VirtualTime(), [User()]
+    kept = ref(shared(users[0], clock))
+
+    async def hang(bucket: TokenBucket) -> None:
+        await bucket.lease(timeout=5.0).__aenter__()
+
+    clock.run(hang(shared(users[0], clock)))
+    users.clear()
+    gc.collect()
+    assert shared(User(), clock) is kept()
+
+
+def test_client_of_a_signal_handler() -> None:
+    """A signal handler may make a client while idle buckets are looked at."""
+    clock = VirtualTime()
+
+    async def send() -> None:
+        for number in range(10):
+            user = User()
+            await take(shared(user, clock, f"left {number}"))
+
+    clock.run(send())
+    clock.now += 61.0
+    made: list[TokenBucket] = []
+
+    class Clock(VirtualTime):
+        def time(self) -> float:
+            if not made:
+                made.append(TokenBucket(LIMITS))
+                shared(User(), clock, "of the handler")
+            return clock.now
+
+    user = User()
+    clock.run(take(shared(user, busy := Clock(), "busy")))
+    del user
+    made.clear()
+    busy.now = clock.now
+    shared(User(), clock, "another")
+    assert made
+
+
 def test_name() -> None:
     """A bucket's name depends on token and base URL, and gives neither away."""
     names: list[str] = []

@@ -153,7 +153,7 @@ def test_cancel_storm(factory: Any) -> None:
         assert {asyncio.current_task()} == asyncio.all_tasks()
 
     clock.run(main())
-    assert ((0, 0), {}) == (left(bucket), bucket._timers)
+    assert ((0, 0), {}) == (left(bucket), dict(bucket._timers))
 
 
 def test_no_timer_is_left() -> None:
@@ -168,7 +168,7 @@ def test_no_timer_is_left() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert ([], {}) == (timers(), bucket._timers)
+        assert ([], {}) == (timers(), dict(bucket._timers))
         lease.unsent()
 
     def timers() -> list[Any]:
@@ -193,7 +193,7 @@ def test_threads() -> None:
             lease.settle()
 
     in_threads(*[lambda: asyncio.run(many())] * 4)
-    assert (100, (0, 0), {}) == (bucket.statistics().granted, left(bucket), bucket._timers)
+    assert (100, (0, 0), {}) == (bucket.statistics().granted, left(bucket), dict(bucket._timers))
     went.sort()
     assert all(0.1 <= late - early for early, late in zip(went, went[20:], strict=False))
 
@@ -259,7 +259,7 @@ def test_loop_that_died() -> None:
     assert (1, 0) == left(bucket)
     lease.unsent()
     clock.run(use(bucket))
-    assert (0.0, (0, 0), {}) == (clock.now, left(bucket), bucket._timers)
+    assert (0.0, (0, 0), {}) == (clock.now, left(bucket), dict(bucket._timers))
 
 
 def test_loop_that_died_is_no_reason_to_keep_a_bucket() -> None:
@@ -570,3 +570,97 @@ def test_pause_that_is_not_too_long() -> None:
 
     clock.run(main())
     assert 61.0 == clock.now
+
+
+def drop(bucket: TokenBucket, number: int, *, close: bool) -> list[weakref.ref[Any]]:
+    """Forget a loop in which requests are in flight, and wait, with or without closing it."""
+
+    async def request() -> None:
+        async with bucket.lease(timeout=5.0):
+            await asyncio.Event().wait()
+
+    loop = QuietLoop()
+    tasks = [loop.create_task(request()) for _ in range(number)]
+    loop.run_until_complete(asyncio.sleep(0.01))
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is the point
+    if close:
+        loop.close()
+    return [weakref.ref(loop), *map(weakref.ref, tasks)]
+
+
+class QuietLoop(asyncio.SelectorEventLoop):
+    """A loop that may be dropped without being closed."""
+
+    def __del__(self) -> None:
+        """Close what it holds, without a warning."""
+        self.close()
+
+
+@pytest.mark.parametrize("close", [True, False])
+@pytest.mark.parametrize("number", [10, 40])
+def test_forgotten_loop_is_garbage(number: int, *, close: bool) -> None:
+    """A loop that is forgotten with requests pending is collected, without another use."""
+    bucket = TokenBucket(Limits(windows=((20, 60.0),)))
+    found = drop(bucket, number, close=close)
+    gc.collect()
+    assert [None] * (number + 1) == [reference() for reference in found]
+    assert 0 == bucket.statistics().waiting
+    assert {} == dict(bucket._timers)
+
+
+class InterruptionError(Exception):
+    """What a signal handler raises."""
+
+
+def interrupted(function: Callable[[], object], name: str, at: int) -> bool:
+    """Call the function, with an exception before the line number `at` that runs in `name`."""
+    count = 0
+
+    def trace(frame: Any, event: str, _: object) -> Any:
+        nonlocal count
+        code = frame.f_code
+        if code.co_name != name or not code.co_filename.endswith(("_limiter.py", "_flights.py")):
+            return trace if "digitalocean_projects" in code.co_filename else None
+        if event == "line":
+            count += 1
+            if count == at:
+                raise InterruptionError
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    except InterruptionError:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("name", ["_let_go", "_take", "add", "_leave", "_apply", "remove"])
+def test_exception_of_a_signal_handler(name: str) -> None:
+    """An exception at any line of a change by one task leaves no other one waiting for ever."""
+    for at in range(1, 40):
+        clock = VirtualTime()
+        bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=clock)
+        happened = False
+
+        async def main(bucket: TokenBucket = bucket, at: int = at) -> None:
+            nonlocal happened
+            leases = [await hold(bucket) for _ in range(2)]
+            others = [asyncio.create_task(use(bucket)) for _ in range(3)]
+            await asyncio.sleep(0)
+            happened = interrupted(leases[0].unsent, name, at)
+            leases[1].settle()
+            async with asyncio.timeout(1000.0):
+                await asyncio.gather(*others)
+                for _ in range(4):
+                    await use(bucket)
+
+        clock.run(main())
+        assert 0 == bucket.statistics().waiting
+        if not happened:
+            break
+    assert at > 1

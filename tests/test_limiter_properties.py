@@ -90,7 +90,7 @@ class Bucket(RuleBasedStateMachine):
             self.end_one(self.under_way[0], "settle", {})
         timers: list[Any] = self.loop._scheduled  # type: ignore[attr-defined]  # nothing else knows
         assert [] == [timer for timer in timers if not timer.cancelled()]
-        assert ({}, set()) == (self.bucket._timers, asyncio.all_tasks(self.loop))
+        assert ({}, set()) == (dict(self.bucket._timers), asyncio.all_tasks(self.loop))
 
     @property
     def under_way(self) -> list[Call]:

@@ -16,7 +16,7 @@ from digitalocean_projects._buckets import make_bucket
 from digitalocean_projects._clock import call_later
 from digitalocean_projects._config import DEFAULT_LIMITS, Limits, checked_seconds
 from digitalocean_projects._errors import RateLimitWaitError
-from digitalocean_projects._limiter import TokenBucket, wake
+from digitalocean_projects._limiter import TokenBucket
 from digitalocean_projects._process import keep_for_ever
 from digitalocean_projects._secret import Secret
 from digitalocean_projects._window import Window
@@ -334,7 +334,7 @@ class RedisBucket(TokenBucket):
             if now < min(self._look_at, self._shared_at[bulk]):
                 break
             for owner in queue.values():
-                if owner is loop:
+                if owner() is loop:
                     before = sum(wanted)
                     at, _ = super()._estimate(now, bulk=bulk, before=before)
                     if before >= most or at > now:
@@ -399,7 +399,7 @@ class RedisBucket(TokenBucket):
             self._leave(lease, now)
             self._failed[lease] = error(reason)
             lease.reason = reason
-            _later(loop, wake, lease.future)
+            self._wake(lease, loop())
 
     def _share_windows(self) -> list[Window]:
         limits, windows = self._limits, []

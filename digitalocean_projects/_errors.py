@@ -94,7 +94,8 @@ class APIConnectionError(APIError):
         attempts: How often the request was tried.
         transient: Whether another attempt might succeed: not if the server's certificate is wrong.
         sent: Whether the request may have reached the server.
-        reused: Whether nothing came on a connection that had been idle, which may have been dead.
+        reused: Whether the connection broke before any response, while connections of the client
+            were idle. If the request's was one of them, the server may have closed it before.
     """
 
     method: str

@@ -101,13 +101,14 @@ class Retries:
         self._clock = clock
         self.attempts: int = 0
         self._in_doubt = False
+        self._was_at_once = False
         self._ceilings: Iterator[float] | None = None
 
     def delay_after(self, failure: APIConnectionError | APIStatusError) -> float | None:
         """Return the seconds to wait before the next attempt, or None if there is to be none.
 
         Writes into `failure` how often the request was tried, and whether it may have been done.
-        A connection that had been idle says nothing of the server: there is no wait after it.
+        A connection that was idle says nothing of the server: there is no wait after the first.
         """
         self.attempts += 1
         self._in_doubt = failure.in_doubt = self._in_doubt or failure.in_doubt
@@ -116,7 +117,10 @@ class Retries:
         may_pass = self._policy.covers(failure) and asked <= self._policy.max_retry_after
         if not may_pass:
             return None
-        return self._delay(asked, at_once=getattr(failure, "reused", False))
+        # Each such failure closes the idle connections, so it happens once.
+        at_once = getattr(failure, "reused", False) and not self._was_at_once
+        self._was_at_once = self._was_at_once or at_once
+        return self._delay(asked, at_once=at_once)
 
     def delay_while_down(self) -> float | None:
         """The same after an answer that says of a part of the request that its service is down."""

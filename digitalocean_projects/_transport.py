@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -126,7 +127,7 @@ class Transport:
             APIResponseError: It is no HTTP, or too large.
             ClientUsageError: A hook of the session failed.
         """
-        had_idle = bool(_idle_connections(session))
+        start, had_idle = monotonic(), bool(_idle_connections(session))
         response: ClientResponse | None = None
         try:
             response = await self._open(session, request, body, seconds)
@@ -139,9 +140,9 @@ class Transport:
             and isinstance(failure, APIConnectionError)
             and failure.sent
         ):
-            # Others of the idle connections are likely to be dead, too: a proxy drops them all.
-            failure.reused = True
-            _close_idle_connections(session)
+            # A proxy that drops one idle connection drops them all.
+            _close_idle_connections(session, since=start)
+            failure.reused = not isinstance(failure, APITimeoutError)
         # Not in the handler, since an exception remembers the one that was being handled.
         try:
             raise failure
@@ -262,12 +263,17 @@ def _idle_connections(session: ClientSession) -> dict[Any, Any]:
     return getattr(session.connector, "_conns", {})
 
 
-def _close_idle_connections(session: ClientSession) -> None:
+def _close_idle_connections(session: ClientSession, since: float) -> None:
+    """Close the connections that have been idle since a moment; those used later are alive."""
     idle = _idle_connections(session)
-    for connections in idle.values():
-        for protocol, _ in connections:
-            protocol.abort()
-    idle.clear()
+    for key, connections in list(idle.items()):
+        for entry in list(connections):
+            protocol, idle_since = entry
+            if idle_since <= since:
+                connections.remove(entry)
+                protocol.abort()
+        if not connections:
+            del idle[key]
 
 
 def open_session(settings: Settings) -> ClientSession:

@@ -108,14 +108,14 @@ class DyingServer:
 @pytest.mark.parametrize("end", ["closed", "reset", "silent"])
 @pytest.mark.parametrize("number", [1, 5])
 async def test_dead_connections(end: str, number: int) -> None:
-    """Idle connections that have died cost a request one attempt, and no wait.
+    """Idle connections that have died cost a request one attempt, however many there are.
 
-    That holds however many there are, and for requests that are sent at the same time.
+    There is no wait after it, unless a time-out has told: the server may be slow.
     """
     server, clock = DyingServer(8, end), MovedClock()
     async with serving(server.answer) as url:
         options: dict[str, Any] = {"base_url": url, "clock": clock, "timeout": 0.5}
-        policy = RetryPolicy(attempts=2, base_delay=8.0)
+        policy = RetryPolicy(attempts=2, base_delay=8.0, jitter=lambda ceiling: ceiling)
         async with AsyncClient(TOKEN, limits=None, retry=policy, **options) as client:
             await asyncio.gather(*(ask(client) for _ in range(8)))
             await asyncio.gather(*(ask(client) for _ in range(number)))
@@ -123,11 +123,43 @@ async def test_dead_connections(end: str, number: int) -> None:
                 client.statistics().requests,
                 client.statistics().retries,
             )
-            # What is idle now lives.
+            # The connections that are idle now are alive.
             await asyncio.gather(*(ask(client) for _ in range(number)))
     assert 8 + 3 * number == server.requests
     assert 8 + number == server.connections
-    assert {0.0} == set(clock.slept)
+    assert {8.0 if end == "silent" else 0.0} == set(clock.slept)
+
+
+async def test_endpoint_that_fails_beside_others() -> None:
+    """Failures of one endpoint are retried with waits, and leave connections in use alone."""
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            if b"/projects/default/" not in await head(reader):
+                return
+            writer.write(OK)
+
+    async with serving(answer) as url:
+        clock = MovedClock()
+        policy = RetryPolicy(jitter=lambda ceiling: ceiling)
+        options: dict[str, Any] = {"base_url": url, "clock": clock, "retry": policy}
+        async with AsyncClient(TOKEN, limits=None, **options) as client:
+
+            async def ask_in_vain() -> None:
+                with pytest.raises(APIConnectionError):
+                    await client.projects.get("default")
+
+            await ask(client)
+            failing = asyncio.create_task(ask_in_vain())
+            await asyncio.sleep(0)
+            while not failing.done():
+                await ask(client)
+    assert [0.0, 1.0, 2.0] == clock.slept
+    # One for each attempt in vain, and two for the others.
+    assert connections <= 6
 
 
 async def test_dead_connection_of_a_request_that_is_sent_once() -> None:

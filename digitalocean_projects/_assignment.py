@@ -27,6 +27,9 @@ _SCOPES = ("project:update or project:assign_resource", "<resource>:read")
 # A request is refused with these because of what it asks to assign.
 _REFUSALS = (BadRequestError, PreconditionFailedError, UnprocessableEntityError)
 _EXTRA_REQUESTS = 16
+# If the API has refused everything in this number of chunks, it is likely to refuse everything: later ones are
+# still sent, but not in parts, until one is accepted.
+_MOST_VAIN_SEARCHES = 4
 
 
 class Assignment:
@@ -44,6 +47,7 @@ class Assignment:
         self._fates: dict[URN, Fate] = {}
         self._under_way: Sequence[URN] = ()
         self._accepted = False
+        self._vain = 0
         self._refusal: APIStatusError | None = None
 
     async def run(self, chunk_size: int, *, strict: bool = True) -> list[AssignmentResult]:
@@ -78,12 +82,13 @@ class Assignment:
 
     async def _assign(self, request: Request, chunk: Sequence[URN]) -> None:
         """Send a chunk, and if it is refused, parts of it to find out because of which URNs."""
-        search = Search(chunk)
+        search = Search(chunk, extra=_EXTRA_REQUESTS if self._vain < _MOST_VAIN_SEARCHES else 0)
         while urns := search.next():
             if refused := await self._send(request, urns):
                 search.refused(refused)
             else:
                 search.accepted()
+        self._vain = 0 if self._accepted else self._vain + 1
 
     async def _send(self, request: Request, urns: Sequence[URN]) -> Sequence[URN]:
         """Assign resources, retry those whose service is down, and return those refused."""
@@ -147,15 +152,16 @@ class Search:
 
     Args:
         urns: The resources of the request, which `next` returns first.
+        extra: The maximum number of requests after the first one.
     """
 
-    def __init__(self, urns: Sequence[URN]) -> None:
+    def __init__(self, urns: Sequence[URN], *, extra: int = _EXTRA_REQUESTS) -> None:
         self._suspects: Sequence[URN] = ()
         self._rest = list(urns)
         self._unsent: Sequence[URN] = ()
         self._types: set[str] = set()
-        self._left = 1 + _EXTRA_REQUESTS
-        self._is_small = len(urns) <= _EXTRA_REQUESTS
+        self._left = 1 + extra
+        self._is_small = len(urns) <= extra
 
     def next(self) -> Sequence[URN]:
         """Return the resources to send next; none if all are settled or no request is left.

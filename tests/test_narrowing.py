@@ -445,6 +445,30 @@ async def test_reconcile_adds_nothing(emulator: Emulator, make_client: MakeClien
     assert ["do:vpc:1"] == [str(refusal.urn) for refusal in done.refused]
 
 
+async def test_requests_in_vain(emulator: Emulator, make_client: MakeClient) -> None:
+    """If the API refuses everything, only the first chunks are searched, and all are sent."""
+    urns = droplets(*range(2_000))
+    emulator.seed(urns)
+    refuse(emulator, urns)
+    async with make_client() as client:
+        with pytest.raises(PreconditionFailedError):
+            await client.projects.assign_resources("default", urns)
+    assert 4 * 17 + 16 == len(emulator.requests)
+
+
+async def test_innocent_chunk_after_vain_searches(
+    emulator: Emulator, make_client: MakeClient
+) -> None:
+    """A later chunk that the API accepts is assigned, and those after it are searched again."""
+    urns = droplets(*range(700))
+    emulator.seed(urns)
+    refuse(emulator, [*urns[:500], urns[650]])
+    async with make_client() as client:
+        result = await client.projects.assign_resources("default", urns)
+    assert {*urns[500:]} - {urns[650]} == {str(resource.urn) for resource in result.done}
+    assert urns[650] in [str(refusal.urn) for refusal in result.refused]
+
+
 async def test_reconcile_does_nothing(emulator: Emulator, make_client: MakeClient) -> None:
     """If the API refuses all that is to be done, the result says so, as it does for a part."""
     web = emulator.seed(droplets(1), name="web")

@@ -27,7 +27,7 @@ _SCOPES = ("project:update or project:assign_resource", "<resource>:read")
 # A request is refused with these because of what it asks to assign.
 _REFUSALS = (BadRequestError, PreconditionFailedError, UnprocessableEntityError)
 _EXTRA_REQUESTS = 16
-# If the API has refused everything in this number of chunks, it is likely to refuse everything: later ones are
+# If the API has refused everything in this number of chunks, it is likely to go on: later ones are
 # still sent, but not in parts, until one is accepted.
 _MOST_VAIN_SEARCHES = 4
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from digitalocean_projects import Client, RetryPolicy, _loop_thread
-from digitalocean_projects._loop_thread import _Daemons, _Loop, _slice
+from digitalocean_projects._loop_thread import LoopThread, _Daemons, _Loop, _slice
 from digitalocean_projects._portal import Portal
 
 if TYPE_CHECKING:
@@ -170,3 +171,15 @@ def test_job_that_is_cancelled() -> None:
     second.result(10)
     assert [1] == done
     executor.end()
+
+
+def test_child_of_a_process_with_an_ended_thread() -> None:
+    """A child keeps nothing of a thread that had ended in the parent, or was never started."""
+
+    async def aclose() -> None:
+        """Have nothing to close."""
+
+    thread = LoopThread(aclose)
+    before = sys.getrefcount(thread)
+    thread._leave_to_parent()
+    assert before == sys.getrefcount(thread)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digitalocean_projects import Client
-from digitalocean_projects._cli import main, signals
+from digitalocean_projects._cli import main, progress, signals
 from digitalocean_projects.testing import faults
 
 if TYPE_CHECKING:
@@ -319,3 +319,10 @@ def test_client_is_usable(account: Emulator) -> None:
             signal.raise_signal(signal.SIGTERM)
         assert 143 == caught.value.status
         assert client.projects.list_resources().first_page().items is not None
+
+
+def test_stop_without_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    """A command that shows no progress is stopped and goes on without a change of the cursor."""
+    with progress.cursor_shown():
+        pass
+    assert ("", "") == capfd.readouterr()

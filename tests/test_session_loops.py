@@ -411,7 +411,10 @@ def test_fork(emulator: Emulator, script: str, fork: str, use: str, requests: in
 PENDING = """
 import socket, warnings, weakref
 
-warnings.simplefilter("ignore", ResourceWarning)  # of what the loop's owner didn't close
+# asyncio and aiohttp complain of what the loop's owner didn't end.
+warnings.simplefilter("ignore", ResourceWarning)
+logging.disable()
+sys.unraisablehook = lambda _: None
 listener = socket.create_server(("127.0.0.1", 0), backlog=20)
 listener.settimeout(20)
 client = AsyncClient(token, base_url="http://{}:{}".format(*listener.getsockname()))

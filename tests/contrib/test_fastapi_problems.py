@@ -332,7 +332,7 @@ def test_retry_after(browser: httpx2.Client, emulator: Emulator) -> None:
         (
             AssignmentTimeoutError((DROPLET,)),
             504,
-            {"detail": "1 resources are missing: do:droplet:1", "missing": ["do:droplet:1"]},
+            {"detail": "1 resource is missing: do:droplet:1", "missing": ["do:droplet:1"]},
         ),
         (
             AssignmentError(done=(DONE,), failed=(REFUSED,), unknown=()),

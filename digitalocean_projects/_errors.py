@@ -322,7 +322,9 @@ class AssignmentTimeoutError(APIError):
     def __init__(self, missing: tuple[URN, ...]) -> None:
         names = ", ".join(map(str, missing[:_NAMED]))
         more = ", …" if len(missing) > _NAMED else ""
-        super().__init__(one_line(f"{len(missing)} resources are missing: {names}{more}"))
+        number = len(missing)
+        subject = "1 resource is" if number == 1 else f"{number} resources are"
+        super().__init__(one_line(f"{subject} missing: {names}{more}"))
         self.missing = missing
 
 
@@ -338,7 +340,9 @@ class InventoryError(APIError):
     def __init__(self, failures: tuple[tuple[Project, APIError], ...]) -> None:
         names = "; ".join(f"{project.name!r}: {error}" for project, error in failures[:_NAMED])
         more = "; …" if len(failures) > _NAMED else ""
-        super().__init__(f"{len(failures)} projects could not be read: {one_line(names)}{more}")
+        number = len(failures)
+        subject = "1 project" if number == 1 else f"{number} projects"
+        super().__init__(f"{subject} could not be read: {one_line(names)}{more}")
         self.failures = failures
 
 

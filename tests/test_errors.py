@@ -327,8 +327,23 @@ def test_inventory_error(number: int) -> None:
     error = InventoryError((failure,) * number)
     one = f"'web\\nshop': reset (GET {PATH})"
     some = "; ".join([one] * min(number, 3)) + "; …" * (number > 3)
-    assert f"{number} projects could not be read: {some}" == str(error)
+    subject = "1 project" if number == 1 else f"{number} projects"
+    assert f"{subject} could not be read: {some}" == str(error)
     assert ((failure,) * number, False) == (error.failures, error.in_doubt)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (1, "1 resource is missing: do:droplet:1"),
+        (2, "2 resources are missing: do:droplet:1, do:droplet:2"),
+        (4, "4 resources are missing: do:droplet:1, do:droplet:2, do:droplet:3, …"),
+    ],
+)
+def test_assignment_timeout_error(number: int, expected: str) -> None:
+    """It counts the missing resources, and names three."""
+    missing = tuple(URN("droplet", each + 1) for each in range(number))
+    assert expected == str(AssignmentTimeoutError(missing))
 
 
 def told(value: object) -> object:

@@ -303,7 +303,7 @@ async def test_waiting_in_vain(
     emulator.seed(urns(2), name="web")
     async with make_client(clock=clock) as client:
         await client.projects.assign_resources("default", urns(2))
-        with pytest.raises(AssignmentTimeoutError, match="1 resources are missing: do:dr") as c:
+        with pytest.raises(AssignmentTimeoutError, match="1 resource is missing: do:dr") as c:
             await client.projects.wait_until_assigned("default", urns(1, 2), timeout=10.0)
         assert (tuple(map(URN.parse, urns(2))), 10.0) == (c.value.missing, sum(clock.slept))
         with pytest.raises(AssignmentTimeoutError):

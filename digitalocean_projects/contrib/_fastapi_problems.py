@@ -10,6 +10,7 @@ import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from fastapi import HTTPException
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
@@ -20,11 +21,14 @@ from digitalocean_projects import (
     AssignmentError,
     AssignmentTimeoutError,
     ClientUsageError,
+    InventoryError,
     ProjectLookupError,
     RateLimitError,
     RateLimitWaitError,
 )
 from digitalocean_projects._request import one_line
+
+from ._redis_errors import RedisLimitsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -40,12 +44,20 @@ _ABOUT_THE_REQUEST = frozenset({400, 404, 409, 412, 422})
 _ABOUT_THE_TOKEN = frozenset({401, 403})
 # The first match counts.
 _BY_CLASS: tuple[tuple[type[APIError] | tuple[type[APIError], ...], HTTPStatus], ...] = (
-    ((RateLimitError, RateLimitWaitError), HTTPStatus.SERVICE_UNAVAILABLE),
+    ((RateLimitError, RateLimitWaitError, RedisLimitsError), HTTPStatus.SERVICE_UNAVAILABLE),
     ((APITimeoutError, AssignmentTimeoutError), HTTPStatus.GATEWAY_TIMEOUT),
     (AssignmentError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ClientUsageError, HTTPStatus.INTERNAL_SERVER_ERROR),
     (APIError, HTTPStatus.BAD_GATEWAY),
 )
+
+
+class MalformedTokenError(HTTPException):
+    """The token that the caller has sent is none; FastAPI handles it without these handlers."""
+
+    def __init__(self, reason: str) -> None:
+        headers = {"WWW-Authenticate": "Bearer"}
+        super().__init__(HTTPStatus.UNAUTHORIZED, reason, headers=headers)
 
 
 def problem(status: int, *, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
@@ -78,6 +90,10 @@ async def _answer_api_error(request: Request, error: APIError) -> Response:
     )
 
 
+async def _answer_malformed_token(_: Request, error: MalformedTokenError) -> Response:
+    return problem(error.status_code, headers=error.headers, detail=error.detail)
+
+
 async def _answer_nobody(_: Request, __: ClientDisconnect) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
@@ -86,16 +102,20 @@ exception_handlers: dict[
     int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]
 ] = {
     APIError: _answer_api_error,
+    MalformedTokenError: _answer_malformed_token,
     ClientDisconnect: _answer_nobody,
 }
 """The handlers for `FastAPI(exception_handlers=…)`: a problem document for each `APIError`.
 
 The API's 400, 404, 409, 412 and 422 keep their status and message. Its 401 and 403 do so only if
 the request was sent with the caller's own token, as do the ids of its requests. A 429, and a wait
-for the limits that is too long, become a 503 with `Retry-After`; a timeout a 504; a
-`ProjectLookupError` a 404 or 409; a wrong use of a client a 500; any other error a 502. No text of
-the API or of the package goes out with a 5xx. An `AssignmentError` has the status of its `error`,
-or else 422, and lists the outcome for each resource. What becomes a 5xx is logged in full.
+for the limits that is too long, become a 503 with `Retry-After`; a `RedisLimitsError` a 503; a
+timeout a 504; a `ProjectLookupError` a 404 or 409; a wrong use of a client a 500; any other error a
+502. These documents have no `detail` with a 5xx. A malformed token of the caller is a 401.
+
+An `AssignmentError` has the status of its `error`, or else 422, and lists the outcome for each
+resource. An `InventoryError` is handled like one of its failures if they have the same status, and
+is a 502 otherwise. What becomes a 5xx is logged in full.
 """
 
 
@@ -125,7 +145,26 @@ def log(connection: HTTPConnection, status: int, reason: object, cause: APIError
 
 
 def _cause(error: APIError) -> APIError:
-    return error.error or error if isinstance(error, AssignmentError) else error
+    """Return the error that decides the response."""
+    match error:
+        case AssignmentError(error=APIError() as cause):
+            return cause
+        case InventoryError():
+            causes = [_cause(failure) for _, failure in error.failures]
+            if len(set(map(_status, causes))) == 1:
+                # The caller is to come back when the longest wait is over.
+                return max(causes, key=_wait)
+    return error
+
+
+def _wait(cause: APIError) -> float:
+    """Return the seconds after which the caller may come back; 0 if the error doesn't say."""
+    match cause:
+        case RateLimitError(retry_after=float() | int() as seconds):
+            return seconds
+        case RateLimitWaitError():
+            return cause.seconds
+    return 0.0
 
 
 def _passes_on(error: APIStatusError) -> bool:
@@ -147,7 +186,7 @@ def _detail(status: int, cause: APIError) -> str | None:
     match cause:
         case APIStatusError():
             return cause.message if status == cause.status and _passes_on(cause) else None
-        case AssignmentError() | AssignmentTimeoutError():
+        case AssignmentError():
             return str(cause)
         case ProjectLookupError():
             # The name may be one that the service has composed, and the ids are of its account.
@@ -163,9 +202,12 @@ def _request_id(cause: APIError) -> str | None:
 
 def _headers(status: int, cause: APIError) -> dict[str, str]:
     match cause:
-        case RateLimitError(retry_after=seconds) | RateLimitWaitError(seconds=seconds):
+        case RateLimitError(retry_after=None):
+            return {}
+        case RateLimitError() | RateLimitWaitError():
+            seconds = _wait(cause)
             # Infinity means that the end of the wait isn't known.
-            if seconds is None or not math.isfinite(seconds):
+            if not math.isfinite(seconds):
                 return {}
             return {"Retry-After": str(max(1, math.ceil(seconds)))}
         case _ if status == HTTPStatus.UNAUTHORIZED:

@@ -35,22 +35,24 @@ _VERSIONS_WITHOUT_CHUNKS = frozenset({"0.9", "1.0"})
 async def until_disconnected(request: Request, work: Awaitable[T]) -> T:
     """Return the result of `work`, or cancel it when the sender of the request disconnects.
 
+    Read the body of the request before, if you need it. Otherwise it is dropped as it arrives, and
+    reading it raises Starlette's `RuntimeError`.
+
     Args:
-        request: The request. Its body is read first, if it wasn't yet.
+        request: The request.
         work: A coroutine, such as that of a client's method.
 
     Raises:
         ClientDisconnect: The sender has disconnected; `exception_handlers` handles it.
     """
-    working = asyncio.ensure_future(work)
+    # Parts of the body precede a disconnection, and those are lost. Without this mark, Starlette
+    # would return the rest as the whole body, or wait for a part that doesn't come.
+    request._stream_consumed = True  # noqa: SLF001 - there is no public way to say so
     try:
-        # What came of it while the end is waited for could not be read again.
-        with suppress(RuntimeError):  # it was read as a stream
-            await request.body()
-        return await _while_connected(request.receive, working)
+        return await _while_connected(request.receive, work)
     finally:
-        await _end(working)
-        del working
+        # The error of a task holds this frame.
+        del work
 
 
 class JSONLinesResponse(Response):

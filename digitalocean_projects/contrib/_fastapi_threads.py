@@ -175,9 +175,8 @@ def _place(bucket: TokenBucket, most: int, refusal: RateLimitWaitError) -> Itera
         _waiting = _Waiting()
     waiting, call = _waiting, CALL.get()
     if not waiting.enter(bucket, call, most):
-        raise RateLimitWaitError(
-            refusal.seconds, f"{refusal.reason}, and {most} threads wait already"
-        )
+        threads = "1 thread waits" if most == 1 else f"{most} threads wait"
+        raise RateLimitWaitError(refusal.seconds, f"{refusal.reason}, and {threads} already")
     try:
         yield
     finally:

@@ -7,16 +7,17 @@ import logging
 import math
 import os
 import re
+import time
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Literal, cast
 from weakref import WeakSet, WeakValueDictionary
 
 import attrs
 
-from digitalocean_projects._errors import APIError
 from digitalocean_projects._request import one_line
 from digitalocean_projects._secret import Secret
 
+from ._redis_errors import RedisLimitsError, RedisUnavailableError
 from ._redis_script import RESULTS, SCRIPT
 
 try:
@@ -55,6 +56,9 @@ Policy = Literal["share", "fail", "open"]
 
 _SOCKET_SECONDS = 1.0
 _IDLE_SECONDS = 10.0
+# Bounds of the log's records about keys that Redis refuses.
+_SECONDS_BETWEEN_RECORDS = 3600.0
+_MOST_RECORDS = 100
 
 # These say that the server can't be reached, or serves no writes for now. ConnectionError includes
 # a failed login, which comes with a change of the password or of the master.
@@ -71,28 +75,6 @@ _AWAY = (
 _AWAY_CODES = re.compile(
     "(?:^|: -)(?:BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY) ", re.ASCII
 )
-
-
-class RedisLimitsError(APIError):
-    """A request was not sent, since Redis could not be asked for the shared limits.
-
-    Raised whatever `on_unavailable` says, if the reason isn't that Redis is away: Redis has
-    refused the command, for example for a missing permission or because it belongs to a cluster,
-    or redis-py has failed.
-
-    Attributes:
-        reason: The error of Redis or redis-py.
-    """
-
-    reason: str
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"no limits from Redis: {reason}")
-        self.reason = reason
-
-
-class RedisUnavailableError(RedisLimitsError):
-    """A request was not sent, since Redis is away and `on_unavailable` is `"fail"`."""
 
 
 class Link:
@@ -147,13 +129,15 @@ class Link:
 
 @attrs.define(eq=False)
 class _Server:
-    """A Redis as the log of this process tells of it: once, not for each token and loop.
+    """A Redis whose changes of state this process logs once, not for each token and loop.
 
     Attributes:
         state: Its last known state.
+        refusals: The keys and reasons of the refusals that were logged, and when.
     """
 
     state: Literal["", "away", "broken"] = ""
+    refusals: dict[tuple[str, str], float] = attrs.field(factory=dict)
 
     def lose(self, reason: str, policy: Policy) -> None:
         if self.state != "away":
@@ -167,6 +151,18 @@ class _Server:
             self.state = "broken"
             fields = {"do_reason": reason}
             record = "Redis can't be asked for the limits, requests fail: %(do_reason)s"
+            _logger.error(record, fields, extra=fields)
+
+    def refuse(self, key: str, reason: str) -> None:
+        """Log the refusal of a key at most once an hour for each reason, and 100 an hour in all."""
+        now = time.monotonic()
+        for refusal, at in list(self.refusals.items()):
+            if now - at >= _SECONDS_BETWEEN_RECORDS:
+                self.refusals.pop(refusal, None)
+        if (key, reason) not in self.refusals and len(self.refusals) < _MOST_RECORDS:
+            self.refusals[key, reason] = now
+            fields = {"do_key": key, "do_reason": reason}
+            record = "Redis refuses %(do_key)s, its requests fail: %(do_reason)s"
             _logger.error(record, fields, extra=fields)
 
     def find(self) -> None:
@@ -243,6 +239,7 @@ class Connections:
                 answer = await self._ask(keys, message, message.arguments(constants))
             except Exception as error:  # noqa: BLE001 - redis-py's tree, and any fault of its own
                 is_away, fault = _is_away(error), _fault(error)
+                is_reply = isinstance(error, ResponseError)
                 reason = one_line(f"{type(fault).__name__}: {fault}", self._password)
             else:
                 self._works = True
@@ -254,6 +251,12 @@ class Connections:
                 if self._idle is not None:
                     self._idle.cancel()
                 self._idle = self.loop.call_later(_IDLE_SECONDS, _hang_up, self._pool)
+            if is_reply and not is_away:
+                # It is about this key or command. The connection and other keys are not affected.
+                if probes:
+                    self._away = ""
+                self._server.refuse(one_line(keys[0]), reason)
+                raise RedisLimitsError(reason)
             self._works = False
             if is_away:
                 self._away, self._look_at = reason, self.loop.time() + SECONDS_BETWEEN_LOOKS

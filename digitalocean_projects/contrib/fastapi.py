@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from digitalocean_projects import AsyncClient, Client, ClientUsageError
@@ -12,14 +11,14 @@ from digitalocean_projects._secret import Secret
 from digitalocean_projects._settable import PROJECT_ID_PATTERN
 
 try:
-    from fastapi import Depends, FastAPI, HTTPException
+    from fastapi import Depends, FastAPI
     from fastapi.requests import HTTPConnection
     from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
     from pydantic import StringConstraints
 except ModuleNotFoundError as _missing:
     raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from _missing
 
-from ._fastapi_problems import exception_handlers
+from ._fastapi_problems import MalformedTokenError, exception_handlers
 from ._fastapi_streams import JSONLinesResponse, until_disconnected
 from ._fastapi_threads import DEFAULT_WAITING_THREADS, bound_waiting_threads
 
@@ -190,7 +189,7 @@ def _with_token(client: AnyClient, token: Secret) -> AnyClient:
         reason = str(error)
     if not token.of_tenant:
         raise ClientUsageError(f"a dependency has returned a token that can't be used: {reason}")
-    raise HTTPException(HTTPStatus.UNAUTHORIZED, reason, headers={"WWW-Authenticate": "Bearer"})
+    raise MalformedTokenError(reason)
 
 
 _bearer = HTTPBearer(description="A token of DigitalOcean's API, which is passed on to it.")

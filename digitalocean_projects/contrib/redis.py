@@ -22,8 +22,9 @@ from digitalocean_projects._secret import Secret
 from digitalocean_projects._window import Window
 
 from . import _redis_link
+from ._redis_errors import RedisLimitsError, RedisUnavailableError
 from ._redis_ledger import Ledger
-from ._redis_link import Link, Policy, RedisLimitsError, RedisUnavailableError, open_client
+from ._redis_link import Link, Policy, open_client
 from ._redis_script import Message, constants
 
 if TYPE_CHECKING:

@@ -70,7 +70,9 @@ class Emulator:
         move_delay: Seconds on the clock.
         max_body: The maximum length of a request's body in bytes, after decompression.
         keep_requests: The maximum number of requests that `requests` keeps.
-        keep_bytes: The maximum number of bytes that these take: of bodies, paths and headers.
+        keep_bytes: The approximate maximum number of bytes of memory that these take. Besides its
+            texts and its body, each request counts as 400 bytes, and each header and each name in
+            the query as 64 bytes.
 
     Raises:
         TypeError: A number of requests or bytes is no integer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from operator import index
 from typing import TYPE_CHECKING
@@ -10,6 +11,10 @@ import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# The approximate numbers of bytes that a request and an entry of a mapping take, besides texts.
+_REQUEST_BYTES = 400
+_ENTRY_BYTES = 64
 
 
 @attrs.frozen(kw_only=True)
@@ -34,9 +39,15 @@ class RecordedRequest:
 
     @property
     def size(self) -> int:
-        """The number of bytes of the body, the path and the headers."""
-        lengths = (len(name) + len(value) for name, value in self.headers.items())
-        return len(self.body) + len(self.path) + sum(lengths)
+        """The approximate number of bytes of memory that the request takes."""
+        texts = [self.method, self.path, *self.query, *self.query.values()]
+        for name, value in self.headers.items():
+            # The mapping keeps each name in lower case, too.
+            texts += name, name, value
+        entries = len(self.query) + len(self.headers)
+        fixed = _REQUEST_BYTES + _ENTRY_BYTES * entries
+        # Not the lengths: one character above U+FFFF makes each character of its text 4 bytes wide.
+        return fixed + len(self.body) + sum(map(sys.getsizeof, texts))
 
 
 class Record:
@@ -44,7 +55,7 @@ class Record:
 
     Args:
         most: The maximum number of requests.
-        most_bytes: The maximum of their sizes together.
+        most_bytes: The maximum of the sum of their sizes.
     """
 
     def __init__(self, most: int, most_bytes: int) -> None:

@@ -1,5 +1,6 @@
 """Problem documents: what a service answers where the API refuses, fails or is away."""
 
+import json
 import logging
 import math
 import pickle
@@ -23,6 +24,7 @@ from digitalocean_projects import (
     AsyncClient,
     Client,
     ClientUsageError,
+    InventoryError,
     PaginationError,
     Project,
     ProjectLookupError,
@@ -43,7 +45,7 @@ from digitalocean_projects.contrib.fastapi import (
     client_lifespan,
     exception_handlers,
 )
-from digitalocean_projects.contrib.redis import RedisUnavailableError
+from digitalocean_projects.contrib.redis import RedisLimitsError, RedisUnavailableError
 from digitalocean_projects.testing import Emulator, RecordedRequest, faults
 from tests.contrib.serving import serve
 
@@ -90,6 +92,11 @@ def add_tenants_endpoints(app: FastAPI) -> None:
     @app.get("/tenant")
     async def tenant_name(client: TenantAsyncClientDep) -> str:
         return (await client.projects.get_default()).name
+
+    @app.get("/tenant/inventory")
+    async def tenant_inventory(client: TenantAsyncClientDep) -> None:
+        async for _ in client.projects.resources_by_project():
+            pass
 
     @app.get("/tenant/blocking")
     def tenant_name_blocking(client: TenantClientDep) -> str:
@@ -275,7 +282,7 @@ def test_malformed_token(browser: httpx2.Client, token: str) -> None:
     """The caller learns what is wrong with a token that the caller has sent."""
     answer = browser.get("/tenant/header", headers={"token": token})
     assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
-    assert "the token" in answer.json()["detail"]
+    assert "the token" in str(problem(answer)["detail"])
     assert "secret" not in answer.text
 
 
@@ -318,7 +325,8 @@ def test_retry_after(browser: httpx2.Client, emulator: Emulator) -> None:
         (RateLimitWaitError(12.3, "busy"), 503, {}),
         (ClientUsageError("closed"), 500, {}),
         (APIError("x"), 502, {}),
-        (RedisUnavailableError("redis://internal"), 502, {}),
+        (RedisUnavailableError("redis://internal"), 503, {}),
+        (RedisLimitsError("redis://internal"), 503, {}),
         (APIConnectionError("internal:443 refused", REQUEST), 502, {}),
         (APITimeoutError("no answer in time", REQUEST), 504, {}),
         (APIResponseError("no JSON", REQUEST, request_id="abc"), 502, {}),
@@ -329,11 +337,7 @@ def test_retry_after(browser: httpx2.Client, emulator: Emulator) -> None:
             409,
             {"detail": "several projects have the name"},
         ),
-        (
-            AssignmentTimeoutError((DROPLET,)),
-            504,
-            {"detail": "1 resources are missing: do:droplet:1", "missing": ["do:droplet:1"]},
-        ),
+        (AssignmentTimeoutError((DROPLET,)), 504, {"missing": ["do:droplet:1"]}),
         (
             AssignmentError(done=(DONE,), failed=(REFUSED,), unknown=()),
             422,
@@ -368,6 +372,79 @@ def test_error(
     answer = browser.get("/raise")
     assert status == answer.status_code
     assert expected == problem(answer)
+
+
+def refusal(status: int, message: str, *, of_tenant: bool = False) -> APIError:
+    """Return the error of an answer of the API."""
+    token = _TenantToken("token") if of_tenant else Secret("token")
+    body = json.dumps({"message": message}).encode()
+    headers = {"retry-after": message} if message.isdigit() else {}
+    return status_error(status, headers, body, REQUEST, secret=token)
+
+
+@pytest.mark.parametrize(
+    ("errors", "status", "expected"),
+    [
+        ([refusal(401, "Expired", of_tenant=True)] * 2, 401, {"detail": "Expired"}),
+        ([refusal(403, "Forbidden", of_tenant=True)], 403, {"detail": "Forbidden"}),
+        ([refusal(404, "Gone")] * 2, 404, {"detail": "Gone"}),
+        ([refusal(401, "Expired"), refusal(401, "Expired", of_tenant=True)], 502, {}),
+        ([refusal(401, "Expired")] * 2, 502, {}),
+        ([refusal(403, "No", of_tenant=True), refusal(401, "Expired", of_tenant=True)], 502, {}),
+        ([refusal(404, "Gone"), refusal(500, "Internal")], 502, {}),
+        ([APITimeoutError("internal", REQUEST)] * 2, 504, {}),
+        ([RedisUnavailableError("internal")], 503, {}),
+        ([InventoryError(((Project(id="1", name="web"), refusal(404, "Gone")),))], 404, None),
+        ([], 502, {}),
+    ],
+)
+def test_inventory_error(
+    browser: httpx2.Client,
+    raised: list[Exception],
+    errors: list[APIError],
+    status: int,
+    expected: dict[str, object] | None,
+) -> None:
+    """An inventory that fails for one reason has the document of that, without the projects."""
+    failures = [(Project(id=str(n), name="internal-web"), e) for n, e in enumerate(errors)]
+    raised.append(InventoryError(tuple(failures)))
+    answer = browser.get("/raise")
+    assert status == answer.status_code
+    assert ({"detail": "Gone"} if expected is None else expected) == problem(answer)
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert "internal" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ([refusal(429, "7"), RateLimitWaitError(30, "busy"), refusal(429, "")], "30"),
+        ([RedisUnavailableError("away"), refusal(429, "7")], "7"),
+        ([refusal(429, "")] * 2, None),
+        ([RateLimitWaitError(math.inf, "busy"), refusal(429, "7")], None),
+    ],
+)
+def test_longest_wait(
+    browser: httpx2.Client, raised: list[Exception], errors: list[APIError], expected: str | None
+) -> None:
+    """`Retry-After` is the longest wait of those in an inventory."""
+    project = Project(id="1", name="web")
+    raised.append(InventoryError(tuple((project, error) for error in errors)))
+    answer = browser.get("/raise")
+    assert (503, expected) == (answer.status_code, answer.headers.get("retry-after"))
+
+
+def test_inventory_of_a_caller(browser: httpx2.Client, emulator: Emulator) -> None:
+    """The API's refusal of the caller's token in an inventory is passed on."""
+    emulator.seed(["do:droplet:7"])
+    emulator.respond(
+        403,
+        {"message": "Not you"},
+        when=lambda r: r.path.endswith("/resources"),
+        times=len(emulator.projects()),
+    )
+    answer = browser.get("/tenant/inventory", headers=bearer(emulator.token))
+    assert (403, {"detail": "Not you"}) == (answer.status_code, problem(answer))
 
 
 @pytest.mark.parametrize(

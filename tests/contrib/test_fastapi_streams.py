@@ -5,14 +5,15 @@ import gzip
 import json
 import logging
 import socket
+import tracemalloc
 import weakref
 from collections.abc import Iterator, MutableMapping
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Body, FastAPI, Request
 from fastapi.middleware.gzip import GZipMiddleware
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
@@ -52,6 +53,16 @@ def make_app(url: str, token: str = "token") -> FastAPI:  # noqa: S107 - no secr
     async def count(client: AsyncClientDep, request: Request) -> int:
         listing = client.projects.list_resources().collect()
         return len(await until_disconnected(request, listing))
+
+    @app.post("/count")
+    async def count_unread(client: AsyncClientDep, request: Request) -> int:
+        listing = client.projects.list_resources().collect()
+        return len(await until_disconnected(request, listing))
+
+    @app.post("/read")
+    async def read(client: AsyncClientDep, request: Request, words: Annotated[Any, Body()]) -> Any:
+        await until_disconnected(request, client.projects.list_resources().collect())
+        return [words, await request.json()]
 
     return app
 
@@ -249,11 +260,7 @@ def test_http_1_0_behind_middleware(emulator: Emulator, *, fails: bool) -> None:
     if fails:
         emulator.respond(500, when=lambda request: request.query.get("page") == "3")
     app = make_app(emulator.url, token=emulator.token)
-
-    @app.middleware("http")
-    async def pass_on(request: Request, call_next: Any) -> Any:
-        return await call_next(request)
-
+    behind_middleware(app)
     with serve(app) as browser:
         status, headers, body = exchange(browser, "GET /stream HTTP/1.0")
     assert str(len(body)) == headers["content-length"]
@@ -271,9 +278,82 @@ def test_until_disconnected(browser: httpx2.Client, emulator: Emulator) -> None:
 
 def get(browser: httpx2.Client, path: str, version: str = "1.1") -> socket.socket:
     """Return a connection on which a request was sent."""
+    return send(browser, f"GET {path} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
+
+
+def send(browser: httpx2.Client, request: bytes) -> socket.socket:
+    """Return a connection on which these bytes were sent."""
     connection = socket.create_connection((browser.base_url.host, browser.base_url.port), 20)
-    connection.sendall(f"GET {path} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
+    connection.sendall(request)
     return connection
+
+
+PART_OF_A_BODY = [
+    b"POST /count HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n",
+    b"POST /count HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc",
+    b"POST /count HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    b"POST /count HTTP/1.0\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc",
+]
+
+
+def behind_middleware(app: FastAPI) -> None:
+    @app.middleware("http")
+    async def pass_on(request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+
+@pytest.mark.parametrize("request_text", PART_OF_A_BODY)
+@pytest.mark.parametrize("middleware", [False, True])
+def test_body_that_does_not_end(
+    emulator: Emulator, request_text: bytes, *, middleware: bool
+) -> None:
+    """The response doesn't wait for a body that the endpoint doesn't read."""
+    app = make_app(emulator.url, token=emulator.token)
+    if middleware:
+        behind_middleware(app)
+    seed(emulator, 3)
+    with serve(app) as browser, send(browser, request_text) as connection:
+        received = b""
+        while not received.endswith(b"\r\n\r\n3"):
+            piece = connection.recv(65536)
+            assert piece
+            received += piece
+    assert b"200" == received.split()[1]
+
+
+@pytest.mark.parametrize("request_text", PART_OF_A_BODY)
+def test_sender_leaves_in_the_body(request_text: bytes, silent_server: SilentServer) -> None:
+    """When the sender leaves before the end of the body, the work is cancelled."""
+    with serve(make_app(silent_server.url)) as browser, send(browser, request_text) as connection:
+        upstream = silent_server.requested()
+        connection.close()
+        assert has_left(upstream)
+
+
+def test_large_body(silent_server: SilentServer) -> None:
+    """A body that the endpoint doesn't read isn't kept in memory."""
+    piece, count = bytes(1 << 20), 48
+    head = "POST /count HTTP/1.1\r\nHost: localhost\r\n"
+    head += f"Content-Length: {count * len(piece)}\r\n\r\n"
+    with serve(make_app(silent_server.url)) as browser, send(browser, head.encode()) as connection:
+        upstream = silent_server.requested()
+        tracemalloc.start()
+        try:
+            for _ in range(count):
+                connection.sendall(piece)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        connection.close()
+        assert has_left(upstream)
+    assert peak < 8 * len(piece)
+
+
+def test_body_that_was_read(browser: httpx2.Client, emulator: Emulator) -> None:
+    """A body that was read before is kept, whatever its size."""
+    seed(emulator, 3)
+    words = ["word"] * 100_000
+    assert [words, words] == browser.post("/read", json=words).json()
 
 
 def has_left(connection: socket.socket) -> bool:
@@ -381,15 +461,22 @@ async def test_reader_has_left(messages: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.anyio
-async def test_body_can_be_read_later() -> None:
-    """To look out for the reader takes nothing of the body away."""
+async def test_body_was_read() -> None:
+    """A body that was read before can still be read later."""
     request = make_request(BODY)
-
-    async def work() -> int:
-        return 5
-
-    assert 5 == await until_disconnected(request, work())
     assert b"abc" == await request.body()
+    assert b"abc" == await until_disconnected(request, request.body())
+    assert b"abc" == await request.body()
+
+
+@pytest.mark.anyio
+async def test_body_was_dropped() -> None:
+    """A body that was not read before can't be read any more, instead of only its rest."""
+    request = make_request({**BODY, "more_body": True}, BODY)
+    with pytest.raises(RuntimeError, match="Stream consumed"):
+        await until_disconnected(request, request.body())
+    with pytest.raises(RuntimeError, match="Stream consumed"):
+        await request.body()
 
 
 @pytest.mark.anyio
@@ -415,17 +502,19 @@ async def test_failures_leave_no_cycles() -> None:
     class Failure(Exception):  # noqa: N818 - it is one
         pass
 
-    raised = [Failure()]
-    forgotten = weakref.ref(raised[0])
-
     async def fail() -> None:
         raise raised.pop()
 
-    with pytest.raises(Failure):
-        await until_disconnected(make_request(BODY), fail())
-    # The loop holds what it has just run.
-    await asyncio.sleep(0)
-    assert forgotten() is None
+    for as_task in (False, True):
+        raised = [Failure()]
+        forgotten = weakref.ref(raised[0])
+        work = asyncio.ensure_future(fail()) if as_task else fail()
+        with pytest.raises(Failure):
+            await until_disconnected(make_request(BODY), work)
+        del work
+        # The loop holds what it has just run.
+        await asyncio.sleep(0)
+        assert forgotten() is None
 
 
 async def stream(emulator: Emulator, send: Any, *messages: Any) -> BackgroundTask:

@@ -379,7 +379,7 @@ def test_call_with_several_requests(
         threads = run(1, lambda: len(listing.collect()), outcomes)
         for sent in (2, 4, 6, 8):
             wait_for(lambda: all_wait(client, 9 - sent))  # noqa: B023 - it is called here
-            with pytest.raises(RateLimitWaitError, match="and 1 threads wait already"):
+            with pytest.raises(RateLimitWaitError, match="and 1 thread waits already"):
                 client.projects.get_default()
             clock.jump(PERIOD + 1)
         threads[0].join(20)
@@ -410,7 +410,7 @@ def test_refused_request(emulator: Emulator, clock: MockClock, options: dict[str
         outcomes: list[object] = []
         threads = run(1, lambda: client.projects.get_default().name, outcomes)
         wait_for(lambda: all_wait(client, 1))
-        with pytest.raises(RateLimitWaitError, match="1 threads wait already"):
+        with pytest.raises(RateLimitWaitError, match="1 thread waits already"):
             client.projects.get_default()
         while threads[0].is_alive():
             clock.jump(10)

@@ -50,7 +50,7 @@ AWAY = [
     b"-ERR max number of clients reached",
     b"-ERR Error running script (call to f_1): @user_script: 15: -READONLY You can't write.",
 ]
-BROKEN = [
+REFUSED = [
     b"-MOVED 3999 127.0.0.1:6381",
     b"-ASK 3999 127.0.0.1:6381",
     b"-CROSSSLOT Keys in request don't hash to the same slot",
@@ -58,6 +58,8 @@ BROKEN = [
     b"-WRONGTYPE Operation against a key holding the wrong kind of value",
     b"-ERR unknown command 'EVALSHA'",
     b"-ERR Error running script: the word READONLY is not a code",
+]
+BROKEN = [
     b"HTTP/1.1 400 Bad Request",
     b"+OK",
     b":1",
@@ -71,7 +73,8 @@ class ScriptedRedis(socketserver.ThreadingUnixStreamServer):
 
     Attributes:
         answer: The answer; None if there is none.
-        held: The calls for this key are answered, as ever, when `release` is set.
+        held: The calls for this key are answered when `release` is set.
+        held_answer: The answer to these.
         connections: Those that were accepted.
     """
 
@@ -82,6 +85,7 @@ class ScriptedRedis(socketserver.ThreadingUnixStreamServer):
         self.url = f"unix://{path}"
         self.answer: bytes | None = GRANTED
         self.held = b""
+        self.held_answer = GRANTED
         self.release = threading.Event()
         self.connections: list[socket.socket] = []
 
@@ -108,7 +112,7 @@ class Connection(socketserver.StreamRequestHandler):
                     self.wfile.write(b"+OK\r\n")
                 elif self.server.held and self.server.held in words[3]:
                     assert self.server.release.wait(20)
-                    self.wfile.write(GRANTED + b"\r\n")
+                    self.wfile.write(self.server.held_answer + b"\r\n")
                 elif self.server.answer is not None:
                     self.wfile.write(self.server.answer + b"\r\n")
 
@@ -162,7 +166,7 @@ async def test_away(scripted: ScriptedRedis, make_bucket: MakeBucket, answer: by
 
 
 @pytest.mark.parametrize("policy", ["share", "fail", "open"])
-@pytest.mark.parametrize("answer", BROKEN)
+@pytest.mark.parametrize("answer", [*REFUSED, *BROKEN])
 async def test_broken(
     scripted: ScriptedRedis,
     make_bucket: MakeBucket,
@@ -181,10 +185,15 @@ async def test_broken(
     assert (0, 0, "") == (bucket.statistics().granted, bucket.statistics().waiting, bucket._away)
     (record,) = caplog.records
     assert (logging.ERROR, "digitalocean_projects") == (record.levelno, record.name)
-    assert record.getMessage().startswith("Redis can't be asked for the limits, requests fail: ")
+    text = record.getMessage()
     scripted.answer = GRANTED
     await use(bucket)
-    assert "Redis is back, limits are shared again" == caplog.messages[-1]
+    if answer in REFUSED:
+        assert text.startswith(f"Redis refuses {bucket._key}, its requests fail: ")
+        assert [text] == caplog.messages
+    else:
+        assert text.startswith("Redis can't be asked for the limits, requests fail: ")
+        assert [text, "Redis is back, limits are shared again"] == caplog.messages
 
 
 async def test_broken_while_nobody_waits(
@@ -194,7 +203,7 @@ async def test_broken_while_nobody_waits(
     bucket = make_bucket(scripted.url, windows=((8, 60.0),), hold=60.0)
     lease = bucket.lease()
     await lease.__aenter__()
-    scripted.answer = BROKEN[0]
+    scripted.answer = REFUSED[0]
     lease.settle()
     await until(lambda: bool(caplog.records))
     assert bucket._ledger.untold
@@ -208,7 +217,7 @@ async def test_refused_while_away(scripted: ScriptedRedis, make_bucket: MakeBuck
     bucket = make_bucket(scripted.url, windows=((8, 60.0),))
     scripted.answer = AWAY[0]
     await use(bucket)
-    scripted.answer = BROKEN[0]
+    scripted.answer = REFUSED[0]
     await look(bucket)
     with pytest.raises(RedisLimitsError, match="MovedError"):
         await use(bucket)
@@ -216,7 +225,7 @@ async def test_refused_while_away(scripted: ScriptedRedis, make_bucket: MakeBuck
 
 async def test_request_of_a_client(scripted: ScriptedRedis, emulator: Emulator) -> None:
     """A client's request fails with the error, which has no other one in its chain."""
-    scripted.answer = BROKEN[0]
+    scripted.answer = REFUSED[0]
     options: dict[str, Any] = {"base_url": emulator.url, "limits": RedisLimits(scripted.url)}
     async with AsyncClient(emulator.token, retry=RetryPolicy(), **options) as client:
         with pytest.raises(RedisLimitsError, match="no limits from Redis: MovedError") as caught:
@@ -224,6 +233,91 @@ async def test_request_of_a_client(scripted: ScriptedRedis, emulator: Emulator) 
     assert (None, None) == (caught.value.__cause__, caught.value.__context__)
     assert not isinstance(caught.value, RedisUnavailableError)
     assert [] == emulator.requests
+
+
+def spoil(server: Server, key: str) -> None:
+    """Set the key of the leases of a token to a text."""
+    server.admin.set(key, "text")
+
+
+def forbid(server: Server, key: str) -> None:
+    """Forbid the keys of a token to the user of the buckets."""
+    others = f"*[^{key[-2]}]}}*"
+    server.admin.acl_setuser(
+        "default", enabled=True, nopass=True, keys=[others], categories=["+@all"], reset_keys=True
+    )
+
+
+@pytest.mark.parametrize("break_key", [spoil, forbid])
+async def test_one_key_is_refused(
+    own_server: Server,
+    make_buckets: MakeBuckets,
+    caplog: pytest.LogCaptureFixture,
+    break_key: Callable[[Server, str], None],
+) -> None:
+    """A key that Redis refuses leaves one record, and other tokens keep their connections."""
+    caplog.set_level(logging.INFO)
+    bad, good = make_buckets(RedisLimits(own_server.url, windows=((99, 60.0),), hold=60.0), 2)
+    await use(good)
+    break_key(own_server, bad._key)
+    before = own_server.admin.info("stats")["total_connections_received"]
+    for _ in range(10):
+        with pytest.raises(RedisLimitsError) as caught:
+            await use(bad)
+        await use(good)
+    assert before == own_server.admin.info("stats")["total_connections_received"]
+    assert (11, 0) == (good.statistics().granted, bad.statistics().granted)
+    (record,) = caplog.records
+    assert (logging.ERROR, bad._key) == (record.levelno, vars(record)["do_key"])
+    assert caught.value.reason == vars(record)["do_reason"]
+    assert f"Redis refuses {bad._key}, its requests fail: {caught.value.reason}" == (
+        record.getMessage()
+    )
+
+
+async def test_many_keys_are_refused(
+    scripted: ScriptedRedis, make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each key that Redis refuses leaves a record, up to 100 of them an hour."""
+    scripted.answer = REFUSED[0]
+    buckets = make_buckets(RedisLimits(scripted.url), 120)
+    calls = [use(bucket) for bucket in buckets for _ in range(2)]
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert {RedisLimitsError} == set(map(type, errors))
+    assert 100 == len({vars(record)["do_key"] for record in caplog.records}) == len(caplog.records)
+
+
+async def test_refusal_is_said_again(
+    scripted: ScriptedRedis,
+    make_bucket: MakeBucket,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refusal is logged for each reason, and again after an hour."""
+    bucket = make_bucket(scripted.url, windows=((99, 60.0),))
+    for answer in (*REFUSED[3:5], *REFUSED[3:5]):
+        scripted.answer = answer
+        with pytest.raises(RedisLimitsError):
+            await use(bucket)
+    assert 2 == len(caplog.records)
+    monkeypatch.setattr(_redis_link, "_SECONDS_BETWEEN_RECORDS", 0.0)
+    with pytest.raises(RedisLimitsError):
+        await use(bucket)
+    assert 3 == len(caplog.records)
+
+
+async def test_refusal_from_before(scripted: ScriptedRedis, make_buckets: MakeBuckets) -> None:
+    """A late refusal of what was asked before Redis went away doesn't say that it is back."""
+    early, late = make_buckets(RedisLimits(scripted.url, windows=((8, 60.0),)), 2)
+    scripted.answer, scripted.held, scripted.held_answer = AWAY[0], b"token 0", REFUSED[0]
+    asking = asyncio.create_task(use(early))
+    await until(lambda: len(scripted.connections) == 1)
+    await use(late)
+    (link,) = late._links.values()
+    scripted.release.set()
+    with pytest.raises(RedisLimitsError):
+        await asking
+    assert link._connections._away
 
 
 async def test_permission(own_server: Server, make_bucket: MakeBucket) -> None:

@@ -57,7 +57,7 @@ def pour(sock: socket.socket, piece: bytes, times: int) -> None:
 @pytest.fixture
 def small() -> Iterator[Emulator]:
     """An emulator with small bounds."""
-    with Emulator(limits=(), max_body=1000, keep_requests=5, keep_bytes=5000) as emulator:
+    with Emulator(limits=(), max_body=1000, keep_requests=5, keep_bytes=50_000) as emulator:
         yield emulator
 
 
@@ -73,20 +73,25 @@ def test_newest_requests_are_kept(small: Emulator) -> None:
     assert [] == small.requests
 
 
-@pytest.mark.parametrize("part", ["body", "header", "path"])
+@pytest.mark.parametrize("part", ["body", "header", "headers", "path", "query", "names"])
 def test_kept_bytes(part: str) -> None:
     """The kept requests take at most `keep_bytes`, whichever part of them is large."""
-    large = "x" * 3000
-    with Emulator(limits=(), keep_bytes=10_000) as emulator:
+    large = "x" * 6000
+    names = "&".join(f"{number}" for number in range(36))
+    paths = {"path": f"/{large}", "query": f"{PATH}?x={large}", "names": f"{PATH}?{names}"}
+    with Emulator(limits=(), keep_bytes=24_000) as emulator:
         for number in range(8):
             lines = [f"X-Number: {number}"]
-            request = head(emulator, *lines, "Content-Length: 3000") + large.encode()
-            if part == "header":
-                request = head(emulator, *lines, f"X-Large: {large}", method="GET")
-            elif part == "path":
-                request = head(emulator, *lines, method="GET").replace(
-                    PATH.encode(), f"/{large}".encode(), 1
-                )
+            if part == "body":
+                lines.append("Content-Length: 6000")
+            elif part == "header":
+                lines.append(f"X-Large: {large}")
+            elif part == "headers":
+                lines += [f"X-{number}:" for number in range(20)]
+            request = head(emulator, *lines, method="POST" if part == "body" else "GET")
+            request = request.replace(PATH.encode(), paths.get(part, PATH).encode(), 1)
+            if part == "body":
+                request += large.encode()
             with connect(emulator) as sock:
                 sock.sendall(request)
                 assert first_status(sock) in {200, 404, 415}

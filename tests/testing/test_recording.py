@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from multidict import CIMultiDict
+
+from digitalocean_projects.testing import RecordedRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from digitalocean_projects.testing import Emulator
 
     from .conftest import Call
@@ -49,3 +56,40 @@ def test_repr_hides_the_token(emulator: Emulator, call: Call) -> None:
     assert "RecordedRequest(method='GET', path='/', query={}, body=b'')" == repr(
         emulator.requests[0]
     )
+
+
+def texts(number: int, count: int, text: str) -> dict[str, str]:
+    """Return a mapping whose texts no other mapping shares."""
+    return {f"{number:05}-{each:03}{text}": f"{number:05}.{each:03}{text}" for each in range(count)}
+
+
+@pytest.mark.parametrize("text", ["", "x" * 500, "\xff" * 500, "\u20ac" * 500, "\U0001f600" * 500])
+@pytest.mark.parametrize("count", [0, 1, 10, 100])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n, count, text: {"query": texts(n, count, text)},
+        lambda n, count, text: {"headers": CIMultiDict(texts(n, count, text))},
+        lambda n, count, text: {"path": f"/{n}/{text * count}"},
+        lambda n, count, text: {"body": (f"{n}{text}" * count).encode()},
+    ],
+    ids=["query", "headers", "path", "body"],
+)
+def test_size(make: Callable[[int, int, str], dict[str, object]], count: int, text: str) -> None:
+    """The size of a request is about the memory that it takes, whatever it is made of."""
+    empty = {"method": "GET", "path": "/", "body": b""}
+
+    def request(number: int) -> RecordedRequest:
+        mappings = {"query": dict[str, str](), "headers": CIMultiDict[str]()}
+        options = empty | mappings | make(number, count, text)
+        return RecordedRequest(**options)  # type: ignore[arg-type]  # of several types
+
+    kept = [request(-1)]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        kept += [request(number) for number in range(50)]
+        taken = tracemalloc.get_traced_memory()[0] / 50
+    finally:
+        tracemalloc.stop()
+    assert 0.5 * kept[-1].size <= taken <= 1.5 * kept[-1].size

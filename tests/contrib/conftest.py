@@ -30,6 +30,12 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def told(bucket: RedisBucket) -> None:
+    """Wait until Redis knows all that the bucket has to tell."""
+    links = bucket._links
+    await until(lambda: not (bucket._ledger.untold or any(link.busy for link in links.values())))
+
+
 async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) -> float:
     """A request; returns when it went."""
     async with bucket.lease(bulk=bulk) as lease:

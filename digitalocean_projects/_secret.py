@@ -21,12 +21,13 @@ _MOST_CHARACTERS = 65_536
 # A text that is cut off may end with a part of a secret, which is not recognized. None that is
 # unknown is longer than this, apart from those with a prefix, which alone is enough.
 _LONGEST_SECRET = 512
-# DigitalOcean's tokens, with or without their prefix, and what follows "Bearer" if that isn't a
-# word of the API such as "token" or "authentication". Without the look-behind, each digit of a run
+# DigitalOcean's tokens, with or without their prefix. Without the look-behind, each digit of a run
 # would be tried as the first one.
 _TOKEN = r"(?i)do[a-z]_v1_[0-9a-z][\w~+/=-]*+|(?<![0-9a-f])[0-9a-f]{64,}+"  # noqa: S105 - a pattern
 _find_token = re.compile(_TOKEN).search
-_mask_tokens = re.compile(rf"{_TOKEN}|\bbearer\s++(?!token|auth)[^\s'\",;)]++").sub
+# What follows "Bearer" is a token, unless all of it is a word of the API's messages.
+_WORD = r"(?:tokens?|auth(?:entication|orization)?)[.:!?]*+(?![^\s'\",;)])"
+_mask_tokens = re.compile(rf"{_TOKEN}|\bbearer\s++(?!{_WORD})[^\s'\",;)]++").sub
 
 
 class Secret(str):

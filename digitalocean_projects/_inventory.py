@@ -76,12 +76,12 @@ class AsyncInventory:
         return _Pages(self._projects, self._read, self._concurrency)
 
     async def _read(self, project: Project, gate: asyncio.Semaphore) -> _Outcome:
-        paginator = AsyncPaginator(
-            attrs.evolve(self._resources(project), gate=gate),
-            concurrency=self._concurrency,
-            max_pages=self._max_pages,
-        )
         try:
+            paginator = AsyncPaginator(
+                attrs.evolve(self._resources(project), gate=gate),
+                concurrency=self._concurrency,
+                max_pages=self._max_pages,
+            )
             resources = await paginator.collect()
         except NotFoundError:
             resources = []

@@ -102,7 +102,7 @@ class AsyncProjects:
         checked_type("name", name, str)
         found = tuple(project for project in await self.list().collect() if project.name == name)
         if len(found) != 1:
-            raise ProjectLookupError(name, found)
+            raise ProjectLookupError(name, found, secret=self._manager.settings.token)
         return found[0]
 
     async def get(self, project_id: ProjectLike) -> Project:
@@ -307,6 +307,7 @@ class AsyncProjects:
             self._resources_of_listed,
             concurrency=concurrency,
             max_pages=DEFAULT_MAX_PAGES,
+            secret=self._manager.settings.token,
         )
 
     async def assign_resources(

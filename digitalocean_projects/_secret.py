@@ -127,9 +127,9 @@ def _without(text: str, secret: str) -> str:
     return re.sub(pattern, _MASK, text)
 
 
-def quoted(text: str) -> str:
-    """Return the `repr` of a text from the user for a message: cut, and without secrets."""
-    text = redacted(str.__str__(text))
+def quoted(text: str, *secrets: str) -> str:
+    """Return the `repr` of a text for a message: cut, and without secrets."""
+    text = redacted(str.__str__(text), *secrets)
     return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…")
 
 

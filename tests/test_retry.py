@@ -89,6 +89,8 @@ def test_full_jitter() -> None:
         ({"retry_after": "60"}, 60.0),
         ({"retry_after": "61"}, None),
         ({"retry_after": "86400"}, None),
+        ({"retry_after": "9" * 16}, None),
+        ({"retry_after": "9" * 5_000}, None),
         ({"retry_after": "soon"}, 60.0),
         ({"retry_after": "-3"}, 60.0),
         ({"ratelimit_reset": "30", "date": "Thu, 01 Jan 1970 00:00:05 GMT"}, 25.0),

@@ -82,6 +82,8 @@ _NAMES = ("id", "request_id")
 _OTHER_MESSAGES = ("error", "messages", "errors", "detail", "title", "root_causes")
 _DEEPEST_TEXT = 5
 _MOST_TEXTS = 10
+# Of the values that are looked at for texts.
+_MOST_VALUES = 1000
 # As each text repeats the name, a longer one would cost memory.
 _LONGEST_NAME = 50
 _BOM = b"\xef\xbb\xbf"
@@ -148,19 +150,24 @@ def decode_error(body: bytes) -> dict[str, str]:
 
 
 def _joined(value: Any) -> str:
+    texts = filter(None, islice(_texts(value, _DEEPEST_TEXT), _MOST_VALUES))
     # Documents of this kind repeat a text.
-    return "; ".join(dict.fromkeys(islice(_texts(value, _DEEPEST_TEXT), _MOST_TEXTS)))
+    return "; ".join(dict.fromkeys(islice(texts, _MOST_TEXTS)))
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
-    """Yield the texts in a part of a document, each after the names of the members it is in."""
+    """Yield the texts in a part of a document, each after the names of the members it is in.
+
+    Yields once for each value, so that a caller can bound the work: "" if it is not a text.
+    """
     if isinstance(value, str):
-        if value.strip():
-            yield value
-    elif depth and isinstance(value, dict):
+        yield value if value.strip() else ""
+        return
+    yield ""
+    if depth and isinstance(value, dict):
         for name, part in value.items():
             for text in _texts(part, depth - 1):
-                yield f"{name}: {text}" if len(name) <= _LONGEST_NAME else text
+                yield f"{name}: {text}" if text and len(name) <= _LONGEST_NAME else text
     elif depth and isinstance(value, list):
         for part in value:
             yield from _texts(part, depth - 1)

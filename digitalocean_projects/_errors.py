@@ -337,8 +337,10 @@ class InventoryError(APIError):
 
     in_doubt = False
 
-    def __init__(self, failures: tuple[tuple[Project, APIError], ...]) -> None:
-        names = "; ".join(f"{project.name!r}: {error}" for project, error in failures[:_NAMED])
+    def __init__(self, failures: tuple[tuple[Project, APIError], ...], *, secret: str = "") -> None:
+        names = "; ".join(
+            f"{quoted(project.name, secret)}: {error}" for project, error in failures[:_NAMED]
+        )
         more = "; …" if len(failures) > _NAMED else ""
         number = len(failures)
         subject = "1 project" if number == 1 else f"{number} projects"
@@ -354,11 +356,11 @@ class ProjectLookupError(APIError):
         found: The projects that have it.
     """
 
-    def __init__(self, name: str, found: tuple[Project, ...] = ()) -> None:
-        ids = ", ".join(project.id for project in found[:_NAMED])
-        told = f"{len(found)} projects are named" if found else "no project is named"
-        super().__init__(one_line(f"{told} {quoted(name)}{ids and f': {ids}'}"))
-        self.name = redacted(name)
+    def __init__(self, name: str, found: tuple[Project, ...] = (), *, secret: str = "") -> None:
+        ids = ", ".join(redacted(project.id, secret) for project in found[:_NAMED])
+        count = f"{len(found)} projects are named" if found else "no project is named"
+        super().__init__(one_line(f"{count} {quoted(name, secret)}{ids and f': {ids}'}"))
+        self.name = redacted(name, secret)
         self.found = found
 
 

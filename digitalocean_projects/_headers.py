@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _is_count = re.compile("[0-9]{1,15}", re.ASCII).fullmatch
-_is_seconds = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII).fullmatch
+_is_seconds = re.compile(r"[0-9]++(\.[0-9]++)?", re.ASCII).fullmatch
+# A longer wait is cut to this, since a number of many digits is infinite as a float.
+_MOST_SECONDS = 1e15
 
 
 @attrs.frozen(kw_only=True)
@@ -63,11 +65,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
 
     Returns:
-        At least 0; None if the header is missing or can't be read.
+        At least 0 and finite; None if the header is missing or can't be read.
     """
     text = headers.get("retry-after", "").strip()
     if _is_seconds(text):
-        return float(text)
+        return min(float(text), _MOST_SECONDS)
     return _until(_http_date(text), headers)
 
 

@@ -51,11 +51,13 @@ class AsyncInventory:
         *,
         concurrency: int,
         max_pages: int,
+        secret: str,
     ) -> None:
         self._projects = projects
         self._resources = resources
         self._concurrency = concurrency
         self._max_pages = max_pages
+        self._secret = secret
 
     def __aiter__(self) -> AsyncIterator[tuple[Project, Resource]]:
         return Items(self.pages())
@@ -73,15 +75,15 @@ class AsyncInventory:
                 project: the token is refused (401) or its rate limit used up, no connection can be
                 made, or the client can't be used.
         """
-        return _Pages(self._projects, self._read, self._concurrency)
+        return _Pages(self._projects, self._read, self._concurrency, self._secret)
 
     async def _read(self, project: Project, gate: asyncio.Semaphore) -> _Outcome:
-        paginator = AsyncPaginator(
-            attrs.evolve(self._resources(project), gate=gate),
-            concurrency=self._concurrency,
-            max_pages=self._max_pages,
-        )
         try:
+            paginator = AsyncPaginator(
+                attrs.evolve(self._resources(project), gate=gate),
+                concurrency=self._concurrency,
+                max_pages=self._max_pages,
+            )
             resources = await paginator.collect()
         except NotFoundError:
             resources = []
@@ -110,10 +112,12 @@ class _Pages:
         paginator: AsyncPaginator[Project],
         read: Callable[[Project, asyncio.Semaphore], Awaitable[_Outcome]],
         concurrency: int,
+        secret: str,
     ) -> None:
         self._paginator = paginator
         self._read = read
         self._concurrency = concurrency
+        self._secret = secret
         self._projects: list[Project] = []
         self._failures: list[_Failure] = []
         self._waves: Waves[_Outcome] | None = None
@@ -148,7 +152,7 @@ class _Pages:
         if self._failures:
             failures, self._failures = tuple(self._failures), []
             self._begin([project for project, _ in failures])
-            raise InventoryError(failures)
+            raise InventoryError(failures, secret=self._secret)
         raise StopAsyncIteration
 
     def _begin(self, projects: list[Project]) -> Waves[_Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from ._config import (
     checked_wait,
 )
 from ._errors import (
+    APIResponseError,
     AssignmentTimeoutError,
     NotFoundError,
     PreconditionFailedError,
@@ -29,9 +31,9 @@ from ._inventory import AsyncInventory
 from ._listing import Listing
 from ._models import Project, Resource
 from ._paginator import AsyncPaginator
-from ._request import Request
+from ._request import Request, one_line
 from ._results import Reconciliation
-from ._settable import PROJECTS_PATH, project_path, settable
+from ._settable import PROJECTS_PATH, is_project_id, project_path, settable
 from ._urn import distinct_urns
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ class AsyncProjects:
         checked_type("name", name, str)
         found = tuple(project for project in await self.list().collect() if project.name == name)
         if len(found) != 1:
-            raise ProjectLookupError(name, found)
+            raise ProjectLookupError(name, found, secret=self._manager.settings.token)
         return found[0]
 
     async def get(self, project_id: ProjectLike) -> Project:
@@ -302,9 +304,10 @@ class AsyncProjects:
         """
         return AsyncInventory(
             self.list(concurrency=concurrency),
-            lambda project: self._resources(project, DEFAULT_PER_PAGE),
+            self._resources_of_listed,
             concurrency=concurrency,
             max_pages=DEFAULT_MAX_PAGES,
+            secret=self._manager.settings.token,
         )
 
     async def assign_resources(
@@ -433,8 +436,11 @@ class AsyncProjects:
         if not listing.settled:  # what several readings found may have left
             held = [resource async for resource in listing]
         plan = Reconciliation.plan([resource.urn for resource in held], wanted, prune=prune)
-        if plan.removed and project_path(await self.get_default()) == project_path(project_id):
-            raise ValueError(_NO_PRUNING)
+        if plan.removed:
+            default = await self.get_default()
+            self._check_id(default, project_path(DEFAULT_PROJECT))
+            if project_path(default) == project_path(project_id):
+                raise ValueError(_NO_PRUNING)
         if dry_run:
             return plan
         adding = project_path(project_id), plan.added
@@ -502,6 +508,22 @@ class AsyncProjects:
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=_READ,
         )
+
+    def _resources_of_listed(self, project: Project) -> Listing[Resource]:
+        self._check_id(project, PROJECTS_PATH)
+        return self._resources(project, DEFAULT_PER_PAGE)
+
+    def _check_id(self, project: Project, path: str) -> None:
+        """Check the id of a project that the API sent in response to a GET of `path`.
+
+        Raises:
+            APIResponseError: The id is not a UUID, so no request may be sent for the project.
+        """
+        if not is_project_id(project.id) or project.id == DEFAULT_PROJECT:
+            reason = f'expected the id of a project to be a UUID, got "{project.id}"'
+            request = Request(method="GET", path=path, scopes=_READ)
+            text = one_line(reason, self._manager.settings.token)
+            raise APIResponseError(text, request, status=HTTPStatus.OK)
 
 
 _READ = ("project:read",)

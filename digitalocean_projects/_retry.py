@@ -27,6 +27,11 @@ def _at_least(least: float) -> Callable[[Any, Any, Any], None]:
     return check
 
 
+def _is_callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{attribute.name} must be callable, got {type(value).__name__}")
+
+
 def _as_frozenset(statuses: Iterable[int]) -> frozenset[int]:
     return frozenset(statuses)
 
@@ -46,9 +51,11 @@ class RetryPolicy:
         max_retry_after: The seconds that an answer may ask to wait; if it asks for more, its error
             is raised at once.
         statuses: Which answers are asked again. A 5xx that isn't named counts as 500, but for 501.
-        jitter: Draws the wait from its ceiling.
+        jitter: Returns the seconds to wait for a ceiling in seconds, which is the most that is
+            waited, unless `Retry-After` asks for more.
 
     Raises:
+        TypeError: `jitter` is not callable.
         ValueError: A number is out of range.
     """
 
@@ -59,7 +66,9 @@ class RetryPolicy:
     statuses: frozenset[int] = attrs.field(
         default=frozenset({408, 429, 500, 502, 503, 504}), converter=_as_frozenset
     )
-    jitter: Callable[[float], float] = backoff.full_jitter
+    jitter: Callable[[float], float] = attrs.field(
+        default=backoff.full_jitter, validator=_is_callable
+    )
 
     def covers(self, failure: APIConnectionError | APIStatusError) -> bool:
         """Whether another attempt may succeed where this one failed."""
@@ -131,7 +140,8 @@ class Retries:
         if self.attempts >= self._policy.attempts:
             return None
         self._ceilings = self._ceilings or _ceilings(self._policy)
-        delay = 0.0 if at_once else max(self._policy.jitter(next(self._ceilings)), least)
+        ceiling = next(self._ceilings)
+        delay = 0.0 if at_once else max(min(self._policy.jitter(ceiling), ceiling), least)
         moment = self._clock.time() + delay
         return delay if moment < self.deadline and moment <= self._start_by else None
 

@@ -15,11 +15,19 @@ _MASK = "***"
 _LONGEST_QUOTE = 200
 # A shorter secret is also found in words by chance, so there it is masked as a whole word only.
 _FEWEST_CHARACTERS = 8
-# DigitalOcean's tokens, with or without their prefix, and what follows "Bearer" if that isn't a
-# word of the API such as "token" or "authentication".
-_TOKEN = r"(?i)do[a-z]_v1_[0-9a-z][\w~+/=-]*+|[0-9a-f]{64,}"  # noqa: S105 - a pattern
+# A response may hold megabytes, of which a message needs the beginning only. This much takes some
+# milliseconds.
+_MOST_CHARACTERS = 65_536
+# A text that is cut off may end with a part of a secret, which is not recognized. None that is
+# unknown is longer than this, apart from those with a prefix, which alone is enough.
+_LONGEST_SECRET = 512
+# DigitalOcean's tokens, with or without their prefix. Without the look-behind, each digit of a run
+# would be tried as the first one.
+_TOKEN = r"(?i)do[a-z]_v1_[0-9a-z][\w~+/=-]*+|(?<![0-9a-f])[0-9a-f]{64,}+"  # noqa: S105 - a pattern
 _find_token = re.compile(_TOKEN).search
-_mask_tokens = re.compile(rf"{_TOKEN}|\bbearer\s++(?!token|auth)[^\s'\",;)]++").sub
+# What follows "Bearer" is a token, unless all of it is a word of the API's messages.
+_WORD = r"(?:tokens?|auth(?:entication|orization)?)[.:!?]*+(?![^\s'\",;)])"
+_mask_tokens = re.compile(rf"{_TOKEN}|\bbearer\s++(?!{_WORD})[^\s'\",;)]++").sub
 
 
 class Secret(str):
@@ -84,29 +92,44 @@ for _name in _DERIVING.split():
 
 
 def redacted(text: str, *secrets: str) -> str:
-    """Return `text` with `***` in place of secrets.
+    """Return `text` with `***` in place of secrets, cut after at most 65,536 characters.
 
     Secrets are those passed, the tokens in the environment, and whatever looks like a token.
     """
     variables = (os.environ.get(name, "").strip() for name in TOKEN_VARIABLES)
-    known = {*map(str, secrets), *variables} - {""}
     # The longest first, since one may be a part of another.
-    for secret in sorted(known, key=len, reverse=True):
+    known = sorted({*map(str, secrets), *variables} - {""}, key=len, reverse=True)
+    is_cut = len(text) > _MOST_CHARACTERS
+    text = text[:_MOST_CHARACTERS]
+    for secret in known:
         text = _without(text, secret)
-    return _mask_tokens(_MASK, text)
+    text = _mask_tokens(_MASK, text)
+    if is_cut:
+        longest = max([_LONGEST_SECRET, *(len(_escaped(secret)) for secret in known)])
+        text = f"{text[:-longest]}…"
+    return text
+
+
+def _escaped(secret: str) -> str:
+    """Return a secret as it may stand in the `repr` of a text."""
+    return secret.replace("\\", "\\\\")
 
 
 def _without(text: str, secret: str) -> str:
     if len(secret) >= _FEWEST_CHARACTERS:
-        # A secret with a backslash may stand in the `repr` of a text.
-        return text.replace(secret, _MASK).replace(secret.replace("\\", "\\\\"), _MASK)
-    start, end = r"(?:(?<!\w)|(?=\W))", r"(?:(?!\w)|(?<=\W))"
-    return re.sub(f"{start}{re.escape(secret)}{end}", _MASK, text)
+        return text.replace(secret, _MASK).replace(_escaped(secret), _MASK)
+    # The secret stands first, since a search for a literal prefix is fast.
+    pattern = re.escape(secret)
+    if re.match(r"\w", secret[-1]):
+        pattern += r"(?!\w)"
+    if re.match(r"\w", secret[0]):
+        pattern += rf"(?<!\w{re.escape(secret)})"
+    return re.sub(pattern, _MASK, text)
 
 
-def quoted(text: str) -> str:
-    """Return the `repr` of a text from the user for a message: cut, and without secrets."""
-    text = redacted(str.__str__(text))
+def quoted(text: str, *secrets: str) -> str:
+    """Return the `repr` of a text for a message: cut, and without secrets."""
+    text = redacted(str.__str__(text), *secrets)
     return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…")
 
 

@@ -38,7 +38,9 @@ NO_NUMBERS = [
     "5, 6",
     "٣",
 ]
-NO_NUMBERS += [".5", "1.", "1.2.3", "²", "1\n2", "9" * 16, "9" * 1_000_000]
+NO_NUMBERS += [".5", "1.", "1.2.3", "²", "1\n2"]
+# As seconds they are only too long.
+LARGE_NUMBERS = ["9" * 16, "9" * 5_000, "9" * 1_000_000]
 NO_DATES = ["Fri, 28 Sep 99999 19:26:37 GMT", "Fri, 31 Feb 2018 19:26:37 GMT", "28 Sep", NOW[:11]]
 NO_DATES += [f"Fri, 28 Sep {'9' * 20} 19:26:37 GMT", "28-Sep- 19:26:37 GMT"]
 NO_DATES += ["Fri, 28 Sep 2018 25:26:37 GMT", f"{NOW[:-3]}+9999999", f"Fri, {'9' * 5_000} Sep 2018"]
@@ -62,7 +64,7 @@ def test_rate_limit() -> None:
     assert RateLimit(limit=5000, remaining=0, reset=moment) == RateLimit.from_headers(headers)
 
 
-@pytest.mark.parametrize("garbage", [*NO_NUMBERS, "0.5"])
+@pytest.mark.parametrize("garbage", [*NO_NUMBERS, *LARGE_NUMBERS, "0.5"])
 @pytest.mark.parametrize("member", ["limit", "remaining", "reset"])
 def test_rate_limit_in_part(member: str, garbage: str) -> None:
     """A member is None where its header is missing or no whole number from 0."""
@@ -88,6 +90,22 @@ def test_no_rate_limit(headers: dict[str, str]) -> None:
 def test_retry_after_seconds(space: str, text: str) -> None:
     """`Retry-After` in seconds may have a fraction, and be a day."""
     assert float(text) == retry_after({"retry-after": f"{space}{text}{space}"})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *((text, 1e15) for text in LARGE_NUMBERS),
+        ("9" * 15, 999_999_999_999_999.0),
+        ("0" * 5_000 + "30", 30.0),
+        ("9" * 5_000 + "." + "9" * 5_000, 1e15),
+        ("0.1234567890123456789", 0.12345678901234568),
+    ],
+)
+def test_retry_after_digits(text: str, seconds: float) -> None:
+    """A number of any length counts; one that is very large is finite."""
+    headers = {"retry-after": text, "date": NOW}
+    assert (seconds, seconds) == (retry_after(headers), retry_after_refusal(headers))
 
 
 @pytest.mark.parametrize(
@@ -123,17 +141,18 @@ def test_retry_after_missing() -> None:
     assert retry_after_refusal({"date": NOW}) is None
 
 
-@pytest.mark.parametrize("dates", [{}, *({"date": text} for text in [*NO_NUMBERS, *NO_DATES])])
+@pytest.mark.parametrize("date", [None, *NO_NUMBERS, *LARGE_NUMBERS, *NO_DATES])
 @pytest.mark.parametrize(
     ("ahead", "least", "most"),
     [(600, 500, 600), (86_400, 3600, 3600), (10**9, 3600, 3600), (0, 0, 0), (-86_400, 0, 0)],
 )
-def test_without_a_date(dates: dict[str, str], ahead: int, least: float, most: float) -> None:
+def test_without_a_date(date: str | None, ahead: int, least: float, most: float) -> None:
     """Without a readable `Date`, this machine's clock says how long, and an hour at most."""
     moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=ahead)
-    date = {**dates, "retry-after": format_datetime(moment, usegmt=True)}
+    dates = {} if date is None else {"date": date}
+    after = {**dates, "retry-after": format_datetime(moment, usegmt=True)}
     reset = {**dates, "ratelimit-reset": str(int(moment.timestamp()))}
-    for seconds in (retry_after(date), retry_after_refusal(date), until_reset(reset)):
+    for seconds in (retry_after(after), retry_after_refusal(after), until_reset(reset)):
         assert seconds is not None
         assert least <= seconds <= most
 
@@ -153,7 +172,7 @@ def test_until_reset(ahead: int, seconds: float) -> None:
     assert seconds == until_reset({"ratelimit-reset": str(NOW_SECONDS + ahead), "date": NOW})
 
 
-@pytest.mark.parametrize("garbage", [*NO_NUMBERS, *NO_DATES])
+@pytest.mark.parametrize("garbage", [*NO_NUMBERS, *LARGE_NUMBERS, *NO_DATES])
 def test_until_reset_garbage(garbage: str) -> None:
     """Without a readable reset the hourly wait is unknown."""
     assert until_reset({"ratelimit-reset": garbage, "date": NOW}) is None

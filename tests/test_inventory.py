@@ -291,6 +291,40 @@ async def test_projects_that_cannot_be_listed(emulator: Emulator, make_client: M
         assert list(held) == [page.project.name async for page in pages]
 
 
+ODD_IDS = ["", " ", "../x", "default", "x" * 36, "a/b?c", "..", "x" * 100_000, "\n"]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("odd", ODD_IDS)
+async def test_odd_ids(emulator: Emulator, make_client: MakeClient, place: int, odd: str) -> None:
+    """A project whose id is not a UUID is listed in the error, and no request is sent for it."""
+    fill(emulator, 1)
+    usual = [{"id": project.id, "name": project.name} for project in emulator.projects()]
+    projects = [*usual[:place], {"id": odd, "name": "odd"}, *usual[place:]]
+    async with make_client() as client:
+        inventory = client.projects.resources_by_project()
+        for pages in (inventory.pages(), inventory.pages()):
+            emulator.respond(200, {"projects": projects})
+            both: set[str] = {"p0", "first-project"}
+            for names in (both, set[str]()):
+                found, error = await read(pages)
+                assert names == {page.project.name for page in found}
+                assert isinstance(error, InventoryError)
+                ((project, failure),) = error.failures
+                assert (odd, None) == (project.id, failure.__context__)
+                assert isinstance(failure, APIResponseError)
+                assert ("GET", "/v2/projects", 200) == (
+                    failure.method,
+                    failure.path,
+                    failure.status,
+                )
+                expected = "expected the id of a project to be a UUID, got"
+                assert f'{expected} "{odd}"'[:499].replace("\n", " ") in failure.reason
+                assert len(failure.reason) <= 500
+    paths = {request.path.partition("?")[0] for request in emulator.requests}
+    assert paths == {"/v2/projects", *(f"/v2/projects/{one['id']}/resources" for one in usual)}
+
+
 async def test_deleted_meanwhile(emulator: Emulator, make_client: MakeClient) -> None:
     """A project that is gone when it is read holds nothing."""
     fill(emulator, 3)

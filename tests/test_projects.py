@@ -10,6 +10,7 @@ import pytest
 
 from digitalocean_projects import (
     URN,
+    APIResponseError,
     APITimeoutError,
     AssignmentError,
     AssignmentTimeoutError,
@@ -364,6 +365,41 @@ async def test_no_pruning_of_the_default(emulator: Emulator, make_client: MakeCl
             emulator.default_project_id, urns(1), prune=True
         )
     assert {"GET"} == set(methods(emulator))
+
+
+@pytest.mark.parametrize("odd", ["", "../x", "default", "x"])
+async def test_default_project_with_an_odd_id(
+    emulator: Emulator, make_client: MakeClient, odd: str
+) -> None:
+    """A default project whose id is not a UUID is the API's fault, and nothing is pruned."""
+    web = emulator.seed(urns(1), name="web")
+    emulator.respond(
+        200,
+        {"project": {"id": odd, "name": "odd"}},
+        when=lambda request: request.path == "/v2/projects/default",
+    )
+    async with make_client() as client:
+        with pytest.raises(APIResponseError, match="expected the id of a project to be") as caught:
+            await client.projects.reconcile(web, [], prune=True)
+    assert ("GET", "/v2/projects/default") == (caught.value.method, caught.value.path)
+    assert ["GET", "GET"] == methods(emulator)
+
+
+@pytest.mark.parametrize("odd", ["", "../x", "x"])
+async def test_found_project_with_an_odd_id(
+    emulator: Emulator, make_client: MakeClient, odd: str
+) -> None:
+    """A project whose id is not a UUID is found, but refused as an argument."""
+    emulator.respond(200, {"projects": [{"id": odd, "name": "w"}]})
+    async with make_client() as client:
+        project = await client.projects.find("w")
+        with pytest.raises(ValueError, match="project_id"):
+            client.projects.list_resources(project)
+        with pytest.raises(ValueError, match="project_id"):
+            await client.projects.get(project)
+        with pytest.raises(ValueError, match="project_id"):
+            await client.projects.assign_resources(project, urns(1))
+    assert 1 == len(emulator.requests)
 
 
 @pytest.mark.parametrize("added", [True, False])

@@ -74,6 +74,22 @@ def test_no_delay() -> None:
     assert {0} == set(delays(policy, *[failure(500)] * 1500))
 
 
+@pytest.mark.parametrize("drawn", [0.6, 1e9, float("inf")])
+def test_jitter_above_the_ceiling(drawn: float) -> None:
+    """The wait is at most the ceiling, whatever the jitter returns, but at least `Retry-After`."""
+    policy = RetryPolicy(max_delay=1.5, jitter=lambda _: drawn)
+    errors = [failure(500), failure(500), failure(503, retry_after="9")]
+    assert [0.5, min(drawn, 1.0), 9.0] == delays(policy, *errors)
+
+
+@pytest.mark.parametrize("jitter", [None, 0.5, "full"])
+def test_impossible_jitter(jitter: Any) -> None:
+    """A jitter that is not callable is refused when the policy is made."""
+    kind = type(jitter).__name__
+    with pytest.raises(TypeError, match=f"^jitter must be callable, got {kind}$"):
+        RetryPolicy(jitter=jitter)
+
+
 def test_full_jitter() -> None:
     """The wait is drawn from nothing to the ceiling."""
     drawn = [delays(RetryPolicy(base_delay=8.0), failure(500))[0] for _ in range(200)]
@@ -89,6 +105,8 @@ def test_full_jitter() -> None:
         ({"retry_after": "60"}, 60.0),
         ({"retry_after": "61"}, None),
         ({"retry_after": "86400"}, None),
+        ({"retry_after": "9" * 16}, None),
+        ({"retry_after": "9" * 5_000}, None),
         ({"retry_after": "soon"}, 60.0),
         ({"retry_after": "-3"}, 60.0),
         ({"ratelimit_reset": "30", "date": "Thu, 01 Jan 1970 00:00:05 GMT"}, 25.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import os
 import pickle
@@ -25,6 +26,7 @@ from digitalocean_projects import (
     AuthenticationError,
     Client,
     ClientUsageError,
+    InventoryError,
     Limits,
     ProjectLookupError,
     Resource,
@@ -106,6 +108,35 @@ async def test_token_that_needs_escapes(emulator: Emulator) -> None:
             await client.projects.list_resources().first_page()
     reason = """resources[0]: expected a URN of the form do:TYPE:ID, got "***:'***' \""""
     assert reason == caught.value.reason
+
+
+@pytest.mark.parametrize("token", ["my-secret-token", "sword", "a'b\"c\\d", "x" * 300])
+async def test_token_of_a_project(emulator: Emulator, token: str) -> None:
+    """A client's own token, of any form, shows in no text about a project that the API sent."""
+    async with AsyncClient(token, base_url=emulator.url) as client:
+        for name, text in (("web", "web"), (token, "***")):
+            projects = [{"id": token, "name": name}, {"id": f"{'y' * 400} {token}", "name": name}]
+            emulator.respond(200, {"projects": projects})
+            with pytest.raises(ProjectLookupError) as lookup:
+                await client.projects.find(name)
+            shown = f"2 projects are named {text!r}: ***, yyy"
+            assert str(lookup.value).startswith(shown)
+            assert text == lookup.value.name
+            assert token[:50] not in f"{lookup.value!r} {lookup.value.args}"
+        projects = [{"id": token, "name": token}, {"id": "x", "name": f"{'y' * 190} {token}"}]
+        emulator.respond(200, {"projects": projects})
+        with pytest.raises(InventoryError) as inventory:
+            async for _ in client.projects.resources_by_project():
+                pass
+        assert """'***': expected the id of a project to be a UUID, got "***\"""" in str(
+            inventory.value
+        )
+        assert token[:50] not in f"{inventory.value!r} {inventory.value.args}"
+        for _, error in inventory.value.failures:
+            assert token not in " ".join(messages(error))
+    for raised in (lookup.value, inventory.value):
+        assert str(raised) == str(copy.copy(raised))
+        assert "secret" not in vars(raised)
 
 
 @pytest.mark.parametrize("name", ["no JSON", "server error", "cut off"])

@@ -80,7 +80,7 @@ class _Call(Generic[T]):
             pass
 
     def end(self, _: object = None) -> None:
-        """Let the caller go on."""
+        """Release the caller."""
         if not self._ended:
             self._ended = True
             self._lock.release()
@@ -175,14 +175,14 @@ class LoopThread:
             raise ClientUsageError("a blocking client can't be used inside its own event loop")
 
     def end(self, *, aclose: bool = True) -> None:
-        """Have the loop end, and with `aclose` close the client in it. Doesn't wait for that."""
+        """End the loop, and with `aclose` close the client in it, without waiting for that."""
         if self._ending is None:
             self._ending = aclose
         with suppress(RuntimeError):  # it has ended
             self._wake(self._look)
 
     def abandon(self) -> None:
-        """Have the loop end, if there is one, and leave the client to another one."""
+        """End the loop, if there is one, and leave the client to another one."""
         self.end(aclose=False)
         self._refuse_calls()
 

@@ -181,7 +181,7 @@ def checked_urn_text(text: str) -> str:
         ValueError: `text` is not of the form `do:type:id`.
     """
     if not isinstance(text, str):
-        raise TypeError(f"a URN is a string, not {type(text).__name__}")
+        raise TypeError(f"a URN must be a string, got {type(text).__name__}")
     if not _is_urn(text):
         raise ValueError(f"not a URN of the form do:type:id: {quoted(text)}")
     _refuse_token(text)
@@ -202,7 +202,7 @@ def listed_urn_text(text: str) -> str:
         ValueError: `text` is not of that form, or holds a control character or a lone surrogate.
     """
     if not isinstance(text, str):
-        raise TypeError(f"a URN is a string, not {type(text).__name__}")
+        raise TypeError(f"a URN must be a string, got {type(text).__name__}")
     if not _is_listed(text):
         raise ValueError(f"not a URN of the form do:type:id: {quoted(text)}")
     return str.__str__(text)

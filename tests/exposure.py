@@ -1,4 +1,4 @@
-"""What an exception shows of its text, its attributes and the frames of the package."""
+"""The text that an exception shows: its message, its attributes and the package's frames."""
 
 from __future__ import annotations
 

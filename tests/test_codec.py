@@ -224,8 +224,8 @@ BAD_DOCUMENTS = [
     ('{"resources": [{"urn": "do:a:1"}, "do:a:2"]}', r"resources\[1\]: .+ object, got str"),
     ('{"resources": [{"urn": "do:a:1"}, []]}', r"resources\[1\]: expected an object, got list"),
     ('{"resources": [{"urn": "do:a:1"}, {}]}', r"resources\[1\]: 'urn' is missing"),
-    ('{"resources": [{"urn": null}]}', r"resources\[0\]: a URN is a string, not NoneType"),
-    ('{"resources": [{"urn": 5}]}', r"resources\[0\]: a URN is a string, not int"),
+    ('{"resources": [{"urn": null}]}', r"resources\[0\]: a URN must be a string, got NoneType"),
+    ('{"resources": [{"urn": 5}]}', r"resources\[0\]: a URN must be a string, got int"),
     ('{"resources": [{"urn": "x"}]}', r'resources\[0\]: expected a URN of .+:ID, got "x"'),
     (
         '{"resources": [1, {"urn": "do:a:1"}, 2, 3, 4]}',

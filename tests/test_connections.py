@@ -218,7 +218,7 @@ class SlowResolver(AbstractResolver):
         await asyncio.Event().wait()
 
     async def close(self) -> None:
-        """Have nothing to close."""
+        """Close nothing."""
 
 
 def session_with(**options: Any) -> Callable[[], aiohttp.ClientSession]:

@@ -91,14 +91,14 @@ async def test_bounded(emulator: Emulator) -> None:
 
 
 def break_projects(emulator: Emulator, *names: str, fault: faults.Fault) -> Callable[[], None]:
-    """Have all requests for the resources of these projects fail, until the result is called."""
+    """Fail all requests for the resources of these projects, until the result is called."""
     ids = [project.id for project in emulator.projects() if project.name in names]
     emulator.fail(fault, when=lambda request: any(i in request.path for i in ids), times=None)
     return ids.clear
 
 
 async def read(iterator: AsyncIterable[T]) -> tuple[list[T], APIError | None]:
-    """What an iteration yields, and the error that ends it."""
+    """The items that an iteration yields, and the error that ends it."""
     found: list[T] = []
     try:
         async for item in iterator:

@@ -471,7 +471,7 @@ def test_one_left_and_a_closed_loop() -> None:
 
 
 def test_end_after_the_end() -> None:
-    """What is said of a lease after its end gives its tokens back no second time."""
+    """A lease whose end has passed doesn't give its tokens back a second time."""
     bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
 
     async def main() -> None:
@@ -610,7 +610,7 @@ def test_forgotten_loop_is_garbage(number: int, *, close: bool) -> None:
 
 
 class InterruptionError(Exception):
-    """What a signal handler raises."""
+    """An exception that a signal handler raises."""
 
 
 def interrupted(function: Callable[[], object], name: str, at: int) -> bool:

@@ -79,7 +79,7 @@ def test_interrupted_call(silent_server: SilentServer, interrupt: Callable[[], N
 
 
 def test_interrupted_close(interrupt: Callable[[], None]) -> None:
-    """So it ends the wait for a loop that is closed, which goes on ending."""
+    """It also ends the wait for a loop that is being closed, which ends all the same."""
     closing, released = threading.Event(), threading.Event()
 
     async def nothing() -> None:
@@ -177,7 +177,7 @@ def test_child_of_a_process_with_an_ended_thread() -> None:
     """A child keeps nothing of a thread that had ended in the parent, or was never started."""
 
     async def aclose() -> None:
-        """Have nothing to close."""
+        """Close nothing."""
 
     thread = LoopThread(aclose)
     before = sys.getrefcount(thread)

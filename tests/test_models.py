@@ -63,7 +63,7 @@ def test_malformed_urn(text: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 1, b"do:droplet:1", WHOLE])
 def test_urn_of_another_type(value: Any) -> None:
-    with pytest.raises(TypeError, match=f"a URN is a string, not {type(value).__name__}"):
+    with pytest.raises(TypeError, match=f"a URN must be a string, got {type(value).__name__}"):
         Resource(value)
 
 

@@ -146,7 +146,7 @@ def test_wrong_id(resource_id: str) -> None:
 def test_wrong_python_type(value: Any) -> None:
     """What is no text is not made text by force, and a bool is no int."""
     name = type(value).__name__
-    with pytest.raises(TypeError, match=f"a URN is a string, not {name}"):
+    with pytest.raises(TypeError, match=f"a URN must be a string, got {name}"):
         URN.parse(value)
     with pytest.raises(TypeError, match=f"neither a URN nor anything with one: {name}"):
         URN.of(value)

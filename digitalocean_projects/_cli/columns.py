@@ -69,7 +69,7 @@ class Columns(Generic[T]):
         by_name = {column.name.lower(): column for column in self.known}
         wanted = [name.strip() for name in names.split(",")]
         if unknown := [name for name in wanted if name.lower() not in by_name]:
-            raise ValueError(f"there is no column {quoted(unknown[0])}, but {self.names}")
+            raise ValueError(f"unknown column {quoted(unknown[0])}; choose from {self.names}")
         return tuple(by_name[name.lower()] for name in wanted)
 
 

@@ -28,7 +28,7 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Have signals raise exceptions in the block, after the progress has left the terminal.
+    """Raise exceptions for signals in the block, after the progress has left the terminal.
 
     Without a handler, a process that is number 1 of a container ignores SIGTERM, and any other one
     dies with the terminal's cursor hidden. Signals that are ignored, as with `nohup`, or that have

@@ -92,7 +92,7 @@ RESULTS = 6
 
 @attrs.frozen(kw_only=True, eq=False)
 class Message:
-    """What Redis is told and asked in one call.
+    """The changes and questions that go to Redis in one call.
 
     Attributes:
         sent: When.
@@ -100,7 +100,7 @@ class Message:
         told: By the leases' numbers, when the API has counted them at the latest; None if never.
         numbers: The numbers of the leases that it is asked for.
         interactive: How many of them are not for bulk work.
-        pause: When a pause ends that it is told of.
+        pause: The end of a pause that it is to share.
     """
 
     sent: float

@@ -109,7 +109,7 @@ def test_assign_fails_later(account: Emulator, capsys: pytest.CaptureFixture[str
 def test_refused_resource(
     account: Emulator, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    """A resource that the API refuses fails by itself; the API's explanation is told."""
+    """A resource that the API refuses fails by itself, with the API's explanation."""
     account.seed(["do:droplet:2", "do:droplet:3"])
     assert 1 == main([*command, "do:droplet:2", "do:vpc:1", "do:droplet:3"])
     output = capsys.readouterr()
@@ -124,7 +124,7 @@ def test_refused_resource(
 
 
 def test_undecided_resources(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """Resources that are left undecided by the search for those refused are told, and fail."""
+    """Resources that the search leaves undecided are listed as untouched; the exit status is 1."""
     urns = [f"do:type{number}:{number}" for number in range(100)]
     account.seed(urns)
     refused = [f'"{urn}"'.encode() for urn in urns[60::10]]

@@ -75,7 +75,7 @@ def test_no_such_column(
     assert 2 == caught.value.code
     error = capsys.readouterr().err
     unknown = columns.removeprefix("ID,")
-    assert f"there is no column '{unknown}', but {known}\n" in error
+    assert f"unknown column '{unknown}'; choose from {known}\n" in error
     assert [] == account.requests
 
 

@@ -112,7 +112,7 @@ def test_reconcile_with_what_is_not_there(
 def test_reconcile_with_what_is_refused(
     account: Emulator, web: str, output: str, capsys: Capture, say: Callable[[str], None]
 ) -> None:
-    """A resource that the API refuses fails by itself; the API's explanation is told."""
+    """A resource that the API refuses fails by itself, with the API's explanation."""
     account.respond(
         412,
         {"id": "precondition_failed", "message": "Move the Droplet instead"},

@@ -145,7 +145,7 @@ def test_project_that_fails(account: Emulator, capsys: Capture, name: str, outpu
 
 
 def test_all_projects_fail(account: Emulator, capsys: Capture) -> None:
-    """Each project that can't be read is told, on one line."""
+    """Each project that can't be read gets one line on standard error."""
     account.seed(name="odd\x1b[2J\nname")
     break_project(account, *(project.name for project in account.projects()))
     assert 1 == main(["report", "-o", "json"])

@@ -147,7 +147,7 @@ def make_buckets() -> Iterator[MakeBuckets]:
 
 
 async def look(bucket: RedisBucket) -> None:
-    """Have a bucket look until it doesn't take Redis for away."""
+    """Use a bucket until it no longer takes Redis for away."""
     async with asyncio.timeout(20):
         while bucket._away:
             bucket._lead(asyncio.get_running_loop())
@@ -199,7 +199,7 @@ async def test_broken(
 async def test_broken_while_nobody_waits(
     scripted: ScriptedRedis, make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What Redis refuses to be told is told again later, and not all the time."""
+    """A report that Redis refuses is sent again later, and not all the time."""
     bucket = make_bucket(scripted.url, windows=((8, 60.0),), hold=60.0)
     lease = bucket.lease()
     await lease.__aenter__()
@@ -353,7 +353,7 @@ async def test_host_that_is_none(make_bucket: MakeBucket, host: str) -> None:
 async def test_deprecation_of_python(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What Python 3.14 deprecates isn't used, so that warnings may be errors."""
+    """Nothing that Python 3.14 deprecates is used, so that warnings may be errors."""
 
     def deprecated(_: object) -> bool:
         warnings.warn("use inspect.iscoroutinefunction", DeprecationWarning, stacklevel=2)

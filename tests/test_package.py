@@ -68,7 +68,7 @@ LAYERS = [
     "__main__",
 ]
 # A method for each operation, and most of it docstrings; a lock with its queues and timers.
-LONGER = {"_projects": 510, "_limiter": 480}
+LONGER = {"_projects": 535, "_limiter": 505}
 FOREIGN = {
     "aiohttp": {"_transport", "testing/_server"},
     "anyio": {"_loop_thread"},

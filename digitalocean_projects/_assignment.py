@@ -13,7 +13,7 @@ from ._errors import (
 )
 from ._models import Resource, ResourceStatus
 from ._request import Request
-from ._results import AssignmentResult, Refusal, assignment_error
+from ._results import DONE, AssignmentResult, Refusal, assignment_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,11 @@ class Assignment:
                 self._note_refusal(error)
                 return urns
             listed = self._manager.decode(answer, decode_resources)
-            resources = {resource.urn.canonical: resource for resource in listed}
+            resources: dict[URN, Resource] = {}
+            for resource in listed:
+                # Of two that contradict each other, the one that isn't done counts.
+                if resources.setdefault(resource.urn.canonical, resource).status in DONE:
+                    resources[resource.urn.canonical] = resource
             for urn in (urn.canonical for urn in urns):
                 self._fates[urn] = resources.get(urn, self._fates.get(urn))
             self._accepted, self._under_way = True, ()

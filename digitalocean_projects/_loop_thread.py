@@ -70,7 +70,6 @@ class _Call(Generic[T]):
         self.abandoned = False
         self._function = function
         self._task: asyncio.Task[None] | None = None
-        self._ended = False
         self._lock = threading.Lock()
         self._lock.acquire()
 
@@ -80,9 +79,9 @@ class _Call(Generic[T]):
             pass
 
     def end(self, _: object = None) -> None:
-        """Release the caller."""
-        if not self._ended:
-            self._ended = True
+        """Release the caller. Any thread may call it, and more than once."""
+        # A call that has ended may leave its lock open: the caller has stopped waiting for it.
+        with suppress(RuntimeError):
             self._lock.release()
 
     def begin(self) -> asyncio.Task[None]:

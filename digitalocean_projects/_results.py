@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._errors import APIError, APIStatusError
     from ._urn import URN
 
-_DONE = frozenset(
+DONE = frozenset(
     {None, ResourceStatus.OK, ResourceStatus.ASSIGNED, ResourceStatus.ALREADY_ASSIGNED}
 )
 REFUSED = "refused"
@@ -116,7 +116,7 @@ class AssignmentResult:
 
         Their status is `ok`, `assigned`, `already_assigned` or None.
         """
-        return tuple(resource for resource in self.resources if resource.status in _DONE)
+        return tuple(resource for resource in self.resources if resource.status in DONE)
 
     @property
     def failed(self) -> tuple[Resource, ...]:
@@ -125,7 +125,7 @@ class AssignmentResult:
         Their status is `not_found`, `service_down`, `refused` (see the attribute of that name), or
         one that the API may introduce.
         """
-        return tuple(resource for resource in self.resources if resource.status not in _DONE)
+        return tuple(resource for resource in self.resources if resource.status not in DONE)
 
     def raise_for_failed(self) -> None:
         """Do nothing if every resource is in the project now.

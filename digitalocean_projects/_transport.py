@@ -133,6 +133,9 @@ class Transport:
             response = await self._open(session, request, body, seconds)
             return await self._read(response, request, on_headers)
         except Exception as error:  # noqa: BLE001 - any of them may hold the token
+            if isinstance(error.__context__, GeneratorExit):
+                # A task of a closed loop is being collected, and to clean up aiohttp needs a loop.
+                raise error.__context__ from None
             failure = self._translated(error, request)
         if (
             had_idle

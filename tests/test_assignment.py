@@ -196,3 +196,13 @@ async def test_deadline_while_down(
         result = await client.projects.assign_resources("default", [A])
         assert (2, 1) == (client.statistics().requests, client.statistics().retries)
     assert ({A: "service_down"}, [10.0]) == (told(result), options["clock"].slept)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_contradiction(emulator: Emulator, make_client: MakeClient, order: int) -> None:
+    """A resource that one answer names twice has failed if one of the two says so."""
+    answers = [{"urn": "do:droplet:1", "status": status} for status in ("assigned", "not_found")]
+    emulator.respond(200, {"resources": answers[::order]})
+    async with make_client() as client:
+        result = await client.projects.assign_resources("default", ["do:droplet:1"])
+    assert ((), ["not_found"]) == (result.done, [resource.status for resource in result.failed])

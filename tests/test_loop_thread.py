@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digitalocean_projects import Client, RetryPolicy, _loop_thread
-from digitalocean_projects._loop_thread import LoopThread, _Daemons, _Loop, _slice
+from digitalocean_projects._loop_thread import LoopThread, _Call, _Daemons, _Loop, _slice
 from digitalocean_projects._portal import Portal
 
 if TYPE_CHECKING:
@@ -183,3 +183,20 @@ def test_child_of_a_process_with_an_ended_thread() -> None:
     before = sys.getrefcount(thread)
     thread._leave_to_parent()
     assert before == sys.getrefcount(thread)
+
+
+def test_call_ended_by_several_threads() -> None:
+    """A call may be ended by several threads at once, also when its caller has gone on."""
+
+    async def function() -> None:
+        """Return None."""
+
+    for _ in range(200):
+        call = _Call(function)
+        threads = [threading.Thread(target=call.end) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        call.wait()
+        for thread in threads:
+            thread.join()
+        call.end()

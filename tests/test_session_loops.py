@@ -490,3 +490,37 @@ os._exit(0)  # without a word of what the closed loop has left
 def test_pending_in_a_closed_loop(emulator: Emulator, script: str) -> None:
     """Requests that a closed loop has left pending are collected, and hold up no other ones."""
     run_script(PENDING + script, emulator)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01])
+def test_collected_while_connecting(emulator: Emulator, seconds: float) -> None:
+    """Requests of a closed loop that are collected while they connect raise no exception."""
+    run_script(
+        f"""
+import socket, warnings
+from digitalocean_projects import APIError
+
+def unraisable(caught):
+    # aiohttp's own objects need a loop at their end, too.
+    if isinstance(caught.exc_value, APIError):
+        print(repr(caught.exc_value))
+
+sys.unraisablehook = unraisable
+warnings.simplefilter("ignore", ResourceWarning)  # about what the loop's owner didn't close
+listener = socket.create_server(("127.0.0.1", 0), backlog=20)
+
+def leave():
+    address = "http://{{}}:{{}}".format(*listener.getsockname())
+    client = AsyncClient(token, base_url=address, limits=None)
+    loop = asyncio.new_event_loop()
+    calls = [loop.create_task(listed(client)) for _ in range(3)]
+    for call in calls:
+        call._log_destroy_pending = False
+    loop.run_until_complete(asyncio.sleep({seconds}))
+    loop.close()
+
+leave()
+gc.collect()
+""",
+        emulator,
+    )

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Start = Callable[..., "Program"]
 
 
+# Seconds. The end of Celery's worker takes 30 by itself if the machine is busy.
+_LONG = 120
+
+
 class Program:
     """A program that goes on until it is told to end."""
 
@@ -42,7 +46,7 @@ class Program:
 
     def logged(self, pattern: str) -> str:
         """The group of the pattern, once something in the log matches it."""
-        end = monotonic() + 30
+        end = monotonic() + _LONG
         while not (found := re.search(pattern, self.log)):
             assert self.process.poll() is None, self.log
             assert monotonic() < end, self.log
@@ -53,7 +57,7 @@ class Program:
         """End it, which it does with nothing left open."""
         self.process.terminate()
         # Some raise the signal again once they are done.
-        assert self.process.wait(30) in {0, -signal.SIGTERM}, self.log
+        assert self.process.wait(_LONG) in {0, -signal.SIGTERM}, self.log
         assert "ResourceWarning" not in self.log, self.log
 
 
@@ -93,7 +97,7 @@ def script(tmp_path: Path) -> Callable[[str], str]:
             cwd=tmp_path,
             env={**os.environ},
             text=True,
-            timeout=60,
+            timeout=_LONG,
         )
         assert (0, "") == (done.returncode, done.stderr)
         return done.stdout

@@ -64,6 +64,17 @@ __all__ = [
 if TYPE_CHECKING:
     from ._client import AsyncClient
     from ._clock import Clock
+    from ._codec.headers import RateLimit
+    from ._codec.models import (
+        Environment,
+        Page,
+        Project,
+        ProjectResources,
+        Purpose,
+        Resource,
+        ResourceStatus,
+    )
+    from ._codec.urn import URN, HasURN, ResourceType, URNLike
     from ._config import DEFAULT_PROJECT, Limits
     from ._errors import (
         APIConnectionError,
@@ -88,31 +99,20 @@ if TYPE_CHECKING:
         ServerError,
         UnprocessableEntityError,
     )
-    from ._headers import RateLimit
     from ._inventory import AsyncInventory
     from ._limiter import BucketStatistics, TokenBucket
-    from ._models import (
-        Environment,
-        Page,
-        Project,
-        ProjectResources,
-        Purpose,
-        Resource,
-        ResourceStatus,
-    )
     from ._paginator import AsyncPaginator
     from ._projects import AsyncProjects
     from ._results import AssignmentResult, Reconciliation, Refusal
     from ._retry import RetryPolicy
     from ._session import Statistics
     from ._sync import Client, Inventory, Paginator, Projects
-    from ._urn import URN, HasURN, ResourceType, URNLike
 else:
     # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
     _MODULES = (
-        "_urn",
-        "_headers",
-        "_models",
+        "_codec.urn",
+        "_codec.headers",
+        "_codec.models",
         "_errors",
         "_config",
         "_results",

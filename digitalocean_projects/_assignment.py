@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._codec import decode_resources, encode_urns
+from ._codec.json import decode_resources, encode_urns
+from ._codec.models import Resource, ResourceStatus
 from ._errors import (
     APIError,
     BadRequestError,
     PreconditionFailedError,
     UnprocessableEntityError,
 )
-from ._models import Resource, ResourceStatus
 from ._request import Request
 from ._results import DONE, AssignmentResult, Refusal, assignment_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._codec.urn import URN
     from ._errors import APIStatusError, AssignmentError
     from ._results import Fate
     from ._session import SessionManager
-    from ._urn import URN
 
 _SCOPES = ("project:update or project:assign_resource", "<resource>:read")
 # A request is refused with these because of what it asks to assign.

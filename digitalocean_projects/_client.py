@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from attrs import NothingType
 
     from ._clock import Clock
-    from ._headers import RateLimit
+    from ._codec.headers import RateLimit
     from ._session import Statistics
 
 

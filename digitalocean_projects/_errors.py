@@ -31,16 +31,16 @@ import copyreg
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from ._models import ResourceStatus
+from ._codec.models import ResourceStatus
 from ._request import one_line
 from ._secret import quoted, redacted
 
 if TYPE_CHECKING:
-    from ._headers import RateLimit
-    from ._models import Project, Resource
+    from ._codec.headers import RateLimit
+    from ._codec.models import Project, Resource
+    from ._codec.urn import URN
     from ._request import Request
     from ._results import Refusal
-    from ._urn import URN
 
 
 class APIError(Exception):

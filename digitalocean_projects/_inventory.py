@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
+from ._codec.models import ProjectResources
 from ._errors import (
     APIConnectionError,
     APIError,
@@ -18,7 +19,6 @@ from ._errors import (
     RateLimitWaitError,
 )
 from ._listing import Items
-from ._models import ProjectResources
 from ._paginator import AsyncPaginator
 from ._pool import current_loop
 from ._prefetch import Waves
@@ -26,8 +26,8 @@ from ._prefetch import Waves
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from ._codec.models import Project, Resource
     from ._listing import Listing
-    from ._models import Project, Resource
 
     _Failure = tuple[Project, APIError]
     _Outcome = ProjectResources | _Failure

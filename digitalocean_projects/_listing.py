@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
 
-from ._codec import decode_page
+from ._codec.json import decode_page
 from ._errors import PaginationError
 from ._request import Request
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator
     from contextlib import AbstractAsyncContextManager
 
-    from ._codec import PageDocument
-    from ._models import HasItems
+    from ._codec.json import PageDocument
+    from ._codec.models import HasItems
     from ._session import SessionManager
     from ._transport import Answer
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from ._codec.headers import RateLimit
+from ._codec.models import Page
 from ._config import checked_count
 from ._errors import ClientUsageError, PaginationError
-from ._headers import RateLimit
 from ._listing import Items, Reading
-from ._models import Page
 from ._pool import current_loop
 from ._prefetch import Waves, Window, close
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable
     from types import TracebackType
 
-    from ._codec import PageDocument
+    from ._codec.json import PageDocument
     from ._listing import Listing
     from ._prefetch import Prefetch
     from ._transport import Answer

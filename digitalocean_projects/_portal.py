@@ -15,7 +15,7 @@ from ._process import call_in_child, check_process
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from ._models import HasItems
+    from ._codec.models import HasItems
 
 P = ParamSpec("P")
 T = TypeVar("T")

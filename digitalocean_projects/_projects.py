@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from ._assignment import Assignment
 from ._clock import polls
-from ._codec import decode_project, encode_members
+from ._codec.json import decode_project, encode_members
+from ._codec.models import Project, Resource
+from ._codec.urn import distinct_urns
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
@@ -29,21 +31,19 @@ from ._errors import (
 )
 from ._inventory import AsyncInventory
 from ._listing import Listing
-from ._models import Project, Resource
 from ._paginator import AsyncPaginator
 from ._request import Request, one_line
 from ._results import Reconciliation
 from ._settable import PROJECTS_PATH, is_project_id, project_path, settable
-from ._urn import distinct_urns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ._models import Environment
+    from ._codec.models import Environment
+    from ._codec.urn import URNLike
     from ._results import AssignmentResult
     from ._session import SessionManager
     from ._settable import ProjectLike
-    from ._urn import URNLike
 
 
 class AsyncProjects:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 import attrs
 
+from ._codec.models import Resource, ResourceStatus
 from ._errors import AssignmentError, status_text
-from ._models import Resource, ResourceStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ._codec.urn import URN
     from ._errors import APIError, APIStatusError
-    from ._urn import URN
 
 DONE = frozenset(
     {None, ResourceStatus.OK, ResourceStatus.ASSIGNED, ResourceStatus.ALREADY_ASSIGNED}

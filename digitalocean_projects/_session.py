@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import attrs
 
 from ._buckets import shared_bucket
+from ._codec.headers import RateLimit, remaining
 from ._errors import (
     APIConnectionError,
     APIError,
@@ -21,7 +22,6 @@ from ._errors import (
     RateLimitError,
     RateLimitWaitError,
 )
-from ._headers import RateLimit, remaining
 from ._pool import Pool
 from ._retry import Retries
 from ._transport import Transport, open_session, request_id, status_error

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
+from ._codec.models import Environment, Project
 from ._config import DEFAULT_PROJECT, checked_type
-from ._models import Environment, Project
 from ._secret import holds_token, quoted
 
 if TYPE_CHECKING:

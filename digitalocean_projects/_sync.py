@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 from attrs import NOTHING
 
 from ._client import AsyncClient
+from ._codec.urn import distinct_urns
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
@@ -22,7 +23,6 @@ from ._config import (
 from ._portal import Portal
 from ._retry import DEFAULT_RETRY
 from ._secret import Secret
-from ._urn import distinct_urns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from attrs import NothingType
 
     from ._clock import Clock
+    from ._codec.headers import RateLimit
+    from ._codec.models import Environment, Page, Project, ProjectResources, Resource
+    from ._codec.urn import URNLike
     from ._config import Limits
-    from ._headers import RateLimit
     from ._inventory import AsyncInventory
-    from ._models import Environment, Page, Project, ProjectResources, Resource
     from ._paginator import AsyncPaginator
     from ._projects import AsyncProjects
     from ._results import AssignmentResult, Reconciliation
     from ._retry import RetryPolicy
     from ._session import Statistics
     from ._settable import ProjectLike
-    from ._urn import URNLike
 
 T = TypeVar("T")
 

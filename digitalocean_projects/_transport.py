@@ -23,7 +23,8 @@ from aiohttp import (
 )
 from yarl import URL
 
-from ._codec import DecodeError, decode_error
+from ._codec.headers import RateLimit, retry_after, retry_after_refusal
+from ._codec.json import DecodeError, decode_error
 from ._errors import (
     SERVER_ERRORS,
     APIConnectionError,
@@ -41,7 +42,6 @@ from ._errors import (
     ServerError,
     UnprocessableEntityError,
 )
-from ._headers import RateLimit, retry_after, retry_after_refusal
 from ._request import one_line
 from ._secret import Secret
 

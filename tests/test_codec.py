@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalocean_projects import URN, Resource, ResourceStatus
-from digitalocean_projects._codec import (
+from digitalocean_projects._codec.json import (
     DecodeError,
     PageDocument,
     decode_error,
@@ -25,8 +25,8 @@ from digitalocean_projects._codec import (
     encode_members,
     encode_urns,
 )
-from digitalocean_projects._structure import structure
-from digitalocean_projects._urn import are_listed_urn_texts, listed_urn_text
+from digitalocean_projects._codec.structure import structure
+from digitalocean_projects._codec.urn import are_listed_urn_texts, listed_urn_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

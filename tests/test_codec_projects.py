@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from digitalocean_projects import Environment, Project
-from digitalocean_projects._codec import (
+from digitalocean_projects._codec.json import (
     DecodeError,
     decode_page,
     decode_project,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalocean_projects import RateLimit
-from digitalocean_projects._headers import (
+from digitalocean_projects._codec.headers import (
     remaining,
     retry_after,
     retry_after_refusal,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalocean_projects import APIResponseError, AsyncClient, PaginationError, Resource
-from digitalocean_projects._codec import PageDocument
+from digitalocean_projects._codec.json import PageDocument
 from digitalocean_projects._listing import Reading
 from digitalocean_projects._request import Request
 from digitalocean_projects._transport import Answer

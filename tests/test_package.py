@@ -136,7 +136,7 @@ def test_testing_is_independent() -> None:
                 if isinstance(node, ast.ImportFrom)
                 and (node.module or "").startswith("digitalocean_projects")
             }
-            assert from_package <= {"digitalocean_projects._urn"}, name
+            assert from_package <= {"digitalocean_projects._codec.urn"}, name
 
 
 @pytest.mark.parametrize("package", FOREIGN)

@@ -18,7 +18,7 @@ from digitalocean_projects import (
     Resource,
     ResourceStatus,
 )
-from digitalocean_projects._codec import encode
+from digitalocean_projects._codec.json import encode
 
 DROPLET = URN("droplet", 1)
 MOMENT = datetime(2018, 9, 28, 19, 26, 37, tzinfo=UTC)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalocean_projects import Resource
-from digitalocean_projects._urn import URN, ResourceType, checked_urn_text, distinct_urns
+from digitalocean_projects._codec.urn import URN, ResourceType, checked_urn_text, distinct_urns
 
 if TYPE_CHECKING:
     from collections.abc import Callable

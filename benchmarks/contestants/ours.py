@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.account import PROJECT, urn
 from digitalocean_projects import AsyncClient, Limits, Resource, TokenBucket
-from digitalocean_projects._codec import decode_page
+from digitalocean_projects._codec.json import decode_page
 
 from .floor import THREADS, bodies
 

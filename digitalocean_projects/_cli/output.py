@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from digitalocean_projects._codec import encode, encode_lines, encode_members
-from digitalocean_projects._models import Project, Resource
+from digitalocean_projects._codec.json import encode, encode_lines, encode_members
+from digitalocean_projects._codec.models import Project, Resource
 from digitalocean_projects._request import one_line
 
 from .terminal import Style, styled, width_of

@@ -15,7 +15,7 @@ from .terminal import Style, styled, terminal_width, width_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from digitalocean_projects._models import Project, ProjectResources
+    from digitalocean_projects._codec.models import Project, ProjectResources
 
 
 @attrs.frozen

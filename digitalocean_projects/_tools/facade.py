@@ -240,7 +240,7 @@ def _passed_on(node: _Function) -> str:
 def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
     """The imports and type variables that the classes need."""
     origins = {"Iterator": "collections.abc", "Secret": "._secret"}
-    origins |= {"Portal": "._portal", "distinct_urns": "._urn"}
+    origins |= {"Portal": "._portal", "distinct_urns": "._codec.urn"}
     variables: dict[str, str] = {}
     for module, tree in modules.items():
         for node in ast.walk(tree):

@@ -11,7 +11,7 @@ from fastapi.requests import HTTPConnection
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
-from digitalocean_projects._codec import encode_lines
+from digitalocean_projects._codec.json import encode_lines
 from digitalocean_projects._config import checked_count
 
 from ._fastapi_problems import CLIENT_CLOSED_REQUEST, log, problem

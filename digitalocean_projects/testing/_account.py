@@ -17,7 +17,7 @@ from ._project import StoredProject
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from digitalocean_projects._urn import URN
+    from digitalocean_projects._codec.urn import URN
 
     from ._clock import MockClock
 

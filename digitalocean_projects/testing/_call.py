@@ -13,7 +13,7 @@ from ._refusal import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from digitalocean_projects._urn import URN
+    from digitalocean_projects._codec.urn import URN
 
     from ._account import Account, Token
     from ._project import StoredProject

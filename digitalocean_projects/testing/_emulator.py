@@ -7,7 +7,7 @@ from http import HTTPStatus
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Self
 
-from digitalocean_projects._urn import URN
+from digitalocean_projects._codec.urn import URN
 
 from ._account import Account
 from ._api import API

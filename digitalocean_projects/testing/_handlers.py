@@ -22,7 +22,7 @@ from ._resources import assign_resources, list_resources
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from digitalocean_projects._urn import URN
+    from digitalocean_projects._codec.urn import URN
 
     from ._account import Account, Token
     from ._recording import RecordedRequest

@@ -15,7 +15,7 @@ from ._wire import Wire, message
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from digitalocean_projects._urn import URN
+    from digitalocean_projects._codec.urn import URN
 
     from ._api import API, Answer
     from ._recording import RecordedRequest

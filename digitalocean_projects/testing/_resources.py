@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from digitalocean_projects._urn import URN
+from digitalocean_projects._codec.urn import URN
 
 from ._refusal import RefusedError
 

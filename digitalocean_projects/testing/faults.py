@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from digitalocean_projects._urn import URN
+from digitalocean_projects._codec.urn import URN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -35,7 +35,7 @@ from digitalocean_projects import (
     Project,
     Resource,
 )
-from digitalocean_projects._codec import encode
+from digitalocean_projects._codec.json import encode
 from digitalocean_projects.contrib.fastapi import (
     AsyncClientDep,
     ClientDep,

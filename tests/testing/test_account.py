@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from digitalocean_projects._urn import URN
+from digitalocean_projects._codec.urn import URN
 from digitalocean_projects.testing import Emulator, MockClock
 from digitalocean_projects.testing._account import Account, NameTakenError, Token
 

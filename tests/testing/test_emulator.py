@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import digitalocean_projects.testing
-from digitalocean_projects._urn import URN
+from digitalocean_projects._codec.urn import URN
 from digitalocean_projects.testing import Emulator, StoredProject
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import attrs
 import pytest
 
-from digitalocean_projects._urn import URN
+from digitalocean_projects._codec.urn import URN
 from digitalocean_projects.testing import faults
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from ._urn import URN, listed_urn_text
+from .urn import URN, listed_urn_text
 
 if TYPE_CHECKING:
     # As which pyright takes it: by a `cached_property` it would not be a `HasURN`.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-    from ._headers import RateLimit
+    from .headers import RateLimit
 else:
     from functools import cached_property
 
@@ -97,7 +97,7 @@ class Project:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from ._pydantic import project_schema  # noqa: PLC0415 - only for who uses pydantic
+        from .pydantic import project_schema  # noqa: PLC0415 - only for who uses pydantic
 
         return project_schema(handler)
 
@@ -147,7 +147,7 @@ class Resource:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from ._pydantic import resource_schema  # noqa: PLC0415 - only for who uses pydantic
+        from .pydantic import resource_schema  # noqa: PLC0415 - only for who uses pydantic
 
         return resource_schema(handler)
 
@@ -194,7 +194,7 @@ class Page(Generic[T]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from ._pydantic import page_schema  # noqa: PLC0415 - only for who uses pydantic
+        from .pydantic import page_schema  # noqa: PLC0415 - only for who uses pydantic
 
         return page_schema(source, handler)
 

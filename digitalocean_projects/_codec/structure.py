@@ -12,7 +12,7 @@ import msgspec
 from cattrs.cols import is_mutable_sequence, list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from ._models import Environment, Project, Resource, ResourceStatus
+from .models import Environment, Project, Resource, ResourceStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,9 +15,9 @@ from pydantic_core import (
 )
 from typing_extensions import TypedDict
 
-from . import _models
-from ._structure import structure, time_text
-from ._urn import LISTED_TYPE_PATTERN, TYPE_PATTERN, URN
+from . import models
+from .structure import structure, time_text
+from .urn import LISTED_TYPE_PATTERN, TYPE_PATTERN, URN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ class Resource(TypedDict, total=False):
     urn: Required[Annotated[URN, _ListedURN]]
     assigned_at: Time | None
     links: Links | None
-    status: Annotated[str | None, Field(examples=list(_models.ResourceStatus))]
+    status: Annotated[str | None, Field(examples=list(models.ResourceStatus))]
 
 
 @with_config(_NOT_STRICT)
@@ -71,8 +71,8 @@ class Project(TypedDict, total=False):
     id: Required[str]
     name: Required[str]
     description: str
-    purpose: Annotated[str, Field(examples=list(_models.Purpose))]
-    environment: Annotated[str, Field(examples=list(_models.Environment))]
+    purpose: Annotated[str, Field(examples=list(models.Purpose))]
+    environment: Annotated[str, Field(examples=list(models.Environment))]
     is_default: bool
     owner_uuid: str | None
     owner_id: int | None
@@ -109,7 +109,7 @@ def _text_schema(pattern: str, read: Callable[[Any], URN]) -> CoreSchema:
 
 
 def _listed_urn(value: Any) -> URN:
-    return _models.Resource(value).urn if isinstance(value, str) else URN.of(value)
+    return models.Resource(value).urn if isinstance(value, str) else URN.of(value)
 
 
 def _urn(read: Callable[[Any], URN], value: Any) -> URN:
@@ -127,14 +127,14 @@ def _urn_text(value: Any) -> str:
 def resource_schema(handler: GetCoreSchemaHandler) -> CoreSchema:
     """The API's object."""
     return _object_schema(
-        _models.Resource,
+        models.Resource,
         handler.generate_schema(Resource),
-        read=partial(structure, item=_models.Resource),
+        read=partial(structure, item=models.Resource),
         write=_resource_members,
     )
 
 
-def _resource_members(resource: _models.Resource) -> dict[str, Any]:
+def _resource_members(resource: models.Resource) -> dict[str, Any]:
     members = {
         "urn": resource.urn,
         "assigned_at": resource.assigned_at,
@@ -148,9 +148,9 @@ def _resource_members(resource: _models.Resource) -> dict[str, Any]:
 def project_schema(handler: GetCoreSchemaHandler) -> CoreSchema:
     """The API's object."""
     return _object_schema(
-        _models.Project,
+        models.Project,
         handler.generate_schema(Project),
-        read=partial(structure, item=_models.Project),
+        read=partial(structure, item=models.Project),
         write=partial(attrs.asdict, recurse=False),
     )
 
@@ -159,16 +159,16 @@ def page_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     """Items, number and total; `rate_limit` is a matter between the service and the API."""
     (item,) = get_args(source) or (Any,)
     return _object_schema(
-        _models.Page,
+        models.Page,
         handler.generate_schema(Page[item]),  # type: ignore[valid-type]  # a type at run time
-        read=lambda members: _models.Page(**members, rate_limit=None),
+        read=lambda members: models.Page(**members, rate_limit=None),
         write=_page_members,
         # An instance may hold items of other types.
         check=lambda page, handler: attrs.evolve(page, items=handler(_page_members(page))["items"]),
     )
 
 
-def _page_members(page: _models.Page[Any]) -> dict[str, Any]:
+def _page_members(page: models.Page[Any]) -> dict[str, Any]:
     return {"items": page.items, "number": page.number, "total": page.total}
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import attrs
 
-from ._secret import holds_token, quoted
+from digitalocean_projects._secret import holds_token, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -152,7 +152,7 @@ class URN:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from ._pydantic import urn_schema  # noqa: PLC0415 - only for who uses pydantic
+        from .pydantic import urn_schema  # noqa: PLC0415 - only for who uses pydantic
 
         return urn_schema()
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 import attrs
 import msgspec
 
-from ._models import Project, Resource, UnfrozenResource
-from ._structure import STATUSES, converter, explanation, structure
-from ._urn import are_listed_urn_texts
+from .models import Project, Resource, UnfrozenResource
+from .structure import STATUSES, converter, explanation, structure
+from .urn import are_listed_urn_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from ._urn import URN
+    from .urn import URN
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""Codec: how the models look in JSON and in headers."""

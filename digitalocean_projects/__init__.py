@@ -100,7 +100,7 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from ._inventory import AsyncInventory
-    from ._limiter import BucketStatistics, TokenBucket
+    from ._limiter.bucket import BucketStatistics, TokenBucket
     from ._paginator import AsyncPaginator
     from ._projects import AsyncProjects
     from ._results import AssignmentResult, Reconciliation, Refusal
@@ -117,7 +117,7 @@ else:
         "_config",
         "_results",
         "_clock",
-        "_limiter",
+        "_limiter.bucket",
         "_retry",
         "_session",
         "_paginator",

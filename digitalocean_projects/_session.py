@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
-from ._buckets import shared_bucket
 from ._codec.headers import RateLimit, remaining
 from ._errors import (
     APIConnectionError,
@@ -22,6 +21,7 @@ from ._errors import (
     RateLimitError,
     RateLimitWaitError,
 )
+from ._limiter.shared import shared_bucket
 from ._pool import Pool
 from ._retry import Retries
 from ._transport import Transport, open_session, request_id, status_error
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
     from ._config import Settings
-    from ._lease import Lease
-    from ._limiter import BucketStatistics, TokenBucket
+    from ._limiter.bucket import BucketStatistics, TokenBucket
+    from ._limiter.lease import Lease
     from ._request import Request
     from ._transport import Answer
 

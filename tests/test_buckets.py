@@ -12,8 +12,9 @@ from weakref import ref
 
 import pytest
 
-from digitalocean_projects import Limits, TokenBucket, _buckets
-from digitalocean_projects._buckets import make_bucket, shared_bucket
+from digitalocean_projects import Limits, TokenBucket
+from digitalocean_projects._limiter import shared as _buckets
+from digitalocean_projects._limiter.shared import make_bucket, shared_bucket
 from tests.simulation import VirtualTime
 
 URL, TOKEN = "https://api.example", "dop_v1_" + 64 * "5"
@@ -242,7 +243,8 @@ def test_threads() -> None:
 FORKS = ["from os import fork", "import ctypes\nfork = ctypes.PyDLL(None).fork"]
 FORK = """
 import os, threading
-from digitalocean_projects import Limits, _buckets
+from digitalocean_projects import Limits
+from digitalocean_projects._limiter import shared as _buckets
 from digitalocean_projects._clock import SYSTEM_CLOCK
 class User: pass
 user = User()

@@ -15,7 +15,7 @@ from tests.simulation import HOURLY, FastClock, Server, VirtualTime, ask, delay
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from digitalocean_projects._lease import Lease
+    from digitalocean_projects._limiter.lease import Lease
 
 MINUTE = ((250, 60.0),)
 ONE = Limits(windows=((1, 60.0),))

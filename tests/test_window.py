@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from digitalocean_projects._window import Window
+from digitalocean_projects._limiter.window import Window
 
 
 def window(*back: float, capacity: int = 3, reserve: int = 1) -> Window:

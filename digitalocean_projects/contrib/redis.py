@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import attrs
 
-from digitalocean_projects._buckets import make_bucket
 from digitalocean_projects._clock import call_later
 from digitalocean_projects._config import DEFAULT_LIMITS, Limits, checked_seconds
 from digitalocean_projects._errors import RateLimitWaitError
-from digitalocean_projects._limiter import TokenBucket
+from digitalocean_projects._limiter.bucket import TokenBucket
+from digitalocean_projects._limiter.shared import make_bucket
+from digitalocean_projects._limiter.window import Window
 from digitalocean_projects._process import keep_for_ever
 from digitalocean_projects._secret import Secret
-from digitalocean_projects._window import Window
 
 from . import _redis_link
 from ._redis_errors import RedisLimitsError, RedisUnavailableError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from digitalocean_projects._clock import Clock
-    from digitalocean_projects._lease import Lease
+    from digitalocean_projects._limiter.lease import Lease
 
 __all__ = ["RedisLimits", "RedisLimitsError", "RedisUnavailableError"]
 

@@ -15,20 +15,21 @@ from weakref import WeakKeyDictionary, ref
 
 import attrs
 
-from ._clock import SYSTEM_CLOCK, call_later
-from ._errors import RateLimitWaitError
-from ._feedback import LONGEST_JITTER, Feedback
-from ._flights import Flights
-from ._lease import Lease
-from ._process import call_in_child, check_process
-from ._window import Window
+from digitalocean_projects._clock import SYSTEM_CLOCK, call_later
+from digitalocean_projects._errors import RateLimitWaitError
+from digitalocean_projects._process import call_in_child, check_process
+
+from .feedback import LONGEST_JITTER, Feedback
+from .flights import Flights
+from .lease import Lease
+from .window import Window
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
     from collections.abc import Callable, Mapping
 
-    from ._clock import Clock
-    from ._config import Limits
+    from digitalocean_projects._clock import Clock
+    from digitalocean_projects._config import Limits
 
 _logger = logging.getLogger("digitalocean_projects")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ._codec.headers import (
+from digitalocean_projects._codec.headers import (
     BURST_SECONDS,
     HOUR_SECONDS,
     remaining,

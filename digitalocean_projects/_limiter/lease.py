@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from weakref import ReferenceType
 
-    from ._limiter import TokenBucket
+    from .bucket import TokenBucket
 
 _NO_HEADERS: Mapping[str, str] = {}
 _NO_QUEUE: OrderedDict[Lease, ReferenceType[AbstractEventLoop]] = OrderedDict()

@@ -9,12 +9,13 @@ from collections import OrderedDict
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
-from ._limiter import TokenBucket
-from ._process import call_in_child, check_process
+from digitalocean_projects._process import call_in_child, check_process
+
+from .bucket import TokenBucket
 
 if TYPE_CHECKING:
-    from ._clock import Clock
-    from ._config import Limits
+    from digitalocean_projects._clock import Clock
+    from digitalocean_projects._config import Limits
 
 
 @singledispatch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ._lease import Lease
+    from .lease import Lease
 
 # A request that is unanswered for longer doesn't count for the slow start: one slow endpoint would
 # hold up all others.

@@ -1,0 +1,1 @@
+"""Limiter: the token buckets that keep requests within the API's limits."""

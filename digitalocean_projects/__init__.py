@@ -104,8 +104,8 @@ if TYPE_CHECKING:
     from ._paginator import AsyncPaginator
     from ._projects import AsyncProjects
     from ._results import AssignmentResult, Reconciliation, Refusal
-    from ._retry import RetryPolicy
-    from ._session import Statistics
+    from ._session.manager import Statistics
+    from ._session.retry import RetryPolicy
     from ._sync import Client, Inventory, Paginator, Projects
 else:
     # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
@@ -118,8 +118,8 @@ else:
         "_results",
         "_clock",
         "_limiter.bucket",
-        "_retry",
-        "_session",
+        "_session.retry",
+        "_session.manager",
         "_paginator",
         "_inventory",
         "_projects",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._codec.urn import URN
     from ._errors import APIStatusError, AssignmentError
     from ._results import Fate
-    from ._session import SessionManager
+    from ._session.manager import SessionManager
 
 _SCOPES = ("project:update or project:assign_resource", "<resource>:read")
 # A request is refused with these because of what it asks to assign.

@@ -25,9 +25,9 @@ from ._config import (
     checked_user_agent,
 )
 from ._projects import AsyncProjects
-from ._retry import DEFAULT_RETRY, RetryPolicy
 from ._secret import Secret
-from ._session import SessionManager
+from ._session.manager import SessionManager
+from ._session.retry import DEFAULT_RETRY, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from ._clock import Clock
     from ._codec.headers import RateLimit
-    from ._session import Statistics
+    from ._session.manager import Statistics
 
 
 class AsyncClient:

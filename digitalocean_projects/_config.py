@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession, TraceConfig
 
     from ._clock import Clock
-    from ._retry import RetryPolicy
+    from ._session.retry import RetryPolicy
 
 
 T = TypeVar("T")

@@ -20,8 +20,8 @@ from ._errors import (
 )
 from ._listing import Items
 from ._paginator import AsyncPaginator
-from ._pool import current_loop
 from ._prefetch import Waves
+from ._session.pool import current_loop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from ._codec.json import PageDocument
     from ._codec.models import HasItems
-    from ._session import SessionManager
-    from ._transport import Answer
+    from ._session.manager import SessionManager
+    from ._session.transport import Answer
 
 T = TypeVar("T")
 

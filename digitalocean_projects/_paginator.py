@@ -9,8 +9,8 @@ from ._codec.models import Page
 from ._config import checked_count
 from ._errors import ClientUsageError, PaginationError
 from ._listing import Items, Reading
-from ._pool import current_loop
 from ._prefetch import Waves, Window, close
+from ._session.pool import current_loop
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._codec.json import PageDocument
     from ._listing import Listing
     from ._prefetch import Prefetch
-    from ._transport import Answer
+    from ._session.transport import Answer
 
 T = TypeVar("T")
 

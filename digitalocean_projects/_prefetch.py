@@ -6,12 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ._errors import ClientUsageError
-from ._pool import running_loop
+from ._session.pool import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from ._transport import Answer
+    from ._session.transport import Answer
 
     Fetch = Callable[[int], Awaitable[Answer]]
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ._codec.models import Environment
     from ._codec.urn import URNLike
     from ._results import AssignmentResult
-    from ._session import SessionManager
+    from ._session.manager import SessionManager
     from ._settable import ProjectLike
 
 

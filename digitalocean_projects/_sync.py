@@ -21,8 +21,8 @@ from ._config import (
     DEFAULT_TIMEOUT,
 )
 from ._portal import Portal
-from ._retry import DEFAULT_RETRY
 from ._secret import Secret
+from ._session.retry import DEFAULT_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from ._paginator import AsyncPaginator
     from ._projects import AsyncProjects
     from ._results import AssignmentResult, Reconciliation
-    from ._retry import RetryPolicy
-    from ._session import Statistics
+    from ._session.manager import Statistics
+    from ._session.retry import RetryPolicy
     from ._settable import ProjectLike
 
 T = TypeVar("T")

@@ -43,7 +43,7 @@ from digitalocean_projects import (
     _errors,
 )
 from digitalocean_projects._request import Request, one_line
-from digitalocean_projects._transport import status_error
+from digitalocean_projects._session.transport import status_error
 
 HIDDEN = "dop_v1_0123456789abcdef"
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in HIDDEN)

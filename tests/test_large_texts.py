@@ -14,7 +14,7 @@ from digitalocean_projects._codec.json import decode_error, decode_resources
 from digitalocean_projects._codec.urn import listed_urn_text
 from digitalocean_projects._request import Request, one_line
 from digitalocean_projects._secret import holds_token, quoted, redacted
-from digitalocean_projects._transport import Answer, Transport, status_error
+from digitalocean_projects._session.transport import Answer, Transport, status_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from digitalocean_projects import APIResponseError, AsyncClient, PaginationError
 from digitalocean_projects._codec.json import PageDocument
 from digitalocean_projects._listing import Reading
 from digitalocean_projects._request import Request
-from digitalocean_projects._transport import Answer
+from digitalocean_projects._session.transport import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

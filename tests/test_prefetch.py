@@ -13,7 +13,7 @@ import trio
 from digitalocean_projects import ClientUsageError
 from digitalocean_projects._prefetch import Waves, Window, close
 from digitalocean_projects._request import Request
-from digitalocean_projects._transport import Answer
+from digitalocean_projects._session.transport import Answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

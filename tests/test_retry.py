@@ -21,8 +21,8 @@ from digitalocean_projects import (
 )
 from digitalocean_projects._clock import SystemClock
 from digitalocean_projects._request import Request
-from digitalocean_projects._retry import Retries
-from digitalocean_projects._transport import status_error
+from digitalocean_projects._session.retry import Retries
+from digitalocean_projects._session.transport import status_error
 from tests.simulation import MovedClock
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from aiohttp import ClientSession, TCPConnector, TraceConfig
 from aiohttp.abc import AbstractResolver
 
 from digitalocean_projects import AsyncClient, ClientUsageError
-from digitalocean_projects._pool import running_loop
+from digitalocean_projects._session.pool import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

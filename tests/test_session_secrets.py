@@ -33,7 +33,7 @@ from digitalocean_projects import (
     RetryPolicy,
 )
 from digitalocean_projects._request import Request
-from digitalocean_projects._transport import Answer
+from digitalocean_projects._session.transport import Answer
 from tests.exposure import exposed, messages
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from digitalocean_projects import Client, TokenBucket
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._limiter.lease import Lease
-    from digitalocean_projects._session import SessionManager
+    from digitalocean_projects._session.manager import SessionManager
 
 DEFAULT_WAITING_THREADS = 8
 

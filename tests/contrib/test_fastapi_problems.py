@@ -34,7 +34,7 @@ from digitalocean_projects import (
 )
 from digitalocean_projects._request import Request as APIRequest
 from digitalocean_projects._secret import Secret
-from digitalocean_projects._transport import status_error
+from digitalocean_projects._session.transport import status_error
 from digitalocean_projects.contrib.fastapi import (
     AsyncClientDep,
     ClientDep,

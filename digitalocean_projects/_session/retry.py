@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import backoff
 
-from ._clock import SYSTEM_CLOCK
-from ._errors import APIConnectionError, ServerError
+from digitalocean_projects._clock import SYSTEM_CLOCK
+from digitalocean_projects._errors import APIConnectionError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ._clock import Clock
-    from ._errors import APIStatusError
+    from digitalocean_projects._clock import Clock
+    from digitalocean_projects._errors import APIStatusError
 
 
 def _at_least(least: float) -> Callable[[Any, Any, Any], None]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
-from ._errors import ClientUsageError
-from ._process import keep_for_ever
+from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects._process import keep_for_ever
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

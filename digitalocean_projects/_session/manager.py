@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
-from ._codec.headers import RateLimit, remaining
-from ._errors import (
+from digitalocean_projects._codec.headers import RateLimit, remaining
+from digitalocean_projects._errors import (
     APIConnectionError,
     APIError,
     APIStatusError,
@@ -21,21 +21,23 @@ from ._errors import (
     RateLimitError,
     RateLimitWaitError,
 )
-from ._limiter.shared import shared_bucket
-from ._pool import Pool
-from ._retry import Retries
-from ._transport import Transport, open_session, request_id, status_error
+from digitalocean_projects._limiter.shared import shared_bucket
+
+from .pool import Pool
+from .retry import Retries
+from .transport import Transport, open_session, request_id, status_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from aiohttp import ClientSession
 
-    from ._config import Settings
-    from ._limiter.bucket import BucketStatistics, TokenBucket
-    from ._limiter.lease import Lease
-    from ._request import Request
-    from ._transport import Answer
+    from digitalocean_projects._config import Settings
+    from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
+    from digitalocean_projects._limiter.lease import Lease
+    from digitalocean_projects._request import Request
+
+    from .transport import Answer
 
 T = TypeVar("T")
 

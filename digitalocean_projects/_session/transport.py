@@ -23,9 +23,9 @@ from aiohttp import (
 )
 from yarl import URL
 
-from ._codec.headers import RateLimit, retry_after, retry_after_refusal
-from ._codec.json import DecodeError, decode_error
-from ._errors import (
+from digitalocean_projects._codec.headers import RateLimit, retry_after, retry_after_refusal
+from digitalocean_projects._codec.json import DecodeError, decode_error
+from digitalocean_projects._errors import (
     SERVER_ERRORS,
     APIConnectionError,
     APIResponseError,
@@ -42,17 +42,17 @@ from ._errors import (
     ServerError,
     UnprocessableEntityError,
 )
-from ._request import one_line
-from ._secret import Secret
+from digitalocean_projects._request import one_line
+from digitalocean_projects._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aiohttp import ClientResponse
 
-    from ._config import Settings
-    from ._errors import APIError
-    from ._request import Request
+    from digitalocean_projects._config import Settings
+    from digitalocean_projects._errors import APIError
+    from digitalocean_projects._request import Request
 
 T = TypeVar("T")
 

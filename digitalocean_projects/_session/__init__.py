@@ -1,0 +1,1 @@
+"""Session: takes a request to its response, within the limits, with retries."""

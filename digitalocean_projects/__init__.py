@@ -99,9 +99,9 @@ if TYPE_CHECKING:
         ServerError,
         UnprocessableEntityError,
     )
-    from ._inventory import AsyncInventory
     from ._limiter.bucket import BucketStatistics, TokenBucket
-    from ._paginator import AsyncPaginator
+    from ._paginator.inventory import AsyncInventory
+    from ._paginator.paginator import AsyncPaginator
     from ._projects import AsyncProjects
     from ._results import AssignmentResult, Reconciliation, Refusal
     from ._session.manager import Statistics
@@ -120,8 +120,8 @@ else:
         "_limiter.bucket",
         "_session.retry",
         "_session.manager",
-        "_paginator",
-        "_inventory",
+        "_paginator.paginator",
+        "_paginator.inventory",
         "_projects",
         "_client",
         "_sync",

@@ -29,9 +29,9 @@ from ._errors import (
     PreconditionFailedError,
     ProjectLookupError,
 )
-from ._inventory import AsyncInventory
-from ._listing import Listing
-from ._paginator import AsyncPaginator
+from ._paginator.inventory import AsyncInventory
+from ._paginator.listing import Listing
+from ._paginator.paginator import AsyncPaginator
 from ._request import Request, one_line
 from ._results import Reconciliation
 from ._settable import PROJECTS_PATH, is_project_id, project_path, settable

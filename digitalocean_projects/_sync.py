@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from attrs import NOTHING
 
-from ._client import AsyncClient
-from ._codec.urn import distinct_urns
-from ._config import (
+from digitalocean_projects._client import AsyncClient
+from digitalocean_projects._codec.urn import distinct_urns
+from digitalocean_projects._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT,
@@ -20,9 +20,9 @@ from ._config import (
     DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
 )
-from ._portal import Portal
-from ._secret import Secret
-from ._session.retry import DEFAULT_RETRY
+from digitalocean_projects._portal import Portal
+from digitalocean_projects._secret import Secret
+from digitalocean_projects._session.retry import DEFAULT_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,18 +31,24 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession, TraceConfig
     from attrs import NothingType
 
-    from ._clock import Clock
-    from ._codec.headers import RateLimit
-    from ._codec.models import Environment, Page, Project, ProjectResources, Resource
-    from ._codec.urn import URNLike
-    from ._config import Limits
-    from ._inventory import AsyncInventory
-    from ._paginator import AsyncPaginator
-    from ._projects import AsyncProjects
-    from ._results import AssignmentResult, Reconciliation
-    from ._session.manager import Statistics
-    from ._session.retry import RetryPolicy
-    from ._settable import ProjectLike
+    from digitalocean_projects._clock import Clock
+    from digitalocean_projects._codec.headers import RateLimit
+    from digitalocean_projects._codec.models import (
+        Environment,
+        Page,
+        Project,
+        ProjectResources,
+        Resource,
+    )
+    from digitalocean_projects._codec.urn import URNLike
+    from digitalocean_projects._config import Limits
+    from digitalocean_projects._paginator.inventory import AsyncInventory
+    from digitalocean_projects._paginator.paginator import AsyncPaginator
+    from digitalocean_projects._projects import AsyncProjects
+    from digitalocean_projects._results import AssignmentResult, Reconciliation
+    from digitalocean_projects._session.manager import Statistics
+    from digitalocean_projects._session.retry import RetryPolicy
+    from digitalocean_projects._settable import ProjectLike
 
 T = TypeVar("T")
 

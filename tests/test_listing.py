@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from digitalocean_projects import APIResponseError, AsyncClient, PaginationError, Resource
 from digitalocean_projects._codec.json import PageDocument
-from digitalocean_projects._listing import Reading
+from digitalocean_projects._paginator.listing import Reading
 from digitalocean_projects._request import Request
 from digitalocean_projects._session.transport import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from digitalocean_projects._listing import Listing
+    from digitalocean_projects._paginator.listing import Listing
 
 REQUEST = Request(method="GET", path="/v2/things?page=7")
 NO_LINKS: list[object] = [{"next": None}, {"next": ""}, {"next": 0}, {"prev": "?page=2"}]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 PACKAGE = Path(__file__).parent.parent
-SOURCES = ("_client", "_projects", "_inventory", "_paginator")
+NAME = "digitalocean_projects"
+SOURCES = ("_client", "_projects", "_paginator.inventory", "_paginator.paginator")
 TARGET = PACKAGE / "_sync.py"
 
 RENAMES = {
@@ -239,16 +240,16 @@ def _passed_on(node: _Function) -> str:
 
 def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
     """The imports and type variables that the classes need."""
-    origins = {"Iterator": "collections.abc", "Secret": "._secret"}
-    origins |= {"Portal": "._portal", "distinct_urns": "._codec.urn"}
+    origins = {"Iterator": "collections.abc", "Secret": f"{NAME}._secret"}
+    origins |= {"Portal": f"{NAME}._portal", "distinct_urns": f"{NAME}._codec.urn"}
     variables: dict[str, str] = {}
     for module, tree in modules.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):
-                origin = "." * node.level + (node.module or "")
+                origin = _absolute(node, f"{NAME}.{module}")
                 origins |= {alias.name: origin for alias in node.names}
             elif isinstance(node, ast.ClassDef):
-                origins[node.name] = f".{module}"
+                origins[node.name] = f"{NAME}.{module}"
             elif isinstance(node, ast.Assign) and "TypeVar(" in ast.unparse(node.value):
                 variables[ast.unparse(node.targets[0])] = ast.unparse(node)
     at_run_time, for_types = _names(ast.parse(classes))
@@ -263,6 +264,12 @@ def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
         *used,
     ]
     return "\n".join(lines)
+
+
+def _absolute(node: ast.ImportFrom, module: str) -> str:
+    """Return the full name of the module from which `module` imports."""
+    parents = module.split(".")[: -node.level] if node.level else []
+    return ".".join([*parents, *([node.module] if node.module else [])])
 
 
 def _import_lines(origins: Mapping[str, str], names: Iterable[str]) -> list[str]:
@@ -298,7 +305,8 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
-    sources = {name: (PACKAGE / f"{name}.py").read_text("utf-8") for name in SOURCES}
+    paths = {name: PACKAGE.joinpath(*name.split(".")) for name in SOURCES}
+    sources = {name: path.with_suffix(".py").read_text("utf-8") for name, path in paths.items()}
     source = _formatted(generate(sources))
     if arguments:
         current = TARGET.read_text("utf-8") == source

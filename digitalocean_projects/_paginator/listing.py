@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
 
-from ._codec.json import decode_page
-from ._errors import PaginationError
-from ._request import Request
+from digitalocean_projects._codec.json import decode_page
+from digitalocean_projects._errors import PaginationError
+from digitalocean_projects._request import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator
     from contextlib import AbstractAsyncContextManager
 
-    from ._codec.json import PageDocument
-    from ._codec.models import HasItems
-    from ._session.manager import SessionManager
-    from ._session.transport import Answer
+    from digitalocean_projects._codec.json import PageDocument
+    from digitalocean_projects._codec.models import HasItems
+    from digitalocean_projects._session.manager import SessionManager
+    from digitalocean_projects._session.transport import Answer
 
 T = TypeVar("T")
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from ._codec.headers import RateLimit
-from ._codec.models import Page
-from ._config import checked_count
-from ._errors import ClientUsageError, PaginationError
-from ._listing import Items, Reading
-from ._prefetch import Waves, Window, close
-from ._session.pool import current_loop
+from digitalocean_projects._codec.headers import RateLimit
+from digitalocean_projects._codec.models import Page
+from digitalocean_projects._config import checked_count
+from digitalocean_projects._errors import ClientUsageError, PaginationError
+from digitalocean_projects._session.pool import current_loop
+
+from .listing import Items, Reading
+from .prefetch import Waves, Window, close
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import AsyncIterator, Callable, Hashable
     from types import TracebackType
 
-    from ._codec.json import PageDocument
-    from ._listing import Listing
-    from ._prefetch import Prefetch
-    from ._session.transport import Answer
+    from digitalocean_projects._codec.json import PageDocument
+    from digitalocean_projects._session.transport import Answer
+
+    from .listing import Listing
+    from .prefetch import Prefetch
 
 T = TypeVar("T")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from ._errors import ClientUsageError
-from ._session.pool import running_loop
+from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects._session.pool import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from ._session.transport import Answer
+    from digitalocean_projects._session.transport import Answer
 
     Fetch = Callable[[int], Awaitable[Answer]]
 

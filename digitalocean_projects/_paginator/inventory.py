@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from ._codec.models import ProjectResources
-from ._errors import (
+from digitalocean_projects._codec.models import ProjectResources
+from digitalocean_projects._errors import (
     APIConnectionError,
     APIError,
     AuthenticationError,
@@ -18,16 +18,18 @@ from ._errors import (
     RateLimitError,
     RateLimitWaitError,
 )
-from ._listing import Items
-from ._paginator import AsyncPaginator
-from ._prefetch import Waves
-from ._session.pool import current_loop
+from digitalocean_projects._session.pool import current_loop
+
+from .listing import Items
+from .paginator import AsyncPaginator
+from .prefetch import Waves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from ._codec.models import Project, Resource
-    from ._listing import Listing
+    from digitalocean_projects._codec.models import Project, Resource
+
+    from .listing import Listing
 
     _Failure = tuple[Project, APIError]
     _Outcome = ProjectResources | _Failure

@@ -1,0 +1,1 @@
+"""Paginator: fetches pages concurrently and yields their items in order."""

@@ -120,7 +120,7 @@ def types(session: nox.Session) -> None:
 def generated(session: nox.Session) -> None:
     """See that the blocking facade is what its generator writes."""
     _install(session, "lint")
-    session.run("python", "-m", "digitalocean_projects._tools.facade", "--check")
+    session.run("python", "-m", "digitalocean_projects._facade.generator", "--check")
 
 
 @nox.session(default=False)

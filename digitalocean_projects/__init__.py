@@ -99,6 +99,7 @@ if TYPE_CHECKING:
         ServerError,
         UnprocessableEntityError,
     )
+    from ._facade.sync import Client, Inventory, Paginator, Projects
     from ._limiter.bucket import BucketStatistics, TokenBucket
     from ._paginator.inventory import AsyncInventory
     from ._paginator.paginator import AsyncPaginator
@@ -106,7 +107,6 @@ if TYPE_CHECKING:
     from ._results import AssignmentResult, Reconciliation, Refusal
     from ._session.manager import Statistics
     from ._session.retry import RetryPolicy
-    from ._sync import Client, Inventory, Paginator, Projects
 else:
     # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
     _MODULES = (
@@ -124,7 +124,7 @@ else:
         "_paginator.inventory",
         "_projects",
         "_client",
-        "_sync",
+        "_facade.sync",
     )
 
     def __getattr__(name: str) -> object:

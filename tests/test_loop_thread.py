@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from digitalocean_projects import Client, RetryPolicy, _loop_thread
-from digitalocean_projects._loop_thread import LoopThread, _Call, _Daemons, _Loop, _slice
-from digitalocean_projects._portal import Portal
+from digitalocean_projects import Client, RetryPolicy
+from digitalocean_projects._facade import loop_thread as _loop_thread
+from digitalocean_projects._facade.loop_thread import LoopThread, _Call, _Daemons, _Loop, _slice
+from digitalocean_projects._facade.portal import Portal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

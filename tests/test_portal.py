@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 
 from digitalocean_projects import APIError, Client, ClientUsageError
-from digitalocean_projects._loop_thread import LoopThread
-from digitalocean_projects._portal import Portal
+from digitalocean_projects._facade.loop_thread import LoopThread
+from digitalocean_projects._facade.portal import Portal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

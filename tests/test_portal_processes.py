@@ -27,7 +27,8 @@ EMPTY = b'HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{"resources": [], "meta":
 PRELUDE = f"""
 import asyncio, atexit, ctypes, gc, os, signal, socket, sys, threading, time
 from contextlib import suppress
-from digitalocean_projects import Client, ClientUsageError, _loop_thread, _portal
+from digitalocean_projects import Client, ClientUsageError
+from digitalocean_projects._facade import loop_thread as _loop_thread, portal as _portal
 
 EMPTY = {EMPTY!r}
 _loop_thread._JOIN_SECONDS = 60

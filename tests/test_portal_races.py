@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from digitalocean_projects import AuthenticationError, Client, ClientUsageError
-from digitalocean_projects._loop_thread import LoopThread
-from digitalocean_projects._portal import Portal
+from digitalocean_projects._facade.loop_thread import LoopThread
+from digitalocean_projects._facade.portal import Portal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,7 +171,7 @@ def test_closed_by_a_signal_handler_during_the_start() -> None:
     code = """
 import faulthandler, signal, sys, threading
 from digitalocean_projects import AuthenticationError, Client, ClientUsageError
-from digitalocean_projects._portal import Portal
+from digitalocean_projects._facade.portal import Portal
 faulthandler.dump_traceback_later(20, exit=True)
 client = Client("token", base_url="http://127.0.0.1:9")
 main = threading.get_ident()

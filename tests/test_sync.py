@@ -21,7 +21,7 @@ from digitalocean_projects import (
     Paginator,
     Projects,
 )
-from digitalocean_projects._tools.facade import rename
+from digitalocean_projects._facade.generator import rename
 from digitalocean_projects.testing import Emulator
 
 if TYPE_CHECKING:

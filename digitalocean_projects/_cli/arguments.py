@@ -19,7 +19,7 @@ from .terminal import PROGRAM
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from digitalocean_projects._sync import Client
+    from digitalocean_projects._facade.sync import Client
 
     from .columns import Column, Columns
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._errors import APIError, ClientUsageError
-from digitalocean_projects._sync import Client
+from digitalocean_projects._facade.sync import Client
 
 from .arguments import make_parser
 from .doctl import context_token

@@ -18,7 +18,7 @@ from .terminal import is_capable, note
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from digitalocean_projects._sync import Client
+    from digitalocean_projects._facade.sync import Client
 
 
 @attrs.define

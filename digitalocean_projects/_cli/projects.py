@@ -12,7 +12,7 @@ from .resources import note_change, project_id, requests_of
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from digitalocean_projects._sync import Client
+    from digitalocean_projects._facade.sync import Client
 
 
 def list_projects(client: Client, options: Namespace) -> int:

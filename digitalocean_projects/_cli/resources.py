@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._codec.models import Project, Resource
     from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._facade.sync import Client, Paginator
     from digitalocean_projects._results import AssignmentResult
-    from digitalocean_projects._sync import Client, Paginator
 
 FAILED = 1
 _NAME_PREFIX = "name:"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from weakref import WeakKeyDictionary
 
 from digitalocean_projects import RateLimitWaitError
-from digitalocean_projects._loop_thread import CALL
+from digitalocean_projects._facade.loop_thread import CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

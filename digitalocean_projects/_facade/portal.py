@@ -8,14 +8,15 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
-from ._errors import ClientUsageError
-from ._loop_thread import LoopThread, end_and_join, end_collected
-from ._process import call_in_child, check_process
+from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects._process import call_in_child, check_process
+
+from .loop_thread import LoopThread, end_and_join, end_collected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from ._codec.models import HasItems
+    from digitalocean_projects._codec.models import HasItems
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, TypeVarTuple
 
 import anyio
 
-from ._errors import ClientUsageError
-from ._process import call_in_child, check_process, keep_for_ever
+from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects._process import call_in_child, check_process, keep_for_ever
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -1,1 +1,0 @@
-"""What is run while the package is developed."""

@@ -157,7 +157,7 @@ async def test_endpoint_that_fails_beside_others() -> None:
             await asyncio.sleep(0)
             while not failing.done():
                 await ask(client)
-    assert [0.0, 0.5, 1.0] == clock.slept
+    assert [0.0, 1.0, 2.0] == clock.slept
     # One for each attempt in vain, and two for the others.
     assert connections <= 6
 

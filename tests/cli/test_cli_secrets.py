@@ -185,7 +185,9 @@ def test_completion(shell: str, capsys: Capture) -> None:
 
 
 def test_token_in_other_places(account: Emulator, capsys: Capture) -> None:
-    """Notes on resources whose names hold a token don't repeat it."""
-    account.respond(200, {"resources": []})
-    assert 1 == main(["assign", "default", f"do:droplet:{TOKEN}"])
-    assert "# it is unknown what became of do:droplet:***\n" == capsys.readouterr().err
+    """A URN that holds a token is refused, and the message doesn't repeat it."""
+    assert 2 == main(["assign", "default", f"do:droplet:{TOKEN}"])
+    error = capsys.readouterr().err
+    assert "resources[0]: a URN must not contain an API token" in error
+    assert TOKEN not in error
+    assert [] == account.requests

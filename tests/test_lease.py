@@ -620,7 +620,7 @@ def interrupted(function: Callable[[], object], name: str, at: int) -> bool:
     def trace(frame: Any, event: str, _: object) -> Any:
         nonlocal count
         code = frame.f_code
-        if code.co_name != name or not code.co_filename.endswith(("_limiter.py", "_flights.py")):
+        if code.co_name != name or "_limiter" not in code.co_filename:
             return trace if "digitalocean_projects" in code.co_filename else None
         if event == "line":
             count += 1

@@ -609,6 +609,20 @@ def test_forgotten_loop_is_garbage(number: int, *, close: bool) -> None:
     assert {} == dict(bucket._timers)
 
 
+def test_loop_that_ends_while_its_lease_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease whose loop ends in this very moment gives its token to the next."""
+    bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
+    lease = asyncio.run(hold(bucket))
+    # As if the loop had not been closed yet when the queues were searched.
+    monkeypatch.setattr(bucket, "_forget_closed_loops", lambda: None)
+    wait_in_vain(bucket)
+    lease.unsent()
+    monkeypatch.undo()
+    assert not bucket._wake(lease, None)
+    clock.run(use(bucket))
+    assert (0.0, (0, 0)) == (clock.now, left(bucket))
+
+
 class InterruptionError(Exception):
     """An exception that a signal handler raises."""
 

@@ -68,7 +68,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     if options.prune and not desired:
         raise ValueError("there is no URN to keep, so all would be pruned: unassign them instead")
     project = project_id(client, options.project)
-    before, failure = client.statistics().requests, None
+    failure = None
     try:
         with told(client, requests_of(client), quiet=options.quiet):
             done = client.projects.reconcile(
@@ -76,10 +76,6 @@ def reconcile(client: Client, options: Namespace) -> int:
             )
     except AssignmentError as error:
         done, failure = _so_far(error, desired), error.error
-    except KeyboardInterrupt:
-        if client.statistics().requests > before and not options.dry_run:
-            note("some may have been assigned: to reconcile again does no harm")
-        raise
     written = is_written(
         partial(_print_changes, done)
         if options.output == "text"

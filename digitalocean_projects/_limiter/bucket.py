@@ -210,7 +210,7 @@ class TokenBucket:
             raise
         finally:
             # Garbage may be collected in another thread, or without a loop.
-            if not collected:
+            if not collected:  # pragma: no branch - its exception goes on from here
                 stop()
                 if future is not None or loop in self._timers:
                     self._set_timer(loop)

@@ -166,6 +166,14 @@ def test_report_fails(account: Emulator, capsys: Capture) -> None:
     assert 1 == len(told.err.splitlines())
 
 
+def test_report_fails_at_once(account: Emulator, capsys: Capture) -> None:
+    """A report of which nothing could be read is no report."""
+    account.respond(401, times=None)
+    assert 1 == main(["report", "-o", "json"])
+    told = capsys.readouterr()
+    assert ("", True) == (told.out, told.err.startswith("digitalocean-projects: 401 (GET"))
+
+
 def test_reader_leaves_a_report_that_fails(account: Emulator) -> None:
     """That nobody reads the report doesn't hide that a project couldn't be read."""
     break_project(account, "web")

@@ -262,8 +262,8 @@ class APIResponseError(APIError):
         self.reason = reason
         self.status = status
         self.request_id = request_id
-        self.method = request.method
-        self.path = request.path
+        self.method: str = request.method
+        self.path: str = request.path
 
 
 class PaginationError(APIResponseError):
@@ -360,7 +360,7 @@ class ProjectLookupError(APIError):
         ids = ", ".join(redacted(project.id, secret) for project in found[:_NAMED])
         count = f"{len(found)} projects are named" if found else "no project is named"
         super().__init__(one_line(f"{count} {quoted(name, secret)}{ids and f': {ids}'}"))
-        self.name = redacted(name, secret)
+        self.name: str = redacted(name, secret)
         self.found = found
 
 

@@ -110,7 +110,7 @@ class TokenBucket:
         # How many there were when the queues were last searched for leases of closed loops.
         self._loops = 0
         self._flights = Flights()
-        self.keep = False
+        self.keep: bool = False
         self._granted = 0
         self._waited = 0.0
         call_in_child(_leave_to_parent, self)

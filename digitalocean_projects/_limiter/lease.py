@@ -72,12 +72,12 @@ class Lease:
     ) -> None:
         self._bucket = bucket
         self._out = False
-        self.bulk = bulk
-        self.max_wait = max_wait
-        self.max_pause = max_pause
-        self.timeout = timeout
-        self.ahead = ahead
-        self.at_once = at_once
+        self.bulk: bool = bulk
+        self.max_wait: float = max_wait
+        self.max_pause: float = max_pause
+        self.timeout: float = timeout
+        self.ahead: bool = ahead
+        self.at_once: bool = at_once
         self.future = None
         self.queue = _NO_QUEUE
         self.sent = -math.inf

@@ -345,7 +345,7 @@ async def test_without_replicas(own_server: Server, make_bucket: MakeBucket) -> 
 @pytest.mark.parametrize("host", ["x" * 64, "a..b"])
 async def test_host_that_is_none(make_bucket: MakeBucket, host: str) -> None:
     """A host name that can't be one is an error, although redis-py says that it is away."""
-    with pytest.raises(RedisLimitsError, match="Unicode(Encode)?Error") as caught:
+    with pytest.raises(RedisLimitsError, match=r"Unicode(Encode)?Error") as caught:
         await use(make_bucket(f"redis://{host}:1"))
     assert not isinstance(caught.value, RedisUnavailableError)
 

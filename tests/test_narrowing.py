@@ -58,7 +58,7 @@ def sent(emulator: Emulator) -> list[list[str]]:
 
 
 def refuse(emulator: Emulator, guilty: Collection[str], status: int = 412) -> None:
-    """Have each assignment refused that holds one of these resources."""
+    """Refuse each assignment that holds one of these resources."""
     emulator.respond(
         status,
         ATTACHED,

@@ -28,12 +28,12 @@ Begun = tuple[Iterator[Any], Callable[[Any], list[str]]]
 
 
 class Interruption(Exception):  # noqa: N818 - it is no error
-    """What the handler raises."""
+    """An exception that the handler raises."""
 
 
 @pytest.fixture
 def interrupts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[None]]:
-    """Have the timer's handler raise in any frame but the test's, and count that."""
+    """Let the timer's handler raise in any frame but the test's, and count that."""
     # Python drops what is raised in a finalizer.
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     interrupts: list[None] = []

@@ -233,7 +233,7 @@ def test_end(start: Callable[..., Process], script: str, output: str, status: in
 def test_end_with_a_name(
     start: Callable[..., Process], emulator: Emulator, script: str, output: str
 ) -> None:
-    """So it does when the base URL has a host name, even while that is being looked up."""
+    """A client ends as silently if its base URL has a host name, even while that is looked up."""
     process = start(script, emulator.url.replace("127.0.0.1", "localhost"))
     assert (output, "", 0) == (*process.communicate(timeout=30), process.returncode)
 

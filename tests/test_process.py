@@ -1,4 +1,4 @@
-"""What a forked process does before it goes on, with and without Python's hooks."""
+"""The functions that a forked process calls first, with and without Python's hooks."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ wait()
 
 
 def test_nothing_is_kept_alive() -> None:
-    """What registers itself is collected like anything else, and leaves nothing behind."""
+    """An object that registers itself is collected like any other, and leaves nothing behind."""
 
     class Owner:
         def leave(self) -> None:
@@ -174,7 +174,7 @@ def test_nothing_is_kept_alive() -> None:
 
 
 def test_collected_meanwhile() -> None:
-    """What another function lets be collected isn't called any more."""
+    """The function of an object that another function lets be collected isn't called."""
     script = """
 class Last:
     def leave(self):
@@ -193,7 +193,7 @@ wait()
 
 
 def test_kept_for_ever() -> None:
-    """What is kept for ever isn't finalized, not even at the interpreter's end."""
+    """An object that is kept for ever isn't finalized, not even at the interpreter's end."""
     script = """
 class Value:
     def __del__(self):

@@ -97,7 +97,7 @@ class Project:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from .pydantic import project_schema  # noqa: PLC0415 - only for who uses pydantic
+        from .pydantic import project_schema  # noqa: PLC0415 - only users of pydantic need it
 
         return project_schema(handler)
 
@@ -147,7 +147,7 @@ class Resource:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from .pydantic import resource_schema  # noqa: PLC0415 - only for who uses pydantic
+        from .pydantic import resource_schema  # noqa: PLC0415 - only users of pydantic need it
 
         return resource_schema(handler)
 
@@ -194,7 +194,7 @@ class Page(Generic[T]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from .pydantic import page_schema  # noqa: PLC0415 - only for who uses pydantic
+        from .pydantic import page_schema  # noqa: PLC0415 - only users of pydantic need it
 
         return page_schema(source, handler)
 

@@ -152,7 +152,7 @@ class URN:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from .pydantic import urn_schema  # noqa: PLC0415 - only for who uses pydantic
+        from .pydantic import urn_schema  # noqa: PLC0415 - only users of pydantic need it
 
         return urn_schema()
 

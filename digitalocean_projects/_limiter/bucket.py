@@ -261,13 +261,12 @@ class TokenBucket:
     def _ask(self, lease: Lease, loop: AbstractEventLoop, now: float) -> None:
         """Let a lease go, or have it wait, or refuse it."""
         place = 2 * lease.bulk + (not lease.ahead)
+        if self._timers:
+            self._forget_closed_loops()
         before = sum(map(len, self._queues[: place + 1]))
         if lease.at_once or (not before and self._ready_at(now, bulk=lease.bulk) <= now):
             self._take(lease, now)
             return
-        if before:
-            self._forget_closed_loops()
-            before = sum(map(len, self._queues[: place + 1]))
         at, lease.reason = self._estimate(now, bulk=lease.bulk, before=before)
         lease.waits_for = at - now
         if lease.waits_for <= lease.max_wait and not self._pauses_too_long(lease, now):

@@ -25,6 +25,12 @@ class User:
     """Who uses a bucket."""
 
 
+@pytest.fixture(autouse=True)
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the buckets that other tests left out of these."""
+    monkeypatch.setattr(_buckets, "_registry", _buckets._Registry())
+
+
 def shared(user: User, clock: Any, token: str = TOKEN, **options: Any) -> TokenBucket:
     options = {"base_url": URL, "limits": LIMITS, **options}
     limits = options.pop("limits")

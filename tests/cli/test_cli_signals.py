@@ -31,6 +31,17 @@ EMULATOR = [*PYTHON, "-m", "digitalocean_projects", "emulator"]
 ENDING = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
+@pytest.fixture(autouse=True)
+def _foreground() -> Iterator[None]:
+    """Let commands inherit no ignored signal: a shell ignores two for what it starts with `&`."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGQUIT)}
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class Screen:
     """A terminal that a command has for its standard error."""
 

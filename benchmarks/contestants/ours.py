@@ -110,7 +110,8 @@ async def acquire(job: Job) -> int:
 
 async def acquire_shared(job: Job) -> int:
     """The same of a bucket that all workers share."""
-    from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits  # noqa: PLC0415
+    from digitalocean_projects.contrib.redis import RedisLimits  # noqa: PLC0415
+    from digitalocean_projects.contrib.redis.bucket import RedisBucket  # noqa: PLC0415
 
     limits = RedisLimits(job.origin, windows=NEVER_BINDING.windows)
     return await _acquire(RedisBucket(limits, "benchmark", None), job.count)

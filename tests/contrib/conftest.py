@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from benchmarks.redis_server import program
-from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits
+from digitalocean_projects.contrib.redis import RedisLimits
+from digitalocean_projects.contrib.redis.bucket import RedisBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -40,11 +40,11 @@ from digitalocean_projects.contrib.fastapi import (
     ClientDep,
     TenantAsyncClientDep,
     TenantClientDep,
-    _TenantToken,
     async_client_for,
     client_lifespan,
     exception_handlers,
 )
+from digitalocean_projects.contrib.fastapi.dependencies import _TenantToken
 from digitalocean_projects.contrib.redis import RedisLimitsError, RedisUnavailableError
 from digitalocean_projects.testing import Emulator, RecordedRequest, faults
 from tests.contrib.serving import serve

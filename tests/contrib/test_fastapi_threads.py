@@ -26,7 +26,6 @@ from digitalocean_projects import (
     RateLimitWaitError,
     RetryPolicy,
 )
-from digitalocean_projects.contrib._fastapi_threads import bound_waiting_threads
 from digitalocean_projects.contrib.fastapi import (
     AsyncClientDep,
     ClientDep,
@@ -36,6 +35,7 @@ from digitalocean_projects.contrib.fastapi import (
     client_lifespan,
     exception_handlers,
 )
+from digitalocean_projects.contrib.fastapi.threads import bound_waiting_threads
 from digitalocean_projects.contrib.redis import RedisLimits
 from digitalocean_projects.testing import Emulator, MockClock
 from tests.contrib.conftest import Server
@@ -439,7 +439,7 @@ def test_redis(emulator: Emulator, server: Server) -> None:
 FORK = """
 import os
 from digitalocean_projects import RateLimitWaitError, TokenBucket, Limits
-from digitalocean_projects.contrib._fastapi_threads import _place
+from digitalocean_projects.contrib.fastapi.threads import _place
 
 bucket, refusal = TokenBucket(Limits()), RateLimitWaitError(5.0, "busy")
 with _place(bucket, 1, refusal):

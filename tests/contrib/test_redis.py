@@ -17,8 +17,9 @@ import attrs
 import pytest
 
 from digitalocean_projects import AsyncClient, Client, Limits, RateLimitWaitError
-from digitalocean_projects.contrib import _redis_link
-from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits, RedisUnavailableError
+from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
+from digitalocean_projects.contrib.redis import link as _redis_link
+from digitalocean_projects.contrib.redis.bucket import RedisBucket
 from tests.contrib.conftest import told, until, use
 from tests.exposure import exposed
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from digitalocean_projects import APIError, AsyncClient, RateLimitWaitError, RetryPolicy
-from digitalocean_projects.contrib import _redis_link
 from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
+from digitalocean_projects.contrib.redis import link as _redis_link
 from tests.contrib.conftest import told, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from digitalocean_projects.contrib.redis import RedisBucket
+    from digitalocean_projects.contrib.redis.bucket import RedisBucket
     from digitalocean_projects.testing import Emulator
     from tests.contrib.conftest import MakeBucket, Server
 

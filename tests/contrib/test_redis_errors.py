@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from digitalocean_projects import AsyncClient, RetryPolicy
-from digitalocean_projects.contrib import _redis_link
 from digitalocean_projects.contrib.redis import (
-    RedisBucket,
     RedisLimits,
     RedisLimitsError,
     RedisUnavailableError,
 )
+from digitalocean_projects.contrib.redis import link as _redis_link
+from digitalocean_projects.contrib.redis.bucket import RedisBucket
 from tests.contrib.conftest import Server, until, use
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ WINDOWS = ((25, 0.8), (75, 3.0))
 WORKER = """
 import asyncio, sys
 from digitalocean_projects import AsyncClient
-from digitalocean_projects.contrib import _redis_link, redis
+from digitalocean_projects.contrib import redis
+from digitalocean_projects.contrib.redis import link as _redis_link
 _redis_link.SECONDS_BETWEEN_LOOKS = 0.25
 
 async def main(windows, url, redis_url, requests):
@@ -137,7 +138,8 @@ def test_processes(server: Server, counting_server: CountingServer) -> None:
 
 FORKING = """
 import asyncio, os, sys
-from digitalocean_projects.contrib.redis import RedisBucket, RedisLimits
+from digitalocean_projects.contrib.redis import RedisLimits
+from digitalocean_projects.contrib.redis.bucket import RedisBucket
 
 _, url, prefix = sys.argv
 bucket = RedisBucket(RedisLimits(url, windows=((5, 60.0),), prefix=prefix), "fork")

@@ -15,7 +15,7 @@ from tests.contrib.conftest import until, use
 from tests.simulation import VirtualTime
 
 if TYPE_CHECKING:
-    from digitalocean_projects.contrib.redis import RedisBucket
+    from digitalocean_projects.contrib.redis.bucket import RedisBucket
     from tests.contrib.conftest import MakeBucket, Server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]

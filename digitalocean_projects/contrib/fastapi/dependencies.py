@@ -1,4 +1,4 @@
-"""FastAPI: clients for its endpoints, answers for their errors, and listings as streams."""
+"""Dependencies: clients for the endpoints of a FastAPI application."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -18,23 +18,8 @@ try:
 except ModuleNotFoundError as _missing:
     raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from _missing
 
-from ._fastapi_problems import MalformedTokenError, exception_handlers
-from ._fastapi_streams import JSONLinesResponse, until_disconnected
-from ._fastapi_threads import DEFAULT_WAITING_THREADS, bound_waiting_threads
-
-__all__ = [
-    "AsyncClientDep",
-    "ClientDep",
-    "JSONLinesResponse",
-    "ProjectID",
-    "TenantAsyncClientDep",
-    "TenantClientDep",
-    "async_client_for",
-    "client_for",
-    "client_lifespan",
-    "exception_handlers",
-    "until_disconnected",
-]
+from .problems import MalformedTokenError
+from .threads import DEFAULT_WAITING_THREADS, bound_waiting_threads
 
 AnyClient = TypeVar("AnyClient", AsyncClient, Client)
 

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from digitalocean_projects._codec.json import encode_lines
 from digitalocean_projects._config import checked_count
 
-from ._fastapi_problems import CLIENT_CLOSED_REQUEST, log, problem
+from .problems import CLIENT_CLOSED_REQUEST, log, problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Mapping

@@ -16,9 +16,9 @@ import attrs
 
 from digitalocean_projects._request import one_line
 from digitalocean_projects._secret import Secret
+from digitalocean_projects.contrib._redis_errors import RedisLimitsError, RedisUnavailableError
 
-from ._redis_errors import RedisLimitsError, RedisUnavailableError
-from ._redis_script import RESULTS, SCRIPT
+from .script import RESULTS, SCRIPT
 
 try:
     from redis.asyncio import ConnectionPool, Redis
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Connection
 
-    from ._redis_script import Message
+    from .script import Message
 
     Part = Callable[[], Callable[[asyncio.AbstractEventLoop], Awaitable[None]] | None]
 

@@ -1,4 +1,4 @@
-"""RedisLimits: one token's allowance, shared by any number of processes and hosts."""
+"""RedisBucket: a token bucket that shares its tokens through Redis."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from digitalocean_projects._limiter.shared import make_bucket
 from digitalocean_projects._limiter.window import Window
 from digitalocean_projects._process import keep_for_ever
 from digitalocean_projects._secret import Secret
+from digitalocean_projects.contrib._redis_errors import RedisLimitsError, RedisUnavailableError
 
-from . import _redis_link
-from ._redis_errors import RedisLimitsError, RedisUnavailableError
-from ._redis_ledger import Ledger
-from ._redis_link import Link, Policy, open_client
-from ._redis_script import Message, constants
+from . import link as _redis_link
+from .ledger import Ledger
+from .link import Link, Policy, open_client
+from .script import Message, constants
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._limiter.lease import Lease
-
-__all__ = ["RedisLimits", "RedisLimitsError", "RedisUnavailableError"]
 
 T = TypeVar("T")
 
@@ -97,7 +95,7 @@ class RedisLimits(Limits):
     share: float = attrs.field(validator=_checked_share, kw_only=True)
     prefix: str = attrs.field(kw_only=True)
 
-    def __init__(  # noqa: D107 - the class describes them
+    def __init__(
         self,
         url: str,
         *,

@@ -12,7 +12,7 @@ from ._errors import (
     PreconditionFailedError,
     UnprocessableEntityError,
 )
-from ._request import Request
+from ._messages import Request
 from ._results import DONE, AssignmentResult, Refusal, assignment_error
 
 if TYPE_CHECKING:

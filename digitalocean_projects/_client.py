@@ -24,8 +24,8 @@ from ._config import (
     checked_type,
     checked_user_agent,
 )
+from ._messages import Secret
 from ._projects import AsyncProjects
-from ._secret import Secret
 from ._session.manager import SessionManager
 from ._session.retry import DEFAULT_RETRY, RetryPolicy
 

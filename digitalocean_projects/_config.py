@@ -14,7 +14,7 @@ import attrs
 
 from . import __version__
 from ._errors import ClientUsageError
-from ._secret import TOKEN_VARIABLES, Secret, holds_token
+from ._messages import TOKEN_VARIABLES, Secret, holds_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

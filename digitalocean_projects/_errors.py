@@ -32,14 +32,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ._codec.models import ResourceStatus
-from ._request import one_line
-from ._secret import quoted, redacted
+from ._messages import one_line, quoted, redacted
 
 if TYPE_CHECKING:
     from ._codec.headers import RateLimit
     from ._codec.models import Project, Resource
     from ._codec.urn import URN
-    from ._request import Request
+    from ._messages import Request
     from ._results import Refusal
 
 

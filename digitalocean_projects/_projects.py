@@ -29,10 +29,10 @@ from ._errors import (
     PreconditionFailedError,
     ProjectLookupError,
 )
+from ._messages import Request, one_line
 from ._paginator.inventory import AsyncInventory
 from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
-from ._request import Request, one_line
 from ._results import Reconciliation
 from ._settable import PROJECTS_PATH, is_project_id, project_path, settable
 

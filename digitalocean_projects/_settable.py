@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ._codec.models import Environment, Project
 from ._config import DEFAULT_PROJECT, checked_type
-from ._secret import holds_token, quoted
+from ._messages import holds_token, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from digitalocean_projects._config import (
     checked_token,
     checked_user_agent,
 )
-from digitalocean_projects._secret import Secret
+from digitalocean_projects._messages import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

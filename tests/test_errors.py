@@ -42,7 +42,7 @@ from digitalocean_projects import (
     UnprocessableEntityError,
     _errors,
 )
-from digitalocean_projects._request import Request, one_line
+from digitalocean_projects._messages import Request, one_line
 from digitalocean_projects._session.transport import status_error
 
 HIDDEN = "dop_v1_0123456789abcdef"

@@ -12,8 +12,7 @@ import pytest
 from digitalocean_projects import URN, APIError, AsyncClient
 from digitalocean_projects._codec.json import decode_error, decode_resources
 from digitalocean_projects._codec.urn import listed_urn_text
-from digitalocean_projects._request import Request, one_line
-from digitalocean_projects._secret import holds_token, quoted, redacted
+from digitalocean_projects._messages import Request, holds_token, one_line, quoted, redacted
 from digitalocean_projects._session.transport import Answer, Transport, status_error
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from digitalocean_projects import (
     Resource,
     RetryPolicy,
 )
-from digitalocean_projects._request import Request
+from digitalocean_projects._messages import Request
 from digitalocean_projects._session.transport import Answer
 from tests.exposure import exposed, messages
 

@@ -8,8 +8,8 @@ import attrs
 
 from digitalocean_projects._codec.models import Project, Resource, ResourceStatus
 from digitalocean_projects._codec.structure import time_text
+from digitalocean_projects._messages import quoted
 from digitalocean_projects._results import REFUSED
-from digitalocean_projects._secret import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from digitalocean_projects._codec.models import ResourceStatus
 from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import APIError, AssignmentError, InventoryError
-from digitalocean_projects._request import one_line
+from digitalocean_projects._messages import one_line
 from digitalocean_projects._results import Reconciliation
 from digitalocean_projects._settable import is_project_id
 

@@ -21,7 +21,7 @@ from digitalocean_projects._config import (
     DEFAULT_TIMEOUT,
 )
 from digitalocean_projects._facade.portal import Portal
-from digitalocean_projects._secret import Secret
+from digitalocean_projects._messages import Secret
 from digitalocean_projects._session.retry import DEFAULT_RETRY
 
 if TYPE_CHECKING:

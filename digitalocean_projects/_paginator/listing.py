@@ -11,7 +11,7 @@ import attrs
 
 from digitalocean_projects._codec.json import decode_page
 from digitalocean_projects._errors import PaginationError
-from digitalocean_projects._request import Request
+from digitalocean_projects._messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator

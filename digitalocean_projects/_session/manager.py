@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._config import Settings
     from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
     from digitalocean_projects._limiter.lease import Lease
-    from digitalocean_projects._request import Request
+    from digitalocean_projects._messages import Request
 
     from .transport import Answer
 

@@ -42,8 +42,7 @@ from digitalocean_projects._errors import (
     ServerError,
     UnprocessableEntityError,
 )
-from digitalocean_projects._request import one_line
-from digitalocean_projects._secret import Secret
+from digitalocean_projects._messages import Secret, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._config import Settings
     from digitalocean_projects._errors import APIError
-    from digitalocean_projects._request import Request
+    from digitalocean_projects._messages import Request
 
 T = TypeVar("T")
 

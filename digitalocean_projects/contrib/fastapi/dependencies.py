@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 from digitalocean_projects import AsyncClient, Client, ClientUsageError
 from digitalocean_projects._config import checked_count
-from digitalocean_projects._secret import Secret
+from digitalocean_projects._messages import Secret
 from digitalocean_projects._settable import PROJECT_ID_PATTERN
 
 try:

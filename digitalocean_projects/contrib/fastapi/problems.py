@@ -26,7 +26,7 @@ from digitalocean_projects import (
     RateLimitError,
     RateLimitWaitError,
 )
-from digitalocean_projects._request import one_line
+from digitalocean_projects._messages import one_line
 from digitalocean_projects.contrib._redis_errors import RedisLimitsError
 
 if TYPE_CHECKING:

@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ._arguments import DEFAULT_PROJECT
     from ._client import AsyncClient
     from ._clock import Clock
     from ._codec.headers import RateLimit
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
         ResourceStatus,
     )
     from ._codec.urn import URN, HasURN, ResourceType, URNLike
-    from ._config import DEFAULT_PROJECT, Limits
+    from ._config import Limits
     from ._errors import (
         APIConnectionError,
         APIError,
@@ -114,6 +115,7 @@ else:
         "_codec.headers",
         "_codec.models",
         "_errors",
+        "_arguments",
         "_config",
         "_results",
         "_clock",

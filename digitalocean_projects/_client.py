@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import NOTHING
 
+from ._arguments import checked_count, checked_seconds, checked_type
 from ._clock import SYSTEM_CLOCK
 from ._config import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -17,11 +18,8 @@ from ._config import (
     Limits,
     Settings,
     checked_base_url,
-    checked_count,
     checked_proxy,
-    checked_seconds,
     checked_token,
-    checked_type,
     checked_user_agent,
 )
 from ._messages import Secret

@@ -7,12 +7,13 @@ import re
 import sys
 from ipaddress import ip_address
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
 
 from . import __version__
+from ._arguments import MOST_SECONDS, checked_count, checked_seconds
 from ._errors import ClientUsageError
 from ._messages import TOKEN_VARIABLES, Secret, holds_token
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
     from ._clock import Clock
     from ._session.retry import RetryPolicy
-
-
-T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +57,7 @@ def _as_windows(windows: Iterable[tuple[int, float]]) -> tuple[tuple[int, float]
 
 
 def _not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not 0 <= value <= _MOST_SECONDS:
+    if not 0 <= value <= MOST_SECONDS:
         raise ValueError(f"{attribute.name} is finite and at least 0, not {value}")
 
 
@@ -186,66 +184,9 @@ def checked_user_agent(user_agent: str | None) -> str:
     return user_agent
 
 
-_MOST_SECONDS = 1e9
-
-
-def checked_seconds(name: str, value: float) -> float:
-    """A time-out.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It isn't positive and finite.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} is a number of seconds, not {type(value).__name__}")
-    if not 0 < value <= _MOST_SECONDS:
-        raise ValueError(f"{name} is more than 0 and at most {_MOST_SECONDS:.0e}, not {value}")
-    return value
-
-
-def checked_wait(name: str, value: float) -> float:
-    """A time to wait, which may be none.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It is negative, or not finite.
-    """
-    return 0.0 if value == 0 and value is not False else checked_seconds(name, value)
-
-
-def checked_type(name: str, value: T, expected: type | tuple[type, ...]) -> T:
-    """A value of the right type.
-
-    Raises:
-        TypeError: It is of another one.
-    """
-    if not isinstance(value, expected):
-        names = expected if isinstance(expected, tuple) else (expected,)
-        wanted = " or ".join(cls.__name__.removesuffix("Type") for cls in names)
-        raise TypeError(f"{name} is a {wanted}, not {type(value).__name__}")
-    return value
-
-
-def checked_count(name: str, value: int, most: int | None = None) -> int:
-    """A whole number from 1, to `most` if there is one.
-
-    Raises:
-        TypeError: It is no int.
-        ValueError: It isn't in the range.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is an int, not {type(value).__name__}")
-    if value < 1 or (most is not None and value > most):
-        raise ValueError(
-            f"{name} is at least 1{f' and at most {most}' if most else ''}, not {value}"
-        )
-    return value
-
-
 DEFAULT_LIMITS = Limits()
 BASE_URL_VARIABLE = "DIGITALOCEAN_API_URL"
 BASE_URL = "https://api.digitalocean.com"
-DEFAULT_PROJECT = "default"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
 DEFAULT_MAX_BODY = 16 * 2**20

@@ -6,6 +6,16 @@ from http import HTTPStatus
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from ._arguments import (
+    DEFAULT_PROJECT,
+    PROJECTS_PATH,
+    checked_count,
+    checked_type,
+    checked_wait,
+    is_project_id,
+    project_path,
+    settable,
+)
 from ._assignment import Assignment
 from ._clock import polls
 from ._codec.json import decode_project, encode_members
@@ -16,11 +26,7 @@ from ._config import (
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
-    DEFAULT_PROJECT,
     MAX_PER_PAGE,
-    checked_count,
-    checked_type,
-    checked_wait,
 )
 from ._errors import (
     APIResponseError,
@@ -34,16 +40,15 @@ from ._paginator.inventory import AsyncInventory
 from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
 from ._results import Reconciliation
-from ._settable import PROJECTS_PATH, is_project_id, project_path, settable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ._arguments import ProjectLike
     from ._codec.models import Environment
     from ._codec.urn import URNLike
     from ._results import AssignmentResult
     from ._session.manager import SessionManager
-    from ._settable import ProjectLike
 
 
 class AsyncProjects:

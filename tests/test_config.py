@@ -10,14 +10,13 @@ import pytest
 
 import digitalocean_projects
 from digitalocean_projects import DEFAULT_PROJECT, ClientUsageError, Limits, RetryPolicy
+from digitalocean_projects._arguments import checked_count, checked_seconds
 from digitalocean_projects._clock import SystemClock
 from digitalocean_projects._config import (
     BASE_URL,
     Settings,
     checked_base_url,
-    checked_count,
     checked_proxy,
-    checked_seconds,
     checked_token,
     checked_user_agent,
 )

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from digitalocean_projects._arguments import is_project_id
 from digitalocean_projects._codec.models import ResourceStatus
 from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import APIError, AssignmentError, InventoryError
 from digitalocean_projects._messages import one_line
 from digitalocean_projects._results import Reconciliation
-from digitalocean_projects._settable import is_project_id
 
 from .columns import RESOURCE_COLUMNS
 from .output import Output, print_document, print_documents

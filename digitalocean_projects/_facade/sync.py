@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from attrs import NOTHING
 
+from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._client import AsyncClient
 from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._config import (
@@ -17,7 +18,6 @@ from digitalocean_projects._config import (
     DEFAULT_MAX_BODY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
-    DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
 )
 from digitalocean_projects._facade.portal import Portal
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession, TraceConfig
     from attrs import NothingType
 
+    from digitalocean_projects._arguments import ProjectLike
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._codec.headers import RateLimit
     from digitalocean_projects._codec.models import (
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from digitalocean_projects._results import AssignmentResult, Reconciliation
     from digitalocean_projects._session.manager import Statistics
     from digitalocean_projects._session.retry import RetryPolicy
-    from digitalocean_projects._settable import ProjectLike
 
 T = TypeVar("T")
 

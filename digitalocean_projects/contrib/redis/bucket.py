@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import attrs
 
+from digitalocean_projects._arguments import checked_seconds
 from digitalocean_projects._clock import call_later
-from digitalocean_projects._config import DEFAULT_LIMITS, Limits, checked_seconds
+from digitalocean_projects._config import DEFAULT_LIMITS, Limits
 from digitalocean_projects._errors import RateLimitWaitError
 from digitalocean_projects._limiter.bucket import TokenBucket
 from digitalocean_projects._limiter.shared import make_bucket

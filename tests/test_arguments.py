@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from digitalocean_projects import Environment, Project, Purpose
-from digitalocean_projects._settable import project_path, settable
+from digitalocean_projects._arguments import project_path, settable
 
 ID = "4E1BFBC3-dc3e-41f2-a18f-1b4d7ba71679"
 

@@ -1,21 +1,23 @@
-"""What of a project a user says: which one it is, and what is to be set."""
+"""Arguments: checks of the values that users pass."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._codec.models import Environment, Project
-from ._config import DEFAULT_PROJECT, checked_type
 from ._messages import holds_token, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+T = TypeVar("T")
 ProjectLike: TypeAlias = str | UUID | Project
 
+DEFAULT_PROJECT = "default"
+MOST_SECONDS = 1e9
 PROJECTS_PATH = "/v2/projects"
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
 # As JSON Schema's regular expressions have it, too.
@@ -24,6 +26,59 @@ PROJECT_ID_PATTERN = (
 )
 _is_project_id = re.compile(PROJECT_ID_PATTERN).fullmatch
 _LONGEST = {"name": 175, "description": 255, "purpose": 255}
+
+
+def checked_seconds(name: str, value: float) -> float:
+    """A time-out.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It isn't positive and finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is a number of seconds, not {type(value).__name__}")
+    if not 0 < value <= MOST_SECONDS:
+        raise ValueError(f"{name} is more than 0 and at most {MOST_SECONDS:.0e}, not {value}")
+    return value
+
+
+def checked_wait(name: str, value: float) -> float:
+    """A time to wait, which may be none.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is negative, or not finite.
+    """
+    return 0.0 if value == 0 and value is not False else checked_seconds(name, value)
+
+
+def checked_type(name: str, value: T, expected: type | tuple[type, ...]) -> T:
+    """A value of the right type.
+
+    Raises:
+        TypeError: It is of another one.
+    """
+    if not isinstance(value, expected):
+        names = expected if isinstance(expected, tuple) else (expected,)
+        wanted = " or ".join(cls.__name__.removesuffix("Type") for cls in names)
+        raise TypeError(f"{name} is a {wanted}, not {type(value).__name__}")
+    return value
+
+
+def checked_count(name: str, value: int, most: int | None = None) -> int:
+    """A whole number from 1, to `most` if there is one.
+
+    Raises:
+        TypeError: It is no int.
+        ValueError: It isn't in the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+    if value < 1 or (most is not None and value > most):
+        raise ValueError(
+            f"{name} is at least 1{f' and at most {most}' if most else ''}, not {value}"
+        )
+    return value
 
 
 def is_project_id(text: str) -> bool:

@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         ResourceStatus,
     )
     from ._codec.urn import URN, HasURN, ResourceType, URNLike
-    from ._config import Limits
+    from ._config import Limits, RetryPolicy
     from ._errors import (
         APIConnectionError,
         APIError,
@@ -107,7 +107,6 @@ if TYPE_CHECKING:
     from ._projects import AsyncProjects
     from ._results import AssignmentResult, Reconciliation, Refusal
     from ._session.manager import Statistics
-    from ._session.retry import RetryPolicy
 else:
     # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
     _MODULES = (
@@ -120,7 +119,6 @@ else:
         "_results",
         "_clock",
         "_limiter.bucket",
-        "_session.retry",
         "_session.manager",
         "_paginator.paginator",
         "_paginator.inventory",

@@ -77,7 +77,7 @@ LONGER = {"_projects": 535, "_limiter/bucket": 505}
 FOREIGN = {
     "aiohttp": {"_session/transport", "testing/_server"},
     "anyio": {"_facade/loop_thread"},
-    "backoff": {"_session/retry"},
+    "backoff": {"_config"},
     "cattrs": {"_codec/structure"},
     "msgspec": {"_codec/json", "_codec/structure"},
     "pydantic": {"_codec/pydantic"},

@@ -110,7 +110,10 @@ class Assignment:
                 self._fates[urn] = resources.get(urn, self._fates.get(urn))
             self._accepted, self._under_way = True, ()
             urns = [urn for urn in urns if self._is_down(urn)]
-            delay = retries.delay_while_down() if urns else None
+            if not urns:
+                return ()
+            retries.record()
+            delay = retries.delay_while_down()
             if delay is None:
                 return ()
             await self._manager.sleep(delay, request)

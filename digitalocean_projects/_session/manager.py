@@ -242,6 +242,7 @@ class SessionManager:
                 failure = failure or RateLimitWaitError(error.seconds, error.reason, request)
                 break
             except (APIConnectionError, APIStatusError) as error:
+                retries.record(error)
                 delay = retries.delay_after(error)
                 if delay is None or (error.in_doubt and not request.idempotent):
                     raise

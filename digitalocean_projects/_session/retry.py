@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 class Retries:
     """The attempts of one request.
 
+    Call `record` after each failed attempt, and then ask for the delay.
+
     Args:
-        policy: When to try again.
-        clock: What `deadline` is measured by.
-        deadline: The seconds that all attempts and waits may take; None has no end.
-        start_by: When the last attempt may start, on the clock.
+        policy: Decides which failures are retried, and after which delay.
+        clock: The clock that measures `deadline`.
+        deadline: The seconds that all attempts and waits may take; None for no maximum.
+        start_by: The time on the clock by which the last attempt must start.
 
     Attributes:
-        deadline: When the time is up, on the clock.
-        attempts: How many there were.
+        deadline: The time on the clock by which everything must end.
+        attempts: The number of failed attempts.
     """
 
     def __init__(
@@ -44,37 +46,43 @@ class Retries:
         self._clock = clock
         self.attempts: int = 0
         self._in_doubt = False
-        self._was_at_once = False
+        self._at_once = self._was_at_once = False
         self._ceilings: Iterator[float] | None = None
+        self._ceiling = 0.0
 
-    def delay_after(self, failure: APIConnectionError | APIStatusError) -> float | None:
-        """Return the seconds to wait before the next attempt, or None if there is to be none.
+    def record(self, failure: APIConnectionError | APIStatusError | None = None) -> None:
+        """Count a failed attempt, and complete the exception's `attempts` and `in_doubt`.
 
-        Writes into `failure` how often the request was tried, and whether it may have been done.
-        A connection that was idle says nothing of the server: there is no wait after the first.
+        Args:
+            failure: The exception; None if the response says that a part of the request failed
+                because its service is down.
         """
         self.attempts += 1
-        self._in_doubt = failure.in_doubt = self._in_doubt or failure.in_doubt
-        failure.attempts = self.attempts
+        self._ceilings = self._ceilings or self._policy.ceilings()
+        self._ceiling = next(self._ceilings)
+        if failure is not None:
+            self._in_doubt = failure.in_doubt = self._in_doubt or failure.in_doubt
+            failure.attempts = self.attempts
+            # A connection that was idle says nothing about the server, so there is no wait. Each
+            # such failure closes the idle connections, so one is all that it takes.
+            self._at_once = getattr(failure, "reused", False) and not self._was_at_once
+            self._was_at_once = self._was_at_once or self._at_once
+
+    def delay_after(self, failure: APIConnectionError | APIStatusError) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if there must be none."""
         asked = getattr(failure, "retry_after", None) or 0.0
-        may_pass = self._policy.covers(failure) and asked <= self._policy.max_retry_after
-        if not may_pass:
+        if not self._policy.covers(failure) or asked > self._policy.max_retry_after:
             return None
-        # Each such failure closes the idle connections, so it happens once.
-        at_once = getattr(failure, "reused", False) and not self._was_at_once
-        self._was_at_once = self._was_at_once or at_once
-        return self._delay(asked, at_once=at_once)
+        return self._delay(asked, at_once=self._at_once)
 
     def delay_while_down(self) -> float | None:
-        """The same after an answer that says of a part of the request that its service is down."""
-        self.attempts += 1
+        """Return the same after a response that says that a service is down."""
         return self._delay() if HTTPStatus.SERVICE_UNAVAILABLE in self._policy.statuses else None
 
     def _delay(self, least: float = 0.0, *, at_once: bool = False) -> float | None:
         if self.attempts >= self._policy.attempts:
             return None
-        self._ceilings = self._ceilings or self._policy.ceilings()
-        ceiling = next(self._ceilings)
+        ceiling = self._ceiling
         delay = 0.0 if at_once else max(min(self._policy.jitter(ceiling), ceiling), least)
         moment = self._clock.time() + delay
         return delay if moment < self.deadline and moment <= self._start_by else None

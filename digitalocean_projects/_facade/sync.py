@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from attrs import NothingType
 
     from digitalocean_projects._arguments import ProjectLike
+    from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._codec.headers import RateLimit
     from digitalocean_projects._codec.models import (
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from digitalocean_projects._paginator.inventory import AsyncInventory
     from digitalocean_projects._paginator.paginator import AsyncPaginator
     from digitalocean_projects._projects import AsyncProjects
-    from digitalocean_projects._results import AssignmentResult, Reconciliation
     from digitalocean_projects._session.manager import Statistics
 
 T = TypeVar("T")

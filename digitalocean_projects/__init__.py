@@ -33,6 +33,7 @@ __all__ = [
     "HasURN",
     "Inventory",
     "InventoryError",
+    "Lease",
     "Limits",
     "NotFoundError",
     "Page",
@@ -41,6 +42,7 @@ __all__ = [
     "PermissionDeniedError",
     "PreconditionFailedError",
     "Project",
+    "ProjectLike",
     "ProjectLookupError",
     "ProjectResources",
     "Projects",
@@ -62,7 +64,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from ._arguments import DEFAULT_PROJECT
+    from ._arguments import DEFAULT_PROJECT, ProjectLike
     from ._assignment.results import AssignmentResult, Reconciliation
     from ._client import AsyncClient
     from ._clock import Clock
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
     )
     from ._facade.sync import Client, Inventory, Paginator, Projects
     from ._limiter.bucket import BucketStatistics, TokenBucket
+    from ._limiter.lease import Lease
     from ._paginator.inventory import AsyncInventory
     from ._paginator.paginator import AsyncPaginator
     from ._projects import AsyncProjects

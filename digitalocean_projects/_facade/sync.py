@@ -134,6 +134,7 @@ class Client:
         )
         self._portal = Portal(self._async.aclose)
         self._close = self._portal.close
+        self._projects = Projects(self._portal, self._async.projects)
 
     @classmethod
     def _view(cls, portal: Portal, original: AsyncClient) -> Self:
@@ -141,12 +142,13 @@ class Client:
         view._portal = portal
         view._async = original
         view._close = lambda: None
+        view._projects = Projects(view._portal, view._async.projects)
         return view
 
     @property
     def projects(self) -> Projects:
         """The operations on projects."""
-        return Projects(self._portal, self._async.projects)
+        return self._projects
 
     @property
     def rate_limit(self) -> RateLimit | None:

@@ -38,6 +38,7 @@ from digitalocean_projects import (
     Environment,
     Inventory,
     InventoryError,
+    Lease,
     Limits,
     NotFoundError,
     Page,
@@ -68,7 +69,7 @@ from digitalocean_projects.contrib.redis import RedisLimits
 from digitalocean_projects.testing import Emulator, MockClock, RecordedRequest, StoredProject
 
 if TYPE_CHECKING:
-    from digitalocean_projects import Clock, HasURN, URNLike
+    from digitalocean_projects import Clock, HasURN, ProjectLike, URNLike
 
 
 class Droplet:
@@ -92,6 +93,7 @@ mixed: list[URNLike] = ["do:droplet:1", URN("droplet", 1), Resource("do:droplet:
 urns: list[URN] = []
 texts: set[str] = set()
 uuid = UUID(int=0)
+project_likes: list[ProjectLike] = [uuid, str(uuid), "default"]
 
 
 async def async_client() -> None:
@@ -333,6 +335,7 @@ async def limits(bucket: TokenBucket) -> None:
     async with bucket.lease(bulk=True, max_wait=1) as lease:
         lease.settle({"ratelimit-remaining": "1"})
         lease.unsent()
+        assert_type(lease, Lease)
     assert_type(bucket.statistics(), BucketStatistics)
     assert_type(bucket.statistics().in_use, tuple[int, ...])
 

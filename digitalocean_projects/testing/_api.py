@@ -9,13 +9,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import attrs
-
+from ._answer import Answer, RefusedError
 from ._handlers import perform
-from ._refusal import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from digitalocean_projects._codec.urn import URN
 
@@ -23,15 +21,6 @@ if TYPE_CHECKING:
     from ._clock import MockClock
     from ._limits import Limits
     from ._recording import RecordedRequest
-
-
-@attrs.frozen
-class Answer:
-    """A whole answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 def _bearer(request: RecordedRequest) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from ._refusal import RefusedError
+from ._answer import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

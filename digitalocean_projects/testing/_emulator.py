@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from digitalocean_projects._codec.urn import URN
 
 from ._account import Account
+from ._answer import message
 from ._api import API
 from ._clock import MockClock, not_negative
 from ._limits import Limits
@@ -17,16 +18,14 @@ from ._playing import play
 from ._recording import Record, checked_bound
 from ._script import Script
 from ._server import Server, Site
-from ._wire import message
 from .faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ._api import Answer
+    from ._answer import Answer, Wire
     from ._project import StoredProject
     from ._recording import RecordedRequest
-    from ._wire import Wire
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))
 _MEBIBYTE = 1 << 20

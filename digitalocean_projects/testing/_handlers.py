@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ._answer import RefusedError
 from ._call import Call
 from ._projects import (
     create_project,
@@ -16,7 +17,6 @@ from ._projects import (
     replace_project,
     update_project,
 )
-from ._refusal import RefusedError
 from ._resources import assign_resources, list_resources
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ._refusal import RefusedError
+from ._answer import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

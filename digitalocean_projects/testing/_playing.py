@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from . import faults
-from ._wire import Wire, message
+from ._answer import Wire, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from digitalocean_projects._codec.urn import URN
 
-    from ._api import API, Answer
+    from ._answer import Answer
+    from ._api import API
     from ._recording import RecordedRequest
 
 _GZIP = 16 + zlib.MAX_WBITS

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._account import NameTakenError
-from ._refusal import RefusedError
+from ._answer import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

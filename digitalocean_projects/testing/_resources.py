@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._codec.urn import URN
 
-from ._refusal import RefusedError
+from ._answer import RefusedError
 
 if TYPE_CHECKING:
     from ._account import Assignment

@@ -15,15 +15,15 @@ import attrs
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from ._answer import Wire
 from ._recording import RecordedRequest
-from ._wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiohttp.abc import AbstractStreamWriter
 
-    from ._api import Answer
+    from ._answer import Answer
 
 
 _NO_LINGERING = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from digitalocean_projects.testing import Emulator, MockClock, faults
+from digitalocean_projects.testing._answer import RefusedError
 from digitalocean_projects.testing._limits import Limits
-from digitalocean_projects.testing._refusal import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

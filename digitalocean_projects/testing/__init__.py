@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from . import faults
+from ._account import StoredProject
 from ._clock import MockClock
 from ._demo import seed_demo
 from ._emulator import Emulator
-from ._project import StoredProject
 from ._recording import RecordedRequest
 
 __all__ = [

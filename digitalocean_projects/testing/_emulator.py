@@ -23,8 +23,8 @@ from .faults import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from ._account import StoredProject
     from ._answer import Answer, Wire
-    from ._project import StoredProject
     from ._recording import RecordedRequest
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))

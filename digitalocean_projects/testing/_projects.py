@@ -17,8 +17,8 @@ from ._answer import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._account import StoredProject
     from ._call import Call
-    from ._project import StoredProject
 
 T = TypeVar("T")
 

@@ -12,9 +12,8 @@ from digitalocean_projects._codec.urn import URN
 from ._answer import RefusedError
 
 if TYPE_CHECKING:
-    from ._account import Assignment
+    from ._account import Assignment, StoredProject
     from ._call import Call
-    from ._project import StoredProject
 
 _SELF = {
     "app": "https://api.digitalocean.com/v2/apps/{}",

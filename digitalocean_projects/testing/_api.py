@@ -32,9 +32,13 @@ class API:
     """What is emulated; whoever shares it among threads guards it.
 
     Its date is that of the machine when it is made, and goes on by the clock.
+
+    Attributes:
+        origin: The base URL, for the links in answers.
     """
 
     def __init__(self, account: Account, limits: Limits, clock: MockClock) -> None:
+        self.origin = ""
         self._account = account
         self._limits = limits
         self._clock = clock
@@ -42,20 +46,19 @@ class API:
 
     def answer(
         self,
-        origin: str,
         request: RecordedRequest,
         status_of: Callable[[URN], str | None] = lambda _: None,
     ) -> Answer:
-        """What the API at `origin` answers, after doing what was asked.
+        """Do what a request asks for, and return the answer.
 
-        An assignment leaves the resources alone to which `status_of` gives a status.
+        An assignment doesn't move the resources for which `status_of` returns a status.
         """
         now, text = self._clock.time(), _bearer(request)
         try:
             token = self._authenticated(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
-            status, document = perform(self._account, origin, request, token, status_of)
+            status, document = perform(self._account, self.origin, request, token, status_of)
         except RefusedError as refusal:
             return self._refusal(refusal, text, now)
         body = b"" if document is None else json.dumps(document).encode()

@@ -14,9 +14,13 @@ import attrs
 
 
 def not_negative(name: str, value: float) -> float:
-    """`value`, if it is finite and not negative, else a `ValueError`."""
+    """Return `value`.
+
+    Raises:
+        ValueError: It is negative, infinite or not a number.
+    """
     if not 0 <= value < math.inf:
-        raise ValueError(f"{name} is a finite number, at least 0, not {value}")
+        raise ValueError(f"{name} must be finite and at least 0, got {value}")
     return value
 
 

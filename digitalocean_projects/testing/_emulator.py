@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Self
 
@@ -14,17 +13,15 @@ from ._answer import message
 from ._api import API
 from ._clock import MockClock, not_negative
 from ._limits import Limits
-from ._playing import play
 from ._recording import Record, checked_bound
-from ._script import Script
-from ._server import Server, Site
+from ._server import Server
+from ._site import Script, Site
 from .faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ._account import StoredProject
-    from ._answer import Answer, Wire
     from ._recording import RecordedRequest
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))
@@ -99,14 +96,17 @@ class Emulator:
         self._account = Account(self._clock)
         self._account.move_delay = not_negative("move_delay", move_delay)
         self._token = self._account.add_token(None, token)
-        self._api = API(self._account, Limits(limits), self._clock)
-        self._script = Script()
-        self._max_body = checked_bound("max_body", max_body)
-        self._record = Record(
-            checked_bound("keep_requests", keep_requests), checked_bound("keep_bytes", keep_bytes)
-        )
-        # Reentrant, because a `when` of the script may look at the emulator.
         self._lock = RLock()
+        self._site = Site(
+            lock=self._lock,
+            record=Record(
+                checked_bound("keep_requests", keep_requests),
+                checked_bound("keep_bytes", keep_bytes),
+            ),
+            script=Script(),
+            api=API(self._account, Limits(limits), self._clock),
+            max_body=checked_bound("max_body", max_body),
+        )
         self._lifecycle = Lock()
         self._server: Server | None = None
         self._url: str | None = None
@@ -121,14 +121,9 @@ class Emulator:
         """
         with self._lifecycle:
             if self._server is None:
-                site = Site(
-                    answer=self._answer,
-                    wants_body=self._wants_body,
-                    refuse_body=self._refuse_body,
-                    max_body=self._max_body,
-                )
-                self._server = Server(site, self._host, self._port)
+                self._server = Server(self._site, self._host, self._port)
                 self._port, self._url = self._server.port, self._server.url
+                self._site.api.origin = self._url
                 self._server.start()
 
     def stop(self) -> None:
@@ -202,7 +197,7 @@ class Emulator:
         scopes = frozenset(scopes)
         for scope in scopes:
             if ":" not in scope:
-                raise ValueError(f"not a scope: {scope!r} (like 'droplet:read')")
+                raise ValueError(f"a scope must be like 'droplet:read', got {scope!r}")
         with self._lock:
             return self._account.add_token(scopes)
 
@@ -315,7 +310,7 @@ class Emulator:
             ValueError: `times` is less than 1.
         """
         with self._lock:
-            self._script.add(data, when=when, times=times)
+            self._site.script.add(data, when=when, times=times)
 
     def fail(
         self,
@@ -336,9 +331,9 @@ class Emulator:
             ValueError: `times` is less than 1.
         """
         if not isinstance(fault, Fault):
-            raise TypeError(f"not a fault: {fault!r} (like faults.Reset())")
+            raise TypeError(f"fault must be one of faults, such as faults.Reset(), got {fault!r}")
         with self._lock:
-            self._script.add(fault, when=when, times=times)
+            self._site.script.add(fault, when=when, times=times)
 
     @property
     def requests(self) -> list[RecordedRequest]:
@@ -347,30 +342,9 @@ class Emulator:
         Only the newest ones are kept, as many as `keep_requests` and `keep_bytes` allow.
         """
         with self._lock:
-            return self._record.copy()
+            return self._site.record.copy()
 
     def forget_requests(self) -> None:
         """Empty `requests`."""
         with self._lock:
-            self._record.clear()
-
-    def _wants_body(self, request: RecordedRequest) -> bool:
-        with self._lock:
-            return bool(self._script) or self._api.knows(request)
-
-    def _answer(self, request: RecordedRequest) -> Answer | Wire:
-        with self._lock:
-            # First, since a `when` of the script may look at it.
-            self._record.add(request)
-            part = self._script.take(request)
-            if part is not None:
-                return play(part, self._api, self.url, request)
-            if not self._api.knows(request):
-                self._record.drop_body(request)
-            return self._api.answer(self.url, request)
-
-    def _refuse_body(self, request: RecordedRequest) -> Answer:
-        with self._lock:
-            self._record.add(request)
-            message = f"The request body is larger than {self._max_body} bytes."
-            return self._api.refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message=message)
+            self._site.record.clear()

@@ -19,34 +19,16 @@ from ._answer import Wire
 from ._recording import RecordedRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aiohttp.abc import AbstractStreamWriter
 
     from ._answer import Answer
+    from ._site import Site
 
 
 _NO_LINGERING = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _BODY_SECONDS = 60.0
 # For so long a client may go on sending a body that was refused, before the connection is closed.
 _LINGERING_SECONDS = 2.0
-
-
-@attrs.frozen(kw_only=True)
-class Site:
-    """The functions that answer requests; they are called in the server's thread.
-
-    Attributes:
-        answer: Answers a request.
-        wants_body: Returns whether the body of a request, which has none yet, is to be read.
-        refuse_body: Answers a request whose body is too large.
-        max_body: The maximum length of a body in bytes.
-    """
-
-    answer: Callable[[RecordedRequest], Answer | Wire]
-    wants_body: Callable[[RecordedRequest], bool]
-    refuse_body: Callable[[RecordedRequest], Answer]
-    max_body: int
 
 
 class _RequestHandler(web.RequestHandler):

@@ -168,7 +168,7 @@ def test_colours(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Cap
         "do:droplet:1    already_assigned",
         "\x1b[31mdo:droplet:404  not_found\x1b[0m",
     ] == capsys.readouterr().out.splitlines()
-    account.fail(faults.ResourceStatus("paused"))
+    account.fail(faults.NotAssigned("paused"))
     assert 1 == main(["assign", "default", "do:droplet:1", "--format", "status", "--no-header"])
     assert "paused\n" == capsys.readouterr().out
 

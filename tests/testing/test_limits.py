@@ -191,7 +191,7 @@ def test_no_limits() -> None:
 def test_default_limits() -> None:
     """By default the limits are the API's: 250 requests a minute, and 5,000 an hour."""
     assert [(250, 60.0), (5000, 3600.0)] == [
-        (window.requests, window.seconds) for window in Emulator()._api._limits._windows
+        (window.requests, window.seconds) for window in Emulator()._site.api._limits._windows
     ]
 
 

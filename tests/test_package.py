@@ -58,7 +58,6 @@ LAYERS = [
     "_facade/generator",
     "_cli/terminal",
     "_cli/parser",
-    "_cli/columns",
     "_cli/output",
     "_cli/progress",
     "_cli/signals",

@@ -11,8 +11,7 @@ from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._codec.models import Environment, Purpose
 
 from . import projects, resources, standalone
-from .columns import PROJECT_COLUMNS, RESOURCE_COLUMNS
-from .output import FORMS
+from .output import FORMS, PROJECT_COLUMNS, RESOURCE_COLUMNS
 from .parser import Parser
 from .terminal import PROGRAM
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._facade.sync import Client
 
-    from .columns import Column, Columns
+    from .output import Column, Columns
 
     _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its type
     Command = Callable[[Client, argparse.Namespace], int]

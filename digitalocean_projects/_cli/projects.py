@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .columns import PROJECT_COLUMNS
-from .output import Output
+from .output import PROJECT_COLUMNS, Output
 from .progress import told
 from .resources import note_change, project_id, requests_of
 

@@ -15,8 +15,7 @@ from digitalocean_projects._errors import APIError, AssignmentError, InventoryEr
 from digitalocean_projects._messages import one_line
 from digitalocean_projects._results import Reconciliation
 
-from .columns import RESOURCE_COLUMNS
-from .output import Output, print_document, print_documents
+from .output import RESOURCE_COLUMNS, Output, print_document, print_documents
 from .progress import Progress, told
 from .report import Summary, print_report
 from .terminal import Style, complain, is_written, note, styled

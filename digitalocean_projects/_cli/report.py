@@ -1,21 +1,84 @@
-"""Report: how many resources of each type the projects hold, with bars to look at."""
+"""Report: the subcommand that counts the resources of each type, with bars to look at."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
+from digitalocean_projects._errors import APIError, InventoryError
 from digitalocean_projects._messages import one_line
 
-from .terminal import Style, styled, terminal_width, width_of
+from .arguments import add_command
+from .output import print_document, print_documents
+from .progress import told
+from .resources import FAILED, requests_of
+from .terminal import Style, complain, is_written, note, styled, terminal_width, width_of
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
     from digitalocean_projects._codec.models import Project, ProjectResources
+    from digitalocean_projects._facade.sync import Client
+
+    from .arguments import Commands
+
+_HEADINGS = ("Project", "Type", "Resources")
+_GAP = "  "
+_NARROWEST = 8
+_UNICODE = ("▏▎▍▌▋▊▉█", "…")
+_ASCII = ("#", "~")
+
+
+def add_report(commands: Commands) -> None:
+    """Add the subcommand."""
+    add_command(
+        commands,
+        "report",
+        report,
+        "count the resources by project and type",
+        "report",
+        "report -o json | jq 'map({{name, resources}})'",
+    )
+
+
+def report(client: Client, options: Namespace) -> int:
+    """Show how many resources of each type the projects hold."""
+    summaries: list[Summary] = []
+    failures: tuple[tuple[Project, APIError], ...] = ()
+    end: APIError | None = None
+    is_streamed = options.output == "jsonl"
+    try:
+        with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
+            for page in client.projects.resources_by_project().pages():
+                summary = Summary.of(page)
+                if is_streamed:
+                    print_document(summary.members())
+                else:
+                    summaries.append(summary)
+    except InventoryError as error:
+        failures = error.failures
+    except APIError as error:
+        if not summaries:
+            raise
+        end = error
+    written = True
+    if options.output == "json":
+        members = [summary.members() for summary in summaries]
+        written = is_written(partial(print_documents, members))
+    elif options.output == "text":
+        written = is_written(partial(print_report, summaries))
+        total = sum(summary.total for summary in summaries)
+        note(f"{total} resources in {len(summaries)} projects", quiet=options.quiet)
+    for project, reason in failures:
+        complain(f"{one_line(project.name)}: {reason}")
+    if end is not None:
+        raise end
+    return FAILED if failures or not written else 0
 
 
 @attrs.frozen
@@ -112,10 +175,3 @@ def _bar(part: float, cells: int, blocks: str) -> str:
     length = max(round(part * cells * len(blocks)), 1)
     full, rest = divmod(length, len(blocks))
     return blocks[-1] * full + (blocks[rest - 1] if rest else "")
-
-
-_HEADINGS = ("Project", "Type", "Resources")
-_GAP = "  "
-_NARROWEST = 8
-_UNICODE = ("▏▎▍▌▋▊▉█", "…")
-_ASCII = ("#", "~")

@@ -1,4 +1,4 @@
-"""What the command's subcommands on resources do with a client."""
+"""Resources: the subcommands that list, assign and reconcile them."""
 
 from __future__ import annotations
 
@@ -7,30 +7,134 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digitalocean_projects._arguments import is_project_id
+from digitalocean_projects._arguments import DEFAULT_PROJECT, is_project_id
 from digitalocean_projects._codec.models import ResourceStatus
 from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
-from digitalocean_projects._errors import APIError, AssignmentError, InventoryError
+from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 from digitalocean_projects._results import Reconciliation
 
-from .output import RESOURCE_COLUMNS, Output, print_document, print_documents
+from .arguments import PROJECT, add_command, add_project
+from .output import RESOURCE_COLUMNS, Output, print_document
 from .progress import Progress, told
-from .report import Summary, print_report
 from .terminal import Style, complain, is_written, note, styled
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterable, Iterator
 
-    from digitalocean_projects._codec.models import Project, Resource
+    from digitalocean_projects._codec.models import Resource
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client, Paginator
     from digitalocean_projects._results import AssignmentResult
 
+    from .arguments import Commands
+
 FAILED = 1
 _NAME_PREFIX = "name:"
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the subcommands on resources."""
+    add_project(_add_list(commands), nargs="?", default=DEFAULT_PROJECT)
+
+    command = add_command(
+        commands,
+        "assign",
+        assign,
+        "move resources to a project",
+        "assign web-shop do:droplet:1 do:domain:example.com",
+        "assign web-shop - < urns.txt",
+        "list --format URN --no-header | grep droplet |\n    {} assign web-shop -",
+        columns=RESOURCE_COLUMNS,
+    )
+    add_project(command)
+    _add_urns(command)
+
+    command = add_command(
+        commands,
+        "move",
+        assign,
+        "move resources to the project behind --to",
+        "move do:droplet:1 do:droplet:2 --to web-shop",
+        columns=RESOURCE_COLUMNS,
+    )
+    _add_urns(command)
+    command.add_argument("--to", required=True, dest="project", metavar="PROJECT", help=PROJECT)
+
+    command = add_command(
+        commands,
+        "unassign",
+        unassign,
+        "move resources to the default project",
+        "unassign do:droplet:310984024",
+        columns=RESOURCE_COLUMNS,
+    )
+    _add_urns(command)
+
+    command = add_command(
+        commands,
+        "reconcile",
+        reconcile,
+        "assign what is missing, only that",
+        "reconcile web-shop urns.txt --dry-run",
+        "reconcile web-shop urns.txt --prune",
+    )
+    add_project(command)
+    command.add_argument(
+        "file",
+        nargs="?",
+        default="-",
+        metavar="FILE",
+        help="lines of the wanted URNs (default: standard input)",
+    )
+    command.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    command.add_argument("--prune", action="store_true", help="unassign what isn't in the file")
+
+
+def add_doctl_commands(commands: Commands) -> None:
+    """Add the subcommands on resources that doctl has, with its arguments."""
+    add_project(_add_list(commands))
+    command = add_command(
+        commands,
+        "assign",
+        assign,
+        "move resources to a project",
+        "projects resources assign web-shop \\\n      --resource=do:droplet:310984024",
+        columns=RESOURCE_COLUMNS,
+        aliases=["a"],
+    )
+    add_project(command)
+    command.add_argument(
+        "--resource",
+        action="extend",
+        type=lambda text: text.split(","),
+        required=True,
+        dest="resources",
+        metavar="URN[,URN]",
+        help="may be repeated",
+    )
+
+
+def _add_list(commands: Commands) -> ArgumentParser:
+    return add_command(
+        commands,
+        "list",
+        list_resources,
+        "list a project's resources",
+        "list",
+        "list web-shop --format URN,Status",
+        "list web-shop --format URN --no-header > urns.txt",
+        "list -o jsonl | jq -r .urn",
+        columns=RESOURCE_COLUMNS,
+        aliases=["ls"],
+    )
+
+
+def _add_urns(parser: ArgumentParser) -> None:
+    text = "like do:droplet:1, or '-' for lines of standard input"
+    parser.add_argument("resources", nargs="+", metavar="URN", help=text)
 
 
 def list_resources(client: Client, options: Namespace) -> int:
@@ -88,41 +192,6 @@ def reconcile(client: Client, options: Namespace) -> int:
     if failure:
         complain(failure)
     return FAILED if not written or failure or _is_short(done) else 0
-
-
-def report(client: Client, options: Namespace) -> int:
-    """Show how many resources of each type the projects hold."""
-    summaries: list[Summary] = []
-    failures: tuple[tuple[Project, APIError], ...] = ()
-    end: APIError | None = None
-    is_streamed = options.output == "jsonl"
-    try:
-        with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
-            for page in client.projects.resources_by_project().pages():
-                summary = Summary.of(page)
-                if is_streamed:
-                    print_document(summary.members())
-                else:
-                    summaries.append(summary)
-    except InventoryError as error:
-        failures = error.failures
-    except APIError as error:
-        if not summaries:
-            raise
-        end = error
-    written = True
-    if options.output == "json":
-        members = [summary.members() for summary in summaries]
-        written = is_written(partial(print_documents, members))
-    elif options.output == "text":
-        written = is_written(partial(print_report, summaries))
-        total = sum(summary.total for summary in summaries)
-        note(f"{total} resources in {len(summaries)} projects", quiet=options.quiet)
-    for project, reason in failures:
-        complain(f"{one_line(project.name)}: {reason}")
-    if end is not None:
-        raise end
-    return FAILED if failures or not written else 0
 
 
 def project_id(client: Client, text: str) -> str:

@@ -14,8 +14,10 @@ from ._config import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_LIMITS,
     DEFAULT_MAX_BODY,
+    DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
     Limits,
+    RetryPolicy,
     Settings,
     checked_base_url,
     checked_proxy,
@@ -25,7 +27,6 @@ from ._config import (
 from ._messages import Secret
 from ._projects import AsyncProjects
 from ._session.manager import SessionManager
-from ._session.retry import DEFAULT_RETRY, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
+from http import HTTPStatus
 from ipaddress import ip_address
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
+import backoff
 
 from . import __version__
 from ._arguments import MOST_SECONDS, checked_count, checked_seconds
-from ._errors import ClientUsageError
+from ._errors import APIConnectionError, ClientUsageError, ServerError
 from ._messages import TOKEN_VARIABLES, Secret, holds_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aiohttp import ClientSession, TraceConfig
 
     from ._clock import Clock
-    from ._session.retry import RetryPolicy
+    from ._errors import APIStatusError
 
 
 @attrs.frozen(kw_only=True)
@@ -84,6 +87,81 @@ class Limits:
     margin: float = attrs.field(default=1.0, validator=_not_negative)
     grace: float = attrs.field(default=30.0, validator=_not_negative)
     reserve: int = attrs.field(default=5, validator=_not_negative)
+
+
+def _at_least(least: float) -> Callable[[Any, Any, Any], None]:
+    def check(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+        if not least <= value < math.inf:
+            raise ValueError(f"{attribute.name} is finite and at least {least}, not {value}")
+
+    return check
+
+
+def _is_callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{attribute.name} must be callable, got {type(value).__name__}")
+
+
+def _as_frozenset(statuses: Iterable[int]) -> frozenset[int]:
+    return frozenset(statuses)
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """When and how often a request is sent again.
+
+    After a failure that may pass, a request waits and is sent again: a connection that failed, a
+    time-out, or an answer with one of `statuses`. The wait is drawn from 0 to a ceiling that
+    doubles each time ("full jitter"), and is at least what the answer's `Retry-After` asks for.
+
+    Args:
+        attempts: How often a request is sent at the most; 1 for never again.
+        base_delay: The first ceiling, in seconds.
+        max_delay: The highest ceiling, in seconds.
+        max_retry_after: The seconds that an answer may ask to wait; if it asks for more, its error
+            is raised at once.
+        statuses: Which answers are asked again. A 5xx that isn't named counts as 500, but for 501.
+        jitter: Returns the seconds to wait for a ceiling in seconds, which is the most that is
+            waited, unless `Retry-After` asks for more.
+
+    Raises:
+        TypeError: `jitter` is not callable.
+        ValueError: A number is out of range.
+    """
+
+    attempts: int = attrs.field(default=4, validator=_at_least(1))
+    base_delay: float = attrs.field(default=0.5, validator=_at_least(0))
+    max_delay: float = attrs.field(default=20.0, validator=_at_least(0))
+    max_retry_after: float = attrs.field(default=60.0, validator=_at_least(0))
+    statuses: frozenset[int] = attrs.field(
+        default=frozenset({408, 429, 500, 502, 503, 504}), converter=_as_frozenset
+    )
+    jitter: Callable[[float], float] = attrs.field(
+        default=backoff.full_jitter, validator=_is_callable
+    )
+
+    def covers(self, failure: APIConnectionError | APIStatusError) -> bool:
+        """Whether another attempt may succeed where this one failed."""
+        if isinstance(failure, APIConnectionError):
+            return failure.transient
+        if failure.status in self.statuses:
+            return True
+        counts_as_500 = (
+            isinstance(failure, ServerError) and failure.status != HTTPStatus.NOT_IMPLEMENTED
+        )
+        return counts_as_500 and HTTPStatus.INTERNAL_SERVER_ERROR in self.statuses
+
+    def ceilings(self) -> Iterator[float]:
+        """Return an iterator over the longest waits, one for each failure in a row."""
+        # With a factor of 0, the growing power would never reach its highest value, but overflow.
+        ceilings: Iterator[float] = (
+            backoff.expo(factor=self.base_delay, max_value=self.max_delay)
+            if self.base_delay
+            else backoff.constant(0)
+        )
+        # The generator's first value is for its own decorators.
+        next(ceilings)
+        return ceilings
 
 
 _is_printable = re.compile("[!-~]+").fullmatch
@@ -185,6 +263,7 @@ def checked_user_agent(user_agent: str | None) -> str:
 
 
 DEFAULT_LIMITS = Limits()
+DEFAULT_RETRY = RetryPolicy()
 BASE_URL_VARIABLE = "DIGITALOCEAN_API_URL"
 BASE_URL = "https://api.digitalocean.com"
 DEFAULT_TIMEOUT = 30.0

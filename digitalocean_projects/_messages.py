@@ -168,3 +168,8 @@ class Request:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
+    """Return what an answer other than 2xx says, on one line."""
+    return f"{f'{status} {id}'.rstrip()}{message and f': {message}'}"

@@ -16,7 +16,8 @@ from ._arguments import (
     project_path,
     settable,
 )
-from ._assignment import Assignment
+from ._assignment.assignment import Assignment
+from ._assignment.results import Reconciliation
 from ._clock import polls
 from ._codec.json import decode_project, encode_members
 from ._codec.models import Project, Resource
@@ -39,15 +40,14 @@ from ._messages import Request, one_line
 from ._paginator.inventory import AsyncInventory
 from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
-from ._results import Reconciliation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ._arguments import ProjectLike
+    from ._assignment.results import AssignmentResult
     from ._codec.models import Environment
     from ._codec.urn import URNLike
-    from ._results import AssignmentResult
     from ._session.manager import SessionManager
 
 
@@ -502,7 +502,7 @@ class AsyncProjects:
     ) -> Project:
         request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
         body = None if members is None else encode_members(members)
-        return self._manager.decode(await self._manager.request(request, body), decode_project)
+        return (await self._manager.request(request, body)).decode(decode_project)
 
     def _resources(self, project_id: ProjectLike, per_page: int) -> Listing[Resource]:
         return Listing(

@@ -76,7 +76,7 @@ def refused(status: int, body: bytes = b"", **headers: str) -> APIStatusError:
     return status_error(status, headers, body, REQUEST, secret=HIDDEN)
 
 
-def examples() -> list[APIError]:
+def examples() -> list[APIError | ClientUsageError]:
     """An error of each class."""
     document = json.dumps({"id": "x", "message": "y", "request_id": "z"}).encode()
     timed_out = APITimeoutError("no answer in time", REQUEST)
@@ -93,7 +93,7 @@ def examples() -> list[APIError]:
             done=(DONE,),
             failed=(FAILED,),
             unknown=DROPLETS[2:],
-            refused=(Refusal.of(DROPLETS[1], refused(412, document)),),
+            refused=(Refusal(urn=DROPLETS[1], status=412, id="x", message="y", request_id="z"),),
             error=timed_out,
         ),
         AssignmentTimeoutError(tuple(DROPLETS)),
@@ -103,7 +103,7 @@ def examples() -> list[APIError]:
     ]
 
 
-def subclasses(cls: type[APIError]) -> dict[str, str]:
+def subclasses(cls: type[Exception]) -> dict[str, str]:
     """Each class of the package below `cls`, with the one right above it."""
     found: dict[str, str] = {}
     for subclass in cls.__subclasses__():
@@ -119,7 +119,8 @@ def test_drawn_tree() -> None:
         depth = len(margin) // 4
         branch[depth:] = [name]
         drawn[name] = branch[depth - 1]
-    assert {"APIError": "APIError", **subclasses(APIError)} == drawn
+    own = {"APIError": "APIError", **subclasses(APIError), **subclasses(RuntimeError)}
+    assert own == drawn
     assert drawn.keys() == {type(error).__name__ for error in examples()}
     for name in drawn:
         assert getattr(_errors, name) is getattr(digitalocean_projects, name)

@@ -57,7 +57,11 @@ def failure(status: int, **headers: str) -> APIStatusError:
 
 def delays(policy: RetryPolicy, *failures: APIStatusError | APIConnectionError) -> list[Any]:
     retries = Retries(policy)
-    return [retries.delay_after(error) for error in failures]
+    delays = []
+    for error in failures:
+        retries.record(error)
+        delays.append(retries.delay_after(error))
+    return delays
 
 
 def test_ceilings_double() -> None:

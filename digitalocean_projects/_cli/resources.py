@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._arguments import DEFAULT_PROJECT, is_project_id
+from digitalocean_projects._assignment.results import Reconciliation
 from digitalocean_projects._codec.models import ResourceStatus
 from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
-from digitalocean_projects._results import Reconciliation
 
 from .arguments import PROJECT, add_command, add_project
 from .output import RESOURCE_COLUMNS, Output, print_document
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterable, Iterator
 
+    from digitalocean_projects._assignment.results import AssignmentResult
     from digitalocean_projects._codec.models import Resource
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client, Paginator
-    from digitalocean_projects._results import AssignmentResult
 
     from .arguments import Commands
 

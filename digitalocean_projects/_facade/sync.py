@@ -18,11 +18,11 @@ from digitalocean_projects._config import (
     DEFAULT_MAX_BODY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
+    DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
 )
 from digitalocean_projects._facade.portal import Portal
 from digitalocean_projects._messages import Secret
-from digitalocean_projects._session.retry import DEFAULT_RETRY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from attrs import NothingType
 
     from digitalocean_projects._arguments import ProjectLike
+    from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._codec.headers import RateLimit
     from digitalocean_projects._codec.models import (
@@ -42,13 +43,11 @@ if TYPE_CHECKING:
         Resource,
     )
     from digitalocean_projects._codec.urn import URNLike
-    from digitalocean_projects._config import Limits
+    from digitalocean_projects._config import Limits, RetryPolicy
     from digitalocean_projects._paginator.inventory import AsyncInventory
     from digitalocean_projects._paginator.paginator import AsyncPaginator
     from digitalocean_projects._projects import AsyncProjects
-    from digitalocean_projects._results import AssignmentResult, Reconciliation
     from digitalocean_projects._session.manager import Statistics
-    from digitalocean_projects._session.retry import RetryPolicy
 
 T = TypeVar("T")
 

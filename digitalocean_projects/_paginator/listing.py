@@ -57,9 +57,9 @@ class Listing(Generic[T]):
         async with self.gate:
             return await self.manager.request(self.request(number))
 
-    def decode(self, answer: Answer) -> PageDocument[T]:
-        """A page, decoded."""
-        return self.manager.decode(answer, partial(decode_page, item=self.item))
+    def read(self, answer: Answer) -> PageDocument[T]:
+        """Return the document of a page."""
+        return answer.decode(partial(decode_page, item=self.item))
 
 
 class Reading(Generic[T]):

@@ -227,7 +227,7 @@ class _Pages(Generic[T]):
             answer = await self._prefetch.get(reading.number, reading.limit)
         finally:
             self._busy_in = None
-        document = self._listing.decode(answer)
+        document = self._listing.read(answer)
         items = reading.accept(document, answer.request)
         if not reading.ended:
             self._prefetch.look_ahead(reading.number, reading.limit)

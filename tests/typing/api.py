@@ -312,7 +312,7 @@ def other_errors(error: APIError) -> None:
             assert_type(error.done + error.failed, tuple[Resource, ...])
             assert_type(error.unknown + error.untouched, tuple[URN, ...])
             assert_type([refusal.status for refusal in error.refused], list[int])
-            assert_type(error.error, APIError | None)
+            assert_type(error.error, APIError | ClientUsageError | None)
         case AssignmentTimeoutError():
             assert_type(error.missing, tuple[URN, ...])
         case InventoryError():

@@ -1,4 +1,4 @@
-"""Arguments: what all subcommands share of their parsers."""
+"""Arguments: the parser, and the arguments that several subcommands have."""
 
 from __future__ import annotations
 

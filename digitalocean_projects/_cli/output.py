@@ -34,10 +34,10 @@ class Column(Generic[T]):
     """A column of a table.
 
     Args:
-        name: What `--format` calls it.
-        heading: What stands above it.
-        value: What it shows of an item; None if there is nothing to show.
-        is_bad: Whether to alarm the reader.
+        name: Its name for `--format`.
+        heading: Its heading.
+        value: Returns what to show of an item; None if there is nothing to show.
+        is_bad: Returns whether to alarm the reader.
     """
 
     name: str
@@ -46,18 +46,18 @@ class Column(Generic[T]):
     is_bad: Callable[[T], bool] = attrs.field(default=lambda _: False)
 
     def text(self, item: T) -> str:
-        """What it shows of an item."""
+        """Return the text of an item's cell."""
         value = self.value(item)
         return _MISSING if value is None else value
 
 
 @attrs.frozen
 class Columns(Generic[T]):
-    """The columns that there are for one kind of item.
+    """The columns for one kind of item.
 
     Args:
-        known: All of them.
-        default: The names of those that are shown if no others are asked for.
+        known: All columns.
+        default: The names of the columns that are shown by default.
     """
 
     known: tuple[Column[T], ...]
@@ -65,11 +65,11 @@ class Columns(Generic[T]):
 
     @property
     def names(self) -> str:
-        """The names of all, as a user would write them."""
+        """The names of all columns, as a user would write them."""
         return ",".join(column.name for column in self.known)
 
     def named(self, names: str) -> tuple[Column[T], ...]:
-        """The columns that are asked for, by names in any case with commas between them.
+        """Return the columns with these names, in any case and separated by commas.
 
         Raises:
             ValueError: There is no such column.
@@ -115,17 +115,17 @@ PROJECT_COLUMNS = Columns[Project](
 
 
 class Output(Generic[T]):
-    """Where a subcommand writes its items.
+    """A writer of items to standard output.
 
-    A table's columns are as wide as what was written so far, so that a listing of any length is
-    written page by page.
+    A table's columns are as wide as the cells written so far, so that a listing of any length can
+    be written page by page.
 
     Args:
-        options: What the user asked for.
-        columns: What a table may show.
+        options: The options of the user.
+        columns: The columns that a table may show.
 
     Raises:
-        ValueError: The user asks for what only a table has.
+        ValueError: An option for tables was given for JSON.
     """
 
     def __init__(self, options: Namespace, columns: Columns[T]) -> None:
@@ -138,7 +138,7 @@ class Output(Generic[T]):
 
     @property
     def is_text(self) -> bool:
-        """Whether it is read by people."""
+        """Whether the output is a table."""
         return self._form == "text"
 
     @property
@@ -204,7 +204,7 @@ def print_json(document: bytes) -> None:
 
 
 def _write(data: bytes) -> None:
-    """Write JSON, which is UTF-8, whatever the encoding of standard output."""
+    """Write JSON in UTF-8, and ignore the encoding of standard output."""
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()

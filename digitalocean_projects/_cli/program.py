@@ -1,4 +1,4 @@
-"""Program: what the command does from its arguments to its exit status."""
+"""Program: the command, from its arguments to its exit status."""
 
 from __future__ import annotations
 

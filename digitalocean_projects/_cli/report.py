@@ -83,11 +83,11 @@ def report(client: Client, options: Namespace) -> int:
 
 @attrs.frozen
 class Summary:
-    """What a project holds.
+    """A project with the numbers of its resources.
 
     Args:
         project: The project.
-        types: How many resources it has of each type, most first.
+        types: The number of resources of each type, highest first.
     """
 
     project: Project
@@ -95,7 +95,7 @@ class Summary:
 
     @classmethod
     def of(cls, page: ProjectResources) -> Summary:
-        """The summary of a project and its resources."""
+        """Return the summary of a project and its resources."""
         types = Counter(resource.type for resource in page.resources)
         # By name, where there are as many.
         ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
@@ -103,11 +103,11 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """How many resources it has."""
+        """The number of all its resources."""
         return sum(self.types.values())
 
     def members(self) -> dict[str, object]:
-        """The same for JSON."""
+        """Return the summary for JSON."""
         project = self.project
         return {
             "id": project.id,
@@ -148,7 +148,7 @@ def _rows(summary: Summary) -> Iterator[tuple[str, str, int]]:
 
 
 def _fitted(text: str, width: int, ellipsis: str) -> str:
-    """`text` in so many cells."""
+    """Return `text` in exactly `width` cells."""
     if width_of(text) > width:
         while width_of(text) >= width:
             text = text[:-1]
@@ -157,9 +157,9 @@ def _fitted(text: str, width: int, ellipsis: str) -> str:
 
 
 def _glyphs() -> tuple[str, str]:
-    """What bars are made of, from little to a full cell, and what stands for a text's end.
+    """Return the blocks of bars, from the smallest to a full cell, and the ellipsis.
 
-    As far as the encoding of standard output has them.
+    They are ASCII if the encoding of standard output lacks the others.
     """
     try:
         "".join(_UNICODE).encode(sys.stdout.encoding)
@@ -169,7 +169,7 @@ def _glyphs() -> tuple[str, str]:
 
 
 def _bar(part: float, cells: int, blocks: str) -> str:
-    """A bar for a part of all cells; whatever there is shows."""
+    """Return a bar for a part of all cells; it shows at least the smallest block."""
     if cells < 1:
         return ""
     length = max(round(part * cells * len(blocks)), 1)

@@ -195,9 +195,9 @@ def reconcile(client: Client, options: Namespace) -> int:
 
 
 def project_id(client: Client, text: str) -> str:
-    """What `text` names: a project's id, `default`, or else the name of one.
+    """Return the id of the project that `text` names by its id, `default` or its name.
 
-    After `name:` it is a name, whatever it looks like.
+    Text after `name:` is always a name.
     """
     if text.startswith(_NAME_PREFIX):
         return client.projects.find(text.removeprefix(_NAME_PREFIX)).id
@@ -205,7 +205,7 @@ def project_id(client: Client, text: str) -> str:
 
 
 def requests_of(client: Client) -> Callable[[], Progress]:
-    """Looks at the requests that the client has sent."""
+    """Return a function that counts the requests that the client has sent."""
     return lambda: Progress("requests", client.statistics().requests)
 
 
@@ -235,7 +235,7 @@ def _stream(
 
 
 def _lines(name: str) -> Iterator[str]:
-    """The lines of a file, or of standard input, but for empty ones and comments."""
+    """Yield the lines of a file, or of standard input, except empty ones and comments."""
     data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -289,7 +289,7 @@ def _tell(
 
 
 def _first_attempts(client: Client) -> int:
-    """How many requests the client has sent, not counting those that were sent again."""
+    """Return the number of requests that the client has sent, without retries."""
     statistics = client.statistics()
     return statistics.requests - statistics.retries
 
@@ -310,7 +310,7 @@ def _is_short(outcome: AssignmentResult | AssignmentError | Reconciliation) -> b
 
 
 def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
-    """What was done before an error."""
+    """Return what was done before an error."""
     wanted = dict.fromkeys(urn.canonical for urn in desired)
     there = {r.urn for r in error.done if r.status == ResourceStatus.ALREADY_ASSIGNED}
     done = [resource.urn for resource in error.done if resource.urn not in there]

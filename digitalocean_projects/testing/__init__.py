@@ -1,4 +1,4 @@
-"""A local emulator of the API, for the tests of whatever talks to it."""
+"""A local emulator of the API, for tests of code that calls it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer: what goes back to the client, as a document, a refusal, or bytes on the wire."""
+"""Answer: documents, refusals, and bytes on the wire that go back to the client."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def _phrase(status: int) -> str:
 
 @attrs.define(eq=False)
 class RefusedError(Exception):
-    """The request gets an error document of this status, with the message that goes with it."""
+    """A request is refused with an error document of this status.
+
+    The message is by default the one that the API has for the status.
+    """
 
     status: int
     message: str = attrs.field()
@@ -62,7 +65,7 @@ class Answer:
 
 @attrs.frozen(kw_only=True)
 class Wire:
-    """Bytes, and how they come; the connection ends after them.
+    """Bytes to send, and when. The connection ends after them.
 
     Attributes:
         chunks: The bytes.
@@ -80,9 +83,10 @@ class Wire:
 def message(
     status: int, body: object, headers: Mapping[str, str] | Iterable[tuple[str, str]]
 ) -> bytes:
-    """An HTTP/1.1 answer with these headers and, of its own, only those that are missing.
+    """Return the bytes of an HTTP/1.1 answer with these headers.
 
-    A 204, which has no body, gets neither a type nor a length.
+    A missing type, length and `Connection: close` are added; a 204, which has no body, gets only
+    the last.
     """
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = list(headers.items() if isinstance(headers, Mapping) else headers)

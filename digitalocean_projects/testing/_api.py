@@ -1,4 +1,4 @@
-"""API: who may ask how often, and what is answered."""
+"""API: a request's way through authentication, limits and handlers to its answer."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def _bearer(request: RecordedRequest) -> str:
 
 
 class API:
-    """What is emulated; whoever shares it among threads guards it.
+    """The emulated API. It is not safe to use in several threads without a lock.
 
-    Its date is that of the machine when it is made, and goes on by the clock.
+    Its date starts at the machine's, and follows the clock.
 
     Attributes:
         origin: The base URL, for the links in answers.

@@ -1,11 +1,11 @@
-"""Handlers: what the API does and answers, one function an operation, and their routes.
+"""Handlers: one function for each operation of the API, and the routes to them.
 
 https://docs.digitalocean.com/reference/api/reference/projects/
 https://docs.digitalocean.com/reference/api/reference/project-resources/
 
-Two refusals aren't documented, but were seen: a name that is taken is a 409, and `is_default:
-false` for the default project a 400. Deleting that is taken to be the same 400. Any other wrong
-attribute is a 400, too; those that can't be set, and unknown ones, are ignored.
+Two refusals aren't documented, but were observed: a name that is taken is a 409, and `is_default:
+false` for the default project a 400. Deleting that project is assumed to be the same 400. Any other
+wrong attribute is a 400, too. Attributes that can't be set, and unknown ones, are ignored.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _SELF = {
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """What an operation is about; every method may refuse the request.
+    """A call of an operation. Every method may refuse the request.
 
     Attributes:
-        account: What it is done to.
-        origin: Where the API is, for the links in answers.
-        request: What was asked.
-        token: Who asks.
-        status_of: The resources to which it gives a status are left alone by an assignment.
+        account: The account to read and change.
+        origin: The base URL, for the links in answers.
+        request: The request.
+        token: The token of the request.
+        status_of: Returns a status for resources that an assignment doesn't move.
     """
 
     account: Account
@@ -68,23 +68,27 @@ class Call:
             raise RefusedError(403)
 
     def project(self, project_id: str) -> StoredProject:
-        """The project that the path names."""
+        """Return the project that the path names."""
         project = self.account.project(project_id)
         if project is None:
             raise RefusedError(404)
         return project
 
     def document(self) -> Any:
-        """The JSON of the body."""
+        """Return the body as JSON."""
         try:
             return json.loads(self.request.body)
         except (ValueError, RecursionError):
             raise RefusedError(400, "the request body is not valid JSON") from None
 
     def page(self, path: str, listing: Sequence[T]) -> tuple[Sequence[T], dict[str, Any]]:
-        """The page of the listing at `path` that the query asks for, and the members that say so.
+        """Return the page that the query asks for, and the members `links` and `meta`.
 
-        `first` and `last` are on every page, `next` and `prev` only where there is such a page.
+        `first` and `last` are on every page, `next` and `prev` only if there is such a page.
+
+        Args:
+            path: The path of the listing.
+            listing: The whole listing.
         """
         page = self._number("page", 1, 10**18)
         per_page = self._number("per_page", 20, 200)
@@ -99,7 +103,7 @@ class Call:
         return listing[(page - 1) * per_page : page * per_page], members
 
     def _number(self, name: str, default: int, most: int) -> int:
-        """The query's parameter `name`, which is between 1 and `most`."""
+        """Return the query's parameter `name`, which must be between 1 and `most`."""
         text = self.request.query.get(name, str(default))
         if not re.fullmatch("[0-9]{1,18}", text) or not 1 <= int(text) <= most:
             raise RefusedError(400, f"{name} must be a number between 1 and {most}")
@@ -107,37 +111,37 @@ class Call:
 
 
 def list_projects(call: Call) -> dict[str, Any]:
-    """All projects, newest first; the default one has no place of its own."""
+    """List all projects, newest first; the default one has no special place."""
     call.need("project:read")
     page, members = call.page("/v2/projects", call.account.projects())
     return {"projects": [_project_document(project) for project in page], **members}
 
 
 def create_project(call: Call) -> dict[str, Any]:
-    """The new project; it is never the default one."""
+    """Create a project; it is never the default one."""
     call.need("project:create")
     attributes = _attributes(call, _CREATED, required=("name", "purpose"))
     return {"project": _project_document(_checked(call.account.add_project, **attributes))}
 
 
 def get_project(call: Call, project_id: str) -> dict[str, Any]:
-    """The project."""
+    """Return a project."""
     call.need("project:read")
     return {"project": _project_document(call.project(project_id))}
 
 
 def replace_project(call: Call, project_id: str) -> dict[str, Any]:
-    """The project with other values for all attributes that can be set."""
+    """Replace all attributes of a project that can be set."""
     return _change(call, project_id, required=_CHANGED)
 
 
 def update_project(call: Call, project_id: str) -> dict[str, Any]:
-    """The project with other values for some attributes; null leaves one alone."""
+    """Change some attributes of a project; null leaves one unchanged."""
     return _change(call, project_id)
 
 
 def delete_project(call: Call, project_id: str) -> None:
-    """Forget the project, which holds nothing: nor is anything on its way there."""
+    """Delete a project that holds no resources, and to which none are moving."""
     call.need("project:delete")
     project = call.project(project_id)
     if not project.is_default and not call.account.is_empty(project):
@@ -154,7 +158,7 @@ def _change(call: Call, project_id: str, required: tuple[str, ...] = ()) -> dict
 
 
 def _attributes(call: Call, names: tuple[str, ...], required: tuple[str, ...]) -> dict[str, Any]:
-    """Those of the attributes that the body has; null is as if it weren't there."""
+    """Return the attributes that the body has; null counts as missing."""
     document = call.document()
     if not isinstance(document, dict):
         raise RefusedError(400, "the request body must be an object")
@@ -191,7 +195,7 @@ def _project_document(project: StoredProject) -> dict[str, Any]:
 
 
 def list_resources(call: Call, project_id: str) -> dict[str, Any]:
-    """What the project is seen to hold, newest first, but for what the token may not read."""
+    """List the project's resources that the token may read, newest first."""
     call.need("project:read")
     project = call.project(project_id)
     page, members = call.page(f"/v2/projects/{project.id}/resources", call.account.listing(project))
@@ -204,10 +208,10 @@ def list_resources(call: Call, project_id: str) -> dict[str, Any]:
 
 
 def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
-    """Each of the resources with what has become of it.
+    """Assign resources, and return each with its status.
 
-    Where a resource belongs is said by its last assignment, even if listings don't show that yet:
-    assigning it to the same project once more says `already_assigned`.
+    A resource belongs to the project of its last assignment, even if listings don't show that yet:
+    if it is assigned to the same project again, its status is `already_assigned`.
     """
     call.need("project:update", "project:assign_resource")
     project = call.project(project_id)
@@ -229,7 +233,7 @@ def _resource_document(assignment: Assignment, status: str) -> dict[str, Any]:
 
 
 def _urns(document: Any) -> list[URN]:
-    """The URNs of an assignment, as they are listed and without repeats."""
+    """Return the URNs of an assignment, as listings spell them, without repeats."""
     match document:
         case {"resources": [*texts]} if all(isinstance(text, str) for text in texts):
             pass
@@ -262,7 +266,7 @@ def _assign(call: Call, project: StoredProject, urn: URN) -> dict[str, Any]:
 
 @attrs.frozen
 class _Operation:
-    """What answers a request, and the status when it does."""
+    """A handler, and the status of its answer."""
 
     status: int
     handler: Callable[..., dict[str, Any] | None]
@@ -296,12 +300,17 @@ def perform(
     token: Token,
     status_of: Callable[[URN], str | None],
 ) -> tuple[int, dict[str, Any] | None]:
-    """Do what was asked of the API at `origin`; the answer's status, and its document if any.
+    """Do what a request asks for, and return the answer's status and its document, if any.
 
-    An assignment leaves the resources alone to which `status_of` gives a status.
+    Args:
+        account: As in `Call`.
+        origin: As in `Call`.
+        request: As in `Call`.
+        token: As in `Call`.
+        status_of: As in `Call`.
 
     Raises:
-        RefusedError: It can't be done; nothing was.
+        RefusedError: It can't be done; nothing was done.
     """
     operation, arguments = _operation(request)
     if request.method != "GET":
@@ -311,7 +320,7 @@ def perform(
 
 
 def _operation(request: RecordedRequest) -> tuple[_Operation, tuple[str, ...]]:
-    """The operation at the request's path, and the parts of the path that it goes by."""
+    """Return the operation at the request's path, and the arguments that the path holds."""
     for pattern, operations in _ROUTES:
         if found := pattern.fullmatch(request.path):
             if request.method in operations:

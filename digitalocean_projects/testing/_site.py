@@ -1,4 +1,4 @@
-"""Site: what answers each request, the scripted answers and faults first, then the API."""
+"""Site: the scripted answers and faults, and the API, which answers all other requests."""
 
 from __future__ import annotations
 

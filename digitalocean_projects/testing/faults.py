@@ -1,4 +1,4 @@
-"""Faults: what can go wrong with an answer, for `Emulator.fail`.
+"""Faults: the ways in which an answer can go wrong, for `Emulator.fail`.
 
 `Status`, `NotAssigned` and `Omit` change what is answered; after every other fault the connection
 ends. Seconds are real ones: they don't follow the emulator's clock.
@@ -190,7 +190,7 @@ class Html(_Undone):
 
 @attrs.frozen
 class Garbage(_Undone):
-    """Nothing is done, and the answer's body is neither JSON nor text, whatever its header says.
+    """Nothing is done, and the answer's body is neither JSON nor text, though its header says so.
 
     Attributes:
         status: The answer's status.

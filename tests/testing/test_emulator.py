@@ -135,7 +135,7 @@ def test_wrong_move_delay(seconds: float) -> None:
 
 def test_resources_of_no_project(emulator: Emulator) -> None:
     """A project that isn't there holds nothing to ask for."""
-    with pytest.raises(ValueError, match="no such project: 'nothing'"):
+    with pytest.raises(ValueError, match="must be that of a project, got 'nothing'"):
         emulator.resources("nothing")
 
 

@@ -227,7 +227,7 @@ def test_exact() -> None:
 )
 def test_wrong_limits(limit: tuple[int, float]) -> None:
     """A limit allows at least one request, in a time that passes."""
-    with pytest.raises(ValueError, match="not a limit"):
+    with pytest.raises(ValueError, match="a limit must be"):
         Emulator(limits=[limit])
 
 

@@ -86,20 +86,26 @@ def is_project_id(text: str) -> bool:
     return _is_project_id(text) is not None
 
 
-def project_path(project_id: ProjectLike) -> str:
-    """The path of a project.
+def project_path(project: ProjectLike) -> str:
+    """Return the path of a project.
 
     Raises:
-        TypeError: It is told by something else than annotated.
-        ValueError: It is told by a text that is neither `default` nor a UUID.
+        TypeError: `project` is of another type than annotated.
+        ValueError: `project` is a text that is neither `default` nor a UUID.
     """
-    if isinstance(project_id, Project):
-        project_id = project_id.id
-    if not isinstance(project_id, str | UUID):
-        raise TypeError(f"project_id is a str, UUID or Project, not {type(project_id).__name__}")
-    text = str(project_id)
+    if isinstance(project, Project):
+        project = project.id
+    if not isinstance(project, str | UUID):
+        raise TypeError(
+            f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project, "
+            f"got {type(project).__name__}"
+        )
+    text = str(project)
     if not is_project_id(text):
-        raise ValueError(f"project_id is {DEFAULT_PROJECT!r} or a UUID, not {quoted(text)}")
+        raise ValueError(
+            f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project, got {quoted(text)}; "
+            "look up a name with projects.find()"
+        )
     return f"{PROJECTS_PATH}/{text.lower()}"
 
 

@@ -38,7 +38,7 @@ def test_default() -> None:
 )
 def test_no_project(project: Any, error: type[Exception]) -> None:
     """Nothing else is one."""
-    with pytest.raises(error, match="project_id is"):
+    with pytest.raises(error, match="project must be a UUID, 'default' or a Project, got"):
         project_path(project)
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its type
     Command: TypeAlias = Callable[[Client, argparse.Namespace], int]
 
-PROJECT = "its UUID, its name, or 'default'"
-
 
 class Parser(argparse.ArgumentParser):
     """A parser for the command or one of its subcommands.
@@ -128,7 +126,8 @@ def add_command(
 
 def add_project(parser: argparse.ArgumentParser, **options: Any) -> None:
     """Add the argument PROJECT."""
-    parser.add_argument("project", metavar="PROJECT", help=PROJECT, **options)
+    text = "its UUID, its name, or 'default'"
+    parser.add_argument("project", metavar="PROJECT", help=text, **options)
 
 
 def add_demo(parser: argparse._ActionsContainer) -> None:

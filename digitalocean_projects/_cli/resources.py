@@ -15,7 +15,7 @@ from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
-from .arguments import PROJECT, add_command, add_project
+from .arguments import add_command, add_project
 from .output import RESOURCE_COLUMNS, Output, print_document
 from .progress import Progress, told
 from .terminal import Style, complain, is_written, note, styled
@@ -51,17 +51,6 @@ def add_commands(commands: Commands) -> None:
     )
     add_project(command)
     _add_urns(command)
-
-    command = add_command(
-        commands,
-        "move",
-        assign,
-        "move resources to the project behind --to",
-        "move do:droplet:1 do:droplet:2 --to web-shop",
-        columns=RESOURCE_COLUMNS,
-    )
-    _add_urns(command)
-    command.add_argument("--to", required=True, dest="project", metavar="PROJECT", help=PROJECT)
 
     command = add_command(
         commands,

@@ -101,7 +101,7 @@ def test_json_lines(account: Emulator, capsys: Capture) -> None:
     assert "" == output.err
     assert 0 == main(["projects", "list", "-o", "jsonl"])
     assert account.default_project_id == json.loads(capsys.readouterr().out)["id"]
-    assert 1 == main(["move", "do:droplet:1", "do:droplet:404", "--to", "default", "-o", "jsonl"])
+    assert 1 == main(["assign", "default", "do:droplet:1", "do:droplet:404", "-o", "jsonl"])
     statuses = [json.loads(line)["status"] for line in capsys.readouterr().out.splitlines()]
     assert ["already_assigned", "not_found"] == statuses
 

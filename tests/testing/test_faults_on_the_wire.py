@@ -193,7 +193,7 @@ def test_right_answer_may_be_an_error(emulator: Emulator, call: Call) -> None:
     "fault",
     [
         *(faults.Delay(0), faults.Drip(0), faults.Drip(0, headers=True), faults.Truncate()),
-        *(faults.Omit(["do:droplet:1"]), faults.ResourceStatus("service_down")),
+        *(faults.Omit(["do:droplet:1"]), faults.NotAssigned("service_down")),
     ],
     ids=str,
 )
@@ -265,7 +265,7 @@ def assign(call: Call, *numbers: int) -> list[tuple[str, str]]:
 def test_resource_status(emulator: Emulator, call: Call) -> None:
     """Some resources get a status and stay where they are."""
     emulator.seed([f"do:droplet:{number}" for number in (1, 2, 3)])
-    emulator.fail(faults.ResourceStatus("service_down", ["do:droplet:2", "do:droplet:9"]))
+    emulator.fail(faults.NotAssigned("service_down", ["do:droplet:2", "do:droplet:9"]))
     assert [("1", "assigned"), ("2", "service_down"), ("3", "assigned"), ("4", "not_found")] == (
         assign(call, 1, 2, 3, 4)
     )
@@ -276,7 +276,7 @@ def test_resource_status(emulator: Emulator, call: Call) -> None:
 def test_resource_status_of_all(emulator: Emulator, call: Call) -> None:
     """All resources may get it, whatever would become of them."""
     emulator.seed(["do:droplet:1"])
-    emulator.fail(faults.ResourceStatus("new_status"))
+    emulator.fail(faults.NotAssigned("new_status"))
     assert [("1", "new_status"), ("2", "new_status")] == assign(call, 1, 2)
     assert [] == emulator.resources()
 
@@ -290,7 +290,7 @@ def test_omit(emulator: Emulator, call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [faults.Omit(["do:droplet:1"]), faults.ResourceStatus("service_down")]
+    "fault", [faults.Omit(["do:droplet:1"]), faults.NotAssigned("service_down")]
 )
 def test_other_than_assignments(emulator: Emulator, call: Call, fault: faults.Fault) -> None:
     """What is no assignment, or is refused, is answered as ever."""

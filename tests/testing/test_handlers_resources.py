@@ -316,7 +316,7 @@ def test_faults_of_a_move(emulator: Emulator, call: Call) -> None:
     """What a fault leaves alone isn't moved later, and what it hides is."""
     emulator.move_delay = HOUR
     web = emulator.seed(droplets(1, 2, 3))
-    emulator.fail(faults.ResourceStatus("service_down", droplets(1)))
+    emulator.fail(faults.NotAssigned("service_down", droplets(1)))
     emulator.fail(faults.Omit(droplets(2)))
     assert [["service_down"], []] == [assign(call, "default", number) for number in (1, 2)]
     emulator.clock.jump(HOUR)

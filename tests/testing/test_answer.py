@@ -1,10 +1,12 @@
-"""What scripted answers are on the wire."""
+"""Scripted answers on the wire, and error documents."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+
+from digitalocean_projects.testing._answer import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -88,3 +90,33 @@ def test_raw(emulator: Emulator, raw: Callable[..., bytes], data: bytes) -> None
     """Any bytes, or none, may take the place of an answer."""
     emulator.respond_raw(data)
     assert data == raw()
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, ("bad_request", "Bad Request")),
+        (401, ("Unauthorized", "Unable to authenticate you")),
+        (403, ("forbidden", "You are not authorized to perform this operation")),
+        (404, ("not_found", "The resource you requested could not be found.")),
+        (412, ("precondition_failed", "Precondition Failed")),
+        (429, ("too_many_requests", "API Rate limit exceeded.")),
+        (500, ("server_error", "Unexpected server-side error")),
+        (503, ("service_unavailable", "Service Unavailable")),
+        (599, ("error", "error")),
+    ],
+)
+def test_ids_and_messages(status: int, expected: tuple[str, str]) -> None:
+    """Each status has an id and a message."""
+    refusal = RefusedError(status)
+    assert expected == (refusal.id, refusal.message)
+
+
+def test_id_of_422() -> None:
+    """The id doesn't follow HTTP's change of phrase."""
+    assert "unprocessable_entity" == RefusedError(422).id
+
+
+def test_message_of_its_own() -> None:
+    """A reason takes the place of the status's message."""
+    assert "too long" == RefusedError(400, "too long").message

@@ -1,4 +1,4 @@
-"""Wire: what goes over a socket in place of an answer, byte for byte."""
+"""Answer: documents, refusals, and bytes on the wire that go back to the client."""
 
 from __future__ import annotations
 
@@ -13,10 +13,59 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_IDS = {
+    401: "Unauthorized",
+    413: "request_entity_too_large",
+    422: "unprocessable_entity",
+    429: "too_many_requests",
+    500: "server_error",
+}
+_MESSAGES = {
+    401: "Unable to authenticate you",
+    403: "You are not authorized to perform this operation",
+    404: "The resource you requested could not be found.",
+    429: "API Rate limit exceeded.",
+    500: "Unexpected server-side error",
+}
+
+
+def _phrase(status: int) -> str:
+    return responses.get(status, "error")
+
+
+@attrs.define(eq=False)
+class RefusedError(Exception):
+    """A request is refused with an error document of this status.
+
+    The message is by default the one that the API has for the status.
+    """
+
+    status: int
+    message: str = attrs.field()
+    headers: dict[str, str] = attrs.field(factory=dict)
+
+    @message.default
+    def _message(self) -> str:
+        return _MESSAGES.get(self.status) or _phrase(self.status)
+
+    @property
+    def id(self) -> str:
+        """The document's `id`."""
+        return _IDS.get(self.status) or _phrase(self.status).lower().replace(" ", "_")
+
+
+@attrs.frozen
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
 
 @attrs.frozen(kw_only=True)
 class Wire:
-    """Bytes, and how they come; the connection ends after them.
+    """Bytes to send, and when. The connection ends after them.
 
     Attributes:
         chunks: The bytes.
@@ -34,9 +83,10 @@ class Wire:
 def message(
     status: int, body: object, headers: Mapping[str, str] | Iterable[tuple[str, str]]
 ) -> bytes:
-    """An HTTP/1.1 answer with these headers and, of its own, only those that are missing.
+    """Return the bytes of an HTTP/1.1 answer with these headers.
 
-    A 204, which has no body, gets neither a type nor a length.
+    A missing type, length and `Connection: close` are added; a 204, which has no body, gets only
+    the last.
     """
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = list(headers.items() if isinstance(headers, Mapping) else headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.2.0"
+from ._version import __version__ as __version__
 
 __all__ = [
     "DEFAULT_PROJECT",

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import attrs
 import backoff
 
-from . import __version__
 from ._arguments import MOST_SECONDS, checked_count, checked_seconds
 from ._errors import APIConnectionError, ClientUsageError, ServerError
 from ._messages import TOKEN_VARIABLES, Secret, holds_token
+from ._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -17,6 +17,7 @@ NAME = "digitalocean_projects"
 PACKAGE = Path(digitalocean_projects.__file__).parent
 # Each line is a module, or a folder and its modules. A module imports only what stands before it.
 HOUSE = """
+    _version
     _clock
     _process
     _messages
@@ -102,8 +103,7 @@ def imports() -> dict[str, set[str]]:
                 continue
             path = folders[: len(folders) - node.level + 1] if node.level else []
             path += node.module.split(".") if node.module else []
-            # Every module may import the version, which stands in the package's face.
-            if path[0] != NAME or node.names[0].name == "__version__":
+            if path[0] != NAME:
                 continue
             for alias in node.names:
                 found = "/".join([*path[1:], alias.name])
@@ -166,7 +166,7 @@ def test_public_names() -> None:
     seen = {
         alias.name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.level
+        if isinstance(node, ast.ImportFrom) and node.level and node.module != "_version"
         for alias in node.names
     }
     assert seen == set(digitalocean_projects.__all__)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from time import sleep
 from typing import TYPE_CHECKING
 
-from digitalocean_projects import __version__
 from digitalocean_projects._errors import APIError, ClientUsageError
 from digitalocean_projects._facade.sync import Client
+from digitalocean_projects._version import __version__
 
 from . import projects, resources
 from .arguments import Parser, add_demo, add_parser, add_quiet

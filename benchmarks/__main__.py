@@ -4,6 +4,7 @@ The figures are medians, with quartiles in brackets. A ratio is to the first row
 """
 
 import argparse
+import signal
 import sys
 from statistics import median
 
@@ -65,4 +66,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # `main` ends its servers also when this process is asked to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -132,11 +132,14 @@ def _pinned(*servers: int) -> Iterator[None]:
 
 def _python(*arguments: str, **environment: str) -> str:
     """Return what a Python prints."""
+    environment = {**os.environ, **environment}
+    # Packages are compiled when they are installed or first used, so compiling isn't measured.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
         check=False,
-        env={**os.environ, **environment},
+        env=environment,
         text=True,
         timeout=_TIMEOUT,
     )

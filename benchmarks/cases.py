@@ -186,6 +186,6 @@ CASES = (
             Run(f"{_COMMAND} --help"),
             Run(f"{_COMMAND} list"),
         ),
-        most={f"{_COMMAND} --version": 12.0, f"{_COMMAND} --help": 12.0},
+        most={f"{_COMMAND} --version": 20.0, f"{_COMMAND} --help": 20.0},
     ),
 )

@@ -62,6 +62,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ._arguments import DEFAULT_PROJECT
+    from ._assignment.results import AssignmentResult, Reconciliation
     from ._client import AsyncClient
     from ._clock import Clock
     from ._codec.headers import RateLimit
@@ -71,11 +73,12 @@ if TYPE_CHECKING:
         Project,
         ProjectResources,
         Purpose,
+        Refusal,
         Resource,
         ResourceStatus,
     )
     from ._codec.urn import URN, HasURN, ResourceType, URNLike
-    from ._config import DEFAULT_PROJECT, Limits
+    from ._config import Limits, RetryPolicy
     from ._errors import (
         APIConnectionError,
         APIError,
@@ -104,9 +107,7 @@ if TYPE_CHECKING:
     from ._paginator.inventory import AsyncInventory
     from ._paginator.paginator import AsyncPaginator
     from ._projects import AsyncProjects
-    from ._results import AssignmentResult, Reconciliation, Refusal
     from ._session.manager import Statistics
-    from ._session.retry import RetryPolicy
 else:
     # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
     _MODULES = (
@@ -114,14 +115,14 @@ else:
         "_codec.headers",
         "_codec.models",
         "_errors",
+        "_arguments",
         "_config",
-        "_results",
         "_clock",
         "_limiter.bucket",
-        "_session.retry",
         "_session.manager",
         "_paginator.paginator",
         "_paginator.inventory",
+        "_assignment.results",
         "_projects",
         "_client",
         "_facade.sync",

@@ -24,7 +24,7 @@ from digitalocean_projects import (
     RetryPolicy,
     ServerError,
 )
-from digitalocean_projects._assignment import Search
+from digitalocean_projects._assignment.search import Search
 from digitalocean_projects.testing import Emulator, faults
 from tests.simulation import MovedClock
 

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects import __version__
+from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._codec.models import Environment, Purpose
-from digitalocean_projects._config import DEFAULT_PROJECT
 
 from . import projects, resources, standalone
 from .columns import PROJECT_COLUMNS, RESOURCE_COLUMNS

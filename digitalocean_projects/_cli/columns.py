@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
+from digitalocean_projects._assignment.results import REFUSED
 from digitalocean_projects._codec.models import Project, Resource, ResourceStatus
 from digitalocean_projects._codec.structure import time_text
-from digitalocean_projects._results import REFUSED
-from digitalocean_projects._secret import quoted
+from digitalocean_projects._messages import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

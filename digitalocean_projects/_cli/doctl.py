@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from digitalocean_projects._errors import ClientUsageError
-from digitalocean_projects._secret import Secret, quoted
+from digitalocean_projects._messages import Secret, quoted
 
 _DEFAULT = "default"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from digitalocean_projects._codec.json import encode, encode_lines, encode_members
 from digitalocean_projects._codec.models import Project, Resource
-from digitalocean_projects._request import one_line
+from digitalocean_projects._messages import one_line
 
 from .terminal import Style, styled, width_of
 

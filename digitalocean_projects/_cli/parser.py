@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from digitalocean_projects._secret import TOKEN_VARIABLES, redacted
+from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
 
 if TYPE_CHECKING:
     from typing import NoReturn

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from digitalocean_projects._request import one_line
+from digitalocean_projects._messages import one_line
 
 from .terminal import Style, styled, terminal_width, width_of
 

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from digitalocean_projects._arguments import is_project_id
+from digitalocean_projects._assignment.results import Reconciliation
 from digitalocean_projects._codec.models import ResourceStatus
 from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import APIError, AssignmentError, InventoryError
-from digitalocean_projects._request import one_line
-from digitalocean_projects._results import Reconciliation
-from digitalocean_projects._settable import is_project_id
+from digitalocean_projects._messages import one_line
 
 from .columns import RESOURCE_COLUMNS
 from .output import Output, print_document, print_documents
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable, Iterator
 
+    from digitalocean_projects._assignment.results import AssignmentResult
     from digitalocean_projects._codec.models import Project, Resource
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client, Paginator
-    from digitalocean_projects._results import AssignmentResult
 
 FAILED = 1
 _NAME_PREFIX = "name:"

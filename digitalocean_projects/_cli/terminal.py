@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
-from digitalocean_projects._secret import redacted
+from digitalocean_projects._messages import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

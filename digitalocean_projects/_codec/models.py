@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from digitalocean_projects._messages import status_text
+
 from .urn import URN, listed_urn_text
 
 if TYPE_CHECKING:
@@ -164,6 +166,30 @@ class UnfrozenResource:
     assigned_at: datetime | None
     self_link: str | None
     status: ResourceStatus | str | None
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """An error with which the API refused to assign a resource that was sent alone.
+
+    `str` gives the status, the id and the message.
+
+    Args:
+        urn: The resource, as it was passed.
+        status: The HTTP status: 400, 412 or 422.
+        id: The error's short name, such as `precondition_failed`; "" if the answer has none.
+        message: The API's explanation; "" if the answer has none.
+        request_id: The id to quote to the provider's support, or None.
+    """
+
+    urn: URN
+    status: int
+    id: str
+    message: str
+    request_id: str | None
+
+    def __str__(self) -> str:
+        return status_text(self.status, self.id, self.message)
 
 
 class HasItems(Protocol[T_co]):

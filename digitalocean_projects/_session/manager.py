@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._config import Settings
     from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
     from digitalocean_projects._limiter.lease import Lease
-    from digitalocean_projects._request import Request
+    from digitalocean_projects._messages import Request
 
     from .transport import Answer
 
@@ -218,7 +218,9 @@ class SessionManager:
                 # Whom the pool's end has cancelled is not in the set any more.
                 if task in tasks or task.uncancel() > cancellations:
                     raise error.with_traceback(None) from None
-                failure: APIError = ClientUsageError(f"the client was closed meanwhile ({request})")
+                failure: APIError | ClientUsageError = ClientUsageError(
+                    f"the client was closed meanwhile ({request})"
+                )
             else:
                 # aiohttp does so to who waits for a connection of a session that is closed.
                 failure = APIConnectionError(
@@ -242,6 +244,7 @@ class SessionManager:
                 failure = failure or RateLimitWaitError(error.seconds, error.reason, request)
                 break
             except (APIConnectionError, APIStatusError) as error:
+                retries.record(error)
                 delay = retries.delay_after(error)
                 if delay is None or (error.in_doubt and not request.idempotent):
                     raise
@@ -296,7 +299,7 @@ class SessionManager:
                 seconds=retries.deadline - self.settings.clock.time(),
                 on_headers=partial(self._learn, lease),
             )
-        except APIError as error:
+        except (APIError, ClientUsageError) as error:
             if lease is not None and isinstance(error, APIConnectionError) and not error.sent:
                 lease.unsent()
             self._log(request, start, retries.attempts, error=type(error).__name__)
@@ -315,14 +318,6 @@ class SessionManager:
             if lease is not None:
                 lease.unsent()
             raise
-
-    def decode(self, answer: Answer, decoder: Callable[[bytes], T]) -> T:
-        """What `decoder` makes of the answer's body.
-
-        Raises:
-            APIResponseError: `decoder` found it to be something else.
-        """
-        return self._transport.decode(answer, decoder)
 
     def _learn(self, lease: Lease | None, status: int, headers: Mapping[str, str]) -> None:
         """Keep what the headers say of the limits."""

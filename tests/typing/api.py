@@ -153,7 +153,6 @@ async def async_projects(projects: AsyncProjects, project: Project) -> None:
     assert_type(projects.list_resources(project, per_page=200), AsyncPaginator[Resource])
     assert_type(projects.resources_by_project(concurrency=2), AsyncInventory)
     assert_type(await projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
-    assert_type(await projects.move_resources(texts, to=uuid), AssignmentResult)
     assert_type(await projects.unassign_resources(urns), AssignmentResult)
     assert_type(await projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
     await projects.wait_until_assigned(DEFAULT_PROJECT, mixed, timeout=1)
@@ -221,7 +220,6 @@ def projects(projects: Projects, project: Project) -> None:
     assert_type(projects.list_resources(project, per_page=200), Paginator[Resource])
     assert_type(projects.resources_by_project(concurrency=2), Inventory)
     assert_type(projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
-    assert_type(projects.move_resources(texts, to=uuid), AssignmentResult)
     assert_type(projects.unassign_resources(urns), AssignmentResult)
     assert_type(projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
     projects.wait_until_assigned(DEFAULT_PROJECT, mixed, timeout=1)
@@ -312,7 +310,7 @@ def other_errors(error: APIError) -> None:
             assert_type(error.done + error.failed, tuple[Resource, ...])
             assert_type(error.unknown + error.untouched, tuple[URN, ...])
             assert_type([refusal.status for refusal in error.refused], list[int])
-            assert_type(error.error, APIError | None)
+            assert_type(error.error, APIError | ClientUsageError | None)
         case AssignmentTimeoutError():
             assert_type(error.missing, tuple[URN, ...])
         case InventoryError():

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import attrs
 
+from digitalocean_projects._arguments import checked_seconds
 from digitalocean_projects._clock import call_later
-from digitalocean_projects._config import DEFAULT_LIMITS, Limits, checked_seconds
+from digitalocean_projects._config import DEFAULT_LIMITS, Limits
 from digitalocean_projects._errors import RateLimitWaitError
 from digitalocean_projects._limiter.bucket import TokenBucket
 from digitalocean_projects._limiter.shared import make_bucket
 from digitalocean_projects._limiter.window import Window
+from digitalocean_projects._messages import Secret
 from digitalocean_projects._process import keep_for_ever
-from digitalocean_projects._secret import Secret
 from digitalocean_projects.contrib._redis_errors import RedisLimitsError, RedisUnavailableError
 
 from . import link as _redis_link

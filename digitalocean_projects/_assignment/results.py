@@ -6,55 +6,19 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 import attrs
 
-from ._codec.models import Resource, ResourceStatus
-from ._errors import AssignmentError, status_text
+from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus
+from digitalocean_projects._errors import AssignmentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ._codec.urn import URN
-    from ._errors import APIError, APIStatusError
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._errors import APIError, ClientUsageError
 
 DONE = frozenset(
     {None, ResourceStatus.OK, ResourceStatus.ASSIGNED, ResourceStatus.ALREADY_ASSIGNED}
 )
 REFUSED = "refused"
-
-
-@attrs.frozen(kw_only=True)
-class Refusal:
-    """An error with which the API refused to assign a resource that was sent alone.
-
-    `str` gives the status, the id and the message.
-
-    Args:
-        urn: The resource, as it was passed.
-        status: The HTTP status: 400, 412 or 422.
-        id: The error's short name, such as `precondition_failed`; "" if the answer has none.
-        message: The API's explanation; "" if the answer has none.
-        request_id: The id to quote to the provider's support, or None.
-    """
-
-    urn: URN
-    status: int
-    id: str
-    message: str
-    request_id: str | None
-
-    @classmethod
-    def of(cls, urn: URN, error: APIStatusError) -> Self:
-        """Return the refusal of `urn` that an error stands for."""
-        return cls(
-            urn=urn,
-            status=error.status,
-            id=error.id,
-            message=error.message,
-            request_id=error.request_id,
-        )
-
-    def __str__(self) -> str:
-        return status_text(self.status, self.id, self.message)
-
 
 Fate: TypeAlias = Resource | Refusal | None
 """The API's answer about a resource, its refusal, or None if its outcome is unknown."""
@@ -208,7 +172,7 @@ class Reconciliation:
 def assignment_error(
     done: Iterable[Resource],
     outcome: AssignmentResult | Reconciliation,
-    error: APIError | None = None,
+    error: APIError | ClientUsageError | None = None,
 ) -> AssignmentError:
     """Return the exception for an outcome.
 

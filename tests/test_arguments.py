@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from digitalocean_projects import Environment, Project, Purpose
-from digitalocean_projects._settable import project_path, settable
+from digitalocean_projects._arguments import project_path, settable
 
 ID = "4E1BFBC3-dc3e-41f2-a18f-1b4d7ba71679"
 
@@ -38,7 +38,7 @@ def test_default() -> None:
 )
 def test_no_project(project: Any, error: type[Exception]) -> None:
     """Nothing else is one."""
-    with pytest.raises(error, match="project_id is"):
+    with pytest.raises(error, match="project must be a UUID, 'default' or a Project, got"):
         project_path(project)
 
 

@@ -1,32 +1,35 @@
-"""Assignment: resources on their way into a project."""
+"""Assignment: resources that are assigned chunk by chunk."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._codec.json import decode_resources, encode_urns
-from ._codec.models import Resource, ResourceStatus
-from ._errors import (
+from digitalocean_projects._codec.json import decode_resources, encode_urns
+from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus
+from digitalocean_projects._errors import (
     APIError,
     BadRequestError,
+    ClientUsageError,
     PreconditionFailedError,
     UnprocessableEntityError,
 )
-from ._request import Request
-from ._results import DONE, AssignmentResult, Refusal, assignment_error
+from digitalocean_projects._messages import Request
+
+from .results import DONE, AssignmentResult, assignment_error
+from .search import EXTRA_REQUESTS, Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._codec.urn import URN
-    from ._errors import APIStatusError, AssignmentError
-    from ._results import Fate
-    from ._session.manager import SessionManager
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._errors import APIStatusError, AssignmentError
+    from digitalocean_projects._session.manager import SessionManager
+
+    from .results import Fate
 
 _SCOPES = ("project:update or project:assign_resource", "<resource>:read")
 # A request is refused with these because of what it asks to assign.
 _REFUSALS = (BadRequestError, PreconditionFailedError, UnprocessableEntityError)
-_EXTRA_REQUESTS = 16
 # If the API has refused everything in this number of chunks, it is likely to go on: later ones are
 # still sent, but not in parts, until one is accepted.
 _MOST_VAIN_SEARCHES = 4
@@ -67,7 +70,7 @@ class Assignment:
             for start in range(0, len(urns), chunk_size):
                 try:
                     await self._assign(request, urns[start : start + chunk_size])
-                except APIError as error:
+                except (APIError, ClientUsageError) as error:
                     if not self._fates:
                         raise
                     raise self._failure(error) from error
@@ -82,7 +85,7 @@ class Assignment:
 
     async def _assign(self, request: Request, chunk: Sequence[URN]) -> None:
         """Send a chunk, and if it is refused, parts of it to find out because of which URNs."""
-        search = Search(chunk, extra=_EXTRA_REQUESTS if self._vain < _MOST_VAIN_SEARCHES else 0)
+        search = Search(chunk, extra=EXTRA_REQUESTS if self._vain < _MOST_VAIN_SEARCHES else 0)
         while urns := search.next():
             if refused := await self._send(request, urns):
                 search.refused(refused)
@@ -100,7 +103,7 @@ class Assignment:
             except _REFUSALS as error:
                 self._note_refusal(error)
                 return urns
-            listed = self._manager.decode(answer, decode_resources)
+            listed = answer.decode(decode_resources)
             resources: dict[URN, Resource] = {}
             for resource in listed:
                 # Of two that contradict each other, the one that isn't done counts.
@@ -110,7 +113,10 @@ class Assignment:
                 self._fates[urn] = resources.get(urn, self._fates.get(urn))
             self._accepted, self._under_way = True, ()
             urns = [urn for urn in urns if self._is_down(urn)]
-            delay = retries.delay_while_down() if urns else None
+            if not urns:
+                return ()
+            retries.record()
+            delay = retries.delay_while_down()
             if delay is None:
                 return ()
             await self._manager.sleep(delay, request)
@@ -121,7 +127,13 @@ class Assignment:
             self._refusal = error.with_traceback(None)
         if len(self._under_way) == 1:
             (urn,) = self._under_way
-            self._fates[urn.canonical] = Refusal.of(urn, error)
+            self._fates[urn.canonical] = Refusal(
+                urn=urn,
+                status=error.status,
+                id=error.id,
+                message=error.message,
+                request_id=error.request_id,
+            )
         elif error.in_doubt:
             self._note_doubt()
         self._under_way = ()
@@ -135,75 +147,9 @@ class Assignment:
         fate = self._fates[urn.canonical]
         return isinstance(fate, Resource) and fate.status == ResourceStatus.SERVICE_DOWN
 
-    def _failure(self, error: APIError) -> AssignmentError:
+    def _failure(self, error: APIError | ClientUsageError) -> AssignmentError:
         if error.in_doubt:
             self._note_doubt()
         urns = [urn for _, part in self._parts for urn in part]
         result = AssignmentResult.of(urns, self._fates)
         return assignment_error(result.done, result, error)
-
-
-class Search:
-    """A search for the resources because of which the API refuses a request, without I/O.
-
-    The API refuses a request as a whole, and doesn't say because of which resource. Suspects are
-    resources of which at least one is refused. They are halved until a resource is refused that
-    was sent alone. The rest, of which nothing is known, is sent as a whole whenever there are no
-    suspects. So 1 resource of 100 is found with at most 9 requests beside the first one.
-
-    Of up to 16 resources, each is decided on, however many are refused: once there are only as many
-    requests left as resources, each goes alone.
-
-    Args:
-        urns: The resources of the request, which `next` returns first.
-        extra: The maximum number of requests after the first one.
-    """
-
-    def __init__(self, urns: Sequence[URN], *, extra: int = _EXTRA_REQUESTS) -> None:
-        self._suspects: Sequence[URN] = ()
-        self._rest = list(urns)
-        self._unsent: Sequence[URN] = ()
-        self._types: set[str] = set()
-        self._left = 1 + extra
-        self._is_small = len(urns) <= extra
-
-    def next(self) -> Sequence[URN]:
-        """Return the resources to send next; none if all are settled or no request is left.
-
-        One of the methods `accepted` and `refused` must be called before the next call.
-        """
-        if not self._left:
-            return ()
-        alone = self._is_small and len(self._suspects) + len(self._rest) == self._left
-        self._left -= 1
-        if alone:
-            return self._next_alone()
-        # The last request is for the rest, since that may free more resources.
-        if self._suspects and (self._left or not self._rest):
-            middle = (len(self._suspects) + 1) // 2
-            urns, self._unsent = self._suspects[:middle], self._suspects[middle:]
-        else:
-            urns, self._unsent, self._rest = self._rest, self._suspects, []
-        return urns
-
-    def _next_alone(self) -> Sequence[URN]:
-        if self._suspects:
-            urns, self._unsent = self._suspects[:1], self._suspects[1:]
-        else:
-            urns, self._unsent, self._rest = self._rest[:1], (), self._rest[1:]
-        return urns
-
-    def accepted(self) -> None:
-        """Note that the API has accepted the request: suspects that were not sent remain."""
-        self._suspects = self._unsent
-
-    def refused(self, urns: Sequence[URN]) -> None:
-        """Note that the API has refused a request of these resources."""
-        self._rest += self._unsent
-        self._suspects = urns
-        if len(urns) == 1:
-            self._suspects = ()
-            # Mostly it is all resources of a type that are refused. In simulations with 3 refused
-            # ones of a type among 100 this order freed the other 97, and without it half of them.
-            self._types.add(urns[0].type)
-            self._rest.sort(key=lambda urn: urn.type in self._types)

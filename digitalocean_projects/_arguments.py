@@ -1,21 +1,23 @@
-"""What of a project a user says: which one it is, and what is to be set."""
+"""Arguments: checks of the values that users pass."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._codec.models import Environment, Project
-from ._config import DEFAULT_PROJECT, checked_type
-from ._secret import holds_token, quoted
+from ._messages import holds_token, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+T = TypeVar("T")
 ProjectLike: TypeAlias = str | UUID | Project
 
+DEFAULT_PROJECT = "default"
+MOST_SECONDS = 1e9
 PROJECTS_PATH = "/v2/projects"
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
 # As JSON Schema's regular expressions have it, too.
@@ -26,25 +28,84 @@ _is_project_id = re.compile(PROJECT_ID_PATTERN).fullmatch
 _LONGEST = {"name": 175, "description": 255, "purpose": 255}
 
 
+def checked_seconds(name: str, value: float) -> float:
+    """A time-out.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It isn't positive and finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is a number of seconds, not {type(value).__name__}")
+    if not 0 < value <= MOST_SECONDS:
+        raise ValueError(f"{name} is more than 0 and at most {MOST_SECONDS:.0e}, not {value}")
+    return value
+
+
+def checked_wait(name: str, value: float) -> float:
+    """A time to wait, which may be none.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is negative, or not finite.
+    """
+    return 0.0 if value == 0 and value is not False else checked_seconds(name, value)
+
+
+def checked_type(name: str, value: T, expected: type | tuple[type, ...]) -> T:
+    """A value of the right type.
+
+    Raises:
+        TypeError: It is of another one.
+    """
+    if not isinstance(value, expected):
+        names = expected if isinstance(expected, tuple) else (expected,)
+        wanted = " or ".join(cls.__name__.removesuffix("Type") for cls in names)
+        raise TypeError(f"{name} is a {wanted}, not {type(value).__name__}")
+    return value
+
+
+def checked_count(name: str, value: int, most: int | None = None) -> int:
+    """A whole number from 1, to `most` if there is one.
+
+    Raises:
+        TypeError: It is no int.
+        ValueError: It isn't in the range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+    if value < 1 or (most is not None and value > most):
+        raise ValueError(
+            f"{name} is at least 1{f' and at most {most}' if most else ''}, not {value}"
+        )
+    return value
+
+
 def is_project_id(text: str) -> bool:
     """Whether the text is a UUID or `default`."""
     return _is_project_id(text) is not None
 
 
-def project_path(project_id: ProjectLike) -> str:
-    """The path of a project.
+def project_path(project: ProjectLike) -> str:
+    """Return the path of a project.
 
     Raises:
-        TypeError: It is told by something else than annotated.
-        ValueError: It is told by a text that is neither `default` nor a UUID.
+        TypeError: `project` is of another type than annotated.
+        ValueError: `project` is a text that is neither `default` nor a UUID.
     """
-    if isinstance(project_id, Project):
-        project_id = project_id.id
-    if not isinstance(project_id, str | UUID):
-        raise TypeError(f"project_id is a str, UUID or Project, not {type(project_id).__name__}")
-    text = str(project_id)
+    if isinstance(project, Project):
+        project = project.id
+    if not isinstance(project, str | UUID):
+        raise TypeError(
+            f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project, "
+            f"got {type(project).__name__}"
+        )
+    text = str(project)
     if not is_project_id(text):
-        raise ValueError(f"project_id is {DEFAULT_PROJECT!r} or a UUID, not {quoted(text)}")
+        raise ValueError(
+            f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project, got {quoted(text)}; "
+            "look up a name with projects.find()"
+        )
     return f"{PROJECTS_PATH}/{text.lower()}"
 
 

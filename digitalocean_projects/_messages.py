@@ -1,4 +1,4 @@
-"""Secret: text that must not be shown, and how messages are kept free of it."""
+"""Messages: the request that a message is about, and the secrets that no message may show."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import re
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import attrs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 _MASK = "***"
+_LONGEST_LINE = 500
 _LONGEST_QUOTE = 200
 # A shorter secret is also found in words by chance, so there it is masked as a whole word only.
 _FEWEST_CHARACTERS = 8
@@ -136,3 +139,37 @@ def quoted(text: str, *secrets: str) -> str:
 def holds_token(text: str) -> bool:
     """Return whether a token of DigitalOcean's is in `text`."""
     return _find_token(text) is not None
+
+
+def one_line(text: str, secret: str = "") -> str:
+    """Return `text` on one line and cut; with a secret, also without that and all tokens."""
+    if secret:
+        text = redacted(text, secret)
+    text = "".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST_LINE])
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 1]}…"
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """What an exception says of the request that it is about.
+
+    Args:
+        method: Upper case.
+        path: With the query.
+        scopes: What a token needs for it.
+        idempotent: Whether to do it twice is the same as to do it once.
+    """
+
+    method: str
+    path: str
+    scopes: tuple[str, ...] = ()
+    idempotent: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
+    """Return what an answer other than 2xx says, on one line."""
+    return f"{f'{status} {id}'.rstrip()}{message and f': {message}'}"

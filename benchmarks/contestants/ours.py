@@ -111,10 +111,10 @@ async def acquire(job: Job) -> int:
 async def acquire_shared(job: Job) -> int:
     """The same of a bucket that all workers share."""
     from digitalocean_projects.contrib.redis import RedisLimits  # noqa: PLC0415
-    from digitalocean_projects.contrib.redis.bucket import RedisBucket  # noqa: PLC0415
+    from digitalocean_projects.contrib.redis.bucket import redis_bucket  # noqa: PLC0415
 
     limits = RedisLimits(job.origin, windows=NEVER_BINDING.windows)
-    return await _acquire(RedisBucket(limits, "benchmark", None), job.count)
+    return await _acquire(redis_bucket(limits, "benchmark"), job.count)
 
 
 async def _acquire(bucket: TokenBucket, count: int) -> int:

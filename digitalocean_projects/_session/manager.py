@@ -208,8 +208,11 @@ class SessionManager:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         tasks, cancellations = self._pool.tasks, task.cancelling()
         if task in tasks:
-            # A hook of a request sends another one.
-            return await function()
+            # Without limits, too: otherwise the error would first come up where there are some.
+            raise ClientUsageError(
+                "a hook of a request must not wait for another one of the same client, whose tokens"
+                f" may be those that the first holds; start a task for {request}, or send it before"
+            )
         self._pool.begin(task)
         try:
             return await function()
@@ -266,24 +269,17 @@ class SessionManager:
         self, bucket: TokenBucket, request: Request, body: bytes | None, retries: Retries
     ) -> Answer:
         """One attempt, when the limits allow it."""
-        task, since = asyncio.current_task(), self.settings.clock.time()
+        since = self.settings.clock.time()
         lease = bucket.lease(
             bulk=self.settings.bulk,
             max_wait=min(retries.deadline - since, max(self._start_by - since, _LEAST_WAIT)),
             max_pause=self.settings.retry.max_retry_after,
             timeout=self.settings.timeout,
             ahead=retries.attempts > 0,
-            at_once=task in self._pool.sending,
         )
         async with lease:
             self._counts.add(waited=lease.sent - since)
-            if lease.at_once:
-                return await self._once(request, body, retries, lease)
-            self._pool.sending.add(task)
-            try:
-                return await self._once(request, body, retries, lease)
-            finally:
-                self._pool.sending.discard(task)
+            return await self._once(request, body, retries, lease)
 
     async def _once(
         self, request: Request, body: bytes | None, retries: Retries, lease: Lease | None

@@ -32,14 +32,12 @@ class Pool:
 
     Attributes:
         tasks: The tasks that have a request in flight, which `aclose` cancels.
-        sending: Those whose request has its turn.
     """
 
     _held: _Held | None = None
 
     def __init__(self, open_session: Callable[[], ClientSession]) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.sending: set[asyncio.Task[Any] | None] = set()
         self._open_session = open_session
         self._closed = False
 

@@ -76,27 +76,42 @@ def test_other_settings() -> None:
     assert attrs.asdict(Limits()).items() < attrs.asdict(RedisLimits("redis://localhost")).items()
 
 
-@pytest.mark.parametrize(
-    ("code", "output"),
-    [
-        ("import digitalocean_projects.testing, sys; print('redis' in sys.modules)", "False"),
-        (
-            """
+WITHOUT_REDIS = """
 import sys
+from digitalocean_projects.contrib.redis import RedisLimitsError
+import digitalocean_projects.contrib.redis as face
+print("redis" in sys.modules, hasattr(face, "NoSuch"))
 sys.modules["redis"] = None
 try:
-    import digitalocean_projects.contrib.redis
+    from digitalocean_projects.contrib.redis import RedisLimits
 except ImportError as error:
     print(error)
-""",
-            "to share limits through Redis, install digitalocean_projects[redis]",
-        ),
-    ],
-)
-def test_extra(code: str, output: str) -> None:
-    """Redis' client is an extra, which nothing else needs."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert output == done.stdout.strip()
+"""
+
+
+def test_extra() -> None:
+    """redis-py is an extra, which `RedisLimits` needs and the errors don't."""
+    command = [sys.executable, "-c", WITHOUT_REDIS]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    reason = "to share limits through Redis, install digitalocean_projects[redis]"
+    assert ["False False", reason] == done.stdout.splitlines()
+
+
+UNPICKLING = """
+import pickle, sys
+limits = pickle.load(sys.stdin.buffer)
+from digitalocean_projects._clock import SystemClock
+from digitalocean_projects._limiter.shared import make_bucket
+print(type(make_bucket(limits, "name", SystemClock())).__name__)
+"""
+
+
+def test_limits_of_another_process() -> None:
+    """Limits that a new process unpickles are shared there, too."""
+    command = [sys.executable, "-c", UNPICKLING]
+    limits = pickle.dumps(RedisLimits("redis://localhost"))
+    done = subprocess.run(command, input=limits, capture_output=True, check=True)
+    assert b"RedisBucket" == done.stdout.strip()
 
 
 async def test_clients_share(server: Server, emulator: Emulator) -> None:

@@ -13,31 +13,25 @@ from typing import TYPE_CHECKING, Literal, cast
 from weakref import WeakSet, WeakValueDictionary
 
 import attrs
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    ConnectionError,  # noqa: A004 - redis-py's
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 - redis-py's
+    TryAgainError,
+)
 
 from digitalocean_projects._request import one_line
 from digitalocean_projects._secret import Secret
-from digitalocean_projects.contrib._redis_errors import RedisLimitsError, RedisUnavailableError
 
+from .errors import RedisLimitsError, RedisUnavailableError
 from .script import RESULTS, SCRIPT
-
-try:
-    from redis.asyncio import ConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import (
-        ClusterDownError,
-        ConnectionError,  # noqa: A004 - redis-py's
-        OutOfMemoryError,
-        ReadOnlyError,
-        RedisError,
-        ResponseError,
-        TimeoutError,  # noqa: A004 - redis-py's
-        TryAgainError,
-    )
-except ModuleNotFoundError as error:
-    raise ImportError(
-        "to share limits through Redis, install digitalocean_projects[redis]"
-    ) from error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

@@ -352,3 +352,14 @@ def test_error() -> None:
     """The error is a value that can be pickled."""
     error = pickle.loads(pickle.dumps(RedisUnavailableError("gone")))  # noqa: S301 - our own
     assert ("no limits from Redis: gone", "gone") == (str(error), error.reason)
+
+
+async def test_long_pause(server: Server, make_bucket: MakeBucket) -> None:
+    """A pause that is longer than the windows outlives what Redis keeps for them."""
+    first, second = (make_bucket(windows=((5, 0.3),), hold=0.5) for _ in range(2))
+    async with first.lease() as lease:
+        lease.refused({"retry-after": "20"})
+    await told(first)
+    assert 20_000 <= server.admin.pttl(first._key) <= 21_500
+    with pytest.raises(RateLimitWaitError):
+        await second.lease(max_wait=1.0).__aenter__()

@@ -48,8 +48,8 @@ def _checked_policy(_: object, attribute: attrs.Attribute[Any], value: str) -> N
 class RedisLimits(Limits):
     """Limits that all have in common who use the same Redis, token and base URL.
 
-    They keep what they share in two keys of Redis (from version 5 on, or Valkey), which expire by
-    themselves. Give the same windows, margin and hold everywhere. The URL may hold a password, and
+    They keep what they share in one key of Redis (from version 5 on, or Valkey), which expires by
+    itself. Give the same windows, margin and hold everywhere. The URL may hold a password, and
     shows in no `repr`, log record or exception.
 
     Args:
@@ -62,7 +62,7 @@ class RedisLimits(Limits):
             other error of Redis or redis-py is a `RedisLimitsError` of each request.
         share: The part of each window to keep to: with one over the number of workers, they stay
             within the limits.
-        prefix: What the keys begin with.
+        prefix: What the key begins with.
 
     Raises:
         TypeError: A number of requests is no int, or `hold` no number.

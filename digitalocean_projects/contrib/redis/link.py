@@ -97,7 +97,7 @@ class Link:
         self.loop = self._connections.loop
         self.busy = self.parting = False
         self.part = part
-        self._keys = [key, f"{key}:pause"]
+        self._keys = [key]
         self._constants = constants
         self._policy = policy
         self._made = 0

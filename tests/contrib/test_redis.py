@@ -18,7 +18,9 @@ import pytest
 
 from digitalocean_projects import AsyncClient, Client, Limits, RateLimitWaitError
 from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
-from digitalocean_projects.contrib.redis import link as _redis_link
+from digitalocean_projects.contrib.redis import connections as _redis_connections
+from digitalocean_projects.contrib.redis import location as _redis_location
+from digitalocean_projects.contrib.redis import server as _redis_server
 from digitalocean_projects.contrib.redis.bucket import RedisBucket
 from tests.contrib.conftest import told, until, use
 from tests.exposure import exposed
@@ -44,7 +46,7 @@ def test_settings() -> None:
 )
 def test_url_that_is_none(url: Any) -> None:
     """A URL that redis-py can't use is refused at once, without being repeated."""
-    with pytest.raises(ValueError, match="url is redis://, rediss:// or") as caught:
+    with pytest.raises(ValueError, match="url must be redis://, rediss:// or") as caught:
         RedisLimits(url)
     assert not any("s3cret" in text for text in exposed(caught.value))
 
@@ -234,7 +236,7 @@ async def test_waiter_that_left(
     own_server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token that is granted to whom has left meanwhile goes back to Redis."""
-    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 20.0)
+    monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 20.0)
     bucket = make_bucket(own_server.url, hold=60.0)
     await use(bucket)
     await told(bucket)
@@ -298,7 +300,7 @@ async def test_idle_connection(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that nobody uses is closed; the next request opens another, and counts on."""
-    monkeypatch.setattr(_redis_link, "_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(_redis_connections, "_IDLE_SECONDS", 0.02)
     bucket = make_bucket(windows=((5, 60.0),))
     before = len(server.admin.client_list())
     for used in (1, 2):
@@ -333,7 +335,7 @@ async def test_keys_that_are_flushed(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers tell again what Redis has forgotten, and ask for no token before all have."""
-    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 0.3)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.3)
     buckets = [make_bucket(windows=((1400, 60.0),)) for _ in range(2)]
     await asyncio.gather(*(use(bucket) for bucket in buckets for _ in range(700)))
     assert 1400 == len(server.leases(buckets[0]))

@@ -21,7 +21,8 @@ from digitalocean_projects.contrib.redis import (
     RedisLimitsError,
     RedisUnavailableError,
 )
-from digitalocean_projects.contrib.redis import link as _redis_link
+from digitalocean_projects.contrib.redis import location as _redis_location
+from digitalocean_projects.contrib.redis import server as _redis_server
 from digitalocean_projects.contrib.redis.bucket import RedisBucket
 from tests.contrib.conftest import Server, until, use
 
@@ -119,7 +120,7 @@ class Connection(socketserver.StreamRequestHandler):
 
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.1)
 
 
 @pytest.fixture
@@ -300,7 +301,7 @@ async def test_refusal_is_said_again(
         with pytest.raises(RedisLimitsError):
             await use(bucket)
     assert 2 == len(caplog.records)
-    monkeypatch.setattr(_redis_link, "_SECONDS_BETWEEN_RECORDS", 0.0)
+    monkeypatch.setattr(_redis_server, "_SECONDS_BETWEEN_RECORDS", 0.0)
     with pytest.raises(RedisLimitsError):
         await use(bucket)
     assert 3 == len(caplog.records)
@@ -317,7 +318,7 @@ async def test_refusal_from_before(scripted: ScriptedRedis, make_buckets: MakeBu
     scripted.release.set()
     with pytest.raises(RedisLimitsError):
         await asking
-    assert link._connections._away
+    assert link._client._server.is_away
 
 
 async def test_permission(own_server: Server, make_bucket: MakeBucket) -> None:
@@ -398,7 +399,7 @@ async def test_connections_are_shared(
     own_server: Server, make_buckets: MakeBuckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The buckets of 500 tokens have eight connections together."""
-    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 20.0)
+    monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 20.0)
     limits = RedisLimits(own_server.url, windows=((5, 60.0),))
     buckets = make_buckets(limits, 500)
     before = own_server.admin.info("stats")["total_connections_received"]
@@ -423,8 +424,8 @@ async def test_away_is_said_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A silent Redis is found out once for all tokens: one warning, and no wait for each."""
-    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 0.3)
-    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 60.0)
+    monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 0.3)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
     caplog.set_level(logging.INFO)
     scripted.answer = None
     limits = RedisLimits(scripted.url, windows=((8, 60.0),))

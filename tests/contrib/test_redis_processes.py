@@ -24,8 +24,8 @@ WORKER = """
 import asyncio, sys
 from digitalocean_projects import AsyncClient
 from digitalocean_projects.contrib import redis
-from digitalocean_projects.contrib.redis import link as _redis_link
-_redis_link.SECONDS_BETWEEN_LOOKS = 0.25
+from digitalocean_projects.contrib.redis import server as _redis_server
+_redis_server.SECONDS_BETWEEN_LOOKS = 0.25
 
 async def main(windows, url, redis_url, requests):
     limits = redis.RedisLimits(

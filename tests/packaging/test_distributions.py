@@ -36,9 +36,10 @@ EXTRAS = {
 NEED_MORE = {
     f"{NAME}.contrib.fastapi": f"{NAME}[fastapi]",
     f"{NAME}.contrib.pytest": "No module named 'pytest'",
-    f"{NAME}.contrib.redis.bucket": "No module named 'redis'",
-    f"{NAME}.contrib.redis.limits": "No module named 'redis'",
-    f"{NAME}.contrib.redis.link": "No module named 'redis'",
+    **{
+        f"{NAME}.contrib.redis.{module}": "No module named 'redis'"
+        for module in "bucket cluster connections limits link location server".split()
+    },
 }
 IMPORT_ALL = f"""
 import importlib, json, pkgutil

@@ -16,7 +16,7 @@ from digitalocean_projects._limiter.bucket import TokenBucket
 from digitalocean_projects._limiter.window import Window
 from digitalocean_projects._process import keep_for_ever
 
-from . import link as _redis_link
+from . import server as _redis_server
 from .errors import RedisLimitsError, RedisUnavailableError
 from .ledger import Ledger
 from .link import Link
@@ -291,7 +291,7 @@ class RedisBucket(TokenBucket):
     def _lose(self, message: Message, reason: str, now: float) -> None:
         """Go on without Redis for a while."""
         policy = self._limits.on_unavailable
-        self._look_at = now + _redis_link.SECONDS_BETWEEN_LOOKS
+        self._look_at = now + _redis_server.SECONDS_BETWEEN_LOOKS
         if not self._away and policy == "share":
             self._shares = self._share_windows()
         self._away = reason
@@ -305,7 +305,7 @@ class RedisBucket(TokenBucket):
         self._away, self._shares = "", []
         self._ledger.repeat([*message.told, *message.numbers])
         self._tell_at = math.inf
-        self._tell_soon(now, _redis_link.SECONDS_BETWEEN_LOOKS)
+        self._tell_soon(now, _redis_server.SECONDS_BETWEEN_LOOKS)
         self._fail_all(RedisLimitsError, reason, now)
 
     def _fail_all(self, error: type[RedisLimitsError], reason: str, now: float) -> None:
@@ -331,7 +331,7 @@ class RedisBucket(TokenBucket):
         if self._away:
             self._away, self._shares = "", []
             self._tell_at = now if self._ledger.untold else math.inf
-        self._look_at = now + _redis_link.SECONDS_BETWEEN_LOOKS
+        self._look_at = now + _redis_server.SECONDS_BETWEEN_LOOKS
         if message.pause == self._pause:
             self._pause = -math.inf
         if paused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
@@ -11,7 +10,8 @@ from digitalocean_projects._config import DEFAULT_LIMITS, Limits, checked_second
 from digitalocean_projects._limiter.shared import make_bucket
 from digitalocean_projects._secret import Secret
 
-from .link import Policy, open_client
+from .location import Location
+from .server import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,11 +23,8 @@ _POLICIES = get_args(Policy)
 
 
 def _as_url(url: Secret) -> Secret:
-    """Check that redis-py takes a URL; the message doesn't repeat it: it may hold a password."""
-    with suppress(AttributeError, TypeError, ValueError):
-        open_client(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's
-        return url
-    raise ValueError("url is redis://, rediss:// or unix://, as redis-py's from_url takes it")
+    Location.of_url(url)
+    return url
 
 
 def _checked_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None:

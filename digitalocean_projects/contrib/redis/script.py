@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 # A sorted set has the leases of a token. A lease's score is the latest µs of Redis' clock at which
 # the API can have counted its request. Two members are no leases:
 #
-# - The epoch, at +inf, is the µs at which the set was created. A worker that sees another epoch than
-#   before knows that Redis has lost what it was told (it was restarted empty, flushed, or replaced
-#   by a replica that never had the set), and adds all its leases that still count again. Until all
-#   workers had the time to do so, it asks for none. A set that has just expired has a new epoch,
-#   too, but then nobody has a lease to add.
+# - The epoch, at +inf, is the µs at which the set was created. A worker that sees another epoch
+#   than before knows that Redis has lost what it was told (it was restarted empty, flushed, or
+#   replaced by a replica that never had the set), and adds all its leases that still count again.
+#   It uses none until all workers have had the time to do so. A set that has expired has a new
+#   epoch, too, but then no worker has a lease to add.
 # - The end of the pause, at -inf, if a refusal has caused one.
 #
 # All is in one key, since a node of a cluster that has only some of the keys of a command answers
@@ -98,6 +99,7 @@ for class = 1, 2 do
 end
 return {tonumber(epoch), granted[1], granted[2], wait[1], wait[2], math.ceil(paused / 1000)}
 """
+SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 # The epoch, two counts of leases, two waits in µs, and the rest of the pause in ms.
 RESULTS = 6
 

@@ -38,7 +38,7 @@ NEED_MORE = {
     f"{NAME}.contrib.pytest": "No module named 'pytest'",
     **{
         f"{NAME}.contrib.redis.{module}": "No module named 'redis'"
-        for module in "bucket cluster connections limits link location server".split()
+        for module in ["bucket", "cluster", "connections", "limits", "link", "location", "server"]
     },
 }
 IMPORT_ALL = f"""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -49,17 +51,18 @@ async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) 
 class Server:
     """A Redis, without a TCP port if none is given."""
 
-    def __init__(self, folder: str, port: int = 0) -> None:
+    def __init__(self, folder: str, port: int = 0, *options: str) -> None:
         self._folder = folder
-        self._port = port
+        self._options = options
+        self.port = port
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = f"{folder}/redis"
         self.url = f"redis://127.0.0.1:{port}/0" if port else f"unix://{self.socket}"
         self.admin = redis.Redis(unix_socket_path=self.socket)
 
     def start(self) -> None:
-        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
-        options += ["--dir", self._folder, "--save", ""]
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
+        options += ["--dir", self._folder, "--save", "", *self._options]
         path = program()
         assert path is not None
         self._process = subprocess.Popen([path, *options], stdout=subprocess.DEVNULL)
@@ -88,6 +91,21 @@ class Server:
     def now(self) -> float:
         seconds, microseconds = self.admin.time()
         return float(seconds + microseconds / 1e6)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nobody listens at."""
+    with ExitStack() as stack:
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        return [stack.enter_context(each).getsockname()[1] for each in listeners]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens soon at a server."""
+    end = monotonic() + 20
+    while not condition():
+        assert monotonic() < end
+        sleep(0.01)
 
 
 @pytest.fixture(scope="session")

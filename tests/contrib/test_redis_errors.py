@@ -24,7 +24,7 @@ from digitalocean_projects.contrib.redis import (
 from digitalocean_projects.contrib.redis import location as _redis_location
 from digitalocean_projects.contrib.redis import server as _redis_server
 from digitalocean_projects.contrib.redis.bucket import RedisBucket
-from tests.contrib.conftest import Server, until, use
+from tests.contrib.conftest import Server, free_ports, until, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -369,8 +369,7 @@ async def test_deprecation_of_python(
 @pytest.fixture
 def tcp_server() -> Iterator[Server]:
     """A Redis on a port, since redis-py connects to a socket in the file system otherwise."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    (port,) = free_ports(1)
     with tempfile.TemporaryDirectory(prefix="r") as folder:
         server = Server(folder, port)
         server.start()

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.contrib.conftest import wait_until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.contrib.conftest import Server
 
@@ -97,13 +99,6 @@ def most_over(log: list[float]) -> int:
         for position, end in enumerate(log)
         for capacity, period in WINDOWS
     )
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def workers_with_leases(server: Server) -> set[bytes]:

@@ -156,7 +156,6 @@ class Client:
                 address, call.asking = owner, False
                 continue
             if not isinstance(answer, AskError):
-                self._server.find()
                 return answer
             address = answer.host or address[0], answer.port
             call.asking = not isinstance(answer, MovedError)

@@ -39,6 +39,14 @@ async def told(bucket: RedisBucket) -> None:
     await until(lambda: not (bucket._ledger.untold or any(link.busy for link in links.values())))
 
 
+async def look(bucket: RedisBucket) -> None:
+    """Have a bucket look at Redis until it no longer takes it for away."""
+    async with asyncio.timeout(20):
+        while bucket._away:
+            bucket._lead(asyncio.get_running_loop())
+            await asyncio.sleep(0.01)
+
+
 async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) -> float:
     """A request; returns when it went."""
     async with bucket.lease(bulk=bulk) as lease:
@@ -51,21 +59,20 @@ async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) 
 class Server:
     """A Redis, without a TCP port if none is given."""
 
-    def __init__(self, folder: str, port: int = 0, *options: str) -> None:
-        self._folder = folder
-        self._options = options
+    def __init__(self, folder: str, port: int = 0, *options: str, password: str = "") -> None:
+        self._options = [*options, "--dir", folder]
         self.port = port
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = f"{folder}/redis"
         self.url = f"redis://127.0.0.1:{port}/0" if port else f"unix://{self.socket}"
-        self.admin = redis.Redis(unix_socket_path=self.socket)
+        self.admin = redis.Redis(unix_socket_path=self.socket, password=password)
 
     def start(self) -> None:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
-        options += ["--dir", self._folder, "--save", "", *self._options]
         path = program()
         assert path is not None
-        self._process = subprocess.Popen([path, *options], stdout=subprocess.DEVNULL)
+        command = [path, *self._options, *options, "--save", ""]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         end = monotonic() + 10
         while not self._answers():
             assert monotonic() < end

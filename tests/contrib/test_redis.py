@@ -22,6 +22,7 @@ from digitalocean_projects.contrib.redis import connections as _redis_connection
 from digitalocean_projects.contrib.redis import location as _redis_location
 from digitalocean_projects.contrib.redis import server as _redis_server
 from digitalocean_projects.contrib.redis.bucket import RedisBucket
+from digitalocean_projects.contrib.redis.location import Location
 from tests.contrib.conftest import told, until, use
 from tests.exposure import exposed
 
@@ -42,13 +43,74 @@ def test_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "http://localhost", "redis://:s3cret@localhost/0?db=x", "redis://:s3cret@h?x=1", 5]
+    "url",
+    [
+        "",
+        5,
+        "http://localhost",
+        "redis://:s3cret@localhost/0?db=x",
+        "redis://:s3cret@h?x=1",
+        "redis://:s3cret@h:0",
+        "redis+other://:s3cret@h:1",
+        "http+cluster://:s3cret@h:1",
+        "unix+cluster://:s3cret@/path",
+        "redis+cluster://",
+        "redis+cluster://:s3cret@/0",
+        "redis+cluster://:s3cret@h:1,",
+        "redis+cluster://:s3cret@h:0",
+        "redis+cluster://:s3cret@h:65536",
+        "redis+cluster://:s3cret@h:port",
+        "redis+cluster://:s3cret@h:\N{ARABIC-INDIC DIGIT ONE}",
+        "redis+cluster://:s3cret@[::1",
+        "redis+cluster://:s3cret@h:1/1",
+        "redis+cluster://:s3cret@h:1/name",
+        "redis+cluster://:s3cret@h:1?db=1",
+        "redis+cluster://:s3cret@h:1?x=1",
+        "redis+sentinel://:s3cret@h:1",
+        "redis+sentinel://:s3cret@h:1/",
+        "redis+sentinel://:s3cret@/service",
+        "redis+sentinel://:s3cret@h:1,h:0/service",
+        "redis+sentinel://:s3cret@h:1/service/x",
+        "redis+sentinel://:s3cret@h:1/service/0/0",
+        "redis+sentinel://h:1/service?sentinel_password=s3cret&sentinel_x=1",
+    ],
 )
 def test_url_that_is_none(url: Any) -> None:
     """A URL that redis-py can't use is refused at once, without being repeated."""
-    with pytest.raises(ValueError, match="url must be redis://, rediss:// or") as caught:
+    with pytest.raises(ValueError, match="url must be redis://, rediss:// or unix://") as caught:
         RedisLimits(url)
     assert not any("s3cret" in text for text in exposed(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "addresses"),
+    [
+        ("redis://", "server", ()),
+        ("redis+cluster://h", "cluster", (("h", 6379),)),
+        ("REDIS+CLUSTER://é.example:1/0", "cluster", (("é.example", 1),)),
+        ("redis+cluster://u:p@[::1]:7,h:8", "cluster", (("::1", 7), ("h", 8))),
+        ("rediss+cluster://h:1?ssl_ca_certs=x", "cluster", (("h", 1),)),
+        ("redis+sentinel://h,[fe80::1]:5/s/3", "sentinel", (("h", 26379), ("fe80::1", 5))),
+        ("rediss+sentinel://h:1/s", "sentinel", (("h", 1),)),
+    ],
+)
+def test_locations(url: str, kind: str, addresses: tuple[tuple[str, int], ...]) -> None:
+    """A URL names a server, nodes of a cluster, or sentinels, with TLS if it says so."""
+    location = Location.of_url(url)
+    assert (kind, addresses) == (location.kind, location.addresses)
+    assert url.startswith("rediss") == ("SSL" in location.pool().connection_class.__name__)
+
+
+def test_sentinels() -> None:
+    """Sentinels have a login of their own, and the TLS and time-outs of the server."""
+    url = "rediss+sentinel://u:p%40@h/%C3%A9/3?sentinel_username=w&sentinel_password=q"
+    location = Location.of_url(f"{url}&ssl_ca_certs=x&socket_timeout=2&max_connections=3")
+    shared = {"ssl": True, "ssl_ca_certs": "x", "socket_timeout": 2.0}
+    assert "é" == location.service
+    assert {**shared, "username": "w", "password": "q"} == location.sentinel_options
+    own = {"username": "u", "password": "p@", "db": 3, "max_connections": 3}
+    assert {**shared, **own} == location.options
+    assert ("p@", "q") == tuple(map(str, location.secrets))
 
 
 @pytest.mark.parametrize(

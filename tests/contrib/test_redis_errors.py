@@ -24,7 +24,8 @@ from digitalocean_projects.contrib.redis import (
 from digitalocean_projects.contrib.redis import location as _redis_location
 from digitalocean_projects.contrib.redis import server as _redis_server
 from digitalocean_projects.contrib.redis.bucket import RedisBucket
-from tests.contrib.conftest import Server, free_ports, until, use
+from digitalocean_projects.contrib.redis.server import known_server
+from tests.contrib.conftest import Server, free_ports, look, until, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,14 +146,6 @@ def make_buckets() -> Iterator[MakeBuckets]:
 
     yield make
     kept.clear()
-
-
-async def look(bucket: RedisBucket) -> None:
-    """Use a bucket until it no longer takes Redis for away."""
-    async with asyncio.timeout(20):
-        while bucket._away:
-            bucket._lead(asyncio.get_running_loop())
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("answer", AWAY)
@@ -491,3 +484,30 @@ def test_loops_say_it_once(caplog: pytest.LogCaptureFixture) -> None:
         limits = RedisLimits(f"unix://{folder}/redis", windows=((99, 60.0),))
         list(pool.map(lambda number: asyncio.run(main(number)), range(3)))
     assert 1 == len(caplog.records)
+
+
+async def test_loops_share_what_they_know(
+    scripted: ScriptedRedis,
+    make_buckets: MakeBuckets,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A loop doesn't ask a Redis that another loop has found to be away, or to be back."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 0.3)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
+    scripted.answer = None
+    limits = RedisLimits(scripted.url, windows=((8, 60.0),))
+    first, second = make_buckets(limits, 2)
+    await use(first)
+    before = len(scripted.connections)
+    await asyncio.to_thread(asyncio.run, use(second))
+    assert before == len(scripted.connections)
+    assert first._away == second._away == known_server(limits.url).reason
+    scripted.answer = GRANTED
+    known_server(limits.url).look_at = first._look_at = 0.0
+    await look(first)
+    (third,) = make_buckets(limits, 1)
+    await asyncio.to_thread(asyncio.run, use(third))
+    assert not third._away
+    assert ["Redis is away", "Redis is back"] == [message[:13] for message in caplog.messages]

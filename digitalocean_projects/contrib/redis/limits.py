@@ -50,13 +50,20 @@ class RedisLimits(Limits):
     shows in no `repr`, log record or exception.
 
     Args:
-        url: Where Redis is, as redis-py's `from_url` takes it: `redis://[user:password@]host/0`.
+        url: Where Redis is: a server, as redis-py's `from_url` takes it
+            (`redis://[user:password@]host:port/0`, `rediss://` with TLS, `unix://`); a cluster, by
+            one or more of its nodes (`redis+cluster://[user:password@]host:port,host:port`); or
+            what sentinels name (`redis+sentinel://[user:password@]host:port,host:port/service/0`,
+            whose own login is `?sentinel_username=…&sentinel_password=…`). With TLS, the latter are
+            `rediss+cluster://` and `rediss+sentinel://`. Other options follow the `?`, as in
+            redis-py's URLs.
         hold: The seconds after which the tokens of a worker that died are taken for used: more
             than twice the client's time-out.
         on_unavailable: What to do while Redis is away, which means that it can't be reached, lets
-            nobody in, is loading, or takes no writes: keep to a share of the limits; fail, with
-            a `RedisUnavailableError`; or be open, and keep to the limits without the others. Any
-            other error of Redis or redis-py is a `RedisLimitsError` of each request.
+            nobody in, is loading, takes no writes, or that the sentinels know no master: keep to a
+            share of the limits; fail, with a `RedisUnavailableError`; or be open, and keep to the
+            limits without the other workers. In a cluster this concerns only the tokens whose node
+            is away. Any other error of Redis or redis-py is a `RedisLimitsError` of each request.
         share: The part of each window to keep to: with one over the number of workers, they stay
             within the limits.
         prefix: What the key begins with.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import attrs
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
@@ -82,7 +82,11 @@ class Location:
         }
         if self.kind == "sentinel":
             of_sentinels = {**limits, **self.sentinel_options}
-            sentinels = Sentinel(self.addresses, sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]  # redis-py's
+            sentinels = Sentinel([])  # type: ignore[no-untyped-call]  # redis-py's
+            sentinels.sentinels = [
+                _SentinelClient(host=host, port=port, **of_sentinels)
+                for host, port in self.addresses
+            ]
             options = {**limits, **self.options}
             return _SentinelPool(self.service, sentinels, **options)  # type: ignore[no-untyped-call]  # redis-py's
         if self.kind == "cluster":
@@ -154,6 +158,13 @@ class Pool(ConnectionPool):
 
     def _count(self, _: Connection) -> None:
         self.made += 1
+
+
+class _SentinelClient(Redis):
+    """A client of a sentinel, which the error that no sentinel knows a master shows."""
+
+    def __repr__(self) -> str:
+        return "{host}:{port}".format_map(self.connection_pool.connection_kwargs)
 
 
 class _SentinelPool(Pool, SentinelConnectionPool):

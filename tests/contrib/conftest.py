@@ -109,7 +109,7 @@ def free_ports(count: int) -> list[int]:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """Wait for what happens soon at a server."""
-    end = monotonic() + 20
+    end = monotonic() + 60
     while not condition():
         assert monotonic() < end
         sleep(0.01)

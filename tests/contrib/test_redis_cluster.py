@@ -239,6 +239,7 @@ async def test_slot_that_moves(cluster: Cluster, make_buckets: MakeBuckets) -> N
     await use_them()
     source, target = cluster.split("{moving}")
     slot = key_slot(b"moving")
+    target.admin.script_flush()
     target.cluster("SETSLOT", slot, "IMPORTING", source.id())
     source.cluster("SETSLOT", slot, "MIGRATING", target.id())
     await use_them()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
-GRANTED = b"*6\r\n:7\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0\r\n"
+GRANTED = b"*6\r\n:7\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0"
 AWAY = [
     b"-LOADING Redis is loading the dataset in memory",
     b"-READONLY You can't write against a read only replica.",

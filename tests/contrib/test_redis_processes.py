@@ -121,7 +121,7 @@ def test_processes(server: Server, counting_server: CountingServer) -> None:
         now = len(counting_server.log)
         wait_until(lambda: len(counting_server.log) >= now + 30)
         workers[0].send_signal(signal.SIGKILL)
-        refused = [worker.communicate(timeout=20)[0] for worker in workers]
+        refused = [worker.communicate(timeout=60)[0] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

@@ -222,7 +222,7 @@ async def _guard(
             try:
                 await asyncio.gather(*parts)
             finally:
-                for each in connections.values():
+                for each in list(connections.values()):
                     await each.aclose()
 
 

@@ -38,9 +38,10 @@ HOUSE = """
     _cli: terminal output progress signals doctl arguments resources report projects program
     _cli: __init__
     __main__
-    contrib: __init__ _redis_errors pytest
+    contrib: __init__ pytest
+    contrib/redis: errors location server script connections cluster link ledger limits
+    contrib/redis: bucket __init__
     contrib/fastapi: problems threads streams dependencies __init__
-    contrib/redis: script ledger link bucket __init__
 """
 LAYERS = [
     f"{folder}/{name}" if name else folder

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -46,6 +48,14 @@ def is_busy(bucket: TokenBucket) -> bool:
     return any(link.busy for link in source(bucket)._links.values())
 
 
+async def look(bucket: TokenBucket) -> None:
+    """Have a bucket look at Redis until it no longer takes it for away."""
+    async with asyncio.timeout(20):
+        while source(bucket)._away:
+            source(bucket).serve(asyncio.get_running_loop())
+            await asyncio.sleep(0.01)
+
+
 async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) -> float:
     """A request; returns when it went."""
     async with bucket.lease(bulk=bulk) as lease:
@@ -58,20 +68,20 @@ async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) 
 class Server:
     """A Redis, without a TCP port if none is given."""
 
-    def __init__(self, folder: str, port: int = 0) -> None:
-        self._folder = folder
-        self._port = port
+    def __init__(self, folder: str, port: int = 0, *options: str, password: str = "") -> None:
+        self._options = [*options, "--dir", folder]
+        self.port = port
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = f"{folder}/redis"
         self.url = f"redis://127.0.0.1:{port}/0" if port else f"unix://{self.socket}"
-        self.admin = redis.Redis(unix_socket_path=self.socket)
+        self.admin = redis.Redis(unix_socket_path=self.socket, password=password)
 
     def start(self) -> None:
-        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
-        options += ["--dir", self._folder, "--save", ""]
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.socket]
         path = program()
         assert path is not None
-        self._process = subprocess.Popen([path, *options], stdout=subprocess.DEVNULL)
+        command = [path, *self._options, *options, "--save", ""]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         end = monotonic() + 10
         while not self._answers():
             assert monotonic() < end
@@ -97,6 +107,21 @@ class Server:
     def now(self) -> float:
         seconds, microseconds = self.admin.time()
         return float(seconds + microseconds / 1e6)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nobody listens at."""
+    with ExitStack() as stack:
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        return [stack.enter_context(each).getsockname()[1] for each in listeners]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens soon at a server."""
+    end = monotonic() + 60
+    while not condition():
+        assert monotonic() < end
+        sleep(0.01)
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,11 @@ import pytest
 
 from digitalocean_projects import AsyncClient, Client, Limits, RateLimitWaitError
 from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
-from digitalocean_projects.contrib.redis import link as _redis_link
+from digitalocean_projects.contrib.redis import connections as _redis_connections
+from digitalocean_projects.contrib.redis import location as _redis_location
+from digitalocean_projects.contrib.redis import server as _redis_server
 from digitalocean_projects.contrib.redis.bucket import redis_bucket
+from digitalocean_projects.contrib.redis.location import Location
 from tests.contrib.conftest import is_busy, source, told, until, use
 from tests.exposure import exposed
 
@@ -40,13 +43,74 @@ def test_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "http://localhost", "redis://:s3cret@localhost/0?db=x", "redis://:s3cret@h?x=1", 5]
+    "url",
+    [
+        "",
+        5,
+        "http://localhost",
+        "redis://:s3cret@localhost/0?db=x",
+        "redis://:s3cret@h?x=1",
+        "redis://:s3cret@h:0",
+        "redis+other://:s3cret@h:1",
+        "http+cluster://:s3cret@h:1",
+        "unix+cluster://:s3cret@/path",
+        "redis+cluster://",
+        "redis+cluster://:s3cret@/0",
+        "redis+cluster://:s3cret@h:1,",
+        "redis+cluster://:s3cret@h:0",
+        "redis+cluster://:s3cret@h:65536",
+        "redis+cluster://:s3cret@h:port",
+        "redis+cluster://:s3cret@h:\N{ARABIC-INDIC DIGIT ONE}",
+        "redis+cluster://:s3cret@[::1",
+        "redis+cluster://:s3cret@h:1/1",
+        "redis+cluster://:s3cret@h:1/name",
+        "redis+cluster://:s3cret@h:1?db=1",
+        "redis+cluster://:s3cret@h:1?x=1",
+        "redis+sentinel://:s3cret@h:1",
+        "redis+sentinel://:s3cret@h:1/",
+        "redis+sentinel://:s3cret@/service",
+        "redis+sentinel://:s3cret@h:1,h:0/service",
+        "redis+sentinel://:s3cret@h:1/service/x",
+        "redis+sentinel://:s3cret@h:1/service/0/0",
+        "redis+sentinel://h:1/service?sentinel_password=s3cret&sentinel_x=1",
+    ],
 )
 def test_url_that_is_none(url: Any) -> None:
     """A URL that redis-py can't use is refused at once, without being repeated."""
-    with pytest.raises(ValueError, match="url is redis://, rediss:// or") as caught:
+    with pytest.raises(ValueError, match="url must be redis://, rediss:// or unix://") as caught:
         RedisLimits(url)
     assert not any("s3cret" in text for text in exposed(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "addresses"),
+    [
+        ("redis://", "server", ()),
+        ("redis+cluster://h", "cluster", (("h", 6379),)),
+        ("REDIS+CLUSTER://é.example:1/0", "cluster", (("é.example", 1),)),
+        ("redis+cluster://u:p@[::1]:7,h:8", "cluster", (("::1", 7), ("h", 8))),
+        ("rediss+cluster://h:1?ssl_ca_certs=x", "cluster", (("h", 1),)),
+        ("redis+sentinel://h,[fe80::1]:5/s/3", "sentinel", (("h", 26379), ("fe80::1", 5))),
+        ("rediss+sentinel://h:1/s", "sentinel", (("h", 1),)),
+    ],
+)
+def test_locations(url: str, kind: str, addresses: tuple[tuple[str, int], ...]) -> None:
+    """A URL names a server, nodes of a cluster, or sentinels, with TLS if it says so."""
+    location = Location.of_url(url)
+    assert (kind, addresses) == (location.kind, location.addresses)
+    assert url.startswith("rediss") == ("SSL" in location.pool().connection_class.__name__)
+
+
+def test_sentinels() -> None:
+    """Sentinels have a login of their own, and the TLS and time-outs of the server."""
+    url = "rediss+sentinel://u:p%40@h/%C3%A9/3?sentinel_username=w&sentinel_password=q"
+    location = Location.of_url(f"{url}&ssl_ca_certs=x&socket_timeout=2&max_connections=3")
+    shared = {"ssl": True, "ssl_ca_certs": "x", "socket_timeout": 2.0}
+    assert "é" == location.service
+    assert {**shared, "username": "w", "password": "q"} == location.sentinel_options
+    own = {"username": "u", "password": "p@", "db": 3, "max_connections": 3}
+    assert {**shared, **own} == location.options
+    assert ("p@", "q") == tuple(map(str, location.secrets))
 
 
 @pytest.mark.parametrize(
@@ -76,27 +140,42 @@ def test_other_settings() -> None:
     assert attrs.asdict(Limits()).items() < attrs.asdict(RedisLimits("redis://localhost")).items()
 
 
-@pytest.mark.parametrize(
-    ("code", "output"),
-    [
-        ("import digitalocean_projects.testing, sys; print('redis' in sys.modules)", "False"),
-        (
-            """
+WITHOUT_REDIS = """
 import sys
+from digitalocean_projects.contrib.redis import RedisLimitsError
+import digitalocean_projects.contrib.redis as face
+print("redis" in sys.modules, hasattr(face, "NoSuch"))
 sys.modules["redis"] = None
 try:
-    import digitalocean_projects.contrib.redis
+    from digitalocean_projects.contrib.redis import RedisLimits
 except ImportError as error:
     print(error)
-""",
-            "to share limits through Redis, install digitalocean_projects[redis]",
-        ),
-    ],
-)
-def test_extra(code: str, output: str) -> None:
-    """Redis' client is an extra, which nothing else needs."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert output == done.stdout.strip()
+"""
+
+
+def test_extra() -> None:
+    """redis-py is an extra, which `RedisLimits` needs and the errors don't."""
+    command = [sys.executable, "-c", WITHOUT_REDIS]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    reason = "to share limits through Redis, install digitalocean_projects[redis]"
+    assert ["False False", reason] == done.stdout.splitlines()
+
+
+UNPICKLING = """
+import pickle, sys
+limits = pickle.load(sys.stdin.buffer)
+from digitalocean_projects._clock import SystemClock
+from digitalocean_projects._limiter.shared import make_bucket
+print(type(make_bucket(limits, "name", SystemClock())).__name__)
+"""
+
+
+def test_limits_of_another_process() -> None:
+    """Limits that a new process unpickles are shared there, too."""
+    command = [sys.executable, "-c", UNPICKLING]
+    limits = pickle.dumps(RedisLimits("redis://localhost"))
+    done = subprocess.run(command, input=limits, capture_output=True, check=True)
+    assert b"TokenBucket" == done.stdout.strip()
 
 
 async def test_clients_share(server: Server, emulator: Emulator) -> None:
@@ -219,7 +298,7 @@ async def test_waiter_that_left(
     own_server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token that is granted to whom has left meanwhile goes back to Redis."""
-    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 20.0)
+    monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 20.0)
     bucket = make_bucket(own_server.url, hold=60.0)
     await use(bucket)
     await told(bucket)
@@ -283,7 +362,7 @@ async def test_idle_connection(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that nobody uses is closed; the next request opens another, and counts on."""
-    monkeypatch.setattr(_redis_link, "_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(_redis_connections, "_IDLE_SECONDS", 0.02)
     bucket = make_bucket(windows=((5, 60.0),))
     before = len(server.admin.client_list())
     for used in (1, 2):
@@ -318,7 +397,7 @@ async def test_keys_that_are_flushed(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers tell again what Redis has forgotten, and ask for no token before all have."""
-    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 0.3)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.3)
     buckets = [make_bucket(windows=((1400, 60.0),)) for _ in range(2)]
     await asyncio.gather(*(use(bucket) for bucket in buckets for _ in range(700)))
     assert 1400 == len(server.leases(buckets[0]))
@@ -337,3 +416,14 @@ def test_error() -> None:
     """The error is a value that can be pickled."""
     error = pickle.loads(pickle.dumps(RedisUnavailableError("gone")))  # noqa: S301 - our own
     assert ("no limits from Redis: gone", "gone") == (str(error), error.reason)
+
+
+async def test_long_pause(server: Server, make_bucket: MakeBucket) -> None:
+    """A pause that is longer than the windows outlives what Redis keeps for them."""
+    first, second = (make_bucket(windows=((5, 0.3),), hold=0.5) for _ in range(2))
+    async with first.lease() as lease:
+        lease.refused({"retry-after": "20"})
+    await told(first)
+    assert 20_000 <= server.admin.pttl(source(first)._key) <= 21_500
+    with pytest.raises(RateLimitWaitError):
+        await second.lease(max_wait=1.0).__aenter__()

@@ -14,7 +14,8 @@ import pytest
 
 from digitalocean_projects import APIError, AsyncClient, RateLimitWaitError, RetryPolicy
 from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
-from digitalocean_projects.contrib.redis import link as _redis_link
+from digitalocean_projects.contrib.redis import location as _redis_location
+from digitalocean_projects.contrib.redis import server as _redis_server
 from tests.contrib.conftest import is_busy, source, told, until
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 0.1)
-    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 0.15)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 0.15)
 
 
 @pytest.fixture(params=["refused", "silent"])
@@ -91,7 +92,7 @@ async def test_open(away: str, make_bucket: MakeBucket) -> None:
 
 async def test_fail(away: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests fail, if they are to: all that wait, and later ones at once."""
-    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 60.0)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
     limits = RedisLimits(away, on_unavailable="fail")
     options: dict[str, Any] = {"base_url": emulator.url, "limits": limits, "deadline": 90.0}
     async with AsyncClient(emulator.token, retry=RetryPolicy(), **options) as client:

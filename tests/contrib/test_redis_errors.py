@@ -21,9 +21,11 @@ from digitalocean_projects.contrib.redis import (
     RedisLimitsError,
     RedisUnavailableError,
 )
-from digitalocean_projects.contrib.redis import link as _redis_link
+from digitalocean_projects.contrib.redis import location as _redis_location
+from digitalocean_projects.contrib.redis import server as _redis_server
 from digitalocean_projects.contrib.redis.bucket import redis_bucket
-from tests.contrib.conftest import Server, source, until, use
+from digitalocean_projects.contrib.redis.server import known_server
+from tests.contrib.conftest import Server, free_ports, look, source, until, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
-GRANTED = b"*6\r\n:7\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0\r\n"
+GRANTED = b"*6\r\n:7\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0"
 AWAY = [
     b"-LOADING Redis is loading the dataset in memory",
     b"-READONLY You can't write against a read only replica.",
@@ -120,7 +122,7 @@ class Connection(socketserver.StreamRequestHandler):
 
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.1)
 
 
 @pytest.fixture
@@ -145,14 +147,6 @@ def make_buckets() -> Iterator[MakeBuckets]:
 
     yield make
     kept.clear()
-
-
-async def look(bucket: TokenBucket) -> None:
-    """Use a bucket until it no longer takes Redis for away."""
-    async with asyncio.timeout(20):
-        while source(bucket)._away:
-            source(bucket).serve(asyncio.get_running_loop())
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("answer", AWAY)
@@ -305,7 +299,7 @@ async def test_refusal_is_said_again(
         with pytest.raises(RedisLimitsError):
             await use(bucket)
     assert 2 == len(caplog.records)
-    monkeypatch.setattr(_redis_link, "_SECONDS_BETWEEN_RECORDS", 0.0)
+    monkeypatch.setattr(_redis_server, "_SECONDS_BETWEEN_RECORDS", 0.0)
     with pytest.raises(RedisLimitsError):
         await use(bucket)
     assert 3 == len(caplog.records)
@@ -322,7 +316,7 @@ async def test_refusal_from_before(scripted: ScriptedRedis, make_buckets: MakeBu
     scripted.release.set()
     with pytest.raises(RedisLimitsError):
         await asking
-    assert link._connections._away
+    assert link._client._server.is_away
 
 
 async def test_permission(own_server: Server, make_bucket: MakeBucket) -> None:
@@ -373,8 +367,7 @@ async def test_deprecation_of_python(
 @pytest.fixture
 def tcp_server() -> Iterator[Server]:
     """A Redis on a port, since redis-py connects to a socket in the file system otherwise."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    (port,) = free_ports(1)
     with tempfile.TemporaryDirectory(prefix="r") as folder:
         server = Server(folder, port)
         server.start()
@@ -403,7 +396,7 @@ async def test_connections_are_shared(
     own_server: Server, make_buckets: MakeBuckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The buckets of 500 tokens have eight connections together."""
-    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 20.0)
+    monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 20.0)
     limits = RedisLimits(own_server.url, windows=((5, 60.0),))
     buckets = make_buckets(limits, 500)
     before = own_server.admin.info("stats")["total_connections_received"]
@@ -428,8 +421,8 @@ async def test_away_is_said_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A silent Redis is found out once for all tokens: one warning, and no wait for each."""
-    monkeypatch.setattr(_redis_link, "_SOCKET_SECONDS", 0.3)
-    monkeypatch.setattr(_redis_link, "SECONDS_BETWEEN_LOOKS", 60.0)
+    monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 0.3)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
     caplog.set_level(logging.INFO)
     scripted.answer = None
     limits = RedisLimits(scripted.url, windows=((8, 60.0),))
@@ -496,3 +489,30 @@ def test_loops_say_it_once(caplog: pytest.LogCaptureFixture) -> None:
         limits = RedisLimits(f"unix://{folder}/redis", windows=((99, 60.0),))
         list(pool.map(lambda number: asyncio.run(main(number)), range(3)))
     assert 1 == len(caplog.records)
+
+
+async def test_loops_share_what_they_know(
+    scripted: ScriptedRedis,
+    make_buckets: MakeBuckets,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A loop doesn't ask a Redis that another loop has found to be away, or to be back."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 0.3)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
+    scripted.answer = None
+    limits = RedisLimits(scripted.url, windows=((8, 60.0),))
+    first, second = make_buckets(limits, 2)
+    await use(first)
+    before = len(scripted.connections)
+    await asyncio.to_thread(asyncio.run, use(second))
+    assert before == len(scripted.connections)
+    assert source(first)._away == source(second)._away == known_server(limits.url).reason
+    scripted.answer = GRANTED
+    known_server(limits.url).look_at = source(first)._look_at = 0.0
+    await look(first)
+    (third,) = make_buckets(limits, 1)
+    await asyncio.to_thread(asyncio.run, use(third))
+    assert not source(third)._away
+    assert ["Redis is away", "Redis is back"] == [message[:13] for message in caplog.messages]

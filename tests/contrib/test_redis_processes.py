@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.contrib.conftest import wait_until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.contrib.conftest import Server
 
@@ -24,8 +26,8 @@ WORKER = """
 import asyncio, sys
 from digitalocean_projects import AsyncClient
 from digitalocean_projects.contrib import redis
-from digitalocean_projects.contrib.redis import link as _redis_link
-_redis_link.SECONDS_BETWEEN_LOOKS = 0.25
+from digitalocean_projects.contrib.redis import server as _redis_server
+_redis_server.SECONDS_BETWEEN_LOOKS = 0.25
 
 async def main(windows, url, redis_url, requests):
     limits = redis.RedisLimits(
@@ -99,13 +101,6 @@ def most_over(log: list[float]) -> int:
     )
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def workers_with_leases(server: Server) -> set[bytes]:
     keys: Any = server.admin.keys("processes:*")
     members: Any = server.admin.zrange(keys[0], 0, -1) if keys else []
@@ -126,7 +121,7 @@ def test_processes(server: Server, counting_server: CountingServer) -> None:
         now = len(counting_server.log)
         wait_until(lambda: len(counting_server.log) >= now + 30)
         workers[0].send_signal(signal.SIGKILL)
-        refused = [worker.communicate(timeout=20)[0] for worker in workers]
+        refused = [worker.communicate(timeout=60)[0] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()

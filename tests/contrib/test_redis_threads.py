@@ -141,8 +141,8 @@ def test_loop_that_died(make_bucket: MakeBucket) -> None:
     loop, lease = asyncio.new_event_loop(), bucket.lease()
     loop.run_until_complete(lease.__aenter__())
     loop.run_until_complete(source(bucket)._links[loop].task)
-    client = source(bucket)._links[loop]._connections._script.registered_client
-    loop.run_until_complete(client.aclose())
+    (connections,) = source(bucket)._links[loop]._client._connections.values()
+    loop.run_until_complete(connections.aclose())
     loop.close()
     lease.settle()
     asyncio.run(use(bucket))

@@ -30,13 +30,16 @@ NEEDED = {
 EXTRAS = {
     "cli": "import rich, shtab, yaml",
     "fastapi": f"import {NAME}.contrib.fastapi",
-    "redis": f"import {NAME}.contrib.redis",
+    "redis": f"from {NAME}.contrib.redis import RedisLimits",
 }
 # Which modules need more than the package does, and how they say so.
 NEED_MORE = {
     f"{NAME}.contrib.fastapi": f"{NAME}[fastapi]",
     f"{NAME}.contrib.pytest": "No module named 'pytest'",
-    f"{NAME}.contrib.redis": f"{NAME}[redis]",
+    **{
+        f"{NAME}.contrib.redis.{module}": "No module named 'redis'"
+        for module in ["bucket", "cluster", "connections", "limits", "link", "location", "server"]
+    },
 }
 IMPORT_ALL = f"""
 import importlib, json, pkgutil

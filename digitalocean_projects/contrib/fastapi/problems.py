@@ -27,7 +27,7 @@ from digitalocean_projects import (
     RateLimitWaitError,
 )
 from digitalocean_projects._messages import one_line
-from digitalocean_projects.contrib._redis_errors import RedisLimitsError
+from digitalocean_projects.contrib.redis.errors import RedisLimitsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

@@ -8,118 +8,33 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
-import attrs
-
-from digitalocean_projects._arguments import checked_seconds
 from digitalocean_projects._clock import call_later
-from digitalocean_projects._config import DEFAULT_LIMITS, Limits
 from digitalocean_projects._limiter.bucket import TokenBucket
 from digitalocean_projects._limiter.budget import Window
 from digitalocean_projects._limiter.shared import make_bucket
-from digitalocean_projects._messages import Secret
 from digitalocean_projects._process import keep_for_ever
-from digitalocean_projects.contrib._redis_errors import RedisLimitsError, RedisUnavailableError
 
-from . import link as _redis_link
+from . import server as _redis_server
+from .errors import RedisLimitsError, RedisUnavailableError
 from .ledger import Ledger
-from .link import Link, Policy, open_client
+from .limits import RedisLimits
+from .link import Link
 from .script import Message, constants
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._limiter.budget import End, Flight
     from digitalocean_projects._limiter.lease import Lease
 
-_POLICIES = get_args(Policy)
+
 _AT_ONCE = 8
 _SECONDS_UNTIL_TOLD = 0.05
 _TICK = 0.001
-
-
-def _as_url(url: Secret) -> Secret:
-    """Check that redis-py takes a URL; the message doesn't repeat it: it may hold a password."""
-    with suppress(AttributeError, TypeError, ValueError):
-        open_client(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's
-        return url
-    raise ValueError("url is redis://, rediss:// or unix://, as redis-py's from_url takes it")
-
-
-def _checked_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    checked_seconds(attribute.name, value)
-
-
-def _checked_share(_: object, __: attrs.Attribute[Any], value: float) -> None:
-    if not 0 < value <= 1:
-        raise ValueError(f"share is more than 0 and at most 1, not {value}")
-
-
-def _checked_policy(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
-    if value not in _POLICIES:
-        raise ValueError(f"{attribute.name} must be one of {', '.join(_POLICIES)}")
-
-
-@attrs.frozen(init=False)
-class RedisLimits(Limits):
-    """Limits that all have in common who use the same Redis, token and base URL.
-
-    They keep what they share in two keys of Redis (from version 5 on, or Valkey), which expire by
-    themselves. Give the same windows, margin and hold everywhere. The URL may hold a password, and
-    shows in no `repr`, log record or exception.
-
-    Args:
-        url: Where Redis is, as redis-py's `from_url` takes it: `redis://[user:password@]host/0`.
-        hold: The seconds after which the tokens of a worker that died are taken for used: more
-            than twice the client's time-out.
-        on_unavailable: What to do while Redis is away, which means that it can't be reached, lets
-            nobody in, is loading, or takes no writes: keep to a share of the limits; fail, with
-            a `RedisUnavailableError`; or be open, and keep to the limits without the others. Any
-            other error of Redis or redis-py is a `RedisLimitsError` of each request.
-        share: The part of each window to keep to: with one over the number of workers, they stay
-            within the limits.
-        prefix: What the keys begin with.
-
-    Raises:
-        TypeError: A number of requests is no int, or `hold` no number.
-        ValueError: The URL is none, there is no window, or a value is out of range.
-    """
-
-    url: Secret = attrs.field(converter=_as_url)
-    hold: float = attrs.field(validator=_checked_seconds, kw_only=True)
-    on_unavailable: Policy = attrs.field(validator=_checked_policy, kw_only=True)
-    share: float = attrs.field(validator=_checked_share, kw_only=True)
-    prefix: str = attrs.field(kw_only=True)
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        windows: Iterable[tuple[int, float]] = DEFAULT_LIMITS.windows,
-        margin: float = DEFAULT_LIMITS.margin,
-        grace: float = DEFAULT_LIMITS.grace,
-        reserve: int = DEFAULT_LIMITS.reserve,
-        hold: float = 120.0,
-        on_unavailable: Policy = "share",
-        share: float = 0.25,
-        prefix: str = "digitalocean-projects",
-    ) -> None:
-        # By hand, since a traceback with local variables shows those of a generated one, too.
-        url = Secret.hide(url) or Secret()
-        self.__attrs_init__(
-            url=url,
-            windows=windows,
-            margin=margin,
-            grace=grace,
-            reserve=reserve,
-            hold=hold,
-            on_unavailable=on_unavailable,
-            share=share,
-            prefix=prefix,
-        )
 
 
 class RedisSource:
@@ -368,7 +283,7 @@ class RedisSource:
     def _lose(self, message: Message, reason: str, now: float) -> None:
         """Go on without Redis for a while."""
         policy = self._limits.on_unavailable
-        self._look_at = now + _redis_link.SECONDS_BETWEEN_LOOKS
+        self._look_at = now + _redis_server.SECONDS_BETWEEN_LOOKS
         if not self._away and policy == "share":
             self._shares = self._share_windows()
         self._away = reason
@@ -382,7 +297,7 @@ class RedisSource:
         self._away, self._shares = "", []
         self._ledger.repeat([*message.told, *message.numbers])
         self._tell_at = math.inf
-        self._tell_soon(now, _redis_link.SECONDS_BETWEEN_LOOKS)
+        self._tell_soon(now, _redis_server.SECONDS_BETWEEN_LOOKS)
         self._fail_all(RedisLimitsError, reason)
 
     def _fail_all(self, error: type[RedisLimitsError], reason: str) -> None:
@@ -414,7 +329,7 @@ class RedisSource:
         if self._away:
             self._away, self._shares = "", []
             self._tell_at = now if self._ledger.untold else math.inf
-        self._look_at = now + _redis_link.SECONDS_BETWEEN_LOOKS
+        self._look_at = now + _redis_server.SECONDS_BETWEEN_LOOKS
         if message.pause == self._pause:
             self._pause = -math.inf
         if paused:

@@ -1,79 +1,35 @@
-"""The connections of an event loop to Redis, and the links of buckets that share them."""
+"""The links of buckets to Redis, and the client of an event loop that they share."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 import os
-import re
 import time
-from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Literal, cast
+from functools import partial
+from typing import TYPE_CHECKING, cast
 from weakref import WeakSet, WeakValueDictionary
 
-import attrs
+from redis.exceptions import AskError, MovedError
 
-from digitalocean_projects._messages import Secret, one_line
-from digitalocean_projects.contrib._redis_errors import RedisLimitsError, RedisUnavailableError
+from digitalocean_projects._process import call_at_loop_end
 
-from .script import RESULTS, SCRIPT
-
-try:
-    from redis.asyncio import ConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import (
-        ClusterDownError,
-        ConnectionError,  # noqa: A004 - redis-py's
-        OutOfMemoryError,
-        ReadOnlyError,
-        RedisError,
-        ResponseError,
-        TimeoutError,  # noqa: A004 - redis-py's
-        TryAgainError,
-    )
-except ModuleNotFoundError as error:
-    raise ImportError(
-        "to share limits through Redis, install digitalocean_projects[redis]"
-    ) from error
+from . import server as _redis_server
+from .cluster import SlotMap
+from .connections import Call, Connections
+from .errors import RedisLimitsError, RedisUnavailableError
+from .location import Location
+from .server import known_server, means_away
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from redis.asyncio import Connection
-
+    from .location import Address
     from .script import Message
+    from .server import Policy
 
     Part = Callable[[], Callable[[asyncio.AbstractEventLoop], Awaitable[None]] | None]
 
-_logger = logging.getLogger("digitalocean_projects")
-
-SECONDS_BETWEEN_LOOKS = 5.0
-_MOST_CONNECTIONS = 8
-Policy = Literal["share", "fail", "open"]
-
-_SOCKET_SECONDS = 1.0
-_IDLE_SECONDS = 10.0
-# Bounds of the log's records about keys that Redis refuses.
-_SECONDS_BETWEEN_RECORDS = 3600.0
-_MOST_RECORDS = 100
-
-# These say that the server can't be reached, or serves no writes for now. ConnectionError includes
-# a failed login, which comes with a change of the password or of the master.
-_AWAY = (
-    ConnectionError,
-    TimeoutError,
-    ClusterDownError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    TryAgainError,
-)
-# Of the same kind, but without a class of their own; before Redis 7 the error of a command in a
-# script stands behind the place in the script.
-_AWAY_CODES = re.compile(
-    "(?:^|: -)(?:BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY) ", re.ASCII
-)
+_MOST_REDIRECTS = 5
 
 
 class Link:
@@ -98,15 +54,15 @@ class Link:
     def __init__(
         self, url: str, key: str, constants: Sequence[int], policy: Policy, part: Part
     ) -> None:
-        self._connections = Connections.of_loop(url)
-        self.loop = self._connections.loop
+        self._client = Client.of_loop(url)
+        self.loop = self._client.loop
         self.busy = self.parting = False
         self.part = part
-        self._keys = [key, f"{key}:pause"]
+        self._key = key
         self._constants = constants
         self._policy = policy
         self._made = 0
-        self._connections.links.add(self)
+        self._client.links.add(self)
 
     async def call(self, message: Message) -> list[int]:
         """Return what the script returns.
@@ -115,113 +71,61 @@ class Link:
             RedisUnavailableError: Redis is away.
             RedisLimitsError: Redis refuses the call, or redis-py fails.
         """
-        return await self._connections.call(self._keys, message, self._constants, self._policy)
+        return await self._client.call(self._key, message, self._constants, self._policy)
 
     def is_fresh(self) -> bool:
         """Return whether there was a new connection since the last time.
 
         It may be to a Redis that has forgotten things.
         """
-        before, self._made = self._made, self._connections.made
+        before, self._made = self._made, self._client.made
         return before != self._made
 
 
-@attrs.define(eq=False)
-class _Server:
-    """A Redis whose changes of state this process logs once, not for each token and loop.
+class Client:
+    """What the running loop has open to the Redis of one URL; the links of all buckets share it.
 
-    Attributes:
-        state: Its last known state.
-        refusals: The keys and reasons of the refusals that were logged, and when.
-    """
-
-    state: Literal["", "away", "broken"] = ""
-    refusals: dict[tuple[str, str], float] = attrs.field(factory=dict)
-
-    def lose(self, reason: str, policy: Policy) -> None:
-        if self.state != "away":
-            self.state = "away"
-            fields = {"do_policy": policy, "do_reason": reason}
-            record = "Redis is away, limits are not shared (%(do_policy)s): %(do_reason)s"
-            _logger.warning(record, fields, extra=fields)
-
-    def fail(self, reason: str) -> None:
-        if self.state != "broken":
-            self.state = "broken"
-            fields = {"do_reason": reason}
-            record = "Redis can't be asked for the limits, requests fail: %(do_reason)s"
-            _logger.error(record, fields, extra=fields)
-
-    def refuse(self, key: str, reason: str) -> None:
-        """Log the refusal of a key at most once an hour for each reason, and 100 an hour in all."""
-        now = time.monotonic()
-        for refusal, at in list(self.refusals.items()):
-            if now - at >= _SECONDS_BETWEEN_RECORDS:
-                self.refusals.pop(refusal, None)
-        if (key, reason) not in self.refusals and len(self.refusals) < _MOST_RECORDS:
-            self.refusals[key, reason] = now
-            fields = {"do_key": key, "do_reason": reason}
-            record = "Redis refuses %(do_key)s, its requests fail: %(do_reason)s"
-            _logger.error(record, fields, extra=fields)
-
-    def find(self) -> None:
-        if self.state:
-            self.state = ""
-            _logger.info("Redis is back, limits are shared again")
-
-
-class Connections:
-    """The connections of the running loop to one Redis, which the links of all buckets share.
-
-    There are few of them. They are closed when nobody has used them for a while, when the last
-    link is dropped, and when the loop ends.
-
-    While Redis is away one call at a time finds out whether it is back, at intervals. The others
-    wait for what that finds, or fail at once.
+    It is closed when the last link is dropped, and when the loop ends.
 
     Args:
-        url: The URL of Redis.
+        url: The URL.
 
     Attributes:
         loop: The loop.
-        links: The links that use them.
+        links: The links that use it.
     """
 
     def __init__(self, url: str) -> None:
         self.loop = asyncio.get_running_loop()
         self.links: WeakSet[Link] = WeakSet()
-        client = open_client(url)
-        self._pool = cast("_Pool", client.connection_pool)
-        self._password = Secret(self._pool.connection_kwargs.get("password") or "")
-        self._script = client.register_script(SCRIPT)
-        # Not the pool's own limit: who waits there doesn't notice that Redis is away.
-        self._places = asyncio.Semaphore(min(_MOST_CONNECTIONS, self._pool.max_connections))
-        self._probing = asyncio.Lock()
-        self._server = _servers.setdefault((os.getpid(), url), _Server())
-        self._works = False
-        self._away = ""
-        self._look_at = -math.inf
-        self._idle: asyncio.TimerHandle | None = None
-        self._guard = _guard(client, self.links)
-        with suppress(StopIteration):
-            self._guard.__anext__().__await__().send(None)
+        self._url = url
+        self._location = Location.of_url(url)
+        self._server = known_server(url)
+        self._connections: dict[Address | None, Connections] = {}
+        is_cluster = self._location.kind == "cluster"
+        self._slots = SlotMap(self._location.addresses) if is_cluster else None
+        self._looking = asyncio.Lock()
+        self._look_at = 0.0
+        # The generator refers to what it closes, not to this object, which must be collected when
+        # the last link is dropped.
+        self._end = call_at_loop_end(partial(_close, self._connections, self.links))
 
     @staticmethod
-    def of_loop(url: str) -> Connections:
-        """Return those of the running loop; a forked process has its own."""
+    def of_loop(url: str) -> Client:
+        """Return that of the running loop; a forked process has its own."""
         key = os.getpid(), asyncio.get_running_loop(), url
-        connections = _all_connections.get(key)
-        if connections is None:
-            connections = _all_connections[key] = Connections(url)
-        return connections
+        client = _clients.get(key)
+        if client is None:
+            client = _clients[key] = Client(url)
+        return client
 
     @property
     def made(self) -> int:
         """The number of connections that were made until now."""
-        return self._pool.made
+        return sum(connections.made for connections in self._connections.values())
 
     async def call(
-        self, keys: list[str], message: Message, constants: Sequence[int], policy: Policy
+        self, key: str, message: Message, constants: Sequence[int], policy: Policy
     ) -> list[int]:
         """Return what the script returns.
 
@@ -229,130 +133,87 @@ class Connections:
             RedisUnavailableError: Redis is away.
             RedisLimitsError: Redis refuses the call, or redis-py fails.
         """
-        async with self._places, self._probing if self._away else nullcontext():
-            if self._away and self.loop.time() < self._look_at:
-                raise RedisUnavailableError(self._away)
-            # What was sent before Redis went away says nothing of whether it is back.
-            probes = bool(self._away)
+        call = Call(
+            key=key,
+            numbers=message.numbers,
+            arguments=message.arguments(constants),
+            policy=policy,
+        )
+        if self._slots is None:
+            return cast("list[int]", await self._of(None).call(call))
+        address = self._slots.owner(key) or await self._find_owner(self._slots, key, policy)
+        for _ in range(_MOST_REDIRECTS):
             try:
-                answer = await self._ask(keys, message, message.arguments(constants))
-            except Exception as error:  # noqa: BLE001 - redis-py's tree, and any fault of its own
-                is_away, fault = _is_away(error), _fault(error)
-                is_reply = isinstance(error, ResponseError)
-                reason = one_line(f"{type(fault).__name__}: {fault}", self._password)
-            else:
-                self._works = True
-                if probes or not self._away:
-                    self._away = ""
-                    self._server.find()
+                answer = await self._of(address).call(call)
+            except RedisUnavailableError:
+                # A replica may have taken over.
+                owner = await self._find_owner(self._slots, key, policy)
+                if owner == address:
+                    raise
+                address, call.asking = owner, False
+                continue
+            if not isinstance(answer, AskError):
                 return answer
-            finally:
-                if self._idle is not None:
-                    self._idle.cancel()
-                self._idle = self.loop.call_later(_IDLE_SECONDS, _hang_up, self._pool)
-            if is_reply and not is_away:
-                # It is about this key or command. The connection and other keys are not affected.
-                if probes:
-                    self._away = ""
-                self._server.refuse(one_line(keys[0]), reason)
-                raise RedisLimitsError(reason)
-            self._works = False
-            if is_away:
-                self._away, self._look_at = reason, self.loop.time() + SECONDS_BETWEEN_LOOKS
-                self._server.lose(reason, policy)
-                raise RedisUnavailableError(reason)
-            self._away = ""
-            self._server.fail(reason)
-            # redis-py keeps a connection that an unexpected error has left without its login.
-            with suppress(Exception):
-                await self._pool.disconnect(inuse_connections=False)
-            raise RedisLimitsError(reason)
+            address = answer.host or address[0], answer.port
+            call.asking = not isinstance(answer, MovedError)
+            if not call.asking:
+                self._slots.move(key, address)
+        self._slots.forget(key)
+        raise self._lost("the nodes of the cluster don't agree which of them has the key", policy)
 
-    async def _ask(
-        self, keys: list[str], message: Message, arguments: list[str | int]
-    ) -> list[int]:
-        worked = self._works
-        try:
-            answer = await self._script(keys=keys, args=arguments)
-        except ConnectionError:
-            # Redis may have closed an idle connection, or been restarted.
-            if not worked:
-                raise
-            for number in message.numbers:
-                arguments += number, ""
-            answer = await self._script(keys=keys, args=arguments)
-        if not (isinstance(answer, list) and [int] * RESULTS == list(map(type, answer))):
-            raise TypeError(f"the script must return {RESULTS} integers, got {answer!r}")
-        return answer
+    def _of(self, address: Address | None) -> Connections:
+        connections = self._connections.get(address)
+        if connections is None:
+            server = known_server(self._url, address)
+            connections = self._connections[address] = Connections(self._location, address, server)
+        return connections
 
+    async def _find_owner(self, slots: SlotMap, key: str, policy: Policy) -> Address:
+        """Return the node that has the slot of a key, after a look at the cluster if one is due."""
+        async with self._looking:
+            if time.monotonic() >= self._look_at:
+                await self._look(slots, policy)
+        owner = slots.owner(key)
+        if owner is None:
+            raise self._lost("no node of the cluster has the slot of the key", policy)
+        self._server.find()
+        return owner
 
-def _is_away(error: Exception) -> bool:
-    """Return whether an error says that Redis can't be reached, or serves no writes for now."""
-    if isinstance(error, ResponseError) and _AWAY_CODES.search(str(error)):
-        return True
-    return isinstance(error, _AWAY) and _fault(error) is error
-
-
-def _fault(error: Exception) -> BaseException:
-    """Return what went wrong: redis-py makes a ConnectionError of any error while it connects."""
-    cause = error.__cause__
-    return error if cause is None or isinstance(cause, (OSError, EOFError, RedisError)) else cause
-
-
-class _Pool(ConnectionPool):
-    """A pool that counts the connections that it has made.
-
-    Not by `redis_connect_func`, since redis-py then calls what Python 3.14 deprecates.
-    """
-
-    made = 0
-
-    def make_connection(self) -> Connection:
-        connection: Connection = super().make_connection()  # type: ignore[no-untyped-call]  # redis-py's
-        connection.register_connect_callback(self._count)  # type: ignore[no-untyped-call]  # as that
-        return connection
-
-    def _count(self, _: Connection) -> None:
-        self.made += 1
-
-
-def open_client(url: str) -> Redis:
-    """Return a client that notices soon whether Redis is there, and doesn't retry."""
-    pool = _Pool.from_url(
-        str(url),
-        protocol=2,
-        socket_timeout=_SOCKET_SECONDS,
-        socket_connect_timeout=_SOCKET_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return Redis.from_pool(pool)
-
-
-def _hang_up(pool: ConnectionPool) -> None:
-    task = asyncio.get_running_loop().create_task(pool.disconnect(inuse_connections=False))
-    _hanging_up.add(task)
-    task.add_done_callback(_hanging_up.discard)
-
-
-async def _guard(client: Redis, links: WeakSet[Link]) -> AsyncGenerator[None, None]:
-    """Close the client when the generator is closed, as a loop does at its end."""
-    pid = os.getpid()
-    try:
-        yield
-    finally:
-        if pid == os.getpid():
-            loop = asyncio.get_running_loop()
-            parts = [part(loop) for link in links if (part := link.part()) is not None]
+    async def _look(self, slots: SlotMap, policy: Policy) -> None:
+        """Ask one node after the other for the nodes and their slots, until one answers."""
+        if self._server.rests:
+            raise RedisUnavailableError(self._server.reason)
+        is_away, reason = True, ""
+        for address in sorted(slots.addresses(), key=lambda each: self._of(each).server.is_away):
+            connections = self._of(address)
             try:
-                await asyncio.gather(*parts)
-            finally:
-                with suppress(Exception):
-                    await client.aclose()
+                slots.read(await connections.slots(), address)
+            except Exception as error:  # noqa: BLE001 - redis-py's tree, and a malformed answer's
+                is_away, reason = means_away(error), connections.reason(error)
+            else:
+                # Before a bucket asks again for a key whose node is away.
+                self._look_at = time.monotonic() + _redis_server.SECONDS_BETWEEN_LOOKS / 2
+                return
+        if is_away:
+            raise self._lost(reason, policy)
+        self._server.fail(reason)
+        raise RedisLimitsError(reason)
+
+    def _lost(self, reason: str, policy: Policy) -> RedisUnavailableError:
+        self._server.lose(reason, policy)
+        return RedisUnavailableError(reason)
 
 
-# A loop by itself doesn't keep its tasks.
-_hanging_up: set[asyncio.Task[None]] = set()
-_all_connections: WeakValueDictionary[tuple[int, asyncio.AbstractEventLoop, str], Connections] = (
+async def _close(connections: dict[Address | None, Connections], links: WeakSet[Link]) -> None:
+    loop = asyncio.get_running_loop()
+    parts = [part(loop) for link in links if (part := link.part()) is not None]
+    try:
+        await asyncio.gather(*parts)
+    finally:
+        for each in connections.values():
+            await each.aclose()
+
+
+_clients: WeakValueDictionary[tuple[int, asyncio.AbstractEventLoop, str], Client] = (
     WeakValueDictionary()
 )
-_servers: WeakValueDictionary[tuple[int, str], _Server] = WeakValueDictionary()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,24 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._config import Limits
 
-# A sorted set has the leases, each by the latest µs of Redis' clock at which the API can have
-# counted its request, and one infinite member: the µs at which the set was begun.
+# A sorted set has the leases of a token. A lease's score is the latest µs of Redis' clock at which
+# the API can have counted its request. Two members are no leases:
+#
+# - The epoch, at +inf, is the µs at which the set was created. A worker that sees another epoch
+#   than before knows that Redis has lost what it was told (it was restarted empty, flushed, or
+#   replaced by a replica that never had the set), and adds all its leases that still count again.
+#   It uses none until all workers have had the time to do so. A set that has expired has a new
+#   epoch, too, but then no worker has a lease to add.
+# - The end of the pause, at -inf, if a refusal has caused one.
+#
+# All is in one key, since a node of a cluster that has only some of the keys of a command answers
+# with TRYAGAIN as long as their slot is moving.
 SCRIPT = """
-local leases, pause = KEYS[1], KEYS[2]
+local leases = KEYS[1]
 local worker, first = ARGV[1], tonumber(ARGV[2])
 local wanted = {tonumber(ARGV[3]), tonumber(ARGV[4])}
-local asked_pause, hold = tonumber(ARGV[5]), tonumber(ARGV[6])
-local span, life, windows = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
+local asked_pause, hold = ARGV[5] * 1000, tonumber(ARGV[6])
+local span, life, windows = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
@@ -27,7 +38,7 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
-redis.call('ZREMRANGEBYSCORE', leases, '-inf', text(now - span))
+redis.call('ZREMRANGEBYSCORE', leases, '(-inf', text(now - span))
 local epoch = redis.call('ZRANGEBYSCORE', leases, 'inf', 'inf')[1]
 if not epoch then
   epoch = text(now)
@@ -41,13 +52,15 @@ for i = 10 + 3 * windows, #ARGV, 2 do
     redis.call('ZADD', leases, text(now - age), lease)
   end
 end
-redis.call('PEXPIRE', leases, life)
 
-local paused = math.max(redis.call('PTTL', pause), 0)
+local pause_ends = redis.call('ZRANGEBYSCORE', leases, '-inf', '-inf')[1] or now
+local paused = math.max(pause_ends - now, 0)
 if asked_pause > paused then
   paused = asked_pause
-  redis.call('SET', pause, '', 'PX', text(paused))
+  redis.call('ZREMRANGEBYSCORE', leases, '-inf', '-inf')
+  redis.call('ZADD', leases, '-inf', text(now + paused))
 end
+redis.call('PEXPIRE', leases, text(math.max(life, math.ceil(paused / 1000))))
 
 local full, since, used = {{}, {}}, {}, {}
 for w = 1, windows do
@@ -84,9 +97,10 @@ for class = 1, 2 do
     end
   end
 end
-return {tonumber(epoch), granted[1], granted[2], wait[1], wait[2], paused}
+return {tonumber(epoch), granted[1], granted[2], wait[1], wait[2], math.ceil(paused / 1000)}
 """
-# The epoch, two counts of leases, two waits and a pause.
+SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+# The epoch, two counts of leases, two waits in µs, and the rest of the pause in ms.
 RESULTS = 6
 
 

@@ -1,0 +1,203 @@
+"""Connections: the few of an event loop to one server, and the calls of the script on them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from redis.asyncio import Redis
+from redis.exceptions import (
+    AskError,
+    ConnectionError,  # noqa: A004 - redis-py's
+    NoScriptError,
+    ResponseError,
+)
+
+from digitalocean_projects._messages import one_line, redacted
+
+from .errors import RedisLimitsError, RedisUnavailableError
+from .script import RESULTS, SCRIPT, SHA
+from .server import fault, means_away
+
+if TYPE_CHECKING:
+    from .location import Address, Location, Pool
+    from .server import Policy, Server
+
+_MOST_CONNECTIONS = 8
+_IDLE_SECONDS = 10.0
+
+
+@attrs.define(kw_only=True, eq=False)
+class Call:
+    """A call of the script.
+
+    Attributes:
+        key: The key of the leases.
+        numbers: The numbers of the leases that it asks for.
+        arguments: The script's arguments.
+        policy: What the bucket does while Redis is away.
+        asking: Whether the slot of the key is moving to the node that is called.
+    """
+
+    key: str
+    numbers: range
+    arguments: list[str | int]
+    policy: Policy
+    asking: bool = False
+
+
+class Connections:
+    """The few connections of the running loop to one server.
+
+    They are closed when nobody has used them for a while, and after a failure.
+
+    While the server is away one call at a time finds out whether it is back, at intervals. The
+    others of this loop wait for what that finds, or fail at once.
+
+    Args:
+        location: Where Redis is.
+        address: Which node of a cluster it is.
+        server: What this process knows of it.
+
+    Attributes:
+        server: What this process knows of it.
+    """
+
+    def __init__(self, location: Location, address: Address | None, server: Server) -> None:
+        self._pool: Pool = location.pool(address)
+        self._client = Redis.from_pool(self._pool)
+        self._secrets = location.secrets
+        self._redirects = location.kind == "cluster"
+        # Not the pool's own limit: who waits there doesn't notice that Redis is away.
+        self._places = asyncio.Semaphore(min(_MOST_CONNECTIONS, self._pool.max_connections))
+        self._probing = asyncio.Lock()
+        self.server = server
+        self._works = False
+        self._idle: asyncio.TimerHandle | None = None
+
+    @property
+    def made(self) -> int:
+        """The number of connections that were made until now."""
+        return self._pool.made
+
+    async def call(self, call: Call) -> list[int] | AskError:
+        """Return what the script returns, or to which other node of the cluster it redirects.
+
+        Raises:
+            RedisUnavailableError: The server is away.
+            RedisLimitsError: It refuses the call, or redis-py fails.
+        """
+        server = self.server
+        async with self._places, self._probing if server.is_away else nullcontext():
+            if server.rests:
+                raise RedisUnavailableError(server.reason)
+            # What was sent before Redis went away says nothing of whether it is back.
+            probes = server.is_away
+            try:
+                answer = await self._ask(call)
+            except Exception as error:  # noqa: BLE001 - redis-py's tree, and any fault of its own
+                failure = error
+            else:
+                self._works = True
+                if probes or not server.is_away:
+                    server.find()
+                return answer
+            finally:
+                self._close_later()
+            reason = self.reason(failure)
+            if means_away(failure):
+                server.lose(reason, call.policy)
+            elif isinstance(failure, ResponseError):
+                # It is about this key or command. The connection and other keys are not affected.
+                if probes:
+                    server.find()
+                server.refuse(one_line(call.key), reason)
+                raise RedisLimitsError(reason)
+            else:
+                server.fail(reason)
+            self._works = False
+            # redis-py keeps a connection that an unexpected error has left without its login. And
+            # the name of the server, or the sentinels, may lead to another one by now.
+            with suppress(Exception):
+                await self._pool.disconnect(inuse_connections=False)
+            if means_away(failure):
+                raise RedisUnavailableError(reason)
+            raise RedisLimitsError(reason)
+
+    async def slots(self) -> Any:
+        """Return what the node answers to CLUSTER SLOTS."""
+        async with self._places:
+            try:
+                return await self._send("CLUSTER", "SLOTS", asking=False)
+            finally:
+                self._close_later()
+
+    def reason(self, error: Exception) -> str:
+        """Return what went wrong, as it may be shown."""
+        culprit = fault(error)
+        return one_line(redacted(f"{type(culprit).__name__}: {culprit}", *self._secrets))
+
+    async def aclose(self) -> None:
+        """Close them."""
+        with suppress(Exception):
+            await self._client.aclose()
+
+    async def _ask(self, call: Call) -> list[int] | AskError:
+        worked = self._works
+        try:
+            answer = await self._run(call)
+        except ConnectionError:
+            # Redis may have closed an idle connection, or been restarted.
+            if not worked:
+                raise
+            for number in call.numbers:
+                call.arguments += number, ""
+            answer = await self._run(call)
+        if isinstance(answer, AskError):
+            return answer
+        if not (isinstance(answer, list) and [int] * RESULTS == list(map(type, answer))):
+            raise TypeError(f"the script must return {RESULTS} integers, got {answer!r}")
+        return answer
+
+    async def _run(self, call: Call) -> Any:
+        arguments = 1, call.key, *call.arguments
+        try:
+            try:
+                return await self._send("EVALSHA", SHA, *arguments, asking=call.asking)
+            except NoScriptError:
+                return await self._send("EVAL", SCRIPT, *arguments, asking=call.asking)
+        except AskError as redirect:
+            if not self._redirects:
+                raise
+            return redirect
+
+    async def _send(self, *command: str | int, asking: bool) -> Any:
+        if not asking:
+            return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
+        # A node takes a command for a slot that is moving to it right after this, on the same
+        # connection.
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.execute_command("ASKING")
+        pipeline.execute_command(*command)
+        *_, answer = await pipeline.execute(raise_on_error=False)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _close_later(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        loop = asyncio.get_running_loop()
+        self._idle = loop.call_later(_IDLE_SECONDS, _close_idle, self._pool)
+
+
+def _close_idle(pool: Pool) -> None:
+    task = asyncio.get_running_loop().create_task(pool.disconnect(inuse_connections=False))
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+# A loop by itself doesn't keep its tasks.
+_closing: set[asyncio.Task[None]] = set()

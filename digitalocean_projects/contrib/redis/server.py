@@ -1,0 +1,169 @@
+"""Server: what a process knows of a Redis server, and what an error says of it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakValueDictionary
+
+import attrs
+from redis.exceptions import (
+    ClusterDownError,
+    ConnectionError,  # noqa: A004 - redis-py's
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 - redis-py's
+    TryAgainError,
+)
+
+from digitalocean_projects._process import call_in_child
+
+if TYPE_CHECKING:
+    from .location import Address
+
+Policy = Literal["share", "fail", "open"]
+
+_logger = logging.getLogger("digitalocean_projects")
+
+SECONDS_BETWEEN_LOOKS = 5.0
+# Bounds of the log's records about keys that Redis refuses.
+_SECONDS_BETWEEN_RECORDS = 3600.0
+_MOST_RECORDS = 100
+
+# These say that the server can't be reached, or serves no writes for now. ConnectionError includes
+# a failed login, which comes with a change of the password or of the master, and the error that
+# sentinels know no master.
+_AWAY = (
+    ConnectionError,
+    TimeoutError,
+    ClusterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
+# Of the same kind, but without a class of their own; before Redis 7 the error of a command in a
+# script stands behind the place in the script.
+_AWAY_CODES = re.compile(
+    "(?:^|: -)(?:BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY) ", re.ASCII
+)
+
+
+@attrs.define(eq=False)
+class Server:
+    """A Redis server, or what a sentinel names, or a cluster as a whole.
+
+    All tokens and event loops of this process share what it knows of the server: a call of one of
+    them that finds out that the server is away spares the others the time-out, and each change is
+    logged once.
+
+    Attributes:
+        name: What the log calls it.
+        state: Whether it is away, or answers what can't be understood, as far as is known.
+        reason: Why it is away; empty if it isn't.
+        look_at: When it may be asked again while it is away, by `time.monotonic`.
+        refusals: The keys and reasons of the refusals that were logged, and when.
+    """
+
+    name: str
+    state: Literal["", "away", "broken"] = ""
+    reason: str = ""
+    look_at: float = -math.inf
+    refusals: dict[tuple[str, str], float] = attrs.field(factory=dict)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it was away at the last call."""
+        return bool(self.reason)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it is away, and isn't to be asked now."""
+        return self.is_away and time.monotonic() < self.look_at
+
+    def lose(self, reason: str, policy: Policy) -> None:
+        """Take it for away, and leave it alone for a while."""
+        with self._lock:
+            was, self.state = self.state, "away"
+            self.reason, self.look_at = reason, time.monotonic() + SECONDS_BETWEEN_LOOKS
+        if was != "away":
+            fields = {"do_server": self.name, "do_policy": policy, "do_reason": reason}
+            record = "%(do_server)s is away, limits are not shared (%(do_policy)s): %(do_reason)s"
+            _logger.warning(record, fields, extra=fields)
+
+    def fail(self, reason: str) -> None:
+        """Note that it answers, but not so that the limits can be shared."""
+        with self._lock:
+            was, self.state, self.reason = self.state, "broken", ""
+        if was != "broken":
+            fields = {"do_server": self.name, "do_reason": reason}
+            record = "%(do_server)s can't be asked for the limits, requests fail: %(do_reason)s"
+            _logger.error(record, fields, extra=fields)
+
+    def refuse(self, key: str, reason: str) -> None:
+        """Log the refusal of a key at most once an hour for each reason, and 100 an hour in all."""
+        now = time.monotonic()
+        with self._lock:
+            for refusal, at in list(self.refusals.items()):
+                if now - at >= _SECONDS_BETWEEN_RECORDS:
+                    del self.refusals[refusal]
+            if (key, reason) in self.refusals or len(self.refusals) >= _MOST_RECORDS:
+                return
+            self.refusals[key, reason] = now
+        fields = {"do_server": self.name, "do_key": key, "do_reason": reason}
+        record = "%(do_server)s refuses %(do_key)s, its requests fail: %(do_reason)s"
+        _logger.error(record, fields, extra=fields)
+
+    def find(self) -> None:
+        """Note that it serves."""
+        with self._lock:
+            was, self.state, self.reason = self.state, "", ""
+        if was:
+            record = "%(do_server)s is back, limits are shared again"
+            fields = {"do_server": self.name}
+            _logger.info(record, fields, extra=fields)
+
+
+class _Servers:
+    """The servers that this process uses."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Know none; a forked process forgets those of its parent, whose locks may be held."""
+        self._lock = threading.Lock()
+        self._known: WeakValueDictionary[tuple[str, Address | None], Server] = WeakValueDictionary()
+
+    def find(self, url: str, address: Address | None) -> Server:
+        name = "Redis" if address is None else "Redis at {}:{}".format(*address)
+        with self._lock:
+            return self._known.setdefault((url, address), Server(name))
+
+
+_servers = _Servers()
+call_in_child(_Servers.begin, _servers)
+
+
+def known_server(url: str, address: Address | None = None) -> Server:
+    """Return what this process knows of the server of a URL, or of a node of that cluster."""
+    return _servers.find(url, address)
+
+
+def means_away(error: Exception) -> bool:
+    """Return whether an error says that Redis can't be reached, or serves no writes for now."""
+    if isinstance(error, ResponseError) and _AWAY_CODES.search(str(error)):
+        return True
+    return isinstance(error, _AWAY) and fault(error) is error
+
+
+def fault(error: Exception) -> BaseException:
+    """Return what went wrong: redis-py makes a ConnectionError of any error while it connects."""
+    cause = error.__cause__
+    return error if cause is None or isinstance(cause, (OSError, EOFError, RedisError)) else cause

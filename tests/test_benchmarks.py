@@ -73,6 +73,7 @@ def test_contestant(server: Server, job: Job) -> None:
         assert names[:3] == NAMES[:3]
 
 
+@pytest.mark.redis
 def test_contestant_on_redis() -> None:
     with redis_server() as url:
         assert url is not None
@@ -146,6 +147,8 @@ def test_slow_contestants_do_a_part() -> None:
     } == times
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command measures, prints tables and keeps the results, and shows them again."""
     main(["--quick", "--only", "list-small-pages", "--output", str(tmp_path)])
@@ -162,6 +165,7 @@ def work_of(*rows: Row) -> Work:
     return Work(key="some", title="Some", rows=rows, beyond=True, note="A note.")
 
 
+@pytest.mark.process
 def test_race(server: Server, tmp_path: Path) -> None:
     """Who isn't installed has no figures, and who did a part has those of the whole."""
     rows = [
@@ -251,6 +255,7 @@ def test_seconds(value: float, text: str) -> None:
     assert text == seconds(value)
 
 
+@pytest.mark.process
 def test_guard(capsys: pytest.CaptureFixture[str]) -> None:
     """The guard counts what is over its threshold, twice."""
     fast = Row(title="empty", command=("-c", "pass"))

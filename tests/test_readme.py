@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("example", [example for example in examples() if not example.name])
+@pytest.mark.process
 def test_example(example: Example, tmp_path: Path) -> None:
     """Each example runs as it stands, on the demonstration's account, and prints what is shown.
 
@@ -68,6 +69,7 @@ def test_first_two_commands() -> None:
     assert second in map(str.strip, run)
 
 
+@pytest.mark.process
 def test_first_command() -> None:
     """What the first command runs, once it has installed the package, works."""
     first = next(block.text for block in blocks() if block.language == "shell")

@@ -196,6 +196,7 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert "# 1034 resources on 6 pages" in output.err
 
 
+@pytest.mark.process
 def test_reader_leaves() -> None:
     """A reader that has seen enough ends the command quietly."""
     with subprocess.Popen(
@@ -211,6 +212,7 @@ def test_reader_leaves() -> None:
     assert [] == [line for line in errors.splitlines() if not line.startswith("#")]
 
 
+@pytest.mark.process
 def test_emulator() -> None:
     """The emulator runs in the shell until Ctrl-C, and prints what to export."""
     with subprocess.Popen(

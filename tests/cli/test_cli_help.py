@@ -81,6 +81,7 @@ def test_examples(example: str) -> None:
         ("digitalocean-projects ls --dem", ["--demo"]),
     ],
 )
+@pytest.mark.process
 def test_completion(typed: str, expected: list[str], capsys: Capture) -> None:
     """In bash, Tab completes subcommands, options and what they may be."""
     assert 0 == main(["completion", "bash"])
@@ -116,6 +117,7 @@ def test_completion_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: C
     assert 'pip install "digitalocean-projects[cli]"' in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_extras_are_lazy() -> None:
     """Nothing of the extra is loaded until it is used."""
     code = (

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from digitalocean_projects.testing import Emulator
 
+pytestmark = pytest.mark.process
+
 # Not in development mode, where asyncio complains of a slow machine.
 COMMAND = [sys.executable, "-W", "error", "-m", "digitalocean_projects"]
 ONE_WAVE = 16

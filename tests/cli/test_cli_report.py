@@ -93,6 +93,7 @@ def test_narrow_report(
 @pytest.mark.parametrize(
     ("encoding", "bar", "cut"), [("utf-8", "█", "…"), ("cp437", "#", "~"), ("ascii", "#", "~")]
 )
+@pytest.mark.process
 def test_encodings(account: Emulator, encoding: str, bar: str, cut: str) -> None:
     """Where an encoding lacks the blocks, bars are of ASCII."""
     account.seed(["do:droplet:1000"], name="x" * 100)
@@ -175,6 +176,7 @@ def test_report_fails_at_once(account: Emulator, capsys: Capture) -> None:
     assert ("", True) == (told.out, told.err.startswith("digitalocean-projects: 401 (GET"))
 
 
+@pytest.mark.process
 def test_reader_leaves_a_report_that_fails(account: Emulator) -> None:
     """That nobody reads the report doesn't hide that a project couldn't be read."""
     break_project(account, "web")

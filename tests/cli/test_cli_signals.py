@@ -92,6 +92,7 @@ def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], Scree
 
 
 @pytest.mark.parametrize(("number", "status"), ENDING)
+@pytest.mark.process
 def test_end_under_the_bar(account: Emulator, number: int, status: int) -> None:
     """A signal that ends the command takes the bar away and shows the cursor again."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
@@ -108,6 +109,7 @@ def test_end_under_the_bar(account: Emulator, number: int, status: int) -> None:
         assert b"" == process.stdout.read()
 
 
+@pytest.mark.process
 def test_kill_under_the_bar(account: Emulator) -> None:
     """SIGQUIT kills the command at once, and shows the cursor again."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
@@ -118,6 +120,7 @@ def test_kill_under_the_bar(account: Emulator) -> None:
         assert screen.has_cursor()
 
 
+@pytest.mark.process
 def test_stop_under_the_bar(account: Emulator) -> None:
     """A command that is stopped shows the cursor, and hides it again when it goes on."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
@@ -138,6 +141,7 @@ def test_stop_under_the_bar(account: Emulator) -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), ENDING)
+@pytest.mark.process
 def test_end_of_the_emulator(number: int, status: int) -> None:
     """The emulator handles the signals itself, since process 1 of a container has to."""
     with started(EMULATOR) as (process, screen):
@@ -147,6 +151,7 @@ def test_end_of_the_emulator(number: int, status: int) -> None:
         assert [b"# Ctrl-C ends it"] == screen.shown.splitlines()
 
 
+@pytest.mark.process
 def test_stop_of_the_emulator() -> None:
     """A command without a bar is stopped, and goes on, without a change on the terminal."""
     with started(EMULATOR) as (process, screen):
@@ -159,6 +164,7 @@ def test_stop_of_the_emulator() -> None:
         assert [b"# Ctrl-C ends it"] == screen.shown.splitlines()
 
 
+@pytest.mark.process
 def test_ignored_signal() -> None:
     """A signal that is ignored from the start, as `nohup` has it, stays ignored."""
     code = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
@@ -224,6 +230,7 @@ print(*ends)
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.process
 def test_signals_at_any_line(number: str, times: int) -> None:
     """Whichever line of the progress a signal interrupts, the terminal is as before afterwards."""
     with started([*PYTHON, "-c", EVERYWHERE, number, str(times)]) as (process, screen):
@@ -244,6 +251,7 @@ def test_signals_at_any_line(number: str, times: int) -> None:
         assert not changes or b"h" == changes[-1], run
 
 
+@pytest.mark.process
 def test_lock_that_the_interrupted_code_holds() -> None:
     """The cursor comes back although the progress waits for a lock of the interrupted code."""
     code = """
@@ -277,6 +285,7 @@ except signals.Ended as end:
         assert b"\x1b[?25l" in screen.shown
 
 
+@pytest.mark.process
 def test_terminal_that_takes_no_more() -> None:
     """A signal ends the command although its terminal takes no more output."""
     code = """

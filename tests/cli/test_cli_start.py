@@ -11,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
 
+pytestmark = pytest.mark.process
+
 INTERRUPTED = """\
 import signal, sys
 

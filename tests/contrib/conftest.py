@@ -90,6 +90,13 @@ class Server:
         return float(seconds + microseconds / 1e6)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use a server."""
+    for item in items:
+        if {"shared_server", "own_server"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("redis")
+
+
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="r") as folder:

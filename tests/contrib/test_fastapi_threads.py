@@ -455,6 +455,7 @@ if child:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.process
 def test_fork() -> None:
     """Threads that wait in a parent process hold no place in its children."""
     done = subprocess.run(

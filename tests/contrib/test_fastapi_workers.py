@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import httpx2
+import pytest
 
 from digitalocean_projects.testing import Emulator
 from tests.contrib.serving import example_code
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.contrib.conftest import Server
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 WORKERS, REQUESTS = 8, 160
 WINDOWS = ((25, 0.8), (75, 3.0))

@@ -260,12 +260,14 @@ def test_after_it():
 """
 
 
+@pytest.mark.process
 def test_environment_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a test, the environment is as it was, also where the test has changed it."""
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", "real")
     assert "2 passed" == run_pytest(tmp_path, ["-p", "no:asyncio"], test_it=ENVIRONMENT)
 
 
+@pytest.mark.process
 def test_marker_takes_keywords(tmp_path: Path) -> None:
     """What the marker would leave out is an error."""
     test = "import pytest\n\n@pytest.mark.do_emulator(5.0)\ndef test_it(do_emulator):\n    pass\n"
@@ -275,6 +277,8 @@ def test_marker_takes_keywords(tmp_path: Path) -> None:
     assert "the marker do_emulator takes keyword arguments only" in done.stdout
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "tests", "count"), RUNS.values(), ids=RUNS)
 def test_runs(tmp_path: Path, arguments: list[str], tests: str, count: int) -> None:
     """Whoever runs the loops, what a test leaves open is closed, and all else is as before."""
@@ -282,6 +286,7 @@ def test_runs(tmp_path: Path, arguments: list[str], tests: str, count: int) -> N
     assert f"{count} passed" == outcome
 
 
+@pytest.mark.process
 def test_costs_nothing(tmp_path: Path) -> None:
     """A run that uses no fixture loads nothing for them; other plugins load what they like."""
     others = {each.name for each in entry_points(group="pytest11")} - {"digitalocean_projects"}

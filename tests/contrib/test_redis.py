@@ -93,6 +93,7 @@ except ImportError as error:
         ),
     ],
 )
+@pytest.mark.process
 def test_extra(code: str, output: str) -> None:
     """Redis' client is an extra, which nothing else needs."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)

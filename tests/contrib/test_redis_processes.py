@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.contrib.conftest import Server
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 WINDOWS = ((25, 0.8), (75, 3.0))
 WORKER = """
 import asyncio, sys

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
     from tests.recipes.conftest import Program, Start
 
+pytestmark = [pytest.mark.process, pytest.mark.redis, pytest.mark.slow]
+
 WARM = """
 import tasks
 from tasks import app

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.conftest import SilentServer
     from tests.recipes.conftest import Program, Start
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 EMPTY = b'{"resources": [], "links": {}, "meta": {"total": 0}}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(EMPTY), EMPTY)

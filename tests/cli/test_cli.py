@@ -197,22 +197,6 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.process
-def test_reader_leaves() -> None:
-    """A reader that has seen enough ends the command quietly."""
-    with subprocess.Popen(
-        [*COMMAND, "list", "--demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        assert process.stderr
-        assert process.stdout.readline().startswith("URN")
-        process.stdout.close()
-        errors = process.stderr.read()
-        status = process.wait(timeout=30)
-    assert 0 == status
-    assert [] == [line for line in errors.splitlines() if not line.startswith("#")]
-
-
-@pytest.mark.process
 def test_emulator() -> None:
     """The emulator runs in the shell until Ctrl-C, and prints what to export."""
     with subprocess.Popen(

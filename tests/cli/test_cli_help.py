@@ -115,17 +115,3 @@ def test_completion_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: C
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert 2 == main(["completion", "bash"])
     assert 'pip install "digitalocean-projects[cli]"' in capsys.readouterr().err
-
-
-@pytest.mark.process
-def test_extras_are_lazy() -> None:
-    """Nothing of the extra is loaded until it is used."""
-    code = (
-        "import sys; from digitalocean_projects._cli import main\n"
-        "main(['report', '--demo', '-q'])\n"
-        "print(*{'rich', 'shtab', 'yaml'} & {*sys.modules}, file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=30
-    )
-    assert "\n" == done.stderr

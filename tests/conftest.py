@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from digitalocean_projects import AsyncClient, Client, RetryPolicy
 from digitalocean_projects.testing import Emulator
-from tests.warm import Warm
+from tests.forked import Forks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -49,13 +49,6 @@ def _can_be_interrupted() -> None:
     """Let Ctrl-C reach what tests start, also where a shell has this run ignore it, by `&`."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(scope="session")
-def warm() -> Iterator[Warm]:
-    """An interpreter that has loaded the package, for programs of which each needs its own."""
-    with Warm() as warm:
-        yield warm
 
 
 @pytest.fixture
@@ -216,3 +209,9 @@ def make_client(request: pytest.FixtureRequest, emulator: Emulator) -> Callable[
         return client
 
     return make
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    with Forks() as forks:
+        yield forks

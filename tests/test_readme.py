@@ -11,18 +11,19 @@ import digitalocean_projects
 from digitalocean_projects import testing
 from digitalocean_projects._cli import main
 from digitalocean_projects.testing import Emulator, seed_demo
+from tests.programs import Programs
 from tests.readme import README, ROOT, blocks, examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.forked import Forks
     from tests.readme import Example
-    from tests.warm import Warm
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("example", [example for example in examples() if not example.name])
-def test_example(example: Example, warm: Warm, tmp_path: Path) -> None:
+def test_example(example: Example, forks: Forks, tmp_path: Path) -> None:
     """Each example runs as it stands, on the demonstration's account, and prints what is shown.
 
     One that is made of tests passes.
@@ -34,14 +35,14 @@ def test_example(example: Example, warm: Warm, tmp_path: Path) -> None:
             "DIGITALOCEAN_API_URL": emulator.url,
             "DIGITALOCEAN_TOKEN": emulator.token,
         }
+        programs = Programs(forks, tmp_path, environment)
         if tests:
             (tmp_path / "test_example.py").write_text(example.code, "utf-8")
-            done = warm.run_pytest(["-q", "-p", "anyio.pytest_plugin"], tmp_path, environment)
+            output, errors, status = programs.run_pytest("-q", "-p", "anyio.pytest_plugin")
         else:
-            done = warm.run(example.code, tmp_path, environment)
-    assert (0, "") == (done.status, done.errors), done.output
-    passed = f"{tests} passed in" in done.output
-    assert passed if tests else (example.output == done.output.rstrip())
+            output, errors, status = programs.run(example.code)
+    assert ("", 0) == (errors, status), output
+    assert f"{tests} passed in" in output if tests else example.output == output.rstrip()
 
 
 def test_recipes_are_run() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what happens soon, in the loop or at the server."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - it is somewhere else
             await asyncio.sleep(0.01)
 
@@ -63,7 +63,7 @@ class Server:
         path = program()
         assert path is not None
         self._process = subprocess.Popen([path, *options], stdout=subprocess.DEVNULL)
-        end = monotonic() + 10
+        end = monotonic() + 60
         while not self._answers():
             assert monotonic() < end
             sleep(0.01)
@@ -77,7 +77,7 @@ class Server:
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         self.admin.close()
 
     def leases(self, bucket: RedisBucket) -> dict[bytes, float]:

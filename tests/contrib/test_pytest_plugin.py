@@ -14,12 +14,13 @@ import pytest
 
 from digitalocean_projects import AsyncClient, Client
 from digitalocean_projects.testing import MockClock
+from tests.programs import Programs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from digitalocean_projects.testing import Emulator
-    from tests.warm import Warm
+    from tests.forked import Forks
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -223,13 +224,18 @@ RUNS = {
 }
 
 
-def outcome_of(warm: Warm, folder: Path, arguments: list[str], **files: str) -> str:
+@pytest.fixture
+def programs(forks: Forks, tmp_path: Path) -> Programs:
+    return Programs(forks, tmp_path)
+
+
+def outcome_of(programs: Programs, *arguments: str, **files: str) -> str:
     """Run the tests in these files; return the last line, without the time it took."""
     for name, text in files.items():
-        (folder / f"{name}.py").write_text(text, "utf-8")
-    done = warm.run_pytest(arguments, folder)
-    assert (0, "") == (done.status, done.errors), done.output
-    return done.output.splitlines()[-1].strip("= ").split(" in ")[0]
+        (programs.folder / f"{name}.py").write_text(text, "utf-8")
+    output, errors, status = programs.run_pytest(*arguments)
+    assert ("", 0) == (errors, status), output
+    return output.splitlines()[-1].strip("= ").split(" in ")[0]
 
 
 ENVIRONMENT = """
@@ -255,25 +261,24 @@ def test_after_it():
 
 
 @pytest.mark.process
-def test_environment_is_restored(warm: Warm, tmp_path: Path) -> None:
+def test_environment_is_restored(programs: Programs) -> None:
     """After a test, the environment is as it was, also where the test has changed it."""
-    assert "2 passed" == outcome_of(warm, tmp_path, [], test_it=ENVIRONMENT)
+    assert "2 passed" == outcome_of(programs, test_it=ENVIRONMENT)
 
 
 @pytest.mark.process
-def test_marker_takes_keywords(warm: Warm, tmp_path: Path) -> None:
+def test_marker_takes_keywords(programs: Programs) -> None:
     """What the marker would leave out is an error."""
     test = "import pytest\n\n@pytest.mark.do_emulator(5.0)\ndef test_it(do_emulator):\n    pass\n"
-    (tmp_path / "test_it.py").write_text(test, "utf-8")
-    done = warm.run_pytest([], tmp_path)
-    assert "the marker do_emulator takes keyword arguments only" in done.output
+    (programs.folder / "test_it.py").write_text(test, "utf-8")
+    assert "the marker do_emulator takes keyword arguments only" in programs.run_pytest()[0]
 
 
 @pytest.mark.process
 @pytest.mark.parametrize(("arguments", "tests", "count"), RUNS.values(), ids=RUNS)
-def test_runs(warm: Warm, tmp_path: Path, arguments: list[str], tests: str, count: int) -> None:
+def test_runs(programs: Programs, arguments: list[str], tests: str, count: int) -> None:
     """Whoever runs the loops, what a test leaves open is closed, and all else is as before."""
-    outcome = outcome_of(warm, tmp_path, arguments, conftest=CONFTEST, test_it=tests)
+    outcome = outcome_of(programs, *arguments, conftest=CONFTEST, test_it=tests)
     assert f"{count} passed" == outcome
 
 

@@ -160,7 +160,7 @@ async def test_order(make_bucket: MakeBucket) -> None:
     first, second = (make_bucket(windows=((4, 60.0),), reserve=2) for _ in range(2))
     bulk = [asyncio.create_task(use(bucket, bulk=True)) for bucket in (first, second) * 2]
     await until(lambda: 2 == sum(task.done() for task in bulk))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         await asyncio.gather(*(use(bucket) for bucket in (first, second)))
     assert 2 == sum(task.done() for task in bulk)
     for task in bulk:
@@ -253,7 +253,7 @@ async def test_cancel_storm(server: Server, make_bucket: MakeBucket) -> None:
     assert all(counted < server.now() for counted in server.leases(bucket).values())
     assert not bucket._leases
     assert not bucket._stock
-    await asyncio.wait_for(use(bucket), 20)
+    await asyncio.wait_for(use(bucket), 40)
 
 
 async def test_lease_that_is_late(make_bucket: MakeBucket) -> None:

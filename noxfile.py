@@ -54,7 +54,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(python=[python for python in PYTHONS if python != RUNNING])
 def others(session: nox.Session) -> None:
-    """Run the tests on every other Python that the package claims, against the wheel."""
+    """Run all but the slow tests on every other Python that the package claims, on the wheel."""
     folder = _unpacked_sdist(session)
     # The tests find no other package than the one that is installed.
     shutil.rmtree(folder / "digitalocean_projects")
@@ -66,7 +66,7 @@ def others(session: nox.Session) -> None:
     )
     session.chdir(folder)
     session.run("python", "-c", _INSTALLED)
-    session.run("pytest", *PARALLEL, *session.posargs)
+    session.run("pytest", *PARALLEL, "-m", "not slow", *session.posargs)
 
 
 _INSTALLED = """

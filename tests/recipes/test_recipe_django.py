@@ -102,7 +102,7 @@ def asgi(start: Start) -> Callable[[], tuple[Program, int]]:
 
 
 def ask(url: str) -> Any:
-    with urlopen(url, timeout=30) as answer:  # noqa: S310 - it is http
+    with urlopen(url, timeout=120) as answer:  # noqa: S310 - it is http
         return json.load(answer)
 
 
@@ -119,7 +119,7 @@ def test_wsgi(start: Start, emulator: Emulator) -> None:
     address = program.logged(r"Listening at: (\S+)")
     project = emulator.default_project_id
     expected = [{"urns": emulator.resources()}]
-    end = monotonic() + 30
+    end = monotonic() + 120
     while len(set(re.findall(r"answered by (\S+)", program.log))) < 2:
         assert monotonic() < end, program.log
         assert expected == ask_often(f"{address}/{project}/resources")

@@ -136,13 +136,13 @@ def generated(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
-    """Measure everything, beside what else does the job: some minutes; `-- --quick` for a try."""
+    """Compare the speed of clients, in some minutes; `-- --quick` for a try."""
     _install(session, "benchmark")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session(default=False)
 def guard(session: nox.Session) -> None:
-    """See that nothing became slower. No part of CI, whose machines are too noisy for it."""
+    """Fail if a ratio to the floor has become worse. CI, being too noisy, doesn't run it."""
     _install(session, "floor")
-    session.run("python", "-m", "benchmarks.guard")
+    session.run("python", "-m", "benchmarks", "--guard", *session.posargs)

@@ -1,67 +1,71 @@
-"""The command: `python -m benchmarks`, or `nox -s benchmarks`."""
+"""Compare the speed of clients, in turns, each time in a fresh process.
 
-from __future__ import annotations
+The figures are medians, with quartiles in brackets. A ratio is to the first row in the same round.
+"""
 
 import argparse
+import signal
 import sys
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import median
 
-from .plan import FULL, QUICK, works
-from .race import Race
-from .redis_server import redis_server
-from .report import Chapter, Report, report
-from .server import Server
-from .table import tables
+import attrs
 
-if TYPE_CHECKING:
-    from .plan import Sizes
-
-_HERE = Path(__file__).parent
-_RESULTS = "results.json"
+from .cases import CASES, Case
+from .report import case_table, header, slopes, table
+from .runner import Runner, runner
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure, tell the results, and keep them with a picture of them."""
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, and print tables."""
     options = _parser().parse_args(arguments)
-    # What is less than everything isn't kept where everything is.
-    output = options.output or (None if options.quick or options.only else _HERE)
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-    if options.show:
-        found = Report.load_from((output or _HERE) / _RESULTS)
-    else:
-        found = _measured(QUICK if options.quick else FULL, options.only)
-    print(tables(found))
-    if output is not None:
-        found.save(output / _RESULTS)
-        if find_spec("matplotlib"):
-            from .picture import draw  # noqa: PLC0415 - it may not be there
-
-            draw(found, output / "results.svg")
+    cases = [case for case in CASES if not options.case or case.key in options.case]
+    with runner(quick=options.quick) as measuring:
+        if options.guard:
+            return guard(measuring, cases)
+        print(header() + ", a small part of each job" * options.quick, flush=True)
+        found = {}
+        for case in cases:
+            found[case.key] = measuring.run(case)
+            print(f"\n{case_table(case, found[case.key])}", flush=True)
+    if not options.quick and not options.case:
+        print(f"\n{slopes(found)}")
+    return 0
 
 
-def _measured(sizes: Sizes, only: str) -> Report:
-    with Server() as server, redis_server() as redis:
-        race = Race(server.origin, redis, lambda text: print(text, file=sys.stderr))
-        chosen = [work for work in works(sizes) if work.key.startswith(only)]
-        return report((Chapter.of(work, race.run(work)) for work in chosen), sizes)
+def guard(measuring: Runner, cases: list[Case], rounds: int = 5) -> int:
+    """Print the ratios that have a threshold, and return the number of those above it.
+
+    A ratio above its threshold is measured once more before it counts.
+    """
+    rows, failures = [["", "ratio", "at most", ""]], 0
+    for case in cases:
+        ratios: dict[str, float] = {}
+        above = [run for run in case.runs if run.title in case.most]
+        for _ in range(2):
+            if above:
+                part = attrs.evolve(case, runs=(case.runs[0], *above), rounds=rounds)
+                floor, *results = measuring.run(part)
+                for result in results:
+                    ratios[result.run.title] = median(result.ratios(floor, case.measures[0]))
+                above = [run for run in above if ratios[run.title] > case.most[run.title]]
+        failures += len(above)
+        for title, ratio in ratios.items():
+            most = case.most[title]
+            name = f"{case.key}: {title}"
+            rows.append([name, f"{ratio:.2f}", f"{most:.2f}", "!" * (ratio > most)])
+    print(table(rows))
+    return failures
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a little of everything, once")
-    parser.add_argument("--only", default="", metavar="KEY", help="works whose keys begin so")
-    parser.add_argument("--show", action="store_true", help="measure nothing: show what was")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FOLDER",
-        help="where to keep results.json and results.svg; for a whole run, beside this program",
-    )
+    parser.add_argument("case", nargs="*", help=", ".join(case.key for case in CASES))
+    parser.add_argument("--quick", action="store_true", help="do a small part of each, once")
+    parser.add_argument("--guard", action="store_true", help="fail if a ratio has become worse")
     return parser
 
 
 if __name__ == "__main__":
-    main()
+    # `main` ends its servers also when this process is asked to end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())

@@ -1,146 +1,83 @@
-"""The report: all results, with what is to be known of where they come from."""
+"""Tables of results, as text."""
 
-from __future__ import annotations
-
-import json
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from importlib.metadata import distributions
+from statistics import median, quantiles
 
-import attrs
-import cattrs
+from .cases import Case
+from .runner import Result
 
-from .growth import Growth, Point
-from .plan import ASYNC, BLOCKING, FLOOR
-from .race import Result  # noqa: TC001 - cattrs resolves the annotations
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from .plan import Sizes, Work
-
-_PACKAGES = (
-    "digitalocean-projects",
-    "aiohttp",
-    "aiolimiter",
-    "anyio",
-    "attrs",
-    "cattrs",
-    "httpx",
-    "msgspec",
-    "orjson",
-    "pydo",
-    "python-digitalocean",
-    "redis",
-    "yarl",
-)
+_PACKAGES = ["digitalocean-projects", "aiohttp", "msgspec", "orjson"]
+_PACKAGES += ["aiolimiter", "httpx", "pydo", "python-digitalocean"]
+_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
-@attrs.frozen(kw_only=True)
-class Chapter:
-    """The results of a work; what they are is said in `plan.Work`."""
-
-    key: str
-    title: str
-    unit: str
-    beyond: bool
-    note: str
-    results: list[Result]
-
-    @classmethod
-    def of(cls, work: Work, results: list[Result]) -> Chapter:
-        """The chapter of a work."""
-        return cls(
-            key=work.key,
-            title=work.title,
-            unit=work.per[1],
-            beyond=work.beyond,
-            note=work.note,
-            results=results,
-        )
-
-
-@attrs.frozen(kw_only=True)
-class Report:
-    """All results.
-
-    Args:
-        date: When they were measured.
-        machine: On what.
-        load: How many processes wanted to run before, in the last 1, 5 and 15 minutes.
-        versions: Of what is measured.
-        chapters: The results of each work.
-        growth: What more resources and requests cost.
-    """
-
-    date: str
-    machine: str
-    load: tuple[float, float, float]
-    versions: dict[str, str]
-    chapters: list[Chapter]
-    growth: list[Growth]
-
-    def __getitem__(self, key: str) -> Chapter:
-        return next(chapter for chapter in self.chapters if chapter.key == key)
-
-    def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.write_text(json.dumps(cattrs.unstructure(self), indent=1) + "\n", "utf-8")
-
-    @classmethod
-    def load_from(cls, path: Path) -> Report:
-        """Read what `save` wrote."""
-        return cattrs.structure(json.loads(path.read_text("utf-8")), cls)
-
-
-def report(chapters: Iterable[Chapter], sizes: Sizes) -> Report:
-    """The report of what these chapters, which are measured only now, come to."""
-    date, load = datetime.now(UTC).isoformat(timespec="seconds"), os.getloadavg()
-    chapters = list(chapters)
-    return Report(
-        date=date,
-        machine=f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
-        f"{platform.python_implementation()} {platform.python_version()}",
-        load=load,
-        versions=dict(_versions()),
-        chapters=chapters,
-        growth=_growth(chapters, sizes),
+def header() -> str:
+    """Describe the machine and what is measured."""
+    versions = {distribution.name: distribution.version for distribution in distributions()}
+    measured = [f"{name} {versions[name]}" for name in _PACKAGES if name in versions]
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
+        f"Python {platform.python_version()}, {', '.join(measured)}"
     )
 
 
-def _versions() -> Iterable[tuple[str, str]]:
-    for package in _PACKAGES:
-        try:
-            yield package, version(package)
-        except PackageNotFoundError:
-            continue
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Align the columns of a table; its first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (rows[0], ["-" * width for width in widths], *rows[1:])
+    )
 
 
-def _growth(chapters: list[Chapter], sizes: Sizes) -> list[Growth]:
-    """What CPU time grows by, from the listings at no latency."""
-    found = {chapter.key: chapter.results for chapter in chapters}
-    totals = [total for total, _ in sizes.listings if f"list-{total}-0" in found]
-    if sizes.shown not in totals or "list-small-pages" not in found:
-        return []
+def case_table(case: Case, results: Sequence[Result]) -> str:
+    """Return a table of medians, with quartiles, and their ratios to the first row."""
+    floor = results[0]
+    rows = [["", "rounds"], *([result.run.title, str(len(result.rounds))] for result in results)]
+    for measure in case.measures:
+        size, unit = _unit(floor, measure)
+        rows[0] += [f"{measure}, {unit}" + (case.per and f" a {case.per}"), "ratio"]
+        for row, result in zip(rows[1:], results, strict=True):
+            row.append(_spread([value / size for value in result.values(measure)]))
+            row.append(_spread(result.ratios(floor, measure)))
+    return f"{case.key}: {case.title}\n{table(rows)}"
 
-    def point(title: str, key: str, resources: int, per_page: int) -> Point:
-        cpu = _cpu(found[key], title)
-        return Point(resources=resources, requests=resources // per_page, cpu=cpu)
 
-    return [
-        Growth.of(
-            title,
-            [point(title, f"list-{total}-0", total, 200) for total in totals],
-            point(title, "list-small-pages", sizes.shown, 20),
+def _unit(floor: Result, measure: str) -> tuple[float, str]:
+    """Return the unit that suits the floor's figures."""
+    if measure in {"peak", "growth"}:
+        return 1.0, "MiB"
+    typical = median(floor.values(measure))
+    return next((unit for unit in _UNITS if typical >= unit[0] / 2), _UNITS[-1])
+
+
+def _spread(values: list[float]) -> str:
+    """Return the median, and the quartiles in brackets."""
+    if len(values) == 1:
+        return _number(values[0])
+    low, middle, high = quantiles(values, method="inclusive")
+    return f"{_number(middle)} ({_number(low)}-{_number(high)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - 3 digits
+
+
+def slopes(found: Mapping[str, Sequence[Result]]) -> str:
+    """Return a table of what each request and each resource adds to the CPU time of a listing."""
+    rows = [["A listing's CPU time grows by, µs", "a request", "a resource"]]
+    for place in range(3):
+        small, usual, large = (
+            1e6 * median(found[key][place].values("cpu"))
+            for key in ("list-small-pages", "list-0ms", "list-200000")
         )
-        for title in (FLOOR, ASYNC, BLOCKING)
-    ]
-
-
-def _cpu(results: list[Result], title: str) -> float:
-    spread = next(result.cpu for result in results if result.title == title)
-    assert spread is not None
-    return spread.median
+        # The first two list 40,000 resources on 2,000 and on 200 pages, the last one has 1,000.
+        request = (small - usual) / 1_800
+        resource = (large - usual - 800 * request) / 160_000
+        title = found["list-0ms"][place].run.title
+        rows.append([title, _number(request), _number(resource)])
+    return table(rows)

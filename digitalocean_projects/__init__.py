@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.2.0"
+from ._version import __version__ as __version__
 
 __all__ = [
     "DEFAULT_PROJECT",
@@ -33,6 +33,7 @@ __all__ = [
     "HasURN",
     "Inventory",
     "InventoryError",
+    "Lease",
     "Limits",
     "NotFoundError",
     "Page",
@@ -41,6 +42,7 @@ __all__ = [
     "PermissionDeniedError",
     "PreconditionFailedError",
     "Project",
+    "ProjectLike",
     "ProjectLookupError",
     "ProjectResources",
     "Projects",
@@ -62,6 +64,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from ._arguments import DEFAULT_PROJECT, ProjectLike
+    from ._assignment.results import AssignmentResult, Reconciliation
     from ._client import AsyncClient
     from ._clock import Clock
     from ._codec.headers import RateLimit
@@ -71,11 +75,12 @@ if TYPE_CHECKING:
         Project,
         ProjectResources,
         Purpose,
+        Refusal,
         Resource,
         ResourceStatus,
     )
     from ._codec.urn import URN, HasURN, ResourceType, URNLike
-    from ._config import DEFAULT_PROJECT, Limits
+    from ._config import Limits, RetryPolicy
     from ._errors import (
         APIConnectionError,
         APIError,
@@ -101,12 +106,11 @@ if TYPE_CHECKING:
     )
     from ._facade.sync import Client, Inventory, Paginator, Projects
     from ._limiter.bucket import BucketStatistics, TokenBucket
+    from ._limiter.lease import Lease
     from ._paginator.inventory import AsyncInventory
     from ._paginator.paginator import AsyncPaginator
     from ._projects import AsyncProjects
-    from ._results import AssignmentResult, Reconciliation, Refusal
     from ._session.manager import Statistics
-    from ._session.retry import RetryPolicy
 else:
     # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
     _MODULES = (
@@ -114,14 +118,14 @@ else:
         "_codec.headers",
         "_codec.models",
         "_errors",
+        "_arguments",
         "_config",
-        "_results",
         "_clock",
         "_limiter.bucket",
-        "_session.retry",
         "_session.manager",
         "_paginator.paginator",
         "_paginator.inventory",
+        "_assignment.results",
         "_projects",
         "_client",
         "_facade.sync",

@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING, Any, Self
 
 from attrs import NOTHING
 
+from ._arguments import checked_count, checked_seconds, checked_type
 from ._clock import SYSTEM_CLOCK
 from ._config import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_LIMITS,
     DEFAULT_MAX_BODY,
+    DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
     Limits,
+    RetryPolicy,
     Settings,
     checked_base_url,
-    checked_count,
     checked_proxy,
-    checked_seconds,
     checked_token,
-    checked_type,
     checked_user_agent,
 )
+from ._messages import Secret
 from ._projects import AsyncProjects
-from ._secret import Secret
 from ._session.manager import SessionManager
-from ._session.retry import DEFAULT_RETRY, RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

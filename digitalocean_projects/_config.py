@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
+from http import HTTPStatus
 from ipaddress import ip_address
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
+import backoff
 
-from . import __version__
-from ._errors import ClientUsageError
-from ._secret import TOKEN_VARIABLES, Secret, holds_token
+from ._arguments import MOST_SECONDS, checked_count, checked_seconds
+from ._errors import APIConnectionError, ClientUsageError, ServerError
+from ._messages import TOKEN_VARIABLES, Secret, holds_token
+from ._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aiohttp import ClientSession, TraceConfig
 
     from ._clock import Clock
-    from ._session.retry import RetryPolicy
-
-
-T = TypeVar("T")
+    from ._errors import APIStatusError
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +60,7 @@ def _as_windows(windows: Iterable[tuple[int, float]]) -> tuple[tuple[int, float]
 
 
 def _not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not 0 <= value <= _MOST_SECONDS:
+    if not 0 <= value <= MOST_SECONDS:
         raise ValueError(f"{attribute.name} is finite and at least 0, not {value}")
 
 
@@ -86,6 +87,81 @@ class Limits:
     margin: float = attrs.field(default=1.0, validator=_not_negative)
     grace: float = attrs.field(default=30.0, validator=_not_negative)
     reserve: int = attrs.field(default=5, validator=_not_negative)
+
+
+def _at_least(least: float) -> Callable[[Any, Any, Any], None]:
+    def check(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+        if not least <= value < math.inf:
+            raise ValueError(f"{attribute.name} is finite and at least {least}, not {value}")
+
+    return check
+
+
+def _is_callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{attribute.name} must be callable, got {type(value).__name__}")
+
+
+def _as_frozenset(statuses: Iterable[int]) -> frozenset[int]:
+    return frozenset(statuses)
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """When and how often a request is sent again.
+
+    After a failure that may pass, a request waits and is sent again: a connection that failed, a
+    time-out, or an answer with one of `statuses`. The wait is drawn from 0 to a ceiling that
+    doubles each time ("full jitter"), and is at least what the answer's `Retry-After` asks for.
+
+    Args:
+        attempts: How often a request is sent at the most; 1 for never again.
+        base_delay: The first ceiling, in seconds.
+        max_delay: The highest ceiling, in seconds.
+        max_retry_after: The seconds that an answer may ask to wait; if it asks for more, its error
+            is raised at once.
+        statuses: Which answers are asked again. A 5xx that isn't named counts as 500, but for 501.
+        jitter: Returns the seconds to wait for a ceiling in seconds, which is the most that is
+            waited, unless `Retry-After` asks for more.
+
+    Raises:
+        TypeError: `jitter` is not callable.
+        ValueError: A number is out of range.
+    """
+
+    attempts: int = attrs.field(default=4, validator=_at_least(1))
+    base_delay: float = attrs.field(default=0.5, validator=_at_least(0))
+    max_delay: float = attrs.field(default=20.0, validator=_at_least(0))
+    max_retry_after: float = attrs.field(default=60.0, validator=_at_least(0))
+    statuses: frozenset[int] = attrs.field(
+        default=frozenset({408, 429, 500, 502, 503, 504}), converter=_as_frozenset
+    )
+    jitter: Callable[[float], float] = attrs.field(
+        default=backoff.full_jitter, validator=_is_callable
+    )
+
+    def covers(self, failure: APIConnectionError | APIStatusError) -> bool:
+        """Whether another attempt may succeed where this one failed."""
+        if isinstance(failure, APIConnectionError):
+            return failure.transient
+        if failure.status in self.statuses:
+            return True
+        counts_as_500 = (
+            isinstance(failure, ServerError) and failure.status != HTTPStatus.NOT_IMPLEMENTED
+        )
+        return counts_as_500 and HTTPStatus.INTERNAL_SERVER_ERROR in self.statuses
+
+    def ceilings(self) -> Iterator[float]:
+        """Return an iterator over the longest waits, one for each failure in a row."""
+        # With a factor of 0, the growing power would never reach its highest value, but overflow.
+        ceilings: Iterator[float] = (
+            backoff.expo(factor=self.base_delay, max_value=self.max_delay)
+            if self.base_delay
+            else backoff.constant(0)
+        )
+        # The generator's first value is for its own decorators.
+        next(ceilings)
+        return ceilings
 
 
 _is_printable = re.compile("[!-~]+").fullmatch
@@ -186,66 +262,10 @@ def checked_user_agent(user_agent: str | None) -> str:
     return user_agent
 
 
-_MOST_SECONDS = 1e9
-
-
-def checked_seconds(name: str, value: float) -> float:
-    """A time-out.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It isn't positive and finite.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} is a number of seconds, not {type(value).__name__}")
-    if not 0 < value <= _MOST_SECONDS:
-        raise ValueError(f"{name} is more than 0 and at most {_MOST_SECONDS:.0e}, not {value}")
-    return value
-
-
-def checked_wait(name: str, value: float) -> float:
-    """A time to wait, which may be none.
-
-    Raises:
-        TypeError: It is no number.
-        ValueError: It is negative, or not finite.
-    """
-    return 0.0 if value == 0 and value is not False else checked_seconds(name, value)
-
-
-def checked_type(name: str, value: T, expected: type | tuple[type, ...]) -> T:
-    """A value of the right type.
-
-    Raises:
-        TypeError: It is of another one.
-    """
-    if not isinstance(value, expected):
-        names = expected if isinstance(expected, tuple) else (expected,)
-        wanted = " or ".join(cls.__name__.removesuffix("Type") for cls in names)
-        raise TypeError(f"{name} is a {wanted}, not {type(value).__name__}")
-    return value
-
-
-def checked_count(name: str, value: int, most: int | None = None) -> int:
-    """A whole number from 1, to `most` if there is one.
-
-    Raises:
-        TypeError: It is no int.
-        ValueError: It isn't in the range.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is an int, not {type(value).__name__}")
-    if value < 1 or (most is not None and value > most):
-        raise ValueError(
-            f"{name} is at least 1{f' and at most {most}' if most else ''}, not {value}"
-        )
-    return value
-
-
 DEFAULT_LIMITS = Limits()
+DEFAULT_RETRY = RetryPolicy()
 BASE_URL_VARIABLE = "DIGITALOCEAN_API_URL"
 BASE_URL = "https://api.digitalocean.com"
-DEFAULT_PROJECT = "default"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_CONNECT_TIMEOUT = 10.0
 DEFAULT_MAX_BODY = 16 * 2**20

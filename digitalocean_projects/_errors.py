@@ -19,10 +19,12 @@
     ├── AssignmentTimeoutError          not all were seen in a project in time
     ├── InventoryError                  some projects could not be read
     ├── ProjectLookupError              no project has a name, or several have
-    ├── RateLimitWaitError              the wait for the rate limit is too long
-    └── ClientUsageError                the client can't be used so (a RuntimeError, too)
+    └── RateLimitWaitError              the wait for the rate limit is too long
 
-A bad argument is a `ValueError` or `TypeError` instead, before anything is sent.
+    RuntimeError
+    └── ClientUsageError                the client is closed, has no token, is in another loop
+
+An invalid argument raises a `ValueError` or `TypeError` before any request.
 """
 
 from __future__ import annotations
@@ -32,23 +34,17 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ._codec.models import ResourceStatus
-from ._request import one_line
-from ._secret import quoted, redacted
+from ._messages import one_line, quoted, redacted, status_text
 
 if TYPE_CHECKING:
     from ._codec.headers import RateLimit
-    from ._codec.models import Project, Resource
+    from ._codec.models import Project, Refusal, Resource
     from ._codec.urn import URN
-    from ._request import Request
-    from ._results import Refusal
+    from ._messages import Request
 
 
-class APIError(Exception):
-    """Whatever the package raises, but for bad arguments. Can be pickled.
-
-    Attributes:
-        in_doubt: Whether what was asked may have been done all the same.
-    """
+class _SafeError(Exception):
+    """An exception that shows no token, and that can be pickled."""
 
     in_doubt: bool = True
 
@@ -60,8 +56,23 @@ class APIError(Exception):
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
 
 
-class ClientUsageError(APIError, RuntimeError):
-    """The client can't be used like this: it is closed, has no token, is in another loop."""
+class APIError(_SafeError):
+    """An error of the API, or of the way to it. All are subclasses of this one. Can be pickled.
+
+    Attributes:
+        in_doubt: True if the API may have done the request although it failed.
+    """
+
+
+class ClientUsageError(_SafeError, RuntimeError):
+    """The client is used in a way that can't work: it is closed, has no token, is in another loop.
+
+    That is a fault of the program, so it is not an `APIError`, which a program may catch to retry.
+
+    Attributes:
+        in_doubt: True if the API may have done the request, as when the client was closed while it
+            was in flight.
+    """
 
 
 class RateLimitWaitError(APIError):
@@ -293,7 +304,7 @@ class AssignmentError(APIError):
         unknown: tuple[URN, ...],
         untouched: tuple[URN, ...] = (),
         refused: tuple[Refusal, ...] = (),
-        error: APIError | None = None,
+        error: APIError | ClientUsageError | None = None,
     ) -> None:
         counts = {"failed": failed, "unknown": unknown, "untouched": untouched}
         text = ", ".join(f"{len(some)} {name}" for name, some in counts.items() if some)
@@ -371,8 +382,3 @@ _KNOWN = frozenset(ResourceStatus)
 def _status_text(resource: Resource) -> str:
     # What else a server may send is not for a message.
     return str(resource.status) if resource.status in _KNOWN else "a new status"
-
-
-def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
-    """Return what an answer other than 2xx says, on one line."""
-    return f"{f'{status} {id}'.rstrip()}{message and f': {message}'}"

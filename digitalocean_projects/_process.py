@@ -1,4 +1,4 @@
-"""Fork hooks, and objects that are leaked on purpose."""
+"""Hooks for forks and for the ends of event loops, and objects that are leaked on purpose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
 T = TypeVar("T")
 
@@ -47,6 +47,37 @@ def keep_for_ever(value: object) -> None:
     import ctypes  # noqa: PLC0415 - only forked processes need it, and it takes time to load
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+
+
+def call_at_loop_end(aclose: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
+    """Return a generator whose end awaits `aclose`, in this process only.
+
+    asyncio has no public hook for the end of an event loop. But a loop remembers each async
+    generator that it has started and that has not ended, and ends them in `shutdown_asyncgens`,
+    which `asyncio.run` awaits before it closes the loop. So the generator is started here, in the
+    running loop, and waits at its only `yield`. A generator that is collected as garbage is ended
+    by its loop, too. It must not be referred to by what `aclose` refers to, or neither would be
+    collected.
+    """
+    generator = _wait_for_end(aclose)
+    step(generator.__anext__())
+    return generator
+
+
+async def _wait_for_end(aclose: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
+    pid = os.getpid()
+    try:
+        yield
+    finally:
+        # A forked process leaves the parent's connections alone.
+        if pid == os.getpid():
+            await aclose()
+
+
+def step(awaitable: Awaitable[None]) -> None:
+    """Run an awaitable, up to its first wait, where no event loop runs it."""
+    with suppress(StopIteration):
+        awaitable.__await__().send(None)
 
 
 _pid = os.getpid()

@@ -6,8 +6,19 @@ from http import HTTPStatus
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from ._assignment import Assignment
-from ._clock import polls
+from ._arguments import (
+    DEFAULT_PROJECT,
+    PROJECTS_PATH,
+    checked_count,
+    checked_type,
+    checked_wait,
+    is_project_id,
+    project_path,
+    settable,
+)
+from ._assignment.assignment import Assignment
+from ._assignment.reconcile import reconcile
+from ._assignment.waiting import delete_when_empty, wait_until_listed
 from ._codec.json import decode_project, encode_members
 from ._codec.models import Project, Resource
 from ._codec.urn import distinct_urns
@@ -16,34 +27,25 @@ from ._config import (
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
-    DEFAULT_PROJECT,
     MAX_PER_PAGE,
-    checked_count,
-    checked_type,
-    checked_wait,
 )
 from ._errors import (
     APIResponseError,
-    AssignmentTimeoutError,
-    NotFoundError,
-    PreconditionFailedError,
     ProjectLookupError,
 )
+from ._messages import Request, one_line
 from ._paginator.inventory import AsyncInventory
 from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
-from ._request import Request, one_line
-from ._results import Reconciliation
-from ._settable import PROJECTS_PATH, is_project_id, project_path, settable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ._arguments import ProjectLike
+    from ._assignment.results import AssignmentResult, Reconciliation
     from ._codec.models import Environment
     from ._codec.urn import URNLike
-    from ._results import AssignmentResult
     from ._session.manager import SessionManager
-    from ._settable import ProjectLike
 
 
 class AsyncProjects:
@@ -105,7 +107,7 @@ class AsyncProjects:
             raise ProjectLookupError(name, found, secret=self._manager.settings.token)
         return found[0]
 
-    async def get(self, project_id: ProjectLike) -> Project:
+    async def get(self, project: ProjectLike) -> Project:
         """A project.
 
         A token needs the scope `project:read`.
@@ -113,7 +115,7 @@ class AsyncProjects:
         Raises:
             NotFoundError: There is no such project.
         """
-        return await self._ask("GET", project_path(project_id), _READ)
+        return await self._ask("GET", project_path(project), _READ)
 
     async def get_default(self) -> Project:
         """The default project, which holds what was made without naming a project.
@@ -152,7 +154,7 @@ class AsyncProjects:
 
     async def update(
         self,
-        project_id: ProjectLike,
+        project: ProjectLike,
         *,
         name: str,
         description: str,
@@ -165,7 +167,7 @@ class AsyncProjects:
         A token needs the scope `project:update`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             name: Its name, of at most 175 characters, which no other project has.
             description: What it is, in at most 255 characters.
             purpose: What it is for, in at most 255 characters, see `Purpose`.
@@ -183,11 +185,11 @@ class AsyncProjects:
             environment=environment,
             is_default=is_default,
         )
-        return await self._ask("PUT", project_path(project_id), _UPDATE, members)
+        return await self._ask("PUT", project_path(project), _UPDATE, members)
 
     async def patch(
         self,
-        project_id: ProjectLike,
+        project: ProjectLike,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -200,7 +202,7 @@ class AsyncProjects:
         A token needs the scope `project:update`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             name: Its name, of at most 175 characters, which no other project has.
             description: What it is, in at most 255 characters.
             purpose: What it is for, in at most 255 characters, see `Purpose`.
@@ -223,51 +225,40 @@ class AsyncProjects:
         members = settable(**{key: value for key, value in given.items() if value is not None})
         if not members:
             raise ValueError("nothing is to be set")
-        return await self._ask("PATCH", project_path(project_id), _UPDATE, members)
+        return await self._ask("PATCH", project_path(project), _UPDATE, members)
 
-    async def delete(self, project_id: ProjectLike, *, wait: float | None = None) -> None:
+    async def delete(self, project: ProjectLike, *, wait: float | None = None) -> None:
         """Delete a project, which must be empty and not the default one.
 
         Resources leave a project some seconds or minutes after they were assigned to another one,
         and until then the API refuses. A token needs the scope `project:delete`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             wait: Try again for this many seconds while the project still holds resources. A longer
                 wait for the rate limits is an error. None, the default, sends one request, which
                 waits for the limits as any other does.
 
         Raises:
-            ValueError: `project_id` is `default`, or `wait` is negative or not finite.
-            BadRequestError: `project_id` is the UUID of the default project.
+            ValueError: `project` is `default`, or `wait` is negative or not finite.
+            BadRequestError: `project` is the UUID of the default project.
             PreconditionFailedError: The project still holds resources.
             RateLimitWaitError: The wait for the rate limits is longer than `wait`.
             NotFoundError: There is no such project.
         """
-        path = project_path(project_id)
+        path = project_path(project)
         if path == project_path(DEFAULT_PROJECT):
             raise ValueError("the default project can't be deleted")
         request = Request(method="DELETE", path=path, scopes=("project:delete",))
-        seconds = 0.0 if wait is None else checked_wait("wait", wait)
-        manager = self._manager if wait is None else self._manager.starting_within(seconds)
-        for delay in polls(manager.settings.clock, seconds):  # pragma: no branch - the last ends it
-            try:
-                await manager.request(request)
-            except NotFoundError as error:
-                # Then an earlier attempt, whose answer was lost, has deleted it.
-                if not error.in_doubt:
-                    raise
-                return
-            except PreconditionFailedError:
-                if delay is None:
-                    raise
-            else:
-                return
-            await manager.sleep(delay, request)
+        if wait is None:
+            await delete_when_empty(self._manager, request, 0.0)
+        else:
+            manager = self._manager.starting_within(checked_wait("wait", wait))
+            await delete_when_empty(manager, request, wait)
 
     def list_resources(
         self,
-        project_id: ProjectLike = DEFAULT_PROJECT,
+        project: ProjectLike = DEFAULT_PROJECT,
         *,
         per_page: int = DEFAULT_PER_PAGE,
         concurrency: int = DEFAULT_CONCURRENCY,
@@ -279,13 +270,13 @@ class AsyncProjects:
         `<resource>:read` for each type of resource that it shall see.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             per_page: How many resources to ask for on a page, 1 to 200.
             concurrency: How many requests may be under way at once.
             max_pages: After how many pages to give up.
         """
         return AsyncPaginator(
-            self._resources(project_id, per_page),
+            self._resources(project, per_page),
             concurrency=checked_count("concurrency", concurrency),
             max_pages=checked_count("max_pages", max_pages),
         )
@@ -312,7 +303,7 @@ class AsyncProjects:
 
     async def assign_resources(
         self,
-        project_id: ProjectLike,
+        project: ProjectLike,
         resources: Iterable[URNLike],
         *,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -332,7 +323,7 @@ class AsyncProjects:
         The API moves them some seconds or minutes after its answer; see `wait_until_assigned`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             resources: URNs, their texts, or anything that has a `urn`. Repeats are sent once, and
                 for none at all nothing is sent.
             chunk_size: The maximum number of resources in a request.
@@ -347,31 +338,9 @@ class AsyncProjects:
             AssignmentError: A request failed later; says what has become of each resource.
         """
         checked_count("chunk_size", chunk_size)
-        part = project_path(project_id), distinct_urns(resources)
+        part = project_path(project), distinct_urns(resources)
         (result,) = await Assignment(self._manager, part).run(chunk_size)
         return result
-
-    async def move_resources(
-        self,
-        resources: Iterable[URNLike],
-        to: ProjectLike,
-        *,
-        chunk_size: int = DEFAULT_CHUNK_SIZE,
-    ) -> AssignmentResult:
-        """Move resources to a project: `assign_resources`, by the name of what it does.
-
-        Args:
-            resources: As of `assign_resources`.
-            to: The project to move them to.
-            chunk_size: As of `assign_resources`.
-
-        Returns:
-            What the API said of each resource.
-
-        Raises:
-            APIError: As of `assign_resources`.
-        """
-        return await self.assign_resources(to, resources, chunk_size=chunk_size)
 
     async def unassign_resources(
         self, resources: Iterable[URNLike], *, chunk_size: int = DEFAULT_CHUNK_SIZE
@@ -394,7 +363,7 @@ class AsyncProjects:
 
     async def reconcile(
         self,
-        project_id: ProjectLike,
+        project: ProjectLike,
         desired: Iterable[URNLike],
         *,
         dry_run: bool = False,
@@ -409,7 +378,7 @@ class AsyncProjects:
         scopes a token needs, and those of `list_resources`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             desired: The resources that are to be in it, as of `assign_resources`.
             dry_run: Only tell what would be done.
             prune: Move all other resources to the default project.
@@ -422,35 +391,27 @@ class AsyncProjects:
             APIError: The project couldn't be read, or nothing is known of any resource.
             PaginationError: It is to be pruned, and changes all the time.
             AssignmentError: As of `assign_resources`.
-            ValueError: `project_id` is no project, a URN is malformed, or the default project is
+            ValueError: `project` is no project, a URN is malformed, or the default project is
                 to be pruned; nothing was changed.
         """
-        if prune and project_path(project_id) == project_path(DEFAULT_PROJECT):
-            raise ValueError(_NO_PRUNING)
+        path = project_path(project)
         checked_count("chunk_size", chunk_size)
         checked_type("dry_run", dry_run, bool)
         checked_type("prune", prune, bool)
-        wanted = distinct_urns(desired)
-        listing = self.list_resources(project_id)
-        held = await listing.collect(strict=prune)
-        if not listing.settled:  # what several readings found may have left
-            held = [resource async for resource in listing]
-        plan = Reconciliation.plan([resource.urn for resource in held], wanted, prune=prune)
-        if plan.removed:
-            default = await self.get_default()
-            self._check_id(default, project_path(DEFAULT_PROJECT))
-            if project_path(default) == project_path(project_id):
-                raise ValueError(_NO_PRUNING)
-        if dry_run:
-            return plan
-        adding = project_path(project_id), plan.added
-        pruning = project_path(DEFAULT_PROJECT), plan.removed
-        assignment = Assignment(self._manager, adding, pruning)
-        return plan.carried_out(*await assignment.run(chunk_size, strict=False))
+        return await reconcile(
+            self._manager,
+            self.list_resources(project),
+            path,
+            distinct_urns(desired),
+            default_path=self._default_path,
+            dry_run=dry_run,
+            prune=prune,
+            chunk_size=chunk_size,
+        )
 
     async def wait_until_assigned(
         self,
-        project_id: ProjectLike,
+        project: ProjectLike,
         resources: Iterable[URNLike],
         *,
         timeout: float,  # noqa: ASYNC109 - of the client's clock
@@ -460,7 +421,7 @@ class AsyncProjects:
         It looks at once, after a second, and then after waits that double, up to 15 seconds.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             resources: As of `assign_resources`.
             timeout: The seconds to wait, after which the last listing starts. A longer wait for the
                 rate limits is an error.
@@ -470,23 +431,13 @@ class AsyncProjects:
                 token isn't allowed to see.
             RateLimitWaitError: The wait for the rate limits is longer than `timeout` allows.
             NotFoundError: There is no such project.
-            ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
+            ValueError: `project` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.
         """
-        wanted = {urn.canonical: urn for urn in distinct_urns(resources)}
+        urns = distinct_urns(resources)
         manager = self._manager.starting_within(checked_wait("timeout", timeout))
-        listing = AsyncProjects(manager).list_resources(project_id)
-        for delay in polls(manager.settings.clock, timeout):  # pragma: no branch - the last ends it
-            missing = dict(wanted)
-            if not missing:
-                return
-            async for resource in listing:
-                missing.pop(resource.urn.canonical, None)
-                if not missing:
-                    return
-            if delay is None:
-                raise AssignmentTimeoutError(tuple(missing.values()))
-            await manager.sleep(delay, Request(method="GET", path=project_path(project_id)))
+        listing = AsyncProjects(manager).list_resources(project)
+        await wait_until_listed(manager, listing, project_path(project), urns, timeout)
 
     async def _ask(
         self,
@@ -497,12 +448,12 @@ class AsyncProjects:
     ) -> Project:
         request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
         body = None if members is None else encode_members(members)
-        return self._manager.decode(await self._manager.request(request, body), decode_project)
+        return (await self._manager.request(request, body)).decode(decode_project)
 
-    def _resources(self, project_id: ProjectLike, per_page: int) -> Listing[Resource]:
+    def _resources(self, project: ProjectLike, per_page: int) -> Listing[Resource]:
         return Listing(
             manager=self._manager,
-            path=f"{project_path(project_id)}/resources",
+            path=f"{project_path(project)}/resources",
             item=Resource,
             key=attrgetter("_urn"),
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
@@ -512,6 +463,12 @@ class AsyncProjects:
     def _resources_of_listed(self, project: Project) -> Listing[Resource]:
         self._check_id(project, PROJECTS_PATH)
         return self._resources(project, DEFAULT_PER_PAGE)
+
+    async def _default_path(self) -> str:
+        """Return the path of the default project with its UUID."""
+        default = await self.get_default()
+        self._check_id(default, project_path(DEFAULT_PROJECT))
+        return project_path(default)
 
     def _check_id(self, project: Project, path: str) -> None:
         """Check the id of a project that the API sent in response to a GET of `path`.
@@ -528,4 +485,3 @@ class AsyncProjects:
 
 _READ = ("project:read",)
 _UPDATE = ("project:update",)
-_NO_PRUNING = "the default project can't be pruned: there is no other project to move things to"

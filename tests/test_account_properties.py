@@ -269,7 +269,7 @@ class Account(RuleBasedStateMachine):
         key, told = self.a_project(data)
         self.emulator.move_delay = delay
         urns = [*urns, *self.model.moves]
-        result = self.projects.move_resources(urns, to=told)
+        result = self.projects.assign_resources(told, urns)
         self.check_told(self.model.assign(urns, key, self.due), result)
 
     @rule(urns=URNS)

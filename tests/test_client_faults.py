@@ -144,7 +144,7 @@ async def test_lasting(
 async def test_down(emulator: Emulator, make_client: MakeClient, policy: RetryPolicy) -> None:
     """Resources whose service is down are assigned when it is up again."""
     emulator.seed(URNS)
-    emulator.fail(faults.ResourceStatus("service_down", URNS[:2]), times=2)
+    emulator.fail(faults.NotAssigned("service_down", URNS[:2]), times=2)
     async with make_client(retry=policy) as client:
         result = await client.projects.assign_resources("default", URNS)
     assert ["assigned"] * 5 == [resource.status for resource in result.resources]

@@ -10,18 +10,17 @@ import pytest
 
 import digitalocean_projects
 from digitalocean_projects import DEFAULT_PROJECT, ClientUsageError, Limits, RetryPolicy
+from digitalocean_projects._arguments import checked_count, checked_seconds
 from digitalocean_projects._clock import SystemClock
 from digitalocean_projects._config import (
     BASE_URL,
     Settings,
     checked_base_url,
-    checked_count,
     checked_proxy,
-    checked_seconds,
     checked_token,
     checked_user_agent,
 )
-from digitalocean_projects._secret import Secret
+from digitalocean_projects._messages import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

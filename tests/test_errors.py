@@ -42,7 +42,7 @@ from digitalocean_projects import (
     UnprocessableEntityError,
     _errors,
 )
-from digitalocean_projects._request import Request, one_line
+from digitalocean_projects._messages import Request, one_line
 from digitalocean_projects._session.transport import status_error
 
 HIDDEN = "dop_v1_0123456789abcdef"
@@ -76,7 +76,7 @@ def refused(status: int, body: bytes = b"", **headers: str) -> APIStatusError:
     return status_error(status, headers, body, REQUEST, secret=HIDDEN)
 
 
-def examples() -> list[APIError]:
+def examples() -> list[APIError | ClientUsageError]:
     """An error of each class."""
     document = json.dumps({"id": "x", "message": "y", "request_id": "z"}).encode()
     timed_out = APITimeoutError("no answer in time", REQUEST)
@@ -93,7 +93,7 @@ def examples() -> list[APIError]:
             done=(DONE,),
             failed=(FAILED,),
             unknown=DROPLETS[2:],
-            refused=(Refusal.of(DROPLETS[1], refused(412, document)),),
+            refused=(Refusal(urn=DROPLETS[1], status=412, id="x", message="y", request_id="z"),),
             error=timed_out,
         ),
         AssignmentTimeoutError(tuple(DROPLETS)),
@@ -103,7 +103,7 @@ def examples() -> list[APIError]:
     ]
 
 
-def subclasses(cls: type[APIError]) -> dict[str, str]:
+def subclasses(cls: type[Exception]) -> dict[str, str]:
     """Each class of the package below `cls`, with the one right above it."""
     found: dict[str, str] = {}
     for subclass in cls.__subclasses__():
@@ -118,8 +118,10 @@ def test_drawn_tree() -> None:
     for margin, name in re.findall(r"(?m)^    ([ │├└─]*)(\w+Error)\b", _errors.__doc__ or ""):
         depth = len(margin) // 4
         branch[depth:] = [name]
-        drawn[name] = branch[depth - 1]
-    assert {"APIError": "APIError", **subclasses(APIError)} == drawn
+        if name != "RuntimeError":
+            drawn[name] = branch[depth - 1]
+    own = {"APIError": "APIError", **subclasses(APIError), **subclasses(RuntimeError)}
+    assert own == drawn
     assert drawn.keys() == {type(error).__name__ for error in examples()}
     for name in drawn:
         assert getattr(_errors, name) is getattr(digitalocean_projects, name)
@@ -350,7 +352,7 @@ def told(value: object) -> object:
     """All that an error tells, in a form that can be compared."""
     if isinstance(value, tuple):
         return tuple(map(told, value))
-    if not isinstance(value, APIError):
+    if not isinstance(value, APIError | ClientUsageError):
         return value
     error = value
     members = {k: told(v) for k, v in vars(error).items()}

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from digitalocean_projects import URN, APIError, AsyncClient
+from digitalocean_projects import URN, APIError
 from digitalocean_projects._codec.json import decode_error, decode_resources
 from digitalocean_projects._codec.urn import listed_urn_text
-from digitalocean_projects._request import Request, one_line
-from digitalocean_projects._secret import holds_token, quoted, redacted
-from digitalocean_projects._session.transport import Answer, Transport, status_error
+from digitalocean_projects._messages import Request, Secret, holds_token, one_line, quoted, redacted
+from digitalocean_projects._session.transport import Answer, status_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,11 +48,9 @@ def search(text: str) -> None:
     error = status_error(500, {}, json.dumps({"message": text}).encode(), REQUEST, secret="s")
     assert len(error.message) <= 500
     body = json.dumps({"resources": [{"urn": text}]}).encode()
-    transport = Transport(AsyncClient("swordfish")._manager.settings)
+    answer = Answer(request=REQUEST, status=200, headers={}, body=body, secret=Secret("swordfish"))
     with pytest.raises(APIError) as caught:
-        transport.decode(
-            Answer(request=REQUEST, status=200, headers={}, body=body), decode_resources
-        )
+        answer.decode(decode_resources)
     assert len(str(caught.value)) < 1000
 
 

@@ -153,7 +153,7 @@ def test_cancel_storm(factory: Any) -> None:
         assert {asyncio.current_task()} == asyncio.all_tasks()
 
     clock.run(main())
-    assert ((0, 0), {}) == (left(bucket), dict(bucket._timers))
+    assert ((0, 0), {}) == (left(bucket), bucket.waiting.timers)
 
 
 def test_no_timer_is_left() -> None:
@@ -168,7 +168,7 @@ def test_no_timer_is_left() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert ([], {}) == (timers(), dict(bucket._timers))
+        assert ([], {}) == (timers(), bucket.waiting.timers)
         lease.unsent()
 
     def timers() -> list[Any]:
@@ -193,7 +193,7 @@ def test_threads() -> None:
             lease.settle()
 
     in_threads(*[lambda: asyncio.run(many())] * 4)
-    assert (100, (0, 0), {}) == (bucket.statistics().granted, left(bucket), dict(bucket._timers))
+    assert (100, (0, 0), {}) == (bucket.statistics().granted, left(bucket), bucket.waiting.timers)
     went.sort()
     assert all(0.1 <= late - early for early, late in zip(went, went[20:], strict=False))
 
@@ -259,7 +259,7 @@ def test_loop_that_died() -> None:
     assert (1, 0) == left(bucket)
     lease.unsent()
     clock.run(use(bucket))
-    assert (0.0, (0, 0), {}) == (clock.now, left(bucket), dict(bucket._timers))
+    assert (0.0, (0, 0), {}) == (clock.now, left(bucket), bucket.waiting.timers)
 
 
 def test_loop_that_died_is_no_reason_to_keep_a_bucket() -> None:
@@ -606,7 +606,7 @@ def test_forgotten_loop_is_garbage(number: int, *, close: bool) -> None:
     gc.collect()
     assert [None] * (number + 1) == [reference() for reference in found]
     assert 0 == bucket.statistics().waiting
-    assert {} == dict(bucket._timers)
+    assert {} == bucket.waiting.timers
 
 
 def test_loop_that_ends_while_its_lease_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -614,11 +614,10 @@ def test_loop_that_ends_while_its_lease_is_granted(monkeypatch: pytest.MonkeyPat
     bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
     lease = asyncio.run(hold(bucket))
     # As if the loop had not been closed yet when the queues were searched.
-    monkeypatch.setattr(bucket, "_forget_closed_loops", lambda: None)
+    monkeypatch.setattr(bucket.waiting, "forget_closed_loops", lambda: None)
     wait_in_vain(bucket)
     lease.unsent()
     monkeypatch.undo()
-    assert not bucket._wake(lease, None)
     clock.run(use(bucket))
     assert (0.0, (0, 0)) == (clock.now, left(bucket))
 
@@ -653,7 +652,10 @@ def interrupted(function: Callable[[], object], name: str, at: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("name", ["_let_go", "_take", "add", "_leave", "_apply", "remove"])
+CHANGES = ["_let_go", "take", "_take", "add", "_apply", "end", "_end", "remove", "_age", "wake"]
+
+
+@pytest.mark.parametrize("name", CHANGES)
 def test_exception_of_a_signal_handler(name: str) -> None:
     """An exception at any line of a change by one task leaves no other one waiting for ever."""
     for at in range(1, 40):

@@ -31,6 +31,7 @@ class Call:
 
     lease: Any
     bulk: bool
+    ahead: bool
     since: float
     max_wait: float
     task: asyncio.Task[None] = attrs.field(init=False)
@@ -90,7 +91,7 @@ class Bucket(RuleBasedStateMachine):
             self.end_one(self.under_way[0], "settle", {})
         timers: list[Any] = self.loop._scheduled  # type: ignore[attr-defined]  # nothing else knows
         assert [] == [timer for timer in timers if not timer.cancelled()]
-        assert ({}, set()) == (dict(self.bucket._timers), asyncio.all_tasks(self.loop))
+        assert ({}, set()) == (self.bucket.waiting.timers, asyncio.all_tasks(self.loop))
 
     @property
     def under_way(self) -> list[Call]:
@@ -142,10 +143,11 @@ class Bucket(RuleBasedStateMachine):
         calls = []
         for _ in range(number):
             lease = self.bucket.lease(**options)
-            call = Call(lease, lease.bulk, self.clock.now, lease.max_wait)
+            ahead = options.get("ahead", False)
+            call = Call(lease, lease.bulk, ahead, self.clock.now, lease.max_wait)
             queue = self.queues[lease.bulk]
-            first = [other for other in queue if other.lease.ahead]
-            queue.insert(len(first) if lease.ahead else len(queue), call)
+            first = [other for other in queue if other.ahead]
+            queue.insert(len(first) if ahead else len(queue), call)
             call.task = self.loop.create_task(self.enter(call))
             calls.append(call)
             self.calls.append(call)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from digitalocean_projects import APIResponseError, AsyncClient, PaginationError, Resource
 from digitalocean_projects._codec.json import PageDocument
+from digitalocean_projects._messages import Request, Secret
 from digitalocean_projects._paginator.listing import Reading
-from digitalocean_projects._request import Request
 from digitalocean_projects._session.transport import Answer
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def listing() -> Listing[Resource]:
 
 
 def answer(document: object) -> Answer:
-    return Answer(request=REQUEST, status=200, headers={}, body=json.dumps(document).encode())
+    return Answer(
+        request=REQUEST, status=200, headers={}, body=json.dumps(document).encode(), secret=Secret()
+    )
 
 
 @pytest.mark.parametrize("number", [1, 2, 10**12])
@@ -81,7 +83,7 @@ def test_request(listing: Listing[Resource], number: int) -> None:
 
 def test_decode(listing: Listing[Resource]) -> None:
     """The key of a resource is its URN."""
-    document = listing.decode(answer({"resources": [{"urn": "do:app:1"}]}))
+    document = listing.read(answer({"resources": [{"urn": "do:app:1"}]}))
     assert page(Resource(urn="do:app:1"), more=False) == document
     assert ["do:app:1"] == [listing.key(item) for item in document.items]
 
@@ -89,7 +91,7 @@ def test_decode(listing: Listing[Resource]) -> None:
 def test_decode_other_documents(listing: Listing[Resource]) -> None:
     """A page without a list of items is an error that names the request."""
     with pytest.raises(APIResponseError) as caught:
-        listing.decode(answer({}))
+        listing.read(answer({}))
     assert f"resources is missing ({REQUEST})" == str(caught.value)
 
 
@@ -100,7 +102,7 @@ def test_decode_other_documents(listing: Listing[Resource]) -> None:
 def test_no_next_link(listing: Listing[Resource], links: object) -> None:
     """Whatever stands in place of a link that isn't there, the page is the last."""
     state: Reading[Resource] = reading(listing.key)
-    read(state, listing.decode(answer({"resources": [], "links": links})))
+    read(state, listing.read(answer({"resources": [], "links": links})))
     assert (2, True, False) == (state.number, state.ended, state.changed)
 
 
@@ -130,7 +132,7 @@ def test_next_link(listing: Listing[Resource], link: object) -> None:
     """A link says only that there is more: whatever it is, the page after page 1 is page 2."""
     state: Reading[Resource] = reading(listing.key)
     links = {"pages": {"next": link, "last": link}}
-    read(state, listing.decode(answer({"resources": [{"urn": "do:app:1"}], "links": links})))
+    read(state, listing.read(answer({"resources": [{"urn": "do:app:1"}], "links": links})))
     assert (2, False, False) == (state.number, state.ended, state.changed)
 
 

@@ -33,7 +33,6 @@ def test_resource_urn(urn: URN | str) -> None:
     """A resource is made of a URN or its text; the rest may be unknown."""
     resource = Resource(urn=urn)
     assert DROPLET == resource.urn
-    assert resource.urn is resource.urn
     assert "droplet" == resource.type
     assert (None, None, None) == (resource.assigned_at, resource.self_link, resource.status)
 

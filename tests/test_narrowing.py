@@ -24,7 +24,7 @@ from digitalocean_projects import (
     RetryPolicy,
     ServerError,
 )
-from digitalocean_projects._assignment import Search
+from digitalocean_projects._assignment.search import Search
 from digitalocean_projects.testing import Emulator, faults
 from tests.simulation import MovedClock
 
@@ -193,7 +193,7 @@ async def test_everything_is_refused(
     urns = droplets(*range(7))
     refuse(emulator, urns, 422)
     emulator.respond(400, {"message": "the first"})
-    emulator._script._entries.reverse()
+    emulator._site.script._entries.reverse()
     async with make_client() as client:
         with pytest.raises(BadRequestError, match="the first") as caught:
             await client.projects.assign_resources("default", urns, chunk_size=chunk_size)
@@ -258,10 +258,10 @@ async def test_retries(emulator: Emulator, make_client: MakeClient) -> None:
     """A request of the search is sent again like any other, which doesn't count as another one."""
     emulator.seed(urns := droplets(1, 2, 3, 4))
     refuse(emulator, [urns[2]])
-    emulator._script._entries.reverse()
+    emulator._site.script._entries.reverse()
     for status in (429, 503, 429):
         emulator.respond(status, when=lambda request: asked(request) == urns[:2])
-    emulator._script._entries.reverse()
+    emulator._site.script._entries.reverse()
     clock = MovedClock()
     async with make_client(clock=clock, retry=RetryPolicy(jitter=lambda x: x)) as client:
         result = await client.projects.assign_resources("default", urns)
@@ -383,7 +383,7 @@ async def test_down_during_a_search(emulator: Emulator, make_client: MakeClient)
     """A resource that stays down during a search has failed with that status."""
     emulator.seed(urns := droplets(1, 2, 3))
     refuse(emulator, [urns[2]])
-    emulator.fail(faults.ResourceStatus("service_down", [urns[0]]), times=None)
+    emulator.fail(faults.NotAssigned("service_down", [urns[0]]), times=None)
     async with make_client(clock=MovedClock(), retry=RetryPolicy(attempts=2)) as client:
         result = await client.projects.assign_resources("default", urns)
     assert ["service_down", "refused"] == [resource.status for resource in result.failed]
@@ -567,7 +567,7 @@ def test_accounting(
     guilty = data.draw(st.sets(st.sampled_from(urns))) if urns else set[str]()
     emulator.seed(urns)
     emulator.forget_requests()
-    emulator._script._entries.clear()
+    emulator._site.script._entries.clear()
     refuse(emulator, guilty)
     try:
         result = client.projects.assign_resources("default", urns, chunk_size=chunk_size)

@@ -127,7 +127,7 @@ async def test_part_sent_again(
     make_client: MakeClient, emulator: Emulator, records: Records
 ) -> None:
     """What is sent again for a service that is down is a further attempt."""
-    emulator.fail(faults.ResourceStatus("service_down"))
+    emulator.fail(faults.NotAssigned("service_down"))
     emulator.seed([DROPLET])
     async with make_client(retry=RetryPolicy(base_delay=0)) as client:
         await client.projects.assign_resources("default", [DROPLET])

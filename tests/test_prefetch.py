@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from digitalocean_projects import ClientUsageError
+from digitalocean_projects._messages import Request, Secret
 from digitalocean_projects._paginator.prefetch import Waves, Window, close
-from digitalocean_projects._request import Request
 from digitalocean_projects._session.transport import Answer
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Source:
 
 def page(number: int) -> Answer:
     request = Request(method="GET", path=f"/?page={number}")
-    return Answer(request=request, status=200, headers={}, body=b"")
+    return Answer(request=request, status=200, headers={}, body=b"", secret=Secret())
 
 
 def tasks() -> set[asyncio.Task[Any]]:

@@ -270,7 +270,7 @@ async def test_moving_and_deleting(
     emulator.move_delay = 40.0
     web = emulator.seed(urns(1, 2, 3), name="web")
     async with make_client(clock=clock) as client:
-        result = await client.projects.move_resources(urns(1, 2, 3), "default")
+        result = await client.projects.assign_resources("default", urns(1, 2, 3))
         result.raise_for_failed()
         assert urns(1, 2, 3) == emulator.resources(web)
         await client.projects.wait_until_assigned("default", urns(1, 2, 3), timeout=60.0)
@@ -393,11 +393,11 @@ async def test_found_project_with_an_odd_id(
     emulator.respond(200, {"projects": [{"id": odd, "name": "w"}]})
     async with make_client() as client:
         project = await client.projects.find("w")
-        with pytest.raises(ValueError, match="project_id"):
+        with pytest.raises(ValueError, match="project must be"):
             client.projects.list_resources(project)
-        with pytest.raises(ValueError, match="project_id"):
+        with pytest.raises(ValueError, match="project must be"):
             await client.projects.get(project)
-        with pytest.raises(ValueError, match="project_id"):
+        with pytest.raises(ValueError, match="project must be"):
             await client.projects.assign_resources(project, urns(1))
     assert 1 == len(emulator.requests)
 

@@ -19,7 +19,7 @@ from digitalocean_projects import (
 )
 
 if TYPE_CHECKING:
-    from digitalocean_projects._results import Fate
+    from digitalocean_projects._assignment.results import Fate
 
 ONE, TWO, THREE, FOUR, FIVE = (URN("droplet", number) for number in range(1, 6))
 REFUSAL = Refusal(urn=FIVE, status=412, id="precondition_failed", message="No.", request_id="4d9d")

@@ -20,7 +20,7 @@ from digitalocean_projects import (
     ServerError,
 )
 from digitalocean_projects._clock import SystemClock
-from digitalocean_projects._request import Request
+from digitalocean_projects._messages import Request
 from digitalocean_projects._session.retry import Retries
 from digitalocean_projects._session.transport import status_error
 from tests.simulation import MovedClock
@@ -57,7 +57,11 @@ def failure(status: int, **headers: str) -> APIStatusError:
 
 def delays(policy: RetryPolicy, *failures: APIStatusError | APIConnectionError) -> list[Any]:
     retries = Retries(policy)
-    return [retries.delay_after(error) for error in failures]
+    delays = []
+    for error in failures:
+        retries.record(error)
+        delays.append(retries.delay_after(error))
+    return delays
 
 
 def test_ceilings_double() -> None:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
-from digitalocean_projects._secret import Secret, holds_token, quoted, redacted
+from digitalocean_projects._messages import Secret, holds_token, quoted, redacted
 
 HEX = "0123456789abcdef" * 4
 HIDDEN = f"dop_v1_{HEX}"

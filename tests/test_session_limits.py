@@ -339,29 +339,80 @@ async def test_later_page_that_waits(emulator: Emulator) -> None:
     assert (0, 0) == (bucket.in_flight, bucket.waiting)
 
 
-@pytest.mark.parametrize("limits", [ONE_A_MINUTE, Limits()])
-async def test_request_within_a_request(emulator: Emulator, limits: Limits) -> None:
-    """A hook may send a request of its own: it takes tokens, but doesn't wait for them."""
-    inner = 0
+@pytest.mark.parametrize("limits", [None, ONE_A_MINUTE, Limits()])
+async def test_request_within_a_request(
+    emulator: Emulator, clock: JumpingClock, limits: Limits | None
+) -> None:
+    """A hook that waits for another request of the client raises an error, also without limits."""
 
-    async def hook(*_: object) -> None:
-        nonlocal inner
-        if inner < 20:
-            inner += 1
-            await asyncio.sleep(0.01)
-            await client.projects.list_resources().first_page()
+    async def trace(*_: object) -> None:
+        await ask(client)
+
+    async def middleware(request: aiohttp.ClientRequest, handler: Any) -> Any:
+        await ask(client.with_options(bulk=True))
+        return await handler(request)
+
+    def traced() -> aiohttp.ClientSession:
+        traces = aiohttp.TraceConfig()
+        traces.on_request_start.append(trace)
+        return aiohttp.ClientSession(trace_configs=[traces])
+
+    def wrapped() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(middlewares=[middleware])
+
+    for factory in (traced, wrapped):
+        options: dict[str, Any] = {"base_url": emulator.url, "limits": limits, "clock": clock}
+        async with AsyncClient(emulator.token, session_factory=factory, **options) as client:
+            with pytest.raises(ClientUsageError, match="must not wait for another one"):
+                await ask(client)
+            # A refused inner request leaves nothing behind.
+            bucket = client.statistics().bucket
+        if bucket is not None:
+            assert (0, 0) == (bucket.in_flight, bucket.waiting)
+    assert [] == emulator.requests
+
+
+async def test_request_of_a_task_of_a_hook(emulator: Emulator) -> None:
+    """A hook may start tasks that send requests, since these wait while its own one goes on."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def trace(*_: object) -> None:
+        if len(tasks) < 20:
+            tasks.append(asyncio.create_task(ask(client)))
 
     traces = aiohttp.TraceConfig()
-    traces.on_request_start.append(hook)
-    client = AsyncClient(
-        emulator.token, base_url=emulator.url, limits=limits, trace_configs=[traces]
-    )
-    async with client:
-        outer = 1 if limits is ONE_A_MINUTE else 16
-        await asyncio.wait_for(asyncio.gather(*(ask(client) for _ in range(outer))), 20)
-        bucket = client.statistics().bucket
-    assert bucket is not None
-    assert (0, (20 + outer,)) == (bucket.in_flight, bucket.in_use[:1])
+    traces.on_request_start.append(trace)
+    options: dict[str, Any] = {"base_url": emulator.url, "trace_configs": [traces]}
+    async with AsyncClient(emulator.token, **options) as client:
+        await asyncio.wait_for(asyncio.gather(*(ask(client) for _ in range(16))), 20)
+        await asyncio.wait_for(asyncio.gather(*tasks), 20)
+    assert 36 == len(emulator.requests)
+
+
+def test_blocking_request_within_a_request(emulator: Emulator) -> None:
+    """What a blocking client calls in a request can't wait for another one of it, either."""
+    refused: list[Exception] = []
+
+    def call() -> None:
+        try:
+            client.projects.get_default()
+        except ClientUsageError as error:
+            refused.append(error)
+
+    def jitter(ceiling: float) -> float:
+        call()
+        return 0.0 * ceiling
+
+    async def trace(*_: object) -> None:
+        call()
+
+    traces = aiohttp.TraceConfig()
+    traces.on_request_start.append(trace)
+    options: dict[str, Any] = {"retry": RetryPolicy(jitter=jitter), "trace_configs": [traces]}
+    emulator.respond(503)
+    with Client(emulator.token, base_url=emulator.url, **options) as client:
+        client.projects.get_default()
+    assert (3, 2) == (len(refused), len(emulator.requests))
 
 
 async def test_wrong_loop_before_the_wait(emulator: Emulator) -> None:

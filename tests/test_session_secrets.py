@@ -32,7 +32,7 @@ from digitalocean_projects import (
     Resource,
     RetryPolicy,
 )
-from digitalocean_projects._request import Request
+from digitalocean_projects._messages import Request, Secret
 from digitalocean_projects._session.transport import Answer
 from tests.exposure import exposed, messages
 
@@ -50,10 +50,10 @@ SECRET = "swordfish"  # noqa: S105 - of nothing
 YOURS = "a hook or session of yours failed: "
 
 
-async def refused(client: AsyncClient) -> APIError:
+async def refused(client: AsyncClient) -> Exception:
     """The exception that listing raises."""
     async with client:
-        with pytest.raises(APIError) as caught:
+        with pytest.raises((APIError, ClientUsageError)) as caught:
             await client.projects.list_resources().first_page()
     return caught.value
 
@@ -191,7 +191,13 @@ def test_repr(client_class: Callable[[str], AsyncClient | Client]) -> None:
 def test_answer() -> None:
     """An answer shows no header and nothing of its body, where a server may repeat the token."""
     request = Request(method="GET", path="/")
-    answer = Answer(request=request, status=200, headers={"X": SECRET}, body=SECRET.encode())
+    answer = Answer(
+        request=request,
+        status=200,
+        headers={"X": SECRET},
+        body=SECRET.encode(),
+        secret=Secret(SECRET),
+    )
     assert f"Answer(request={request!r}, status=200)" == repr(answer)
 
 

@@ -122,6 +122,15 @@ def test_docstrings(original: object, twin: object) -> None:
     assert not re.search(r"(?i)\b(async|await|coroutine|blocking)", documentation(twin) or "")
 
 
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+def test_projects(client_class: type[AsyncClient | Client]) -> None:
+    """A client has one `projects`, and so has each of its views."""
+    client = client_class("token", base_url="http://127.0.0.1:1")
+    view = client.with_options(timeout=1.0)
+    assert client.projects is client.projects
+    assert view.projects is view.projects is not client.projects
+
+
 def test_script() -> None:
     """What is written for one client runs with the other after the renames."""
     names: dict[str, Any] = {"AsyncClient": AsyncClient, "Client": Client}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from digitalocean_projects._limiter.window import Window
+from digitalocean_projects._limiter.budget import Window
 
 
 def window(*back: float, capacity: int = 3, reserve: int = 1) -> Window:
     made = Window(capacity, 60.0, margin=1.0, reserve=reserve)
     for at in back:
-        made.give_back(at)
+        made.give_back(at - made.period)
     return made
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from digitalocean_projects._errors import ClientUsageError
-from digitalocean_projects._secret import Secret, quoted
+from digitalocean_projects._messages import Secret, quoted
 
 _DEFAULT = "default"
 
@@ -34,7 +34,7 @@ def context_token(context: str) -> Secret:
 
 
 def config_file(platform: str) -> Path:
-    """Where doctl keeps its configuration: in Go's `os.UserConfigDir`."""
+    """Return the path of doctl's configuration, in Go's `os.UserConfigDir`."""
     if platform == "darwin":
         folder = Path.home() / "Library" / "Application Support"
     elif platform == "win32":
@@ -74,7 +74,7 @@ def _document(path: Path) -> object:
 
 
 def _found(contexts: dict[object, object], context: str) -> object:
-    """The value of a context, which doctl may have written in lower case."""
+    """Return the value of a context, which doctl may have written in lower case."""
     if context in contexts:
         return contexts[context]
     names = {str(name).lower(): token for name, token in contexts.items()}

@@ -5,35 +5,127 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import attrs
+
+from digitalocean_projects._assignment.results import REFUSED
 from digitalocean_projects._codec.json import encode, encode_lines, encode_members
-from digitalocean_projects._codec.models import Project, Resource
-from digitalocean_projects._request import one_line
+from digitalocean_projects._codec.models import Project, Resource, ResourceStatus
+from digitalocean_projects._codec.structure import time_text
+from digitalocean_projects._messages import one_line, quoted
 
 from .terminal import Style, styled, width_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from .columns import Column, Columns
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
 T = TypeVar("T", Resource, Project)
 
 FORMS = ("text", "json", "jsonl")
+_MISSING = "N/A"
+_REFUSALS = frozenset({ResourceStatus.NOT_FOUND, ResourceStatus.SERVICE_DOWN, REFUSED})
+# The longest URN with a UUID; what is longer moves its own line only.
+_WIDEST = 52
+
+
+@attrs.frozen
+class Column(Generic[T]):
+    """A column of a table.
+
+    Args:
+        name: Its name for `--format`.
+        heading: Its heading.
+        value: Returns what to show of an item; None if there is nothing to show.
+        is_bad: Returns whether to alarm the reader.
+    """
+
+    name: str
+    heading: str
+    value: Callable[[T], str | None]
+    is_bad: Callable[[T], bool] = attrs.field(default=lambda _: False)
+
+    def text(self, item: T) -> str:
+        """Return the text of an item's cell."""
+        value = self.value(item)
+        return _MISSING if value is None else value
+
+
+@attrs.frozen
+class Columns(Generic[T]):
+    """The columns for one kind of item.
+
+    Args:
+        known: All columns.
+        default: The names of the columns that are shown by default.
+    """
+
+    known: tuple[Column[T], ...]
+    default: str
+
+    @property
+    def names(self) -> str:
+        """The names of all columns, as a user would write them."""
+        return ",".join(column.name for column in self.known)
+
+    def named(self, names: str) -> tuple[Column[T], ...]:
+        """Return the columns with these names, in any case and separated by commas.
+
+        Raises:
+            ValueError: There is no such column.
+        """
+        by_name = {column.name.lower(): column for column in self.known}
+        wanted = [name.strip() for name in names.split(",")]
+        if unknown := [name for name in wanted if name.lower() not in by_name]:
+            raise ValueError(f"unknown column {quoted(unknown[0])}; choose from {self.names}")
+        return tuple(by_name[name.lower()] for name in wanted)
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return time_text(moment and moment.replace(microsecond=0))
+
+
+RESOURCE_COLUMNS = Columns[Resource](
+    (
+        Column("URN", "URN", lambda resource: str(resource.urn)),
+        Column("AssignedAt", "Assigned At", lambda resource: _moment(resource.assigned_at)),
+        Column(
+            "Status", "Status", lambda resource: resource.status, lambda r: r.status in _REFUSALS
+        ),
+        Column("Type", "Type", lambda resource: resource.type),
+        Column("ID", "ID", lambda resource: resource.urn.id),
+    ),
+    default="URN,AssignedAt,Status",
+)
+PROJECT_COLUMNS = Columns[Project](
+    (
+        Column("ID", "ID", lambda project: project.id),
+        Column("OwnerUUID", "Owner UUID", lambda project: project.owner_uuid),
+        Column("OwnerID", "Owner ID", lambda p: None if p.owner_id is None else str(p.owner_id)),
+        Column("Name", "Name", lambda project: project.name),
+        Column("Description", "Description", lambda project: project.description),
+        Column("Purpose", "Purpose", lambda project: project.purpose),
+        Column("Environment", "Environment", lambda project: project.environment),
+        Column("IsDefault", "Is Default?", lambda project: str(project.is_default).lower()),
+        Column("CreatedAt", "Created At", lambda project: _moment(project.created_at)),
+        Column("UpdatedAt", "Updated At", lambda project: _moment(project.updated_at)),
+    ),
+    default="ID,Name,Environment,IsDefault",
+)
 
 
 class Output(Generic[T]):
-    """Where a subcommand writes its items.
+    """A writer of items to standard output.
 
-    A table's columns are as wide as what was written so far, so that a listing of any length is
-    written page by page.
+    A table's columns are as wide as the cells written so far, so that a listing of any length can
+    be written page by page.
 
     Args:
-        options: What the user asked for.
-        columns: What a table may show.
+        options: The options of the user.
+        columns: The columns that a table may show.
 
     Raises:
-        ValueError: The user asks for what only a table has.
+        ValueError: An option for tables was given for JSON.
     """
 
     def __init__(self, options: Namespace, columns: Columns[T]) -> None:
@@ -46,7 +138,7 @@ class Output(Generic[T]):
 
     @property
     def is_text(self) -> bool:
-        """Whether it is read by people."""
+        """Whether the output is a table."""
         return self._form == "text"
 
     @property
@@ -112,11 +204,7 @@ def print_json(document: bytes) -> None:
 
 
 def _write(data: bytes) -> None:
-    """Write JSON, which is UTF-8, whatever the encoding of standard output."""
+    """Write JSON in UTF-8, and ignore the encoding of standard output."""
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
-
-
-# The longest URN with a UUID; what is longer moves its own line only.
-_WIDEST = 52

@@ -1,4 +1,4 @@
-"""Progress: how far long work is, on standard error, if that is a terminal."""
+"""Progress: the progress of long work, on standard error, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @attrs.define
 class Progress:
-    """How far some work is.
+    """The progress of some work.
 
     Args:
-        unit: What is counted.
-        done: How many are done.
-        total: How many there are, as far as is known.
-        waiting: Whether the rate limit holds it up.
+        unit: The unit of `done` and `total`.
+        done: The number of units that are done.
+        total: The number of all units; None if it is unknown.
+        waiting: Whether the work waits for the rate limit.
     """
 
     unit: str
@@ -117,7 +117,7 @@ class _Teller:
         self._thread.start()
 
     def end(self) -> None:
-        """Take the progress off the terminal; does nothing a second time."""
+        """Take the progress off the terminal; do nothing a second time."""
         self._end.put(None)
         with suppress(RuntimeError):  # A thread that has not been started shows nothing.
             self._thread.join(LONGEST_END)

@@ -1,30 +1,93 @@
-"""Report: how many resources of each type the projects hold, with bars to look at."""
+"""Report: the subcommand that counts the resources of each type, with bars to look at."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
-from digitalocean_projects._request import one_line
+from digitalocean_projects._errors import APIError, InventoryError
+from digitalocean_projects._messages import one_line
 
-from .terminal import Style, styled, terminal_width, width_of
+from .arguments import add_command
+from .output import print_document, print_documents
+from .progress import told
+from .resources import FAILED, requests_of
+from .terminal import Style, complain, is_written, note, styled, terminal_width, width_of
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
     from digitalocean_projects._codec.models import Project, ProjectResources
+    from digitalocean_projects._facade.sync import Client
+
+    from .arguments import Commands
+
+_HEADINGS = ("Project", "Type", "Resources")
+_GAP = "  "
+_NARROWEST = 8
+_UNICODE = ("▏▎▍▌▋▊▉█", "…")
+_ASCII = ("#", "~")
+
+
+def add_report(commands: Commands) -> None:
+    """Add the subcommand."""
+    add_command(
+        commands,
+        "report",
+        report,
+        "count the resources by project and type",
+        "report",
+        "report -o json | jq 'map({{name, resources}})'",
+    )
+
+
+def report(client: Client, options: Namespace) -> int:
+    """Show how many resources of each type the projects hold."""
+    summaries: list[Summary] = []
+    failures: tuple[tuple[Project, APIError], ...] = ()
+    end: APIError | None = None
+    is_streamed = options.output == "jsonl"
+    try:
+        with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
+            for page in client.projects.resources_by_project().pages():
+                summary = Summary.of(page)
+                if is_streamed:
+                    print_document(summary.members())
+                else:
+                    summaries.append(summary)
+    except InventoryError as error:
+        failures = error.failures
+    except APIError as error:
+        if not summaries:
+            raise
+        end = error
+    written = True
+    if options.output == "json":
+        members = [summary.members() for summary in summaries]
+        written = is_written(partial(print_documents, members))
+    elif options.output == "text":
+        written = is_written(partial(print_report, summaries))
+        total = sum(summary.total for summary in summaries)
+        note(f"{total} resources in {len(summaries)} projects", quiet=options.quiet)
+    for project, reason in failures:
+        complain(f"{one_line(project.name)}: {reason}")
+    if end is not None:
+        raise end
+    return FAILED if failures or not written else 0
 
 
 @attrs.frozen
 class Summary:
-    """What a project holds.
+    """A project with the numbers of its resources.
 
     Args:
         project: The project.
-        types: How many resources it has of each type, most first.
+        types: The number of resources of each type, highest first.
     """
 
     project: Project
@@ -32,7 +95,7 @@ class Summary:
 
     @classmethod
     def of(cls, page: ProjectResources) -> Summary:
-        """The summary of a project and its resources."""
+        """Return the summary of a project and its resources."""
         types = Counter(resource.type for resource in page.resources)
         # By name, where there are as many.
         ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
@@ -40,11 +103,11 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """How many resources it has."""
+        """The number of all its resources."""
         return sum(self.types.values())
 
     def members(self) -> dict[str, object]:
-        """The same for JSON."""
+        """Return the summary for JSON."""
         project = self.project
         return {
             "id": project.id,
@@ -85,7 +148,7 @@ def _rows(summary: Summary) -> Iterator[tuple[str, str, int]]:
 
 
 def _fitted(text: str, width: int, ellipsis: str) -> str:
-    """`text` in so many cells."""
+    """Return `text` in exactly `width` cells."""
     if width_of(text) > width:
         while width_of(text) >= width:
             text = text[:-1]
@@ -94,9 +157,9 @@ def _fitted(text: str, width: int, ellipsis: str) -> str:
 
 
 def _glyphs() -> tuple[str, str]:
-    """What bars are made of, from little to a full cell, and what stands for a text's end.
+    """Return the blocks of bars, from the smallest to a full cell, and the ellipsis.
 
-    As far as the encoding of standard output has them.
+    They are ASCII if the encoding of standard output lacks the others.
     """
     try:
         "".join(_UNICODE).encode(sys.stdout.encoding)
@@ -106,16 +169,9 @@ def _glyphs() -> tuple[str, str]:
 
 
 def _bar(part: float, cells: int, blocks: str) -> str:
-    """A bar for a part of all cells; whatever there is shows."""
+    """Return a bar for a part of all cells; it shows at least the smallest block."""
     if cells < 1:
         return ""
     length = max(round(part * cells * len(blocks)), 1)
     full, rest = divmod(length, len(blocks))
     return blocks[-1] * full + (blocks[rest - 1] if rest else "")
-
-
-_HEADINGS = ("Project", "Type", "Resources")
-_GAP = "  "
-_NARROWEST = 8
-_UNICODE = ("▏▎▍▌▋▊▉█", "…")
-_ASCII = ("#", "~")

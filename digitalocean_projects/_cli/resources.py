@@ -1,4 +1,4 @@
-"""What the command's subcommands on resources do with a client."""
+"""Resources: the subcommands that list, assign and reconcile them."""
 
 from __future__ import annotations
 
@@ -7,31 +7,123 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from digitalocean_projects._arguments import DEFAULT_PROJECT, is_project_id
+from digitalocean_projects._assignment.results import Reconciliation
 from digitalocean_projects._codec.models import ResourceStatus
 from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
-from digitalocean_projects._errors import APIError, AssignmentError, InventoryError
-from digitalocean_projects._request import one_line
-from digitalocean_projects._results import Reconciliation
-from digitalocean_projects._settable import is_project_id
+from digitalocean_projects._errors import AssignmentError
+from digitalocean_projects._messages import one_line
 
-from .columns import RESOURCE_COLUMNS
-from .output import Output, print_document, print_documents
+from .arguments import add_command, add_project
+from .output import RESOURCE_COLUMNS, Output, print_document
 from .progress import Progress, told
-from .report import Summary, print_report
 from .terminal import Style, complain, is_written, note, styled
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterable, Iterator
 
-    from digitalocean_projects._codec.models import Project, Resource
+    from digitalocean_projects._assignment.results import AssignmentResult
+    from digitalocean_projects._codec.models import Resource
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client, Paginator
-    from digitalocean_projects._results import AssignmentResult
+
+    from .arguments import Commands
 
 FAILED = 1
 _NAME_PREFIX = "name:"
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the subcommands on resources."""
+    add_project(_add_list(commands), nargs="?", default=DEFAULT_PROJECT)
+
+    command = add_command(
+        commands,
+        "assign",
+        assign,
+        "move resources to a project",
+        "assign web-shop do:droplet:1 do:domain:example.com",
+        "assign web-shop - < urns.txt",
+        "list --format URN --no-header | grep droplet |\n    {} assign web-shop -",
+        columns=RESOURCE_COLUMNS,
+    )
+    add_project(command)
+    _add_urns(command)
+
+    command = add_command(
+        commands,
+        "unassign",
+        unassign,
+        "move resources to the default project",
+        "unassign do:droplet:310984024",
+        columns=RESOURCE_COLUMNS,
+    )
+    _add_urns(command)
+
+    command = add_command(
+        commands,
+        "reconcile",
+        reconcile,
+        "assign what is missing, only that",
+        "reconcile web-shop urns.txt --dry-run",
+        "reconcile web-shop urns.txt --prune",
+    )
+    add_project(command)
+    command.add_argument(
+        "file",
+        nargs="?",
+        default="-",
+        metavar="FILE",
+        help="lines of the wanted URNs (default: standard input)",
+    )
+    command.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    command.add_argument("--prune", action="store_true", help="unassign what isn't in the file")
+
+
+def add_doctl_commands(commands: Commands) -> None:
+    """Add the subcommands on resources that doctl has, with its arguments."""
+    add_project(_add_list(commands))
+    command = add_command(
+        commands,
+        "assign",
+        assign,
+        "move resources to a project",
+        "projects resources assign web-shop \\\n      --resource=do:droplet:310984024",
+        columns=RESOURCE_COLUMNS,
+        aliases=["a"],
+    )
+    add_project(command)
+    command.add_argument(
+        "--resource",
+        action="extend",
+        type=lambda text: text.split(","),
+        required=True,
+        dest="resources",
+        metavar="URN[,URN]",
+        help="may be repeated",
+    )
+
+
+def _add_list(commands: Commands) -> ArgumentParser:
+    return add_command(
+        commands,
+        "list",
+        list_resources,
+        "list a project's resources",
+        "list",
+        "list web-shop --format URN,Status",
+        "list web-shop --format URN --no-header > urns.txt",
+        "list -o jsonl | jq -r .urn",
+        columns=RESOURCE_COLUMNS,
+        aliases=["ls"],
+    )
+
+
+def _add_urns(parser: ArgumentParser) -> None:
+    text = "like do:droplet:1, or '-' for lines of standard input"
+    parser.add_argument("resources", nargs="+", metavar="URN", help=text)
 
 
 def list_resources(client: Client, options: Namespace) -> int:
@@ -91,45 +183,10 @@ def reconcile(client: Client, options: Namespace) -> int:
     return FAILED if not written or failure or _is_short(done) else 0
 
 
-def report(client: Client, options: Namespace) -> int:
-    """Show how many resources of each type the projects hold."""
-    summaries: list[Summary] = []
-    failures: tuple[tuple[Project, APIError], ...] = ()
-    end: APIError | None = None
-    is_streamed = options.output == "jsonl"
-    try:
-        with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
-            for page in client.projects.resources_by_project().pages():
-                summary = Summary.of(page)
-                if is_streamed:
-                    print_document(summary.members())
-                else:
-                    summaries.append(summary)
-    except InventoryError as error:
-        failures = error.failures
-    except APIError as error:
-        if not summaries:
-            raise
-        end = error
-    written = True
-    if options.output == "json":
-        members = [summary.members() for summary in summaries]
-        written = is_written(partial(print_documents, members))
-    elif options.output == "text":
-        written = is_written(partial(print_report, summaries))
-        total = sum(summary.total for summary in summaries)
-        note(f"{total} resources in {len(summaries)} projects", quiet=options.quiet)
-    for project, reason in failures:
-        complain(f"{one_line(project.name)}: {reason}")
-    if end is not None:
-        raise end
-    return FAILED if failures or not written else 0
-
-
 def project_id(client: Client, text: str) -> str:
-    """What `text` names: a project's id, `default`, or else the name of one.
+    """Return the id of the project that `text` names by its id, `default` or its name.
 
-    After `name:` it is a name, whatever it looks like.
+    Text after `name:` is always a name.
     """
     if text.startswith(_NAME_PREFIX):
         return client.projects.find(text.removeprefix(_NAME_PREFIX)).id
@@ -137,7 +194,7 @@ def project_id(client: Client, text: str) -> str:
 
 
 def requests_of(client: Client) -> Callable[[], Progress]:
-    """Looks at the requests that the client has sent."""
+    """Return a function that counts the requests that the client has sent."""
     return lambda: Progress("requests", client.statistics().requests)
 
 
@@ -167,7 +224,7 @@ def _stream(
 
 
 def _lines(name: str) -> Iterator[str]:
-    """The lines of a file, or of standard input, but for empty ones and comments."""
+    """Yield the lines of a file, or of standard input, except empty ones and comments."""
     data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -221,7 +278,7 @@ def _tell(
 
 
 def _first_attempts(client: Client) -> int:
-    """How many requests the client has sent, not counting those that were sent again."""
+    """Return the number of requests that the client has sent, without retries."""
     statistics = client.statistics()
     return statistics.requests - statistics.retries
 
@@ -242,7 +299,7 @@ def _is_short(outcome: AssignmentResult | AssignmentError | Reconciliation) -> b
 
 
 def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
-    """What was done before an error."""
+    """Return what was done before an error."""
     wanted = dict.fromkeys(urn.canonical for urn in desired)
     there = {r.urn for r in error.done if r.status == ResourceStatus.ALREADY_ASSIGNED}
     done = [resource.urn for resource in error.done if resource.urn not in there]

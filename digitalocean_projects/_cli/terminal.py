@@ -1,4 +1,4 @@
-"""Terminal: what is written beside the output, and how it may look."""
+"""Terminal: notes on standard error, styles, and the standard streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
-from digitalocean_projects._secret import redacted
+from digitalocean_projects._messages import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ PROGRAM = "digitalocean-projects"
 
 
 class Style(StrEnum):
-    """How a text may stand out, as the parameter of the terminal's `SGR` sequence."""
+    """A style of text, as the parameter of the terminal's `SGR` sequence."""
 
     BOLD = "1"
     RED = "31"
@@ -29,13 +29,13 @@ class Style(StrEnum):
 
 
 def note(text: str, *, quiet: bool = False) -> None:
-    """Tell the user something beside the output."""
+    """Write a note on standard error."""
     if not quiet:
         _tell(f"# {text}")
 
 
 def complain(text: object) -> None:
-    """Tell the user why it failed."""
+    """Write why the command failed on standard error."""
     _tell(f"{PROGRAM}: {text}")
 
 
@@ -46,12 +46,12 @@ def _tell(line: str) -> None:
 
 
 def is_capable(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that knows more than lines."""
+    """Return whether a stream is a terminal that can do more than lines."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def styled(text: str, style: Style) -> str:
-    """`text` in a style, if standard output is a terminal and colour is welcome.
+    """Return `text` in a style if standard output is a terminal and colour is welcome.
 
     https://no-color.org
     """
@@ -61,7 +61,7 @@ def styled(text: str, style: Style) -> str:
 
 
 def width_of(text: str) -> int:
-    """How many cells of a terminal `text` takes."""
+    """Return the number of terminal cells that `text` takes."""
     return sum(_width(character) for character in text) if not text.isascii() else len(text)
 
 
@@ -72,15 +72,15 @@ def _width(character: str) -> int:
 
 
 def terminal_width() -> int:
-    """How many cells a line of standard output has: 80, if that is no terminal."""
+    """Return the number of cells in a line of standard output; 80 if it is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else _USUAL_WIDTH
 
 
 def prepare_streams() -> None:
-    """Make the standard streams take whatever is written.
+    """Make sure that any text can be written to the standard streams.
 
-    What the shell has closed goes to nowhere, and characters that the encoding of standard output
-    lacks are written as escapes.
+    A stream that the shell has closed discards its text. Characters that the encoding of standard
+    output lacks are written as escapes.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -91,7 +91,7 @@ def prepare_streams() -> None:
 
 
 def drop_unwritten(stream: TextIO) -> None:
-    """Leave nothing in a stream that can't be written: Python would try again at its end."""
+    """Drop what a stream can't write, since Python would try again at its exit."""
     try:
         stream.flush()
     except OSError:
@@ -99,9 +99,9 @@ def drop_unwritten(stream: TextIO) -> None:
 
 
 def is_written(write: Callable[[], None]) -> bool:
-    """Whether `write` could write its output, or nobody reads it any more.
+    """Return whether `write` wrote its output, or nobody reads it any more.
 
-    An error is told, but does not hide what is to be told afterwards.
+    An error is reported here, so that notes may follow it.
     """
     try:
         write()

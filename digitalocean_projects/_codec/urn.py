@@ -9,7 +9,7 @@ from uuid import UUID
 
 import attrs
 
-from digitalocean_projects._secret import holds_token, quoted
+from digitalocean_projects._messages import holds_token, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

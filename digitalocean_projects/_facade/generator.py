@@ -63,6 +63,7 @@ def _view(cls, portal: Portal, original: {ROOT}) -> Self:
     view._portal = portal
     view._async = original
     view._close = lambda: None
+    {{parts}}
     return view
 """
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -117,7 +118,7 @@ def _class(node: ast.ClassDef) -> str:
         if not isinstance(member, _Function):
             raise UnknownShapeError(member, "no method")
         if member.name == "__init__":
-            parts += [_init(member)] if node.name == ROOT else []
+            parts += [_init(member, _made_once(node))] if node.name == ROOT else []
         elif member.name.startswith("__") and member.name not in RENAMES:
             raise UnknownShapeError(member, "a special method")
         elif not member.name.startswith("_") or member.name in RENAMES:
@@ -133,25 +134,41 @@ def _type_parameters(node: ast.ClassDef) -> Iterator[str]:
         yield ast.unparse(base.slice)
 
 
-def _init(node: _Function) -> str:
+def _made_once(node: ast.ClassDef) -> dict[str, str]:
+    """Return the values of the properties of the root whose results have a blocking image."""
+    return {
+        member.name: _wrapped(member, f"self._async.{member.name}")
+        for member in node.body
+        if isinstance(member, _Function) and _is_property(member) and _result(member) in RENAMES
+    }
+
+
+def _init(node: _Function, parts: Mapping[str, str]) -> str:
+    made = "\n".join(f"self._{name} = {value}" for name, value in parts.items())
     lines = [
         f"self._async = {ROOT}({_passed_on(node)})",
         "self._portal = Portal(self._async.aclose)",
         "self._close = self._portal.close",
+        made,
     ]
-    return _definition(node, "\n".join(lines)) + _VIEW
+    view = _VIEW.replace("{parts}", made.replace("self.", "view.").replace("\n", "\n    "))
+    return _definition(node, "\n".join(lines)) + view
+
+
+def _is_property(node: _Function) -> bool:
+    return [ast.unparse(decorator) for decorator in node.decorator_list] == ["property"]
 
 
 def _method(node: _Function, *, root: bool) -> str:
-    is_property = [ast.unparse(decorator) for decorator in node.decorator_list] == ["property"]
+    is_property = _is_property(node)
     if node.decorator_list and not is_property:
         raise UnknownShapeError(node, "a decorator")
     if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in ast.walk(node)):
         raise UnknownShapeError(node, "a generator")
     if is_property:
-        return "@property\n" + _definition(
-            node, f"return {_wrapped(node, f'self._async.{node.name}')}"
-        )
+        made_once = root and _result(node) in RENAMES
+        value = f"self._{node.name}" if made_once else _wrapped(node, f"self._async.{node.name}")
+        return f"@property\n{_definition(node, f'return {value}')}"
     return _definition(node, _FIXED_BODIES.get(node.name) or _body(node, root=root))
 
 
@@ -240,7 +257,7 @@ def _passed_on(node: _Function) -> str:
 
 def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
     """The imports and type variables that the classes need."""
-    origins = {"Iterator": "collections.abc", "Secret": f"{NAME}._secret"}
+    origins = {"Iterator": "collections.abc", "Secret": f"{NAME}._messages"}
     origins |= {"Portal": f"{NAME}._facade.portal", "distinct_urns": f"{NAME}._codec.urn"}
     variables: dict[str, str] = {}
     for module, tree in modules.items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from attrs import NOTHING
 
+from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._client import AsyncClient
 from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._config import (
@@ -17,12 +18,11 @@ from digitalocean_projects._config import (
     DEFAULT_MAX_BODY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
-    DEFAULT_PROJECT,
+    DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
 )
 from digitalocean_projects._facade.portal import Portal
-from digitalocean_projects._secret import Secret
-from digitalocean_projects._session.retry import DEFAULT_RETRY
+from digitalocean_projects._messages import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession, TraceConfig
     from attrs import NothingType
 
+    from digitalocean_projects._arguments import ProjectLike
+    from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._codec.headers import RateLimit
     from digitalocean_projects._codec.models import (
@@ -41,14 +43,11 @@ if TYPE_CHECKING:
         Resource,
     )
     from digitalocean_projects._codec.urn import URNLike
-    from digitalocean_projects._config import Limits
+    from digitalocean_projects._config import Limits, RetryPolicy
     from digitalocean_projects._paginator.inventory import AsyncInventory
     from digitalocean_projects._paginator.paginator import AsyncPaginator
     from digitalocean_projects._projects import AsyncProjects
-    from digitalocean_projects._results import AssignmentResult, Reconciliation
     from digitalocean_projects._session.manager import Statistics
-    from digitalocean_projects._session.retry import RetryPolicy
-    from digitalocean_projects._settable import ProjectLike
 
 T = TypeVar("T")
 
@@ -135,6 +134,7 @@ class Client:
         )
         self._portal = Portal(self._async.aclose)
         self._close = self._portal.close
+        self._projects = Projects(self._portal, self._async.projects)
 
     @classmethod
     def _view(cls, portal: Portal, original: AsyncClient) -> Self:
@@ -142,12 +142,13 @@ class Client:
         view._portal = portal
         view._async = original
         view._close = lambda: None
+        view._projects = Projects(view._portal, view._async.projects)
         return view
 
     @property
     def projects(self) -> Projects:
         """The operations on projects."""
-        return Projects(self._portal, self._async.projects)
+        return self._projects
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -267,7 +268,7 @@ class Projects:
         """
         return self._portal.call(self._async.find, name)
 
-    def get(self, project_id: ProjectLike) -> Project:
+    def get(self, project: ProjectLike) -> Project:
         """A project.
 
         A token needs the scope `project:read`.
@@ -275,7 +276,7 @@ class Projects:
         Raises:
             NotFoundError: There is no such project.
         """
-        return self._portal.call(self._async.get, project_id)
+        return self._portal.call(self._async.get, project)
 
     def get_default(self) -> Project:
         """The default project, which holds what was made without naming a project.
@@ -311,7 +312,7 @@ class Projects:
 
     def update(
         self,
-        project_id: ProjectLike,
+        project: ProjectLike,
         *,
         name: str,
         description: str,
@@ -324,7 +325,7 @@ class Projects:
         A token needs the scope `project:update`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             name: Its name, of at most 175 characters, which no other project has.
             description: What it is, in at most 255 characters.
             purpose: What it is for, in at most 255 characters, see `Purpose`.
@@ -337,7 +338,7 @@ class Projects:
         """
         return self._portal.call(
             self._async.update,
-            project_id,
+            project,
             name=name,
             description=description,
             purpose=purpose,
@@ -347,7 +348,7 @@ class Projects:
 
     def patch(
         self,
-        project_id: ProjectLike,
+        project: ProjectLike,
         *,
         name: str | None = None,
         description: str | None = None,
@@ -360,7 +361,7 @@ class Projects:
         A token needs the scope `project:update`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             name: Its name, of at most 175 characters, which no other project has.
             description: What it is, in at most 255 characters.
             purpose: What it is for, in at most 255 characters, see `Purpose`.
@@ -375,7 +376,7 @@ class Projects:
         """
         return self._portal.call(
             self._async.patch,
-            project_id,
+            project,
             name=name,
             description=description,
             purpose=purpose,
@@ -383,30 +384,30 @@ class Projects:
             is_default=is_default,
         )
 
-    def delete(self, project_id: ProjectLike, *, wait: float | None = None) -> None:
+    def delete(self, project: ProjectLike, *, wait: float | None = None) -> None:
         """Delete a project, which must be empty and not the default one.
 
         Resources leave a project some seconds or minutes after they were assigned to another one,
         and until then the API refuses. A token needs the scope `project:delete`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             wait: Try again for this many seconds while the project still holds resources. A longer
                 wait for the rate limits is an error. None, the default, sends one request, which
                 waits for the limits as any other does.
 
         Raises:
-            ValueError: `project_id` is `default`, or `wait` is negative or not finite.
-            BadRequestError: `project_id` is the UUID of the default project.
+            ValueError: `project` is `default`, or `wait` is negative or not finite.
+            BadRequestError: `project` is the UUID of the default project.
             PreconditionFailedError: The project still holds resources.
             RateLimitWaitError: The wait for the rate limits is longer than `wait`.
             NotFoundError: There is no such project.
         """
-        self._portal.call(self._async.delete, project_id, wait=wait)
+        self._portal.call(self._async.delete, project, wait=wait)
 
     def list_resources(
         self,
-        project_id: ProjectLike = DEFAULT_PROJECT,
+        project: ProjectLike = DEFAULT_PROJECT,
         *,
         per_page: int = DEFAULT_PER_PAGE,
         concurrency: int = DEFAULT_CONCURRENCY,
@@ -418,7 +419,7 @@ class Projects:
         `<resource>:read` for each type of resource that it shall see.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             per_page: How many resources to ask for on a page, 1 to 200.
             concurrency: How many requests may be under way at once.
             max_pages: After how many pages to give up.
@@ -426,7 +427,7 @@ class Projects:
         return Paginator(
             self._portal,
             self._async.list_resources(
-                project_id, per_page=per_page, concurrency=concurrency, max_pages=max_pages
+                project, per_page=per_page, concurrency=concurrency, max_pages=max_pages
             ),
         )
 
@@ -446,7 +447,7 @@ class Projects:
 
     def assign_resources(
         self,
-        project_id: ProjectLike,
+        project: ProjectLike,
         resources: Iterable[URNLike],
         *,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -466,7 +467,7 @@ class Projects:
         The API moves them some seconds or minutes after its answer; see `wait_until_assigned`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             resources: URNs, their texts, or anything that has a `urn`. Repeats are sent once, and
                 for none at all nothing is sent.
             chunk_size: The maximum number of resources in a request.
@@ -481,30 +482,7 @@ class Projects:
             AssignmentError: A request failed later; says what has become of each resource.
         """
         return self._portal.call(
-            self._async.assign_resources,
-            project_id,
-            distinct_urns(resources),
-            chunk_size=chunk_size,
-        )
-
-    def move_resources(
-        self, resources: Iterable[URNLike], to: ProjectLike, *, chunk_size: int = DEFAULT_CHUNK_SIZE
-    ) -> AssignmentResult:
-        """Move resources to a project: `assign_resources`, by the name of what it does.
-
-        Args:
-            resources: As of `assign_resources`.
-            to: The project to move them to.
-            chunk_size: As of `assign_resources`.
-
-        Returns:
-            What the API said of each resource.
-
-        Raises:
-            APIError: As of `assign_resources`.
-        """
-        return self._portal.call(
-            self._async.move_resources, distinct_urns(resources), to, chunk_size=chunk_size
+            self._async.assign_resources, project, distinct_urns(resources), chunk_size=chunk_size
         )
 
     def unassign_resources(
@@ -530,7 +508,7 @@ class Projects:
 
     def reconcile(
         self,
-        project_id: ProjectLike,
+        project: ProjectLike,
         desired: Iterable[URNLike],
         *,
         dry_run: bool = False,
@@ -545,7 +523,7 @@ class Projects:
         scopes a token needs, and those of `list_resources`.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             desired: The resources that are to be in it, as of `assign_resources`.
             dry_run: Only tell what would be done.
             prune: Move all other resources to the default project.
@@ -558,12 +536,12 @@ class Projects:
             APIError: The project couldn't be read, or nothing is known of any resource.
             PaginationError: It is to be pruned, and changes all the time.
             AssignmentError: As of `assign_resources`.
-            ValueError: `project_id` is no project, a URN is malformed, or the default project is
+            ValueError: `project` is no project, a URN is malformed, or the default project is
                 to be pruned; nothing was changed.
         """
         return self._portal.call(
             self._async.reconcile,
-            project_id,
+            project,
             distinct_urns(desired),
             dry_run=dry_run,
             prune=prune,
@@ -571,14 +549,14 @@ class Projects:
         )
 
     def wait_until_assigned(
-        self, project_id: ProjectLike, resources: Iterable[URNLike], *, timeout: float
+        self, project: ProjectLike, resources: Iterable[URNLike], *, timeout: float
     ) -> None:
         """Wait until one listing of a project has all these resources.
 
         It looks at once, after a second, and then after waits that double, up to 15 seconds.
 
         Args:
-            project_id: The project.
+            project: The project: a UUID, `default` or a `Project`.
             resources: As of `assign_resources`.
             timeout: The seconds to wait, after which the last listing starts. A longer wait for the
                 rate limits is an error.
@@ -588,11 +566,11 @@ class Projects:
                 token isn't allowed to see.
             RateLimitWaitError: The wait for the rate limits is longer than `timeout` allows.
             NotFoundError: There is no such project.
-            ValueError: `project_id` is no project, a URN is malformed, or `timeout` is negative or
+            ValueError: `project` is no project, a URN is malformed, or `timeout` is negative or
                 not finite; nothing was sent.
         """
         self._portal.call(
-            self._async.wait_until_assigned, project_id, distinct_urns(resources), timeout=timeout
+            self._async.wait_until_assigned, project, distinct_urns(resources), timeout=timeout
         )
 
 

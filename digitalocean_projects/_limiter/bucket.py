@@ -1,4 +1,4 @@
-"""TokenBucket: no more requests than the API allows, as the API counts them."""
+"""TokenBucket: keeps requests within the API's limits, as the API counts them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import logging
 import math
 import random
 import threading
-from collections import OrderedDict, deque
-from contextlib import suppress
+from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, ref
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from weakref import ref
 
 import attrs
 
@@ -19,10 +18,9 @@ from digitalocean_projects._clock import SYSTEM_CLOCK, call_later
 from digitalocean_projects._errors import RateLimitWaitError
 from digitalocean_projects._process import call_in_child, check_process
 
-from .feedback import LONGEST_JITTER, Feedback
-from .flights import Flights
+from .budget import LONGEST_JITTER, NO_HEADERS, Budget, End
 from .lease import Lease
-from .window import Window
+from .timers import Waiting
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -31,9 +29,50 @@ if TYPE_CHECKING:
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._config import Limits
 
+    from .budget import Flight
+    from .timers import Timer
+
+# Besides those of a request: a lease stops waiting, or has waited for too long.
+_End = End | Literal["left", "late"]
+L = TypeVar("L", bound=Lease)
+
 _logger = logging.getLogger("digitalocean_projects")
 
 _WORTH_A_RECORD = 1.0
+
+
+class Source(Protocol):
+    """A source of a bucket's tokens, such as its budget. It is called with the bucket's lock held.
+
+    See `Budget` for the methods.
+    """
+
+    def ready_at(self, now: float, *, bulk: bool) -> float: ...
+
+    def estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]: ...
+
+    def take(self, flight: Flight, now: float) -> None: ...
+
+    def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> object: ...
+
+
+class Remote(Source, Protocol):
+    """A source that asks elsewhere for tokens, from the event loops in which leases wait."""
+
+    def refusal(self, now: float) -> Exception | None:
+        """Return an error if no lease may wait now."""
+
+    def is_fresh(self, lease: Lease, now: float) -> bool:
+        """Return True if a lease that has its tokens may still be used."""
+
+    def asks(self, loop: AbstractEventLoop, now: float) -> bool:
+        """Return True if `serve` is to be called in a loop."""
+
+    def serve(self, loop: AbstractEventLoop) -> None:
+        """Ask for tokens from the running loop, if need be. The lock is not held."""
+
+    def leave_to_parent(self) -> None:
+        """Forget, in a forked process, all that belongs to its parent."""
 
 
 @attrs.frozen(kw_only=True)
@@ -81,10 +120,14 @@ class TokenBucket:
         limits: The windows, and what is added to them.
         clock: Measures time and waits; None takes the machine's monotonic clock.
         jitter: Returns 0 to 1, the seconds that are added to a pause.
+        remote: Makes another source of tokens than the bucket's own budget, for the bucket.
 
     Attributes:
         keep: Whether the API may count a request of the token: not if it has only ever said that
             there is no such token.
+        clock: The clock. Like the other attributes, it is there for a remote source.
+        budget: The tokens.
+        waiting: The leases that wait.
     """
 
     def __init__(
@@ -93,27 +136,26 @@ class TokenBucket:
         *,
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
+        remote: Callable[[TokenBucket], Remote] | None = None,
     ) -> None:
-        self._clock = SYSTEM_CLOCK if clock is None else clock
-        self._limits = limits
-        self._windows = [
-            Window(*window, margin=limits.margin, reserve=limits.reserve)
-            for window in limits.windows
-        ]
-        self._feedback = Feedback(jitter)
-        # Reentrant, since garbage is collected and signals are handled at any point.
-        self._lock = threading.RLock()
-        self._busy = False
-        self._deferred: deque[Callable[[float], object]] = deque()
-        self._queues: tuple[_Queue, ...] = tuple(OrderedDict() for _ in range(4))
-        self._timers: WeakKeyDictionary[AbstractEventLoop, _Timer] = WeakKeyDictionary()
-        # How many there were when the queues were last searched for leases of closed loops.
-        self._loops = 0
-        self._flights = Flights()
+        self.clock: Clock = SYSTEM_CLOCK if clock is None else clock
         self.keep: bool = False
+        self.budget = Budget(limits, jitter)
+        self.waiting = Waiting()
+        self._lock = threading.Lock()
+        self._ends: deque[tuple[Lease, _End, Mapping[str, str]]] = deque()
         self._granted = 0
         self._waited = 0.0
-        call_in_child(_leave_to_parent, self)
+        self._pause_seen = -math.inf
+        self._remote = None if remote is None else remote(self)
+        self._source: Source = self._remote or self.budget
+        call_in_child(TokenBucket._leave_to_parent, self)
+
+    @property
+    def lock(self) -> threading.Lock:
+        """What guards the attributes and the source; call `work` after releasing it."""
+        check_process()
+        return self._lock
 
     def lease(
         self,
@@ -123,7 +165,6 @@ class TokenBucket:
         max_pause: float | None = None,
         timeout: float | None = None,
         ahead: bool = False,
-        at_once: bool = False,
     ) -> Lease:
         """Return the tokens of one request, as a context manager that waits for them.
 
@@ -135,8 +176,6 @@ class TokenBucket:
                 `grace` after that, as when its event loop was closed, counts as one whose request
                 may have been sent. None for no end.
             ahead: Go before the others of the same class, as a retry may.
-            at_once: Don't wait, even if it is one too many: for a request that another request,
-                which has its tokens, waits for.
 
         Raises:
             RateLimitWaitError: On entering: the wait is longer. It isn't begun if that is certain.
@@ -144,359 +183,267 @@ class TokenBucket:
         return Lease(
             self,
             bulk=bulk,
+            ahead=ahead,
             max_wait=math.inf if max_wait is None else max_wait,
             max_pause=math.inf if max_pause is None else max_pause,
             timeout=math.inf if timeout is None else timeout,
-            ahead=ahead,
-            at_once=at_once,
         )
 
     def statistics(self) -> BucketStatistics:
         """Return what the bucket is doing, and has done."""
-        self._change(_no_change)
-        with self._lock:
-            now = self._clock.time()
-            return BucketStatistics(
-                in_use=tuple(window.in_use(now, len(self._flights)) for window in self._windows),
-                in_flight=len(self._flights),
-                waiting=sum(map(len, self._queues)),
-                granted=self._granted,
-                refused=self._feedback.refused,
-                waited=self._waited,
-                paused=max(0.0, self._feedback.paused_until - now),
-            )
+        self.work()
+        now = self.clock.time()
+        return BucketStatistics(
+            in_use=self.budget.in_use(now),
+            in_flight=self.budget.in_flight,
+            waiting=len(self.waiting),
+            granted=self._granted,
+            refused=self.budget.refused,
+            waited=self._waited,
+            paused=max(0.0, self.budget.paused_until - now),
+        )
 
     def outlives_users(self) -> bool:
         """Return whether the bucket is needed after its users, as the API may count a request."""
-        return self.keep or len(self._flights) > 0
+        return self.keep or self.budget.uncertain or self.budget.in_flight > 0
 
     def is_idle(self) -> bool:
         """Return whether a new bucket would do as well: no token is out and nobody waits."""
-        check_process()
-        if self._flights or self._timers:
-            # Ends the leases whose time has passed, and forgets those of closed loops.
-            self._change(_no_change)
-        with self._lock:
-            now = self._clock.time()
-            return not (
-                self._flights
-                or self._timers
-                or self._feedback.paused_until > now
-                or any(window.in_use(now, 0) for window in self._windows)
-            )
+        self.work()
+        return not self.waiting.timers and self.budget.is_idle(self.clock.time())
 
-    async def _acquire(self, lease: Lease) -> None:
-        """Wait for the tokens of a lease."""
+    async def _acquire(self, lease: L) -> L:
+        """Wait for the tokens of a lease, and return it."""
         loop = asyncio.get_running_loop()
-        stop: Callable[[], object] = _nothing
-        future: Future[None] | None = None
-        collected = False
         try:
-            self._change(partial(self._ask, lease, loop))
-            # From here on, only this task keeps the future that wakes it.
-            future, lease.future = lease.future, None
-            if future is not None:
-                if lease.waits_for > _WORTH_A_RECORD:
-                    why = {"do_wait": lease.waits_for, "do_reason": lease.reason}
-                    _logger.info("waiting for about %(do_wait).0f s: %(do_reason)s", why, extra=why)
-                self._set_timer(loop)
-                if lease.max_wait < math.inf:
-                    expire = partial(self._change, partial(self._expire, lease))
-                    stop = call_later(self._clock, lease.max_wait, expire)
-                await future
+            self._ask(lease, loop)
+            if self._remote is not None:
+                await self._acquire_remotely(self._remote, lease, loop)
+            elif lease.future is not None:
+                await self._wait(lease, lease.future, loop)
+        except BaseException:
+            self._end(lease, "left")
+            raise
+        error, lease.error = lease.error, None
+        if error is not None:
+            # With its traceback it would keep this frame, and be kept by it.
+            try:
+                raise error
+            finally:
+                del error
+        lease.out = True
+        return lease
+
+    async def _acquire_remotely(
+        self, remote: Remote, lease: Lease, loop: AbstractEventLoop
+    ) -> None:
+        """Wait for the tokens of a lease that has asked for them, until they are fresh."""
+        until = self.clock.time() + lease.max_wait
+        while True:
+            remote.serve(loop)
+            if lease.future is not None:
+                await self._wait(lease, lease.future, loop)
+            now = self.clock.time()
+            if lease.error is not None or remote.is_fresh(lease, now):
+                return
+            self._end(lease, "unsent")
+            lease.ask_again(until - now)
+            self._ask(lease, loop)
+
+    async def _wait(self, lease: Lease, future: Future[None], loop: AbstractEventLoop) -> None:
+        """Wait until a lease that is in a queue goes or is refused."""
+        stop: Callable[[], object] = _nothing
+        collected = False
+        # From here on, only this task keeps the future that wakes it.
+        lease.future = None
+        try:
+            if lease.waits_for > _WORTH_A_RECORD:
+                why = {"do_wait": lease.waits_for, "do_reason": lease.reason}
+                _logger.info("waiting for about %(do_wait).0f s: %(do_reason)s", why, extra=why)
+            self._set_timer(loop)
+            if lease.max_wait < math.inf:
+                stop = call_later(self.clock, lease.max_wait, partial(self._end, lease, "late"))
+            await future
         except BaseException as error:
             collected = isinstance(error, GeneratorExit)
-            self._change(partial(self._leave, lease))
+            self._end(lease, "left")
             raise
         finally:
             # Garbage may be collected in another thread, or without a loop.
             if not collected:  # pragma: no branch - its exception goes on from here
                 stop()
-                if future is not None or loop in self._timers:
-                    self._set_timer(loop)
-        if lease.sent == -math.inf:
-            raise RateLimitWaitError(lease.waits_for, lease.reason)
+                self._set_timer(loop)
 
-    def _change(self, change: Callable[[float], object]) -> None:
-        """Make a change with the lock held.
+    def _end(self, lease: Lease, end: _End, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        """Record the end of a lease, or of its wait. Any thread may call it, at any point.
 
-        A lease may be collected as garbage at any point, also while the same thread makes another
-        change: then its end follows that.
+        Garbage is collected, and with it a coroutine that has a lease, wherever an object is made,
+        and a signal handler runs between any two steps: also in the middle of a change to this
+        bucket, by this very thread. So an end goes into a queue, and the thread that has the lock
+        applies it. If the lock is held, no matter by which thread, nothing is done here: the holder
+        looks into the queue again after releasing it. Everything else simply takes the lock, since
+        it neither happens while garbage is collected nor in signal handlers, from which asyncio
+        can't be used; `statistics` and `is_idle` can, and don't wait for the lock.
+        """
+        self._ends.append((lease, end, headers))
+        self.work()
+        # If an exception of a signal handler comes before this, the end of the `async with` block
+        # gives the tokens back.
+        lease.out = False
+
+    def work(self) -> None:
+        """Apply the ends of leases and what time has changed, and let those go that may.
+
+        Call it after a change that was made with the lock held. It does nothing while the lock is
+        held: its holder calls it.
         """
         check_process()
-        while True:
-            late: list[AbstractEventLoop] = []
+        while not self._lock.locked():
+            # Not `acquire`: a signal handler's exception may come between that and `try`.
             with self._lock:
-                if self._busy:
-                    self._deferred.append(change)
-                    return
-                self._busy = True
-                try:
-                    self._apply(change)
-                    while self._deferred:
-                        self._apply(self._deferred.popleft())
-                    if self._timers:
-                        late = self._let_go(self._clock.time())
-                finally:
-                    self._busy = False
-            for loop in late:
-                with suppress(RuntimeError):  # it is closed
-                    loop.call_soon_threadsafe(self._set_timer, loop)
-            if not self._deferred:
-                return
-            change = _no_change
+                while self._ends:
+                    lease, end, headers = self._ends.popleft()
+                    self._apply(lease, end, headers, self.clock.time())
+                now = self.clock.time()
+                self._end_overdue(now)
+                if self.waiting.timers:
+                    self._let_go(now)
+            if not self._ends:
+                break
 
-    def _apply(self, change: Callable[[float], object]) -> None:
-        now = self._clock.time()
-        self._advance(now)
-        change(now)
-
-    def _advance(self, now: float) -> None:
-        """Apply what the time that has passed has changed."""
-        for lease in self._flights.advance(now):
-            self._feedback.lose()
-            self.keep = True
-            self._give_back(lease, lease.end - now, now)
-
-    def _ask(self, lease: Lease, loop: AbstractEventLoop, now: float) -> None:
+    def _ask(self, lease: Lease, loop: AbstractEventLoop) -> None:
         """Let a lease go, or have it wait, or refuse it."""
-        place = 2 * lease.bulk + (not lease.ahead)
-        if self._timers:
-            self._forget_closed_loops()
-        before = sum(map(len, self._queues[: place + 1]))
-        if lease.at_once or (not before and self._ready_at(now, bulk=lease.bulk) <= now):
-            self._take(lease, now)
-            return
-        at, lease.reason = self._estimate(now, bulk=lease.bulk, before=before)
-        lease.waits_for = at - now
-        if lease.waits_for <= lease.max_wait and not self._pauses_too_long(lease, now):
-            lease.future, lease.since = loop.create_future(), now
-            lease.waiter, lease.queue = ref(lease.future), self._queues[place]
-            self._timers.setdefault(loop, _Timer()).waiting += 1
-            lease.queue[lease] = ref(loop)
+        check_process()
+        with self._lock:
+            now = self.clock.time()
+            self._end_overdue(now)
+            if self.waiting.timers:
+                self.waiting.forget_closed_loops()
+            before = self.waiting.before(lease)
+            if not before and self._source.ready_at(now, bulk=lease.bulk) <= now:
+                self._take(lease, now)
+            else:
+                self._queue(lease, loop, before, now)
+        if self._ends:
+            self.work()
 
-    def _forget_closed_loops(self) -> None:
-        """Take the leases that closed loops have left behind out of the queues."""
-        closed = [loop for loop in self._timers if loop.is_closed()]
-        if closed or len(self._timers) < self._loops:
-            for loop in closed:
-                del self._timers[loop]
-            for queue in self._queues:
-                for lease in [lease for lease, loop in queue.items() if _is_closed(loop())]:
-                    del queue[lease]
-        self._loops = len(self._timers)
+    def _queue(self, lease: Lease, loop: AbstractEventLoop, before: int, now: float) -> None:
+        at, lease.reason = self._source.estimate(now, bulk=lease.bulk, before=before)
+        lease.waits_for = at - now
+        if self._remote is not None:
+            lease.error = self._remote.refusal(now)
+        if lease.waits_for > lease.max_wait or self._pauses_too_long(lease, now):
+            lease.error = lease.error or RateLimitWaitError(lease.waits_for, lease.reason)
+        if lease.error is None:
+            self.waiting.add(lease, loop, now)
 
     def _pauses_too_long(self, lease: Lease, now: float) -> bool:
-        return self._feedback.paused_until - now > lease.max_pause + LONGEST_JITTER
-
-    def _room(self) -> float:
-        """Return how many more requests may be in flight."""
-        feedback = self._feedback
-        return min(
-            feedback.most_young() - self._flights.young,
-            feedback.most_in_flight() - len(self._flights),
-        )
-
-    def _ready_at(self, now: float, *, bulk: bool) -> float:
-        """Return when the next one may go, if nothing but time passes."""
-        feedback = self._feedback
-        at, _ = self._estimate(now, bulk=bulk, before=0)
-        return max(
-            at,
-            self._flights.fewer_at(young=feedback.most_young(), total=feedback.most_in_flight()),
-        )
-
-    def _estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
-        """Return when one may go at the earliest, after `before` others, and what it waits for."""
-        at, reason = self._feedback.free_at()
-        for window in self._windows:
-            free_at = window.free_at(now, len(self._flights), before, bulk=bulk)
-            if free_at > at:
-                at, reason = free_at, window.name
-        if at <= now:
-            reason = "the number of concurrent requests is ramping up"
-        return at, reason
+        return self.budget.paused_until - now > lease.max_pause + LONGEST_JITTER
 
     def _take(self, lease: Lease, now: float) -> None:
-        lease.end = now + lease.timeout + self._limits.grace
-        self._flights.add(lease)
+        self._source.take(lease, now)
         self._granted += 1
-        lease.sent = now
 
-    def _let_go(self, now: float) -> list[AbstractEventLoop]:
-        """Release every waiter that may proceed; return the loops whose timers must end earlier."""
-        self._advance(now)
-        self._forget_closed_loops()
-        for place, queue in enumerate(self._queues):
-            while queue:
-                lease, owner = next(iter(queue.items()))
-                # It was taken already if a signal handler's exception ended this loop before.
-                if lease.sent == -math.inf:
-                    if self._ready_at(now, bulk=place > 1) > now:
-                        break
-                    self._take(lease, now)
-                    self._waited += now - lease.since
-                if not self._wake(lease, owner()):
-                    self._give_back(lease, None, now)
-                self._leave(lease, now)
-            if queue:
-                break
-        late: list[AbstractEventLoop] = []
-        at = self._next_change(now)
-        for loop, timer in self._timers.items():
-            if timer.waiting and at < timer.at:
-                timer.at = at
-                late.append(loop)
-        return late
-
-    def _leave(self, lease: Lease, now: float) -> None:
-        """Have a lease not wait any more; one that was let go meanwhile gives its tokens back."""
-        if lease not in lease.queue:
-            self._give_back(lease, None, now)
+    def _apply(self, lease: Lease, end: _End, headers: Mapping[str, str], now: float) -> None:
+        """Apply the end of a lease, or of its wait."""
+        if end == "late":
+            self._expire(lease, now)
+        elif end == "left" and lease in self.waiting:
+            self.waiting.remove(lease)
         else:
-            loop = lease.queue.pop(lease)()
-            if loop is not None and loop in self._timers:
-                self._timers[loop].waiting -= 1
+            # One that was let go in the moment in which it has left gives its tokens back.
+            self._source.end(lease, "unsent" if end == "left" else end, headers, now)
+
+    def _end_overdue(self, now: float) -> None:
+        for lease in self.budget.overdue(now):
+            self._source.end(lease, "overdue", NO_HEADERS, now)
 
     def _expire(self, lease: Lease, now: float) -> None:
         """Refuse a lease that waits, since its wait takes too long."""
-        if lease in lease.queue:
-            at, lease.reason = self._estimate(now, bulk=lease.bulk, before=0)
-            lease.waits_for = at - lease.since
-            self._wake(lease, lease.queue[lease]())
-            self._leave(lease, now)
-
-    def _wake(self, lease: Lease, loop: AbstractEventLoop | None) -> bool:
-        """Wake the task that waits for a lease; return False if its loop is closed or gone.
-
-        The bucket refers weakly to what waits. Otherwise, a loop that was closed without ending its
-        tasks could never be collected as garbage, nor could their connections.
-        """
-        if loop is None:
-            return False
-        try:
-            loop.call_soon_threadsafe(_wake, lease.waiter())
-        except RuntimeError:
-            return False
-        return True
+        if lease in self.waiting:
+            at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
+            self.waiting.refuse(lease, RateLimitWaitError(at - lease.since, reason))
 
     def _expire_paused(self, now: float) -> None:
-        """Refuse the leases that wait and for which a pause is too long."""
-        for queue in self._queues:
-            for lease in list(queue):
-                ends = self._feedback.paused_until - lease.since
-                if ends > lease.max_wait or self._pauses_too_long(lease, now):
+        """Refuse the leases that wait and for which a new pause is too long."""
+        paused_until = self.budget.paused_until
+        if paused_until > self._pause_seen:
+            for lease in self.waiting:
+                if paused_until - lease.since > lease.max_wait or self._pauses_too_long(lease, now):
                     self._expire(lease, now)
+            self._pause_seen = paused_until
 
-    def _settle(self, lease: Lease, headers: Mapping[str, str], now: float) -> None:
-        self._give_back(lease, 0.0, now)
-        self._feedback.answer(headers, sent=lease.sent, now=now)
-
-    def _refuse(self, lease: Lease, headers: Mapping[str, str], now: float) -> None:
-        self._give_back(lease, 0.0, now)
-        self._feedback.refuse(headers, sent=lease.sent, now=now)
+    def _let_go(self, now: float) -> None:
+        """Release the waiting leases that may go, and set the timers for the next one."""
+        self.waiting.forget_closed_loops()
         self._expire_paused(now)
-
-    def _abandon(self, lease: Lease, now: float) -> None:
-        """Give tokens back when the API has forgotten the request, even if it was sent."""
-        if lease in self._flights:
-            self._feedback.lose()
-            self.keep = True
-        self._give_back(lease, self._limits.grace, now)
-
-    def _give_back(self, lease: Lease, after: float | None, now: float) -> None:
-        """Return the tokens `after` seconds plus their periods from now, or now if it is None.
-
-        Nothing is done for a lease that has passed its end, or is the parent process's.
-        """
-        if lease in self._flights:
-            self._flights.remove(lease)
-            if after is not None:
-                for window in self._windows:
-                    window.give_back(now + window.period + after)
+        for place, queue in enumerate(self.waiting.queues):
+            while queue:
+                lease = next(iter(queue))
+                # It was taken already if a signal handler's exception ended this loop before.
+                if lease.sent == -math.inf:
+                    if self._source.ready_at(now, bulk=place > 1) > now:
+                        break
+                    self._take(lease, now)
+                    self._waited += now - lease.since
+                if not self.waiting.wake(lease):
+                    self._source.end(lease, "unsent", NO_HEADERS, now)
+                self.waiting.remove(lease)
+            if queue:
+                break
+        self.waiting.hasten(self._next_change(now), self._attend)
+        if self._remote is not None:
+            for timer in self.waiting.timers.values():
+                loop = timer.loop()
+                if loop is not None and self._remote.asks(loop, now):
+                    timer.call(self._attend)
 
     def _next_change(self, now: float) -> float:
-        """When time alone lets somebody go who waits."""
-        return self._ready_at(now, bulk=not (self._queues[0] or self._queues[1]))
+        """Return when time alone lets the next waiting lease go."""
+        interactive = self.waiting.queues[0] or self.waiting.queues[1]
+        return self._source.ready_at(now, bulk=not interactive)
+
+    def _attend(self, loop: AbstractEventLoop) -> None:
+        """Do what the leases that wait in the running loop need."""
+        self._set_timer(loop)
+        if self._remote is not None:
+            self._remote.serve(loop)
 
     def _set_timer(self, loop: AbstractEventLoop) -> None:
-        """Have the loop's timer end when somebody may go, if any of the loop's waits."""
-        timer = self._timers.get(loop)
-        if timer is None:
-            return
-        self._change(partial(self._look, loop, timer))
-        if timer.ends <= timer.at < math.inf:
-            return
-        timer.stop()
-        timer.stop, timer.ends = _nothing, timer.at
-        if timer.at < math.inf:
-            seconds = max(0.0, timer.at - self._clock.time())
-            timer.stop = call_later(self._clock, seconds, partial(self._tick, loop, timer))
+        """Have the running loop's timer end when the next lease may go, if any waits in it."""
+        check_process()
+        timer = self.waiting.timers.get(ref(loop))
+        if timer is not None:
+            with self._lock:
+                if timer.waiting > 0 and any(self.waiting.queues):
+                    timer.at = self._next_change(self.clock.time())
+                else:
+                    timer.at = math.inf
+                    self.waiting.timers.pop(timer.loop, None)
+            if self._ends:
+                self.work()
+            timer.set(self.clock, partial(self._tick, loop, timer))
 
-    def _look(self, loop: AbstractEventLoop, timer: _Timer, now: float) -> None:
-        """See when a timer is to end."""
-        if timer.waiting > 0 and any(self._queues):
-            timer.at = self._next_change(now)
-        else:
-            timer.at = math.inf
-            self._timers.pop(loop, None)
-
-    def _tick(self, loop: AbstractEventLoop, timer: _Timer) -> None:
-        timer.ends, timer.stop = math.inf, _nothing
-        self._change(_no_change)
-        self._set_timer(loop)
+    def _tick(self, loop: AbstractEventLoop, timer: Timer) -> None:
+        timer.end()
+        self.work()
+        self._attend(loop)
 
     def _leave_to_parent(self) -> None:
-        """Begin anew in a forked process, with the parent's requests as ones of unknown fate."""
-        self._lock = threading.RLock()
-        self._busy = False
-        self._deferred.clear()
-        self._timers.clear()
-        for queue in self._queues:
-            queue.clear()
-        now = self._clock.time()
-        for window in self._windows:
-            for _ in self._flights:
-                window.give_back(now + window.period + self._limits.grace)
-        self._flights = Flights()
+        """Begin again in a forked process, with the parent's requests as ones of unknown fate.
+
+        A thread of the parent may hold the lock, and there is no such thread here to release it.
+        The leases that wait do so in the parent's event loops. Those in flight are the parent's to
+        end: what becomes of them is unknown here, but the API counts them for the token. An end
+        that is still in the queue is one of them.
+        """
+        self._lock = threading.Lock()
+        self._ends.clear()
+        self.waiting.forget_all()
+        self.budget.leave_to_parent(self.clock.time())
+        if self._remote is not None:
+            self._remote.leave_to_parent()
 
 
 def _nothing() -> None:
     """Stop no timer."""
-
-
-@attrs.define(eq=False)
-class _Timer:
-    """What wakes the leases of a loop.
-
-    Attributes:
-        waiting: How many leases of the loop wait.
-        at: When it is to end.
-        ends: When it will end, and only its loop may change.
-        stop: Stops it.
-    """
-
-    waiting: int = 0
-    at: float = math.inf
-    ends: float = math.inf
-    stop: Callable[[], object] = attrs.field(default=_nothing)
-
-
-_Queue = OrderedDict[Lease, "ref[AbstractEventLoop]"]
-
-
-def _is_closed(loop: AbstractEventLoop | None) -> bool:
-    return loop is None or loop.is_closed()
-
-
-def _wake(future: Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)
-
-
-def _no_change(_: float) -> None:
-    """Look only at what the time that passed has changed."""
-
-
-def _leave_to_parent(bucket: TokenBucket) -> None:
-    bucket._leave_to_parent()

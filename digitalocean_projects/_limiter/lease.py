@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from .budget import NO_HEADERS, Flight
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
-    from collections.abc import Callable, Mapping
+    from asyncio import Future
+    from collections.abc import Coroutine, Mapping
     from types import TracebackType
     from weakref import ReferenceType
 
     from .bucket import TokenBucket
 
-_NO_HEADERS: Mapping[str, str] = {}
-_NO_QUEUE: OrderedDict[Lease, ReferenceType[AbstractEventLoop]] = OrderedDict()
 
-
-class Lease:
+class Lease(Flight):
     """The tokens of one request, which takes them once.
 
     A lease that ends without `settle`, `refused` or `unsent` is one of a request that may have been
@@ -31,62 +28,55 @@ class Lease:
 
     __slots__ = (
         "_bucket",
-        "_out",
-        "ahead",
-        "at_once",
         "bulk",
-        "end",
+        "error",
         "future",
         "max_pause",
         "max_wait",
-        "queue",
+        "out",
+        "place",
         "reason",
-        "sent",
         "since",
-        "timeout",
         "waiter",
         "waits_for",
-        "young",
     )
 
-    end: float
-    future: Future[None] | None
-    queue: OrderedDict[Lease, ReferenceType[AbstractEventLoop]]
     reason: str
-    sent: float
     since: float
     waiter: ReferenceType[Future[None]]
-    waits_for: float
-    young: bool
 
     def __init__(
         self,
         bucket: TokenBucket,
         *,
         bulk: bool,
+        ahead: bool,
         max_wait: float,
         max_pause: float,
         timeout: float,
-        ahead: bool,
-        at_once: bool,
     ) -> None:
-        self._bucket = bucket
-        self._out = False
-        self.bulk: bool = bulk
-        self.max_wait: float = max_wait
-        self.max_pause: float = max_pause
-        self.timeout: float = timeout
-        self.ahead: bool = ahead
-        self.at_once: bool = at_once
-        self.future = None
-        self.queue = _NO_QUEUE
+        self.timeout = timeout
         self.sent = -math.inf
+        self.bulk = bulk
+        self.max_wait = max_wait
+        self.max_pause = max_pause
+        # The queue that it waits in.
+        self.place = 2 * bulk + (not ahead)
+        self.out = False
+        self.future: Future[None] | None = None
+        self.error: Exception | None = None
         self.waits_for = 0.0
+        self._bucket = bucket
 
-    async def __aenter__(self) -> Self:
-        await self._bucket._acquire(self)
-        self._out = True
-        return self
+    def __aenter__(self) -> Coroutine[Any, Any, Self]:
+        """Wait for the tokens."""
+        return self._bucket._acquire(self)
+
+    def ask_again(self, max_wait: float) -> None:
+        """Start again, before the others of the same class, and with another maximum wait."""
+        self.sent = -math.inf
+        self.place = 2 * self.bulk
+        self.max_wait = max_wait
 
     async def __aexit__(
         self,
@@ -94,21 +84,21 @@ class Lease:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end(partial(self._bucket._abandon, self))
+        """Give the tokens back, unless the request has ended, when the API has forgotten it."""
+        if self.out:
+            self._bucket._end(self, "unknown")
 
-    def settle(self, headers: Mapping[str, str] = _NO_HEADERS) -> None:
+    def settle(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """Record that the response's headers have arrived: the API has counted the request."""
-        self._end(partial(self._bucket._settle, self, headers))
+        if self.out:
+            self._bucket._end(self, "settled", headers)
 
-    def refused(self, headers: Mapping[str, str] = _NO_HEADERS) -> None:
+    def refused(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """Record a 429: no request of the bucket goes for as long as the API asks."""
-        self._end(partial(self._bucket._refuse, self, headers))
+        if self.out:
+            self._bucket._end(self, "refused", headers)
 
     def unsent(self) -> None:
         """Record that no byte of the request was sent: the API won't count it."""
-        self._end(partial(self._bucket._give_back, self, None))
-
-    def _end(self, change: Callable[[float], None]) -> None:
-        if self._out:
-            self._out = False
-            self._bucket._change(change)
+        if self.out:
+            self._bucket._end(self, "unsent")

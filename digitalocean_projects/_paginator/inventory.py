@@ -101,9 +101,7 @@ def _concerns_all(error: APIError) -> bool:
     """Return true if the reason isn't about a single project, so that reading on is in vain."""
     if isinstance(error, APIConnectionError):
         return not error.sent
-    return isinstance(
-        error, AuthenticationError | RateLimitError | RateLimitWaitError | ClientUsageError
-    )
+    return isinstance(error, AuthenticationError | RateLimitError | RateLimitWaitError)
 
 
 class _Pages:

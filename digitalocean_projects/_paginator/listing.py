@@ -11,7 +11,7 @@ import attrs
 
 from digitalocean_projects._codec.json import decode_page
 from digitalocean_projects._errors import PaginationError
-from digitalocean_projects._request import Request
+from digitalocean_projects._messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterator
@@ -57,9 +57,9 @@ class Listing(Generic[T]):
         async with self.gate:
             return await self.manager.request(self.request(number))
 
-    def decode(self, answer: Answer) -> PageDocument[T]:
-        """A page, decoded."""
-        return self.manager.decode(answer, partial(decode_page, item=self.item))
+    def read(self, answer: Answer) -> PageDocument[T]:
+        """Return the document of a page."""
+        return answer.decode(partial(decode_page, item=self.item))
 
 
 class Reading(Generic[T]):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from digitalocean_projects._arguments import checked_count
 from digitalocean_projects._codec.headers import RateLimit
 from digitalocean_projects._codec.models import Page
-from digitalocean_projects._config import checked_count
 from digitalocean_projects._errors import ClientUsageError, PaginationError
 from digitalocean_projects._session.pool import current_loop
 
@@ -227,7 +227,7 @@ class _Pages(Generic[T]):
             answer = await self._prefetch.get(reading.number, reading.limit)
         finally:
             self._busy_in = None
-        document = self._listing.decode(answer)
+        document = self._listing.read(answer)
         items = reading.accept(document, answer.request)
         if not reading.ended:
             self._prefetch.look_ahead(reading.number, reading.limit)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._config import Settings
     from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
     from digitalocean_projects._limiter.lease import Lease
-    from digitalocean_projects._request import Request
+    from digitalocean_projects._messages import Request
 
     from .transport import Answer
 
@@ -208,8 +208,11 @@ class SessionManager:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         tasks, cancellations = self._pool.tasks, task.cancelling()
         if task in tasks:
-            # A hook of a request sends another one.
-            return await function()
+            # Without limits, too: otherwise the error would first come up where there are some.
+            raise ClientUsageError(
+                "a hook of a request must not wait for another one of the same client, whose tokens"
+                f" may be those that the first holds; start a task for {request}, or send it before"
+            )
         self._pool.begin(task)
         try:
             return await function()
@@ -218,7 +221,9 @@ class SessionManager:
                 # Whom the pool's end has cancelled is not in the set any more.
                 if task in tasks or task.uncancel() > cancellations:
                     raise error.with_traceback(None) from None
-                failure: APIError = ClientUsageError(f"the client was closed meanwhile ({request})")
+                failure: APIError | ClientUsageError = ClientUsageError(
+                    f"the client was closed meanwhile ({request})"
+                )
             else:
                 # aiohttp does so to who waits for a connection of a session that is closed.
                 failure = APIConnectionError(
@@ -242,6 +247,7 @@ class SessionManager:
                 failure = failure or RateLimitWaitError(error.seconds, error.reason, request)
                 break
             except (APIConnectionError, APIStatusError) as error:
+                retries.record(error)
                 delay = retries.delay_after(error)
                 if delay is None or (error.in_doubt and not request.idempotent):
                     raise
@@ -263,24 +269,17 @@ class SessionManager:
         self, bucket: TokenBucket, request: Request, body: bytes | None, retries: Retries
     ) -> Answer:
         """One attempt, when the limits allow it."""
-        task, since = asyncio.current_task(), self.settings.clock.time()
+        since = self.settings.clock.time()
         lease = bucket.lease(
             bulk=self.settings.bulk,
             max_wait=min(retries.deadline - since, max(self._start_by - since, _LEAST_WAIT)),
             max_pause=self.settings.retry.max_retry_after,
             timeout=self.settings.timeout,
             ahead=retries.attempts > 0,
-            at_once=task in self._pool.sending,
         )
         async with lease:
             self._counts.add(waited=lease.sent - since)
-            if lease.at_once:
-                return await self._once(request, body, retries, lease)
-            self._pool.sending.add(task)
-            try:
-                return await self._once(request, body, retries, lease)
-            finally:
-                self._pool.sending.discard(task)
+            return await self._once(request, body, retries, lease)
 
     async def _once(
         self, request: Request, body: bytes | None, retries: Retries, lease: Lease | None
@@ -296,7 +295,7 @@ class SessionManager:
                 seconds=retries.deadline - self.settings.clock.time(),
                 on_headers=partial(self._learn, lease),
             )
-        except APIError as error:
+        except (APIError, ClientUsageError) as error:
             if lease is not None and isinstance(error, APIConnectionError) and not error.sent:
                 lease.unsent()
             self._log(request, start, retries.attempts, error=type(error).__name__)
@@ -315,14 +314,6 @@ class SessionManager:
             if lease is not None:
                 lease.unsent()
             raise
-
-    def decode(self, answer: Answer, decoder: Callable[[bytes], T]) -> T:
-        """What `decoder` makes of the answer's body.
-
-        Raises:
-            APIResponseError: `decoder` found it to be something else.
-        """
-        return self._transport.decode(answer, decoder)
 
     def _learn(self, lease: Lease | None, status: int, headers: Mapping[str, str]) -> None:
         """Keep what the headers say of the limits."""

@@ -7,17 +7,16 @@ import atexit
 import os
 import warnings
 import weakref
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
 from digitalocean_projects._errors import ClientUsageError
-from digitalocean_projects._process import keep_for_ever
+from digitalocean_projects._process import call_at_loop_end, keep_for_ever, step
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from aiohttp import ClientSession
 
@@ -33,14 +32,12 @@ class Pool:
 
     Attributes:
         tasks: The tasks that have a request in flight, which `aclose` cancels.
-        sending: Those whose request has its turn.
     """
 
     _held: _Held | None = None
 
     def __init__(self, open_session: Callable[[], ClientSession]) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.sending: set[asyncio.Task[Any] | None] = set()
         self._open_session = open_session
         self._closed = False
 
@@ -83,7 +80,9 @@ class Pool:
         # The requests that a closed loop, or a parent process, has left pending never end.
         self.tasks.intersection_update(self._tasks_here())
         session = self._open_session()
-        self._held = _Held(session=session, guard=_guarded(session), loop=loop, pid=os.getpid())
+        self._held = _Held(
+            session=session, guard=call_at_loop_end(session.close), loop=loop, pid=os.getpid()
+        )
         _open_pools.add(self)
         return session
 
@@ -172,31 +171,9 @@ class _Held:
             return True
         if self.loop.is_closed():
             # One step is all: nothing is waited for in a closed loop.
-            _step(self.guard.aclose())
+            step(self.guard.aclose())
             return True
         return False
-
-
-async def _guard(session: ClientSession) -> AsyncGenerator[None, None]:
-    pid = os.getpid()
-    try:
-        yield
-    finally:
-        if pid == os.getpid():
-            await session.close()
-
-
-def _guarded(session: ClientSession) -> AsyncGenerator[None, None]:
-    """A generator that closes the session when it is closed, as a loop does at its end."""
-    guard = _guard(session)
-    _step(guard.__anext__())
-    return guard
-
-
-def _step(awaitable: Awaitable[None]) -> None:
-    """Drive what doesn't wait."""
-    with suppress(StopIteration):
-        awaitable.__await__().send(None)
 
 
 _open_pools: weakref.WeakSet[Pool] = weakref.WeakSet()

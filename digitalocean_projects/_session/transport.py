@@ -42,8 +42,7 @@ from digitalocean_projects._errors import (
     ServerError,
     UnprocessableEntityError,
 )
-from digitalocean_projects._request import one_line
-from digitalocean_projects._secret import Secret
+from digitalocean_projects._messages import Secret, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._config import Settings
     from digitalocean_projects._errors import APIError
-    from digitalocean_projects._request import Request
+    from digitalocean_projects._messages import Request
 
 T = TypeVar("T")
 
@@ -71,12 +70,26 @@ _SAID_OF: dict[type[Exception], str] = {
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """An answer, not decoded yet."""
+    """A response whose body is not decoded yet."""
 
     request: Request
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
+    secret: Secret = attrs.field(repr=False)
+
+    def decode(self, decoder: Callable[[bytes], T]) -> T:
+        """Return what `decoder` reads from the body.
+
+        Raises:
+            APIResponseError: `decoder` refused the body.
+        """
+        try:
+            return decoder(self.body)
+        except DecodeError as error:
+            # The error may quote what the server sent, and the server may send the token back.
+            reason = one_line(str(error), self.secret)
+        raise _unusable(reason, self.request, self.secret, self.status, self.headers)
 
 
 @attrs.frozen(eq=False)
@@ -152,19 +165,6 @@ class Transport:
         finally:
             del failure, response
 
-    def decode(self, answer: Answer, decoder: Callable[[bytes], T]) -> T:
-        """Return what `decoder` reads from the answer's body.
-
-        Raises:
-            APIResponseError: `decoder` refused the body.
-        """
-        try:
-            return decoder(answer.body)
-        except DecodeError as error:
-            # The error may quote what the server sent, and the server may send the token back.
-            reason = one_line(str(error), self._settings.token)
-        raise self._unusable(reason, answer.request, answer.status, answer.headers)
-
     async def _open(
         self, session: ClientSession, request: Request, body: bytes | None, seconds: float
     ) -> ClientResponse:
@@ -202,6 +202,7 @@ class Transport:
             status=response.status,
             headers=response.headers,
             body=b"".join(chunks),
+            secret=self._settings.token,
         )
 
     def _time_out(self, seconds: float) -> ClientTimeout:
@@ -211,11 +212,11 @@ class Transport:
         connect = _connect_seconds(self._settings.connect_timeout, total)
         return attrs.evolve(self._timeout, total=total, connect=connect)
 
-    def _translated(self, error: Exception, request: Request) -> APIError:
+    def _translated(self, error: Exception, request: Request) -> APIError | ClientUsageError:
         """Our own exception for one that came out of aiohttp."""
         if isinstance(error, _TooLargeError):
             reason = f"the body is over {self._settings.max_body} bytes"
-            return self._unusable(reason, request, error.status, error.headers)
+            return _unusable(reason, request, self._settings.token, error.status, error.headers)
         if isinstance(error, TimeoutError):
             sent = not isinstance(error, ConnectionTimeoutError)
             return APITimeoutError("no answer in time", request, sent=sent)
@@ -227,7 +228,7 @@ class Transport:
                 sent=False,
             )
         if isinstance(error, ClientResponseError):
-            return self._unusable("the answer is no valid HTTP", request)
+            return _unusable("the answer is no valid HTTP", request, self._settings.token)
         # The text of some repeats what the server sent.
         text = _SAID_OF.get(type(error)) or f"{type(error).__name__}: {error}"
         text = one_line(text.replace(self._settings.proxy or "\0", "***"), self._settings.token)
@@ -240,20 +241,17 @@ class Transport:
             )
         return ClientUsageError(f"a hook or session of yours failed: {text} ({request})")
 
-    def _unusable(
-        self,
-        reason: str,
-        request: Request,
-        status: int | None = None,
-        headers: Mapping[str, str] = {},
-    ) -> APIResponseError:
-        secret = self._settings.token
-        return APIResponseError(
-            one_line(reason, secret),
-            request,
-            status=status,
-            request_id=request_id(headers, secret),
-        )
+
+def _unusable(
+    reason: str,
+    request: Request,
+    secret: Secret,
+    status: int | None = None,
+    headers: Mapping[str, str] = {},
+) -> APIResponseError:
+    return APIResponseError(
+        one_line(reason, secret), request, status=status, request_id=request_id(headers, secret)
+    )
 
 
 def _connect_seconds(connect_timeout: float, total: float) -> float:

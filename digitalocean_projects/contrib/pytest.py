@@ -41,7 +41,7 @@ def do_emulator(
     jumps when all that goes on is to wait for it.
     """
     from digitalocean_projects import _client, _config  # noqa: PLC0415 - as the module says
-    from digitalocean_projects._secret import TOKEN_VARIABLES  # noqa: PLC0415 - as that
+    from digitalocean_projects._messages import TOKEN_VARIABLES  # noqa: PLC0415 - as that
     from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as that
 
     clock = MockClock(rate=0, autojump_threshold=_IDLE_SECONDS)

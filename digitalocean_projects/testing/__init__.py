@@ -1,12 +1,12 @@
-"""A local emulator of the API, for the tests of whatever talks to it."""
+"""A local emulator of the API, for tests of code that calls it."""
 
 from __future__ import annotations
 
 from . import faults
+from ._account import StoredProject
 from ._clock import MockClock
 from ._demo import seed_demo
 from ._emulator import Emulator
-from ._project import StoredProject
 from ._recording import RecordedRequest
 
 __all__ = [

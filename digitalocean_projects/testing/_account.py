@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -11,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import attrs
-
-from ._project import StoredProject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,10 +22,96 @@ if TYPE_CHECKING:
 
 _NO_DEFAULT = "you must always have a default project"
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+_PURPOSES = frozenset(
+    {
+        "",
+        "Just trying out DigitalOcean",
+        "Class project / Educational purposes",
+        "Website or blog",
+        "Web Application",
+        "Service or API",
+        "Mobile Application",
+        "Machine learning / AI / Data processing",
+        "IoT",
+        "Operational / Developer tooling",
+    }
+)
+_OTHER = "Other: "
+_ENVIRONMENTS = {name.lower(): name for name in ("", "Development", "Staging", "Production")}
+_has_surrogate = re.compile("[\ud800-\udfff]").search
+
+
+def _string(name: str, value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    return value
+
+
+def _text(name: str, value: str, *, least: int = 0, most: int = 255) -> str:
+    if not least <= len(_string(name, value)) <= most or _has_surrogate(value):
+        raise ValueError(f"{name} must be {least} to {most} characters of text")
+    return value
+
+
+def _name(value: str) -> str:
+    return _text("name", value, least=1, most=175)
+
+
+def _description(value: str) -> str:
+    return _text("description", value)
+
+
+def _purpose(value: str) -> str:
+    if _string("purpose", value) in _PURPOSES:
+        return value
+    # What was answered may be sent back, though the prefix makes it longer.
+    return _OTHER + _text("purpose", value.removeprefix(_OTHER))
+
+
+def _environment(value: str) -> str:
+    environment = _ENVIRONMENTS.get(_string("environment", value).lower())
+    if environment is None:
+        raise ValueError("environment must be Development, Staging or Production")
+    return environment
+
+
+def _flag(value: bool) -> bool:  # noqa: FBT001 - attrs calls it
+    if not isinstance(value, bool):
+        raise TypeError(f"is_default must be a boolean, not {type(value).__name__}")
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class StoredProject:
+    """A project as the API returns it, without its owner.
+
+    Attributes:
+        id: Its UUID.
+        name: 1 to 175 characters.
+        description: At most 255 characters.
+        purpose: One of those that the API names, or `Other: ` before at most 255 characters.
+        environment: `Development`, `Staging`, `Production` or empty; given in any case.
+        is_default: Whether it is the default project.
+        created_at: When it was made, as text.
+        updated_at: When it was changed last, as text.
+
+    Raises:
+        TypeError: An attribute is of another type.
+        ValueError: An attribute is too long, too short, or none that the API knows.
+    """
+
+    id: str
+    name: str = attrs.field(converter=_name)
+    description: str = attrs.field(default="", converter=_description)
+    purpose: str = attrs.field(default="", converter=_purpose)
+    environment: str = attrs.field(default="", converter=_environment)
+    is_default: bool = attrs.field(default=False, converter=_flag)
+    created_at: str
+    updated_at: str
 
 
 def _instant(number: int) -> str:
-    """The time of the account's `number`-th assignment; the API's times differ in precision."""
+    """Return the time of the assignment `number`; like the API's, times differ in precision."""
     moment = _EPOCH + timedelta(seconds=number, microseconds=number * 7919 % 1_000_000)
     digits = (0, 4, 6)[number % 3]
     text = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
@@ -34,7 +119,7 @@ def _instant(number: int) -> str:
 
 
 def _second(number: int) -> str:
-    """The time of the account's `number`-th change of a project, from 0 on."""
+    """Return the time of the change `number` of a project."""
     return f"{_EPOCH + timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -49,12 +134,12 @@ class Assignment:
 
 @attrs.frozen
 class Token:
-    """What a bearer of a token may do; `None` stands for every scope."""
+    """The scopes of a bearer token; None allows everything."""
 
     scopes: frozenset[str] | None
 
     def allows(self, *scopes: str) -> bool:
-        """Whether the token has one of these scopes."""
+        """Return whether the token has one of these scopes."""
         return self.scopes is None or not self.scopes.isdisjoint(scopes)
 
 
@@ -63,7 +148,7 @@ class NameTakenError(ValueError):
 
 
 class _Holding:
-    """What the listing of a project has."""
+    """The resources that the listing of a project shows."""
 
     def __init__(self) -> None:
         self._held: dict[URN, Assignment] = {}
@@ -85,16 +170,16 @@ class _Holding:
 
 
 class Account:
-    """The state behind the emulated API; whoever shares it among threads guards it.
+    """The state behind the emulated API. It is not safe to use in several threads without a lock.
 
     Nothing in it is random: the same calls make the same ids, tokens and times. Assignments are
-    numbered, and so are, apart from them, the changes of projects; a time is what its number says.
+    numbered, and so are the changes of projects; each time follows from its number.
 
     Args:
-        clock: What `move_delay` goes by.
+        clock: The clock of `move_delay`.
 
     Attributes:
-        move_delay: For callers of `place`: seconds until an assignment of the API shows.
+        move_delay: For callers of `place`: seconds until a listing shows an assignment.
     """
 
     def __init__(self, clock: MockClock) -> None:
@@ -117,22 +202,22 @@ class Account:
         return next(project for project in self._projects.values() if project.is_default)
 
     def projects(self) -> list[StoredProject]:
-        """All projects, newest first."""
+        """Return all projects, newest first."""
         return list(reversed(self._projects.values()))
 
     def project(self, project_id: str) -> StoredProject | None:
-        """The project of this id, or the default one for `default`."""
+        """Return the project with this id, or the default one for `default`."""
         return self.default if project_id == "default" else self._projects.get(project_id)
 
     def add_project(self, name: str | None, **attributes: Any) -> StoredProject:
-        """A new, empty project; `None` has a name made for it.
+        """Make an empty project, and return it.
 
-        The name determines its id, unless a project had that before.
+        The name determines its id, unless a project had that id before. None makes up a name.
 
         Raises:
             NameTakenError: The name is taken.
             TypeError: An attribute is of another type than in `StoredProject`.
-            ValueError: An attribute's value is none for a `StoredProject`.
+            ValueError: A `StoredProject` can't have this value of an attribute.
         """
         if name is None:
             taken = {project.name for project in self._projects.values()}
@@ -150,15 +235,15 @@ class Account:
         return project
 
     def change_project(self, project: StoredProject, **changes: Any) -> StoredProject:
-        """The project with other values for some attributes.
+        """Change some attributes of a project, and return it.
 
-        If it gets to be the default one, the one that was is changed, too.
+        If it becomes the default project, the previous one changes, too.
 
         Raises:
-            NameTakenError: The name is another project's.
+            NameTakenError: Another project has the name.
             TypeError: A value is of another type than in `StoredProject`.
-            ValueError: A value is none for a `StoredProject`, or no project would be the default
-                one.
+            ValueError: A `StoredProject` can't have such a value, or no project would be the
+                default one.
         """
         now = _second(self._changes)
         changed = attrs.evolve(project, **changes, updated_at=now)
@@ -173,7 +258,7 @@ class Account:
         return changed
 
     def remove_project(self, project: StoredProject) -> None:
-        """Forget a project that is empty.
+        """Delete a project that is empty.
 
         Raises:
             ValueError: It is the default one.
@@ -184,25 +269,28 @@ class Account:
         del self._holdings[project.id]
 
     def is_empty(self, project: StoredProject) -> bool:
-        """Whether the project's listing has nothing, and nothing is on its way there."""
+        """Return whether the project holds no resource, and none is moving there."""
         return not self.listing(project) and all(
             assignment.project_id != project.id for assignment in self._assignments.values()
         )
 
     def listing(self, project: StoredProject) -> list[Assignment]:
-        """All that the project is seen to hold, newest first: not to be changed by the caller."""
+        """Return what the project's listing shows, newest first. Don't change the list."""
         self._settle()
         return self._holdings[project.id].listing()
 
     def assignment(self, urn: URN) -> Assignment | None:
-        """The resource's last assignment, shown yet or not; None if there is no such resource."""
+        """Return the resource's last assignment, even if no listing shows it yet.
+
+        None says that there is no such resource.
+        """
         return self._assignments.get(urn.canonical)
 
     def place(self, urn: URN, project: StoredProject, delay: float = 0.0) -> Assignment:
-        """Move the resource to the project, as its newest; make it if there is none such.
+        """Move the resource to the project, as its newest; create it if it doesn't exist.
 
-        Listings show it in its old place until `delay` seconds have passed on the clock; of
-        several moves of one resource only the last one is ever shown.
+        Listings show it in its old place until `delay` seconds have passed on the clock. If it
+        moves again before that, they never show the earlier move.
         """
         self._settle()
         urn = urn.canonical
@@ -245,12 +333,12 @@ class Account:
                 raise NameTakenError(f"a project of this name exists: {project.name!r}")
 
     def add_token(self, scopes: Iterable[str] | None, text: str | None = None) -> str:
-        """Let `text`, or else a new token, do what `scopes` says; `None` allows everything."""
+        """Add a token with these scopes, and return it; None allows everything."""
         if text is None:
             text = f"dop_v1_{hashlib.sha256(f'token {len(self._tokens)}'.encode()).hexdigest()}"
         self._tokens[text] = Token(None if scopes is None else frozenset(scopes))
         return text
 
     def token(self, text: str) -> Token | None:
-        """The token that `text` spells."""
+        """Return the token with this text."""
         return self._tokens.get(text)

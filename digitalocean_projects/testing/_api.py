@@ -1,4 +1,4 @@
-"""API: who may ask how often, and what is answered."""
+"""API: a request's way through authentication, limits and handlers to its answer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import attrs
-
+from ._answer import Answer, RefusedError
 from ._handlers import perform
-from ._refusal import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from digitalocean_projects._codec.urn import URN
 
@@ -25,27 +23,22 @@ if TYPE_CHECKING:
     from ._recording import RecordedRequest
 
 
-@attrs.frozen
-class Answer:
-    """A whole answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 def _bearer(request: RecordedRequest) -> str:
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     return text if scheme.lower() == "bearer" else ""
 
 
 class API:
-    """What is emulated; whoever shares it among threads guards it.
+    """The emulated API. It is not safe to use in several threads without a lock.
 
-    Its date is that of the machine when it is made, and goes on by the clock.
+    Its date starts at the machine's, and follows the clock.
+
+    Attributes:
+        origin: The base URL, for the links in answers.
     """
 
     def __init__(self, account: Account, limits: Limits, clock: MockClock) -> None:
+        self.origin = ""
         self._account = account
         self._limits = limits
         self._clock = clock
@@ -53,20 +46,19 @@ class API:
 
     def answer(
         self,
-        origin: str,
         request: RecordedRequest,
         status_of: Callable[[URN], str | None] = lambda _: None,
     ) -> Answer:
-        """What the API at `origin` answers, after doing what was asked.
+        """Do what a request asks for, and return the answer.
 
-        An assignment leaves the resources alone to which `status_of` gives a status.
+        An assignment doesn't move the resources for which `status_of` returns a status.
         """
         now, text = self._clock.time(), _bearer(request)
         try:
             token = self._authenticated(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
-            status, document = perform(self._account, origin, request, token, status_of)
+            status, document = perform(self._account, self.origin, request, token, status_of)
         except RefusedError as refusal:
             return self._refusal(refusal, text, now)
         body = b"" if document is None else json.dumps(document).encode()

@@ -14,9 +14,13 @@ import attrs
 
 
 def not_negative(name: str, value: float) -> float:
-    """`value`, if it is finite and not negative, else a `ValueError`."""
+    """Return `value`.
+
+    Raises:
+        ValueError: It is negative, infinite or not a number.
+    """
     if not 0 <= value < math.inf:
-        raise ValueError(f"{name} is a finite number, at least 0, not {value}")
+        raise ValueError(f"{name} must be finite and at least 0, got {value}")
     return value
 
 
@@ -28,7 +32,7 @@ class _Sleeper:
 
 @attrs.define(eq=False)
 class _Room:
-    """Those who sleep in one event loop, by the end of their sleep, and the timer for the next."""
+    """The sleepers in one event loop, ordered by the end of their sleep, and their timer."""
 
     sleepers: list[_Sleeper] = attrs.field(factory=list)
     timer: asyncio.TimerHandle | None = None
@@ -38,18 +42,18 @@ _END = attrgetter("end")
 
 
 class MockClock:
-    """A clock that starts at 0, follows real time at some rate, and can be moved on.
+    """A clock that starts at 0, follows real time at some rate, and can be moved forward.
 
-    It is a `clock` for a client, and the one that an `Emulator` goes by. Any number of tasks may
+    It is a `clock` for a client and for an `Emulator`. Any number of tasks may
     sleep by it, in any number of event loops and threads. All methods may be called from any
     thread.
 
     Args:
-        rate: Its seconds in a real one; at 0 it stands still unless it is moved.
-        autojump_threshold: Real seconds. When some sleep and nobody has called `time`, `sleep` or
-            `jump`, nor been woken, for so long, the clock jumps to the end of the earliest sleep.
-            It should be longer than anything else that the code under test waits for, such as an
-            answer. None: it never does.
+        rate: Its seconds per real second; at 0 it stands still unless it is moved.
+        autojump_threshold: Real seconds. If tasks sleep, and for this time nobody called `time`,
+            `sleep` or `jump` and no task woke up, the clock jumps to the end of the earliest
+            sleep. It should be longer than anything else that the code under test waits for,
+            such as an answer. None: it never jumps by itself.
 
     Raises:
         ValueError: An argument is negative, infinite or not a number.
@@ -67,12 +71,12 @@ class MockClock:
         self._moved = (0.0, self._looked_at)
 
     def time(self) -> float:
-        """The seconds on the clock; they never go back."""
-        # Without the lock: whoever asks may have one of its own, which somebody here waits for.
+        """Return the seconds on the clock; they never go back."""
+        # Without the lock: the caller may hold a lock that a thread waits for while it holds ours.
         return self._look()
 
     async def sleep(self, seconds: float) -> None:
-        """Return when so many seconds have passed on the clock; 0 lets other tasks run.
+        """Wait until these seconds have passed on the clock; 0 lets other tasks run.
 
         Raises:
             ValueError: `seconds` is negative, infinite or not a number.
@@ -96,10 +100,10 @@ class MockClock:
                 room.timer.cancel()
 
     def jump(self, seconds: float) -> None:
-        """Move the clock on, and wake those whose sleep is over by then.
+        """Move the clock forward, and wake the tasks whose sleep ends by then.
 
-        They are woken in the order in which their sleeps end, each in its own event loop, when
-        that runs next.
+        They wake up in the order in which their sleeps end, each in its own event loop, when that
+        runs next.
 
         Raises:
             ValueError: `seconds` is negative, infinite or not a number.
@@ -129,7 +133,7 @@ class MockClock:
                 loop.call_soon_threadsafe(self._wake, loop, room)
 
     def _wake(self, loop: asyncio.AbstractEventLoop, room: _Room) -> None:
-        """Wake whose sleep is over; if that is nobody, and all are idle, jump."""
+        """Wake the tasks whose sleep is over; if there is none, and all are idle, jump."""
         with self._lock:
             now = self._now()
             over = room.sleepers[: bisect_right(room.sleepers, now, key=_END)]
@@ -158,7 +162,7 @@ class MockClock:
         return min(ends, default=now)
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, room: _Room) -> None:
-        """Come back when there may be somebody to wake; to be called in the room's event loop."""
+        """Set the timer for the next sleeper. Call it in the room's event loop."""
         with self._lock:
             delay = self._delay(room)
         if room.timer is not None:
@@ -166,7 +170,7 @@ class MockClock:
         room.timer = loop.call_later(delay, self._wake, loop, room) if delay < math.inf else None
 
     def _delay(self, room: _Room) -> float:
-        """Real seconds until there may be somebody to wake."""
+        """Return the real seconds until a sleeper may have to be woken."""
         asleep = (sleeper for sleeper in room.sleepers if not sleeper.future.done())
         if (earliest := next(asleep, None)) is None:
             return math.inf

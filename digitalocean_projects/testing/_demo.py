@@ -1,4 +1,4 @@
-"""Demo: an account worth listing."""
+"""Demo: the resources that `--demo` shows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _urns(random: Random) -> Iterator[str]:
 
 
 def seed_demo(emulator: Emulator) -> str:
-    """Fill the account with 1,234 resources of all documented types, the same ones each time.
+    """Fill the account with 1,234 resources of all documented types, the same in every run.
 
     The default project gets 1,034 of them and a new one, `web-shop`, the other 200.
 

@@ -1,32 +1,28 @@
-"""Emulator: the API on a port of this machine."""
+"""Emulator: the API on a port of this machine, and what tests do with it."""
 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Self
 
 from digitalocean_projects._codec.urn import URN
 
 from ._account import Account
+from ._answer import message
 from ._api import API
 from ._clock import MockClock, not_negative
 from ._limits import Limits
-from ._playing import play
 from ._recording import Record, checked_bound
-from ._script import Script
-from ._server import Server, Site
-from ._wire import message
+from ._server import Server
+from ._site import Script, Site
 from .faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ._api import Answer
-    from ._project import StoredProject
+    from ._account import StoredProject
     from ._recording import RecordedRequest
-    from ._wire import Wire
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))
 _MEBIBYTE = 1 << 20
@@ -41,17 +37,15 @@ class Emulator:
     of projects and assignments are the same in every run; the port, the request ids and the dates
     differ.
 
-    Each token may send so many requests in so much time: each request has its own timer, and
-    counts until that is over. It counts whatever its answer is, a scripted one or an error, but
-    for the refusals by these limits and for a 401. The headers `ratelimit-limit`, `-remaining`
-    and `-reset` (rounded up) are about the longest limit. A 429 for that one has no
-    `retry-after`; one for a shorter limit has, in whole seconds rounded up, and so has one for
-    the only limit.
+    Each token has limits for its requests. Each request counts until it is one window old. All
+    requests count, also those with a scripted answer or an error, except those refused by these
+    limits or with a 401. The headers `ratelimit-limit`, `-remaining` and `-reset` (rounded up) are
+    about the longest limit. A 429 for that limit has no `retry-after`. A 429 for a shorter limit,
+    or for the only one, has it, in whole seconds rounded up.
 
     An assignment is answered at once, but listings show it only after `move_delay`. Until then
-    the old project isn't empty, and can't be deleted; neither can the new one. Assigned once more
-    meanwhile, a resource is `already_assigned` to the project it is on its way to, and goes to
-    another one instead.
+    neither the old project nor the new one can be deleted. If the resource is assigned again
+    before that, it is `already_assigned` to its new project, and can be moved to a third one.
 
     Memory stays bounded. A body of more than `max_body` bytes is refused with a 413. `requests`
     keeps the newest requests, within `keep_requests` and `keep_bytes`. The body of a request whose
@@ -63,10 +57,10 @@ class Emulator:
     Args:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        token: The token with every scope; None has one made.
+        token: The token with every scope; None makes one.
         limits: Each token's limits, as (requests, seconds); () for none. The API's by default.
-        clock: What the limits, the moves and the `Date` of the answers go by; None has a
-            `MockClock` made.
+        clock: The clock of the limits, the moves and the `Date` of the answers; None makes a
+            `MockClock`.
         move_delay: Seconds on the clock.
         max_body: The maximum length of a request's body in bytes, after decompression.
         keep_requests: The maximum number of requests that `requests` keeps.
@@ -100,40 +94,38 @@ class Emulator:
         self._account = Account(self._clock)
         self._account.move_delay = not_negative("move_delay", move_delay)
         self._token = self._account.add_token(None, token)
-        self._api = API(self._account, Limits(limits), self._clock)
-        self._script = Script()
-        self._max_body = checked_bound("max_body", max_body)
-        self._record = Record(
-            checked_bound("keep_requests", keep_requests), checked_bound("keep_bytes", keep_bytes)
-        )
-        # Reentrant, because a `when` of the script may look at the emulator.
         self._lock = RLock()
+        self._site = Site(
+            lock=self._lock,
+            record=Record(
+                checked_bound("keep_requests", keep_requests),
+                checked_bound("keep_bytes", keep_bytes),
+            ),
+            script=Script(),
+            api=API(self._account, Limits(limits), self._clock),
+            max_body=checked_bound("max_body", max_body),
+        )
         self._lifecycle = Lock()
         self._server: Server | None = None
         self._url: str | None = None
 
     def start(self) -> None:
-        """Listen; does nothing while it listens already.
+        """Listen; do nothing if it listens already.
 
-        After a `stop` it listens on the same port again, with the account as it was left.
+        After a `stop` it listens on the same port again, with the same account.
 
         Raises:
             OSError: The port is taken, or the host isn't this machine's.
         """
         with self._lifecycle:
             if self._server is None:
-                site = Site(
-                    answer=self._answer,
-                    wants_body=self._wants_body,
-                    refuse_body=self._refuse_body,
-                    max_body=self._max_body,
-                )
-                self._server = Server(site, self._host, self._port)
+                self._server = Server(self._site, self._host, self._port)
                 self._port, self._url = self._server.port, self._server.url
+                self._site.api.origin = self._url
                 self._server.start()
 
     def stop(self) -> None:
-        """Cut all connections and end the thread, at once; does nothing if it isn't running."""
+        """Cut all connections and end the thread, at once; do nothing if it isn't running."""
         with self._lifecycle:
             if self._server is not None:
                 self._server.stop()
@@ -166,18 +158,18 @@ class Emulator:
 
     @property
     def clock(self) -> MockClock:
-        """What the limits, the moves and the `Date` of the answers go by.
+        """The clock of the limits, the moves and the `Date` of the answers.
 
-        Let the client have it, too.
+        Pass it to the client, too.
         """
         return self._clock
 
     @property
     def move_delay(self) -> float:
-        """Seconds on `clock` until listings show an assignment; may be set, for those to come.
+        """Seconds on `clock` until listings show an assignment; a new value is for later ones.
 
         Raises:
-            ValueError: It is set to what is negative, infinite or not a number.
+            ValueError: The new value is negative, infinite or not a number.
         """
         return self._account.move_delay
 
@@ -192,10 +184,10 @@ class Emulator:
         return self._token
 
     def add_token(self, scopes: Iterable[str]) -> str:
-        """A new token that has only these scopes, such as `project:read` and `droplet:read`.
+        """Make a token that has only these scopes, such as `project:read` and `droplet:read`.
 
-        A listing leaves out what the token may not read, after the pages were cut: pages get
-        short or empty, and `meta.total` counts everything.
+        A listing leaves out the resources that the token may not read, after it was divided into
+        pages: pages may be short or empty, and `meta.total` counts everything.
 
         Raises:
             ValueError: A scope is not of the form `resource:action`.
@@ -203,7 +195,7 @@ class Emulator:
         scopes = frozenset(scopes)
         for scope in scopes:
             if ":" not in scope:
-                raise ValueError(f"not a scope: {scope!r} (like 'droplet:read')")
+                raise ValueError(f"a scope must be like 'droplet:read', got {scope!r}")
         with self._lock:
             return self._account.add_token(scopes)
 
@@ -225,22 +217,22 @@ class Emulator:
     ) -> str:
         """Make a project that holds these resources, and return its UUID.
 
-        The resources come to exist; one that did already moves, at once. They are listed in the
-        order given, before all that the project held: as if the first one was assigned last.
+        The resources are created; one that exists already moves, at once. They are listed in the
+        given order, before those that the project held, as if the first one was assigned last.
 
         Args:
             resources: The URNs; repeats are dropped.
             name: The project's name, which also determines its UUID, unless a project had that
-                before; None has one made.
-            default: Put them into the default project instead, whatever the other arguments.
+                UUID before; None makes up a name.
+            default: Put them into the default project instead, and ignore the other arguments.
             description: As in `StoredProject`.
-            purpose: As in `StoredProject`; any other one gets `Other: ` before it.
+            purpose: As in `StoredProject`; any other text gets `Other: ` before it.
             environment: As in `StoredProject`.
 
         Raises:
             TypeError: A resource is no URN, or an attribute no string.
-            ValueError: A URN is malformed, the name is taken, or the API would refuse the project;
-                nothing was done.
+            ValueError: A URN is malformed, the name is taken, or the API would refuse the project.
+                Nothing was done.
         """
         urns = [URN.of(resource) for resource in resources]
         with self._lock:
@@ -257,12 +249,12 @@ class Emulator:
             return project.id
 
     def projects(self) -> list[StoredProject]:
-        """All projects as they are now, in the order of the listing: newest first."""
+        """Return all projects as they are now, newest first, as in a listing."""
         with self._lock:
             return self._account.projects()
 
     def resources(self, project_id: str = "default") -> list[str]:
-        """The URNs that the listing of a project shows now, in its order.
+        """Return the URNs that the listing of a project shows now, in its order.
 
         Raises:
             ValueError: There is no such project.
@@ -270,7 +262,7 @@ class Emulator:
         with self._lock:
             project = self._account.project(project_id)
             if project is None:
-                raise ValueError(f"no such project: {project_id!r}")
+                raise ValueError(f"project_id must be that of a project, got {project_id!r}")
             return [str(assignment.urn) for assignment in self._account.listing(project)]
 
     def respond(
@@ -282,20 +274,20 @@ class Emulator:
         when: Callable[[RecordedRequest], bool] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Answer the next requests so, whatever they ask and whoever sent them.
+        """Answer the next requests with this, for any path and token.
 
-        Scripted answers are tried in the order in which they were added: the first that has
-        times left and accepts the request is played, and the connection is closed. The account
-        doesn't change. What no scripted answer takes is answered as ever.
+        Scripted answers are tried in the order in which they were added. The first that has times
+        left and accepts the request is sent, and the connection is closed. The account doesn't
+        change. All other requests are answered as usual.
 
         Args:
             status: The status.
             body: Bytes are sent as they are, anything else as its JSON.
             headers: Sent as they are, right or wrong. `Content-Type: application/json`, the right
                 `Content-Length` (unless there is a `Transfer-Encoding`) and `Connection: close`
-                are added where not given; to a 204, only the last.
-            when: What the request must fulfil; it is called in the emulator's thread.
-            times: For how many requests; None has no end.
+                are added if they are missing; to a 204, only the last.
+            when: Returns whether to answer a request; called in the emulator's thread.
+            times: The number of requests to answer; None sets no limit.
 
         Raises:
             TypeError: The body has no JSON.
@@ -310,13 +302,13 @@ class Emulator:
         when: Callable[[RecordedRequest], bool] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Like `respond`, with all that goes over the socket: b"" closes without an answer.
+        """Send these bytes instead of an answer, as `respond` does; b"" only closes the connection.
 
         Raises:
             ValueError: `times` is less than 1.
         """
         with self._lock:
-            self._script.add(data, when=when, times=times)
+            self._site.script.add(data, when=when, times=times)
 
     def fail(
         self,
@@ -325,10 +317,10 @@ class Emulator:
         when: Callable[[RecordedRequest], bool] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Have the next requests go wrong; takes its turn among the answers of `respond`.
+        """Make the next requests go wrong, in one order with the answers of `respond`.
 
         Args:
-            fault: How, such as `faults.Reset()`.
+            fault: What goes wrong, such as `faults.Reset()`.
             when: As in `respond`.
             times: As in `respond`.
 
@@ -337,9 +329,9 @@ class Emulator:
             ValueError: `times` is less than 1.
         """
         if not isinstance(fault, Fault):
-            raise TypeError(f"not a fault: {fault!r} (like faults.Reset())")
+            raise TypeError(f"fault must be one of faults, such as faults.Reset(), got {fault!r}")
         with self._lock:
-            self._script.add(fault, when=when, times=times)
+            self._site.script.add(fault, when=when, times=times)
 
     @property
     def requests(self) -> list[RecordedRequest]:
@@ -348,30 +340,9 @@ class Emulator:
         Only the newest ones are kept, as many as `keep_requests` and `keep_bytes` allow.
         """
         with self._lock:
-            return self._record.copy()
+            return self._site.record.copy()
 
     def forget_requests(self) -> None:
         """Empty `requests`."""
         with self._lock:
-            self._record.clear()
-
-    def _wants_body(self, request: RecordedRequest) -> bool:
-        with self._lock:
-            return bool(self._script) or self._api.knows(request)
-
-    def _answer(self, request: RecordedRequest) -> Answer | Wire:
-        with self._lock:
-            # First, since a `when` of the script may look at it.
-            self._record.add(request)
-            part = self._script.take(request)
-            if part is not None:
-                return play(part, self._api, self.url, request)
-            if not self._api.knows(request):
-                self._record.drop_body(request)
-            return self._api.answer(self.url, request)
-
-    def _refuse_body(self, request: RecordedRequest) -> Answer:
-        with self._lock:
-            self._record.add(request)
-            message = f"The request body is larger than {self._max_body} bytes."
-            return self._api.refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message=message)
+            self._site.record.clear()

@@ -1,4 +1,4 @@
-"""Limits: how many requests a token may send, as a sliding log."""
+"""Limits: the number of requests that a token may send, as a sliding log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ._refusal import RefusedError
+from ._answer import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ class _Window:
     seconds: float
 
     def wait(self, log: deque[float], now: float) -> float:
-        """Seconds until there is room for one more request; none of them or less if there is."""
+        """Return the seconds until one more request fits; 0 or less if it fits now."""
         if len(log) < self.requests:
             return 0.0
         return log[-self.requests] + self.seconds - now
@@ -29,17 +29,20 @@ class _Window:
 
 def _window(requests: int, seconds: float) -> _Window:
     if not (index(requests) >= 1 and 0 < seconds < math.inf):
-        raise ValueError(f"not a limit: {requests} requests in {seconds} seconds")
+        raise ValueError(
+            "a limit must be at least 1 request in a positive, finite time, "
+            f"got {requests} in {seconds} seconds"
+        )
     return _Window(requests, seconds)
 
 
 class Limits:
-    """What the tokens have spent of their limits; whoever shares it among threads guards it.
+    """The rate limits of all tokens. It is not safe to use in several threads without a lock.
 
-    Each request has its own timer: it counts until it is one window old.
+    Each request counts until it is one window old.
 
     Args:
-        windows: For each limit, how many requests it allows in how many seconds.
+        windows: The limits, as (requests, seconds).
 
     Raises:
         TypeError: A number of requests is no integer.
@@ -54,11 +57,11 @@ class Limits:
         self._logs: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def check(self, token: str, now: float) -> None:
-        """See whether a request may pass.
+        """Refuse a request that exceeds a limit.
 
         Raises:
-            RefusedError: A limit is reached. What is said of the longest one, if there are
-                several, is when its oldest request expires; else how long to wait.
+            RefusedError: A limit is reached. The refusal has a `retry-after`, unless the limit is
+                the longest one of several.
         """
         log = self._log(token, now)
         waits = [window.wait(log, now) for window in self._windows]
@@ -69,14 +72,17 @@ class Limits:
             raise RefusedError(429, headers={**headers, "retry-after": str(math.ceil(wait))})
 
     def count(self, token: str, now: float) -> None:
-        """A request has come."""
+        """Count a request."""
         if self._windows:
             self._log(token, now).append(now)
 
     def headers(self, token: str, now: float, epoch: float) -> dict[str, str]:
-        """What an answer says of the longest limit, where the clock showed 0 at the time `epoch`.
+        """Return the headers about the longest limit, for a token that has requests that count.
 
-        The token has requests that count.
+        Args:
+            token: The token.
+            now: The seconds on the clock.
+            epoch: The time at which the clock showed 0.
         """
         if not self._windows:
             return {}
@@ -88,7 +94,7 @@ class Limits:
         }
 
     def _log(self, token: str, now: float) -> deque[float]:
-        """When the requests came that count in the longest window, oldest first."""
+        """Return when the requests came that count in the longest window, oldest first."""
         log = self._logs[token]
         while log and log[0] + self._windows[-1].seconds <= now:
             log.popleft()

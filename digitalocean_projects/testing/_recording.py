@@ -1,4 +1,4 @@
-"""Requests as they came to the emulator, and the record of the newest."""
+"""Recording: requests as they came to the emulator, and the record of the newest."""
 
 from __future__ import annotations
 

@@ -15,38 +15,20 @@ import attrs
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from ._answer import Wire
 from ._recording import RecordedRequest
-from ._wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aiohttp.abc import AbstractStreamWriter
 
-    from ._api import Answer
+    from ._answer import Answer
+    from ._site import Site
 
 
 _NO_LINGERING = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _BODY_SECONDS = 60.0
-# For so long a client may go on sending a body that was refused, before the connection is closed.
+# The time that a client has to finish sending a body that was refused.
 _LINGERING_SECONDS = 2.0
-
-
-@attrs.frozen(kw_only=True)
-class Site:
-    """The functions that answer requests; they are called in the server's thread.
-
-    Attributes:
-        answer: Answers a request.
-        wants_body: Returns whether the body of a request, which has none yet, is to be read.
-        refuse_body: Answers a request whose body is too large.
-        max_body: The maximum length of a body in bytes.
-    """
-
-    answer: Callable[[RecordedRequest], Answer | Wire]
-    wants_body: Callable[[RecordedRequest], bool]
-    refuse_body: Callable[[RecordedRequest], Answer]
-    max_body: int
 
 
 class _RequestHandler(web.RequestHandler):
@@ -114,7 +96,7 @@ class _WebServer(web.Server):
             transport.abort()
 
     async def wait(self, handler: web.RequestHandler, seconds: float | None) -> None:
-        """Let so many seconds pass (None: all), but no more once the client has left."""
+        """Wait these seconds, or until the client has left; None waits only for that."""
         await asyncio.wait([self._lost.get(handler, self._gone)], timeout=seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -192,9 +174,9 @@ class _WireResponse(web.StreamResponse):
 
 
 class Server:
-    """A server that answers every request as its site does.
+    """An HTTP server that sends the answers of a site.
 
-    A `Wire` goes to the socket as it is, and ends the connection.
+    A `Wire` is sent as it is, and ends the connection.
 
     Raises:
         OSError: The port is taken, or the host isn't this machine's.
@@ -212,16 +194,16 @@ class Server:
         self.url = f"http://{bound_host}:{self.port}"
 
     def start(self) -> None:
-        """Begin to answer; connections made since the object was made are waiting."""
+        """Begin to answer, also the connections made since the object was created."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Cut all connections; when this returns, thread and sockets are gone."""
+        """Cut all connections, and wait until the thread and all sockets are gone."""
         self._stopping.set_result(None)
         self._thread.join()
 
     def _run(self) -> None:
-        # Whatever event loop policy is set, `_serve` needs a loop with readers.
+        # Not the loop of the current policy, since `_serve` needs one with readers.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(self._serve())
 

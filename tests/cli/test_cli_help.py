@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digitalocean_projects._cli import main
-from digitalocean_projects._cli.arguments import make_parser
+from digitalocean_projects._cli.program import make_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -101,7 +101,7 @@ def test_json_lines(account: Emulator, capsys: Capture) -> None:
     assert "" == output.err
     assert 0 == main(["projects", "list", "-o", "jsonl"])
     assert account.default_project_id == json.loads(capsys.readouterr().out)["id"]
-    assert 1 == main(["move", "do:droplet:1", "do:droplet:404", "--to", "default", "-o", "jsonl"])
+    assert 1 == main(["assign", "default", "do:droplet:1", "do:droplet:404", "-o", "jsonl"])
     statuses = [json.loads(line)["status"] for line in capsys.readouterr().out.splitlines()]
     assert ["already_assigned", "not_found"] == statuses
 
@@ -168,7 +168,7 @@ def test_colours(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Cap
         "do:droplet:1    already_assigned",
         "\x1b[31mdo:droplet:404  not_found\x1b[0m",
     ] == capsys.readouterr().out.splitlines()
-    account.fail(faults.ResourceStatus("paused"))
+    account.fail(faults.NotAssigned("paused"))
     assert 1 == main(["assign", "default", "do:droplet:1", "--format", "status", "--no-header"])
     assert "paused\n" == capsys.readouterr().out
 

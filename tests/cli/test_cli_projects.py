@@ -92,7 +92,6 @@ def test_projects_get(account: Emulator, web: str, way: str, capsys: Capture) ->
     [
         ["list", "web"],
         ["assign", "web", "do:droplet:1"],
-        ["move", "do:droplet:1", "--to", "web"],
         ["reconcile", "web", "--dry-run"],
         ["projects", "get", "web"],
         ["projects", "update", "web", "--name", "shop"],
@@ -168,9 +167,9 @@ def test_projects_delete_waits(
     assert ["first-project"] == [project.name for project in account.projects()]
 
 
-def test_move_and_unassign(account: Emulator, web: str, capsys: Capture) -> None:
-    """Resources are moved to the project that is told behind them, or to the default one."""
-    assert 0 == main(["move", "do:droplet:1", "do:droplet:3", "--to", "web"])
+def test_assign_and_unassign(account: Emulator, web: str, capsys: Capture) -> None:
+    """Resources are moved to a project, or to the default one."""
+    assert 0 == main(["assign", "web", "do:droplet:1", "do:droplet:3"])
     assert [["do:droplet:1", "already_assigned"], ["do:droplet:3", "assigned"]] == [
         line[::2] for line in words(capsys.readouterr().out)[1:]
     ]
@@ -180,21 +179,18 @@ def test_move_and_unassign(account: Emulator, web: str, capsys: Capture) -> None
     assert ["do:droplet:3", "do:droplet:2"] == sorted(account.resources(web), reverse=True)
 
 
-@pytest.mark.parametrize("command", [["move", "-", "--to", "default"], ["unassign", "-"]])
 def test_moving_from_standard_input(
-    account: Emulator, command: list[str], capsys: Capture, say: Callable[[str], None]
+    account: Emulator, capsys: Capture, say: Callable[[str], None]
 ) -> None:
     """A dash stands for lines of URNs; 1 says that one was not assigned."""
     say("# the old ones\n\n do:droplet:1 \ndo:droplet:404\n")
-    assert 1 == main(command)
+    assert 1 == main(["unassign", "-"])
     told = [line[::2] for line in words(capsys.readouterr().out)[1:]]
     assert [["do:droplet:1", "assigned"], ["do:droplet:404", "not_found"]] == told
     assert ["do:droplet:1", "do:droplet:3"] == account.resources()
 
 
-@pytest.mark.parametrize(
-    "command", [["assign", "web", "-"], ["move", "-", "--to", "web"], ["unassign", "-"]]
-)
+@pytest.mark.parametrize("command", [["assign", "web", "-"], ["unassign", "-"]])
 def test_nothing_to_move(
     account: Emulator, command: list[str], capsys: Capture, say: Callable[[str], None]
 ) -> None:
@@ -235,7 +231,6 @@ def test_projects_of_the_demonstration(capsys: Capture) -> None:
         ["projects", "get", "web-shop"],
         ["projects", "create", "mail", "--purpose", "IoT"],
         ["projects", "update", "web-shop", "--default"],
-        ["move", IN_WEB_SHOP, "--to", "default"],
         ["unassign", IN_WEB_SHOP],
         ["reconcile", "web-shop", "--prune"],
     ],

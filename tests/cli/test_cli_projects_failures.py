@@ -41,7 +41,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["projects", "delete", "first-project"], 1, "400 bad_request"),
     (["projects", "delete", "web", "--wait", "nan"], 2, "wait is more than 0"),
     (["projects", "delete", "web", "--wait=-1"], 2, "wait is more than 0"),
-    (["move", "do:droplet:1", "--to", "shop"], 1, "no project is named 'shop'"),
+    (["assign", "shop", "do:droplet:1"], 1, "no project is named 'shop'"),
     (["unassign", "do:droplet:1", "droplet:2"], 2, "resources[1]: not a URN"),
     (["unassign", "do:vpc:1"], 1, "400 bad_request"),
     (["reconcile", "shop"], 1, "no project is named 'shop'"),
@@ -82,8 +82,7 @@ def test_failures(  # noqa: PLR0917 - fixtures
         ["projects", "create", "web", "--purpose", "IoT", "--environment", "moon"],
         ["projects", "delete", "web", "--wait", "long"],
         ["projects", "list", "-o", "xml"],
-        ["move", "do:droplet:1"],
-        ["move", "--to", "web"],
+        ["move", "do:droplet:1", "--to", "web"],
         ["unassign"],
         ["reconcile"],
     ],
@@ -174,7 +173,7 @@ def test_reader_leaves(account: Emulator, command: list[str], capsys: Capture) -
 def test_reader_leaves_a_move(account: Emulator, output: str, urn: str, expected: int) -> None:
     """That nobody reads the output doesn't hide whether a resource was moved."""
     with unread_output():
-        assert expected == main(["move", urn, "--to", "default", "-o", output])
+        assert expected == main(["assign", "default", urn, "-o", output])
     assert (expected == 0) == (urn in account.resources())
 
 

@@ -23,7 +23,6 @@ COMMANDS = [
     "list",
     "ls",
     "assign",
-    "move",
     "unassign",
     "reconcile",
     "report",

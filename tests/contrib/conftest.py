@@ -14,14 +14,14 @@ import redis
 
 from benchmarks.redis_server import program
 from digitalocean_projects.contrib.redis import RedisLimits
-from digitalocean_projects.contrib.redis.bucket import RedisBucket
+from digitalocean_projects.contrib.redis.bucket import redis_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from digitalocean_projects import TokenBucket
 
-    MakeBucket = Callable[..., RedisBucket]
+    MakeBucket = Callable[..., TokenBucket]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -31,10 +31,19 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def told(bucket: RedisBucket) -> None:
+def source(bucket: TokenBucket) -> Any:
+    """Return the source of a bucket's leases, to look inside."""
+    return bucket._remote
+
+
+async def told(bucket: TokenBucket) -> None:
     """Wait until Redis knows all that the bucket has to tell."""
-    links = bucket._links
-    await until(lambda: not (bucket._ledger.untold or any(link.busy for link in links.values())))
+    await until(lambda: not (source(bucket)._ledger.untold or is_busy(bucket)))
+
+
+def is_busy(bucket: TokenBucket) -> bool:
+    """Return True if the bucket talks to Redis."""
+    return any(link.busy for link in source(bucket)._links.values())
 
 
 async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) -> float:
@@ -80,9 +89,9 @@ class Server:
         self._process.wait(60)
         self.admin.close()
 
-    def leases(self, bucket: RedisBucket) -> dict[bytes, float]:
+    def leases(self, bucket: TokenBucket) -> dict[bytes, float]:
         """The leases that it knows of, and when the API has counted each at the latest."""
-        members: Any = self.admin.zrange(bucket._key, 0, -1, withscores=True)
+        members: Any = self.admin.zrange(source(bucket)._key, 0, -1, withscores=True)
         return {member: score / 1e6 for member, score in members if b":" in member}
 
     def now(self) -> float:
@@ -125,12 +134,12 @@ def own_server() -> Iterator[Server]:
 def make_bucket(shared_server: Server) -> Iterator[MakeBucket]:
     """Makes a bucket of a worker; those of one test share a token, and outlive its loop."""
     name = uuid4().hex
-    buckets: list[RedisBucket] = []
+    buckets: list[TokenBucket] = []
 
-    def make(url: str = shared_server.url, **options: Any) -> RedisBucket:
+    def make(url: str = shared_server.url, **options: Any) -> TokenBucket:
         clock = options.pop("clock", None)
         options = {"windows": ((5, 0.3),), "margin": 0.02, "grace": 0.2, "hold": 5.0, **options}
-        buckets.append(RedisBucket(RedisLimits(url, **options), name, clock))
+        buckets.append(redis_bucket(RedisLimits(url, **options), name, clock))
         return buckets[-1]
 
     yield make

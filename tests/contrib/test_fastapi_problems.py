@@ -32,8 +32,8 @@ from digitalocean_projects import (
     Resource,
     RetryPolicy,
 )
-from digitalocean_projects._request import Request as APIRequest
-from digitalocean_projects._secret import Secret
+from digitalocean_projects._messages import Request as APIRequest
+from digitalocean_projects._messages import Secret
 from digitalocean_projects._session.transport import status_error
 from digitalocean_projects.contrib.fastapi import (
     AsyncClientDep,

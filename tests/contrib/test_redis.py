@@ -19,8 +19,8 @@ import pytest
 from digitalocean_projects import AsyncClient, Client, Limits, RateLimitWaitError
 from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
 from digitalocean_projects.contrib.redis import link as _redis_link
-from digitalocean_projects.contrib.redis.bucket import RedisBucket
-from tests.contrib.conftest import told, until, use
+from digitalocean_projects.contrib.redis.bucket import redis_bucket
+from tests.contrib.conftest import is_busy, source, told, until, use
 from tests.exposure import exposed
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def test_last_words(server: Server, make_bucket: MakeBucket) -> None:
     assert all(counted <= server.now() for counted in server.leases(bucket).values())
     asyncio.run(use(bucket))
     assert 2 == len(server.leases(bucket))
-    assert {} == bucket._links
+    assert {} == source(bucket)._links
 
 
 async def test_waits(make_bucket: MakeBucket) -> None:
@@ -197,20 +197,20 @@ async def test_pause(own_server: Server, make_bucket: MakeBucket) -> None:
     """A refusal that one worker sees pauses all, even if it sees it while it asks for more."""
     windows = ((5, 0.3), (50, 1.5))
     first, second = (make_bucket(own_server.url, windows=windows) for _ in range(2))
-    first._feedback._jitter = lambda: 0.0
+    first.budget._feedback._jitter = lambda: 0.0
     leases = [first.lease(), first.lease()]
     for lease in leases:
         await lease.__aenter__()
     own_server.admin.client_pause(10_000, all=False)
     asking = asyncio.create_task(use(first))
-    await until(lambda: any(link.busy for link in first._links.values()))
+    await until(lambda: is_busy(first))
     start = time.monotonic()
     for lease in leases:
         lease.refused({"retry-after": "1"})
     # The two refusals are one pause.
-    assert start + 1.0 <= first._feedback.paused_until <= time.monotonic() + 1.0
+    assert start + 1.0 <= first.budget.paused_until <= time.monotonic() + 1.0
     own_server.admin.client_unpause()
-    await until(lambda: first._pause < 0)
+    await until(lambda: source(first)._pause < 0)
     went = await asyncio.gather(asking, use(second))
     assert all(1.0 <= at - start for at in went)
     assert 0.0 == second.statistics().paused
@@ -226,7 +226,7 @@ async def test_waiter_that_left(
     await told(bucket)
     own_server.admin.client_pause(60_000, all=False)
     task = asyncio.create_task(use(bucket))
-    await until(lambda: any(link.busy for link in bucket._links.values()))
+    await until(lambda: is_busy(bucket))
     task.cancel()
     await asyncio.wait([task])
     own_server.admin.client_unpause()
@@ -243,7 +243,7 @@ async def test_cancel_storm(server: Server, make_bucket: MakeBucket) -> None:
         await asyncio.sleep(chance.choice([0, 0.0005, 0.001, 0.002, 0.05]))
         for task in chance.sample(tasks, 36):
             task.cancel()
-        for talk in [link.task for link in bucket._links.values()]:
+        for talk in [link.task for link in source(bucket)._links.values()]:
             if chance.random() < 0.3:
                 talk.cancel()
         for task in tasks:
@@ -251,8 +251,8 @@ async def test_cancel_storm(server: Server, make_bucket: MakeBucket) -> None:
         await asyncio.wait(tasks)
     await told(bucket)
     assert all(counted < server.now() for counted in server.leases(bucket).values())
-    assert not bucket._leases
-    assert not bucket._stock
+    assert not source(bucket)._leases
+    assert not source(bucket)._stock
     await asyncio.wait_for(use(bucket), 40)
 
 
@@ -296,10 +296,10 @@ async def test_idle_connection(
 
 async def test_forgotten_bucket(server: Server) -> None:
     """A bucket that is forgotten closes its connection."""
-    bucket = RedisBucket(RedisLimits(server.url), "forgotten")
+    bucket = redis_bucket(RedisLimits(server.url), "forgotten")
     await use(bucket)
     await asyncio.sleep(0.1)
-    assert 1 == len(bucket._links)
+    assert 1 == len(source(bucket)._links)
     before = len(server.admin.client_list())
     del bucket
     gc.collect()
@@ -312,7 +312,7 @@ async def test_script_that_is_flushed(server: Server, make_bucket: MakeBucket) -
     await use(bucket)
     server.admin.script_flush()
     await use(bucket)
-    assert not bucket._away
+    assert not source(bucket)._away
 
 
 async def test_keys_that_are_flushed(

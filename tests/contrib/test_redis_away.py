@@ -15,12 +15,12 @@ import pytest
 from digitalocean_projects import APIError, AsyncClient, RateLimitWaitError, RetryPolicy
 from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
 from digitalocean_projects.contrib.redis import link as _redis_link
-from tests.contrib.conftest import told, until
+from tests.contrib.conftest import is_busy, source, told, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from digitalocean_projects.contrib.redis.bucket import RedisBucket
+    from digitalocean_projects import TokenBucket
     from digitalocean_projects.testing import Emulator
     from tests.contrib.conftest import MakeBucket, Server
 
@@ -46,7 +46,7 @@ def away(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"unix://{folder}/redis?password=s3cret"
 
 
-async def use(bucket: RedisBucket, end: str = "settle", max_wait: float | None = None) -> float:
+async def use(bucket: TokenBucket, end: str = "settle", max_wait: float | None = None) -> float:
     """A request; returns when it went."""
     async with bucket.lease(max_wait=max_wait) as lease:
         went = time.monotonic()
@@ -124,9 +124,9 @@ async def test_comes_back(
         else:
             await use(bucket, end)
     own_server.start()
-    await until(lambda: not bucket._away)
+    await until(lambda: not source(bucket)._away)
     await use(bucket)
-    assert not bucket._away
+    assert not source(bucket)._away
     assert (2 if policy == "fail" else 3) == len(own_server.leases(bucket))
     assert "Redis is back, limits are shared again" == caplog.messages[-1]
 
@@ -145,7 +145,7 @@ async def test_waits_until_it_comes_back(
     waiting = [asyncio.create_task(use(bucket)) for _ in range(3)]
     await asyncio.sleep(0.1)
     own_server.start()
-    await until(lambda: not bucket._away)
+    await until(lambda: not source(bucket)._away)
     async with asyncio.timeout(40):
         for granted in asyncio.as_completed(waiting[:2]):
             await granted
@@ -164,7 +164,7 @@ async def test_restarted_empty(own_server: Server, make_bucket: MakeBucket) -> N
         own_server.kill()
         own_server.start()
         await use(bucket)
-        assert not bucket._away
+        assert not source(bucket)._away
         after = own_server.leases(bucket)
         assert 3 == len(after)
         for member, counted in before.items():
@@ -218,7 +218,7 @@ async def test_silence_in_the_middle(own_server: Server, make_bucket: MakeBucket
     waiting = [asyncio.create_task(use(bucket)) for _ in range(3)]
     for error in await asyncio.gather(*waiting, return_exceptions=True):
         assert isinstance(error, RedisUnavailableError)
-    await until(lambda: not bucket._away)
+    await until(lambda: not source(bucket)._away)
     await use(bucket)
     assert 2 == len(own_server.leases(bucket))
 
@@ -229,12 +229,12 @@ async def test_leader_that_is_cancelled(own_server: Server, make_bucket: MakeBuc
     own_server.admin.client_pause(50)
     waiting = asyncio.create_task(use(bucket))
     await asyncio.sleep(0.01)
-    (link,) = bucket._links.values()
+    (link,) = source(bucket)._links.values()
     link.task.cancel()
     await waiting
     await asyncio.sleep(0.1)
     assert 1 == len(own_server.leases(bucket))
-    assert not bucket._away
+    assert not source(bucket)._away
 
 
 def test_silent_at_the_end(own_server: Server, make_bucket: MakeBucket) -> None:
@@ -245,7 +245,7 @@ def test_silent_at_the_end(own_server: Server, make_bucket: MakeBucket) -> None:
         await use(bucket)
         own_server.admin.client_pause(120_000)
         waiting = asyncio.create_task(use(bucket))
-        await until(lambda: waiting.done() or any(link.busy for link in bucket._links.values()))
+        await until(lambda: waiting.done() or is_busy(bucket))
 
     start = time.monotonic()
     asyncio.run(main())

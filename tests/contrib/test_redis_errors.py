@@ -22,16 +22,17 @@ from digitalocean_projects.contrib.redis import (
     RedisUnavailableError,
 )
 from digitalocean_projects.contrib.redis import link as _redis_link
-from digitalocean_projects.contrib.redis.bucket import RedisBucket
-from tests.contrib.conftest import Server, until, use
+from digitalocean_projects.contrib.redis.bucket import redis_bucket
+from tests.contrib.conftest import Server, source, until, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from digitalocean_projects import TokenBucket
     from digitalocean_projects.testing import Emulator
     from tests.contrib.conftest import MakeBucket
 
-    MakeBuckets = Callable[[RedisLimits, int], list[RedisBucket]]
+    MakeBuckets = Callable[[RedisLimits, int], list[TokenBucket]]
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
@@ -136,21 +137,21 @@ def scripted() -> Iterator[ScriptedRedis]:
 @pytest.fixture
 def make_buckets() -> Iterator[MakeBuckets]:
     """Makes the buckets of several tokens, which outlive the loop of the test."""
-    kept: list[RedisBucket] = []
+    kept: list[TokenBucket] = []
 
-    def make(limits: RedisLimits, count: int) -> list[RedisBucket]:
-        kept[:] = [RedisBucket(limits, f"token {number}") for number in range(count)]
+    def make(limits: RedisLimits, count: int) -> list[TokenBucket]:
+        kept[:] = [redis_bucket(limits, f"token {number}") for number in range(count)]
         return list(kept)
 
     yield make
     kept.clear()
 
 
-async def look(bucket: RedisBucket) -> None:
+async def look(bucket: TokenBucket) -> None:
     """Use a bucket until it no longer takes Redis for away."""
     async with asyncio.timeout(40):
-        while bucket._away:
-            bucket._lead(asyncio.get_running_loop())
+        while source(bucket)._away:
+            source(bucket).serve(asyncio.get_running_loop())
             await asyncio.sleep(0.01)
 
 
@@ -160,7 +161,7 @@ async def test_away(scripted: ScriptedRedis, make_bucket: MakeBucket, answer: by
     bucket = make_bucket(scripted.url, windows=((8, 60.0),))
     scripted.answer = answer
     await use(bucket)
-    assert bucket._away
+    assert source(bucket)._away
     scripted.answer = GRANTED
     await look(bucket)
 
@@ -182,14 +183,18 @@ async def test_broken(
         for _ in range(3):
             errors = await asyncio.gather(*(use(bucket) for _ in range(20)), return_exceptions=True)
             assert {RedisLimitsError} == set(map(type, errors))
-    assert (0, 0, "") == (bucket.statistics().granted, bucket.statistics().waiting, bucket._away)
+    assert (0, 0, "") == (
+        bucket.statistics().granted,
+        bucket.statistics().waiting,
+        source(bucket)._away,
+    )
     (record,) = caplog.records
     assert (logging.ERROR, "digitalocean_projects") == (record.levelno, record.name)
     text = record.getMessage()
     scripted.answer = GRANTED
     await use(bucket)
     if answer in REFUSED:
-        assert text.startswith(f"Redis refuses {bucket._key}, its requests fail: ")
+        assert text.startswith(f"Redis refuses {source(bucket)._key}, its requests fail: ")
         assert [text] == caplog.messages
     else:
         assert text.startswith("Redis can't be asked for the limits, requests fail: ")
@@ -206,9 +211,9 @@ async def test_broken_while_nobody_waits(
     scripted.answer = REFUSED[0]
     lease.settle()
     await until(lambda: bool(caplog.records))
-    assert bucket._ledger.untold
+    assert source(bucket)._ledger.untold
     scripted.answer = GRANTED
-    await until(lambda: not bucket._ledger.untold)
+    await until(lambda: not source(bucket)._ledger.untold)
     assert 1 == len(caplog.records)
 
 
@@ -259,7 +264,7 @@ async def test_one_key_is_refused(
     caplog.set_level(logging.INFO)
     bad, good = make_buckets(RedisLimits(own_server.url, windows=((99, 60.0),), hold=60.0), 2)
     await use(good)
-    break_key(own_server, bad._key)
+    break_key(own_server, source(bad)._key)
     before = own_server.admin.info("stats")["total_connections_received"]
     for _ in range(10):
         with pytest.raises(RedisLimitsError) as caught:
@@ -268,9 +273,9 @@ async def test_one_key_is_refused(
     assert before == own_server.admin.info("stats")["total_connections_received"]
     assert (11, 0) == (good.statistics().granted, bad.statistics().granted)
     (record,) = caplog.records
-    assert (logging.ERROR, bad._key) == (record.levelno, vars(record)["do_key"])
+    assert (logging.ERROR, source(bad)._key) == (record.levelno, vars(record)["do_key"])
     assert caught.value.reason == vars(record)["do_reason"]
-    assert f"Redis refuses {bad._key}, its requests fail: {caught.value.reason}" == (
+    assert f"Redis refuses {source(bad)._key}, its requests fail: {caught.value.reason}" == (
         record.getMessage()
     )
 
@@ -313,7 +318,7 @@ async def test_refusal_from_before(scripted: ScriptedRedis, make_buckets: MakeBu
     asking = asyncio.create_task(use(early))
     await until(lambda: len(scripted.connections) == 1)
     await use(late)
-    (link,) = late._links.values()
+    (link,) = source(late)._links.values()
     scripted.release.set()
     with pytest.raises(RedisLimitsError):
         await asking
@@ -448,7 +453,7 @@ async def test_answer_from_before(
     await use(late)
     scripted.release.set()
     await asking
-    assert bool(late._away) > bool(early._away)
+    assert bool(source(late)._away) > bool(source(early)._away)
     assert ["Redis is away"] == [message[:13] for message in caplog.messages]
     scripted.answer = GRANTED
     await look(late)
@@ -467,8 +472,8 @@ async def test_all_come_back(
     await asyncio.gather(*(use(bucket) for bucket in buckets))
     own_server.start()
 
-    async def comes_back(bucket: RedisBucket) -> None:
-        while bucket._away:
+    async def comes_back(bucket: TokenBucket) -> None:
+        while source(bucket)._away:
             await use(bucket)
             await asyncio.sleep(0.05)
 
@@ -482,9 +487,9 @@ def test_loops_say_it_once(caplog: pytest.LogCaptureFixture) -> None:
     barrier = threading.Barrier(3)
 
     async def main(number: int) -> None:
-        bucket = RedisBucket(limits, f"token {number}")
+        bucket = redis_bucket(limits, f"token {number}")
         await use(bucket)
-        assert bucket._away
+        assert source(bucket)._away
         await asyncio.to_thread(barrier.wait, 20)
 
     with tempfile.TemporaryDirectory(prefix="r") as folder, ThreadPoolExecutor(3) as pool:

@@ -142,10 +142,10 @@ def test_processes(server: Server, counting_server: CountingServer) -> None:
 FORKING = """
 import asyncio, os
 from digitalocean_projects.contrib.redis import RedisLimits
-from digitalocean_projects.contrib.redis.bucket import RedisBucket
+from digitalocean_projects.contrib.redis.bucket import redis_bucket
 
 url, prefix = URL, PREFIX
-bucket = RedisBucket(RedisLimits(url, windows=((5, 60.0),), prefix=prefix), "fork")
+bucket = redis_bucket(RedisLimits(url, windows=((5, 60.0),), prefix=prefix), "fork")
 
 async def use():
     async with bucket.lease() as lease:
@@ -159,11 +159,11 @@ async def main():
             return
         if child == 0:
             asyncio.run(use())
-            print(bucket.statistics().in_use, len(bucket._links), flush=True)
+            print(bucket.statistics().in_use, len(bucket._remote._links), flush=True)
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     await use()
-    print(len(bucket._links))
+    print(len(bucket._remote._links))
 
 asyncio.run(main())
 """

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from digitalocean_projects.testing import Emulator, MockClock, faults
+from digitalocean_projects.testing._answer import RefusedError
 from digitalocean_projects.testing._limits import Limits
-from digitalocean_projects.testing._refusal import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,7 +191,7 @@ def test_no_limits() -> None:
 def test_default_limits() -> None:
     """By default the limits are the API's: 250 requests a minute, and 5,000 an hour."""
     assert [(250, 60.0), (5000, 3600.0)] == [
-        (window.requests, window.seconds) for window in Emulator()._api._limits._windows
+        (window.requests, window.seconds) for window in Emulator()._site.api._limits._windows
     ]
 
 
@@ -227,7 +227,7 @@ def test_exact() -> None:
 )
 def test_wrong_limits(limit: tuple[int, float]) -> None:
     """A limit allows at least one request, in a time that passes."""
-    with pytest.raises(ValueError, match="not a limit"):
+    with pytest.raises(ValueError, match="a limit must be"):
         Emulator(limits=[limit])
 
 

@@ -282,9 +282,9 @@ def test_loop_that_closes_meanwhile() -> None:
 async def test_wrong_seconds(seconds: float) -> None:
     """Nobody jumps or sleeps back, for ever, or not by a number."""
     clock = MockClock(rate=0)
-    with pytest.raises(ValueError, match="seconds is a finite number, at least 0, not"):
+    with pytest.raises(ValueError, match="seconds must be finite and at least 0, got"):
         clock.jump(seconds)
-    with pytest.raises(ValueError, match="seconds is a finite number, at least 0, not"):
+    with pytest.raises(ValueError, match="seconds must be finite and at least 0, got"):
         await clock.sleep(seconds)
     assert 0 == clock.time()
 
@@ -293,7 +293,7 @@ async def test_wrong_seconds(seconds: float) -> None:
 @pytest.mark.parametrize("name", ["rate", "autojump_threshold"])
 def test_wrong_settings(name: str, value: float) -> None:
     """The clock runs forwards, and waits for idleness at some time."""
-    with pytest.raises(ValueError, match=f"{name} is a finite number, at least 0, not"):
+    with pytest.raises(ValueError, match=f"{name} must be finite and at least 0, got"):
         MockClock(**{name: value})
 
 

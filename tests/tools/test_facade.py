@@ -66,6 +66,7 @@ class Client:
         self._async = AsyncClient(token, proxy=proxy, timeout=timeout)
         self._portal = Portal(self._async.aclose)
         self._close = self._portal.close
+        self._projects = Projects(self._portal, self._async.projects)
 
     @classmethod
     def _view(cls, portal: Portal, original: AsyncClient) -> Self:
@@ -73,11 +74,12 @@ class Client:
         view._portal = portal
         view._async = original
         view._close = lambda: None
+        view._projects = Projects(view._portal, view._async.projects)
         return view
 
     @property
     def projects(self) -> Projects:
-        return Projects(self._portal, self._async.projects)
+        return self._projects
 
     @property
     def base_url(self) -> str:

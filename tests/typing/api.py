@@ -38,6 +38,7 @@ from digitalocean_projects import (
     Environment,
     Inventory,
     InventoryError,
+    Lease,
     Limits,
     NotFoundError,
     Page,
@@ -68,7 +69,7 @@ from digitalocean_projects.contrib.redis import RedisLimits
 from digitalocean_projects.testing import Emulator, MockClock, RecordedRequest, StoredProject
 
 if TYPE_CHECKING:
-    from digitalocean_projects import Clock, HasURN, URNLike
+    from digitalocean_projects import Clock, HasURN, ProjectLike, URNLike
 
 
 class Droplet:
@@ -92,6 +93,7 @@ mixed: list[URNLike] = ["do:droplet:1", URN("droplet", 1), Resource("do:droplet:
 urns: list[URN] = []
 texts: set[str] = set()
 uuid = UUID(int=0)
+project_likes: list[ProjectLike] = [uuid, str(uuid), "default"]
 
 
 async def async_client() -> None:
@@ -153,7 +155,6 @@ async def async_projects(projects: AsyncProjects, project: Project) -> None:
     assert_type(projects.list_resources(project, per_page=200), AsyncPaginator[Resource])
     assert_type(projects.resources_by_project(concurrency=2), AsyncInventory)
     assert_type(await projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
-    assert_type(await projects.move_resources(texts, to=uuid), AssignmentResult)
     assert_type(await projects.unassign_resources(urns), AssignmentResult)
     assert_type(await projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
     await projects.wait_until_assigned(DEFAULT_PROJECT, mixed, timeout=1)
@@ -221,7 +222,6 @@ def projects(projects: Projects, project: Project) -> None:
     assert_type(projects.list_resources(project, per_page=200), Paginator[Resource])
     assert_type(projects.resources_by_project(concurrency=2), Inventory)
     assert_type(projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
-    assert_type(projects.move_resources(texts, to=uuid), AssignmentResult)
     assert_type(projects.unassign_resources(urns), AssignmentResult)
     assert_type(projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
     projects.wait_until_assigned(DEFAULT_PROJECT, mixed, timeout=1)
@@ -312,7 +312,7 @@ def other_errors(error: APIError) -> None:
             assert_type(error.done + error.failed, tuple[Resource, ...])
             assert_type(error.unknown + error.untouched, tuple[URN, ...])
             assert_type([refusal.status for refusal in error.refused], list[int])
-            assert_type(error.error, APIError | None)
+            assert_type(error.error, APIError | ClientUsageError | None)
         case AssignmentTimeoutError():
             assert_type(error.missing, tuple[URN, ...])
         case InventoryError():
@@ -335,6 +335,7 @@ async def limits(bucket: TokenBucket) -> None:
     async with bucket.lease(bulk=True, max_wait=1) as lease:
         lease.settle({"ratelimit-remaining": "1"})
         lease.unsent()
+        assert_type(lease, Lease)
     assert_type(bucket.statistics(), BucketStatistics)
     assert_type(bucket.statistics().in_use, tuple[int, ...])
 

@@ -6,9 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from digitalocean_projects import AsyncClient, Client, ClientUsageError
-from digitalocean_projects._config import checked_count
-from digitalocean_projects._secret import Secret
-from digitalocean_projects._settable import PROJECT_ID_PATTERN
+from digitalocean_projects._arguments import PROJECT_ID_PATTERN, checked_count
+from digitalocean_projects._messages import Secret
 
 try:
     from fastapi import Depends, FastAPI

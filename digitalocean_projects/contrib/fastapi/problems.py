@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse, Response
@@ -26,7 +26,7 @@ from digitalocean_projects import (
     RateLimitError,
     RateLimitWaitError,
 )
-from digitalocean_projects._request import one_line
+from digitalocean_projects._messages import one_line
 from digitalocean_projects.contrib._redis_errors import RedisLimitsError
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ CLIENT_CLOSED_REQUEST = 499
 _ABOUT_THE_REQUEST = frozenset({400, 404, 409, 412, 422})
 _ABOUT_THE_TOKEN = frozenset({401, 403})
 # The first match counts.
-_BY_CLASS: tuple[tuple[type[APIError] | tuple[type[APIError], ...], HTTPStatus], ...] = (
+Failure: TypeAlias = APIError | ClientUsageError
+
+_BY_CLASS: tuple[tuple[type[Exception] | tuple[type[APIError], ...], HTTPStatus], ...] = (
     ((RateLimitError, RateLimitWaitError, RedisLimitsError), HTTPStatus.SERVICE_UNAVAILABLE),
     ((APITimeoutError, AssignmentTimeoutError), HTTPStatus.GATEWAY_TIMEOUT),
     (AssignmentError, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -72,7 +74,7 @@ def problem(status: int, *, headers: Mapping[str, str] | None = None, **members:
     return JSONResponse(document, status, headers, media_type="application/problem+json")
 
 
-async def _answer_api_error(request: Request, error: APIError) -> Response:
+async def _answer_error(request: Request, error: Failure) -> Response:
     if request.scope["type"] != "http":
         # A WebSocket has no responses: the server handles it like any other error.
         raise error
@@ -100,11 +102,12 @@ async def _answer_nobody(_: Request, __: ClientDisconnect) -> Response:
 exception_handlers: dict[
     int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]
 ] = {
-    APIError: _answer_api_error,
+    APIError: _answer_error,
+    ClientUsageError: _answer_error,
     MalformedTokenError: _answer_malformed_token,
     ClientDisconnect: _answer_nobody,
 }
-"""The handlers for `FastAPI(exception_handlers=…)`: a problem document for each `APIError`.
+"""The handlers for `FastAPI(exception_handlers=…)`: a problem document for each error of a client.
 
 The API's 400, 404, 409, 412 and 422 keep their status and message. Its 401 and 403 do so only if
 the request was sent with the caller's own token, as do the ids of its requests. A 429, and a wait
@@ -118,7 +121,7 @@ is a 502 otherwise. What becomes a 5xx is logged in full.
 """
 
 
-def log(connection: HTTPConnection, status: int, reason: object, cause: APIError | None) -> None:
+def log(connection: HTTPConnection, status: int, reason: object, cause: Failure | None) -> None:
     """Log a request of the service's own that is answered with a 5xx.
 
     Args:
@@ -143,10 +146,10 @@ def log(connection: HTTPConnection, status: int, reason: object, cause: APIError
     )
 
 
-def _cause(error: APIError) -> APIError:
+def _cause(error: Failure) -> Failure:
     """Return the error that decides the response."""
     match error:
-        case AssignmentError(error=APIError() as cause):
+        case AssignmentError(error=APIError() | ClientUsageError() as cause):
             return cause
         case InventoryError():
             causes = [_cause(failure) for _, failure in error.failures]
@@ -156,7 +159,7 @@ def _cause(error: APIError) -> APIError:
     return error
 
 
-def _wait(cause: APIError) -> float:
+def _wait(cause: Failure) -> float:
     """Return the seconds after which the caller may come back; 0 if the error doesn't say."""
     match cause:
         case RateLimitError(retry_after=float() | int() as seconds):
@@ -173,7 +176,7 @@ def _passes_on(error: APIStatusError) -> bool:
     )
 
 
-def _status(cause: APIError) -> int:
+def _status(cause: Failure) -> int:
     if isinstance(cause, APIStatusError) and _passes_on(cause):
         return cause.status
     if isinstance(cause, ProjectLookupError):
@@ -181,7 +184,7 @@ def _status(cause: APIError) -> int:
     return next(status for classes, status in _BY_CLASS if isinstance(cause, classes))
 
 
-def _detail(status: int, cause: APIError) -> str | None:
+def _detail(status: int, cause: Failure) -> str | None:
     match cause:
         case APIStatusError():
             return cause.message if status == cause.status and _passes_on(cause) else None
@@ -194,12 +197,12 @@ def _detail(status: int, cause: APIError) -> str | None:
             return None
 
 
-def _request_id(cause: APIError) -> str | None:
+def _request_id(cause: Failure) -> str | None:
     is_tenants = isinstance(cause, APIStatusError) and cause.of_tenant
     return getattr(cause, "request_id", None) if is_tenants else None
 
 
-def _headers(status: int, cause: APIError) -> dict[str, str]:
+def _headers(status: int, cause: Failure) -> dict[str, str]:
     match cause:
         case RateLimitError(retry_after=None):
             return {}
@@ -215,7 +218,7 @@ def _headers(status: int, cause: APIError) -> dict[str, str]:
             return {}
 
 
-def _resources(error: APIError) -> dict[str, Any]:
+def _resources(error: Failure) -> dict[str, Any]:
     match error:
         case AssignmentError():
             return {

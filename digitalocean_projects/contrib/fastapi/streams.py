@@ -11,8 +11,8 @@ from fastapi.requests import HTTPConnection
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
+from digitalocean_projects._arguments import checked_count
 from digitalocean_projects._codec.json import encode_lines
-from digitalocean_projects._config import checked_count
 
 from .problems import CLIENT_CLOSED_REQUEST, log, problem
 

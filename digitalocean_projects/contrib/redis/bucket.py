@@ -1,4 +1,4 @@
-"""RedisBucket: a token bucket that shares its tokens through Redis."""
+"""RedisSource: the leases of a token bucket that shares its tokens through Redis."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import weakref
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 
+from digitalocean_projects._arguments import checked_seconds
 from digitalocean_projects._clock import call_later
-from digitalocean_projects._config import DEFAULT_LIMITS, Limits, checked_seconds
-from digitalocean_projects._errors import RateLimitWaitError
+from digitalocean_projects._config import DEFAULT_LIMITS, Limits
 from digitalocean_projects._limiter.bucket import TokenBucket
+from digitalocean_projects._limiter.budget import Window
 from digitalocean_projects._limiter.shared import make_bucket
-from digitalocean_projects._limiter.window import Window
+from digitalocean_projects._messages import Secret
 from digitalocean_projects._process import keep_for_ever
-from digitalocean_projects._secret import Secret
 from digitalocean_projects.contrib._redis_errors import RedisLimitsError, RedisUnavailableError
 
 from . import link as _redis_link
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from digitalocean_projects._clock import Clock
+    from digitalocean_projects._limiter.budget import End, Flight
     from digitalocean_projects._limiter.lease import Lease
-
-T = TypeVar("T")
 
 _POLICIES = get_args(Policy)
 _AT_ONCE = 8
@@ -123,22 +122,23 @@ class RedisLimits(Limits):
         )
 
 
-class RedisBucket(TokenBucket):
-    """A token bucket whose tokens are, besides, those of all who share them through Redis.
+class RedisSource:
+    """A source of leases from Redis, which all who share them there get in turn.
 
-    Whom the bucket itself would let go waits for a lease from Redis. Each event loop with such
-    waiters asks for up to eight at once. What becomes of the leases is told with the next question,
-    or shortly after. All buckets of a loop share its connections.
+    A lease that the bucket's own budget would let go waits for one from Redis. Each event loop with
+    such leases asks for up to eight at once. What becomes of the leases is sent with the next
+    question, or shortly after. All buckets of a loop share its connections.
 
     Args:
+        bucket: The bucket.
         limits: The limits.
-        name: What stands for the token in Redis.
-        clock: What time is measured and waited by, between the looks at Redis' own clock.
+        name: The text that stands for the token in Redis.
     """
 
-    _limits: RedisLimits
-
-    def __init__(self, limits: RedisLimits, name: str, clock: Clock | None = None) -> None:
+    def __init__(self, bucket: TokenBucket, limits: RedisLimits, name: str) -> None:
+        self._bucket = bucket
+        self._budget = bucket.budget
+        self._limits = limits
         self._key = f"{limits.prefix}:{{{name}}}"
         self._constants = constants(limits, limits.hold)
         self._away = ""
@@ -146,102 +146,102 @@ class RedisBucket(TokenBucket):
         self._look_at = self._restated_at = -math.inf
         self._shared_at = (-math.inf, -math.inf)
         self._epoch = 0
-        self._begin(limits)
-        super().__init__(limits, clock=clock)
+        self._begin()
 
-    def _begin(self, limits: RedisLimits) -> None:
-        """Have no leases, and nothing to do with Redis."""
+    def _begin(self) -> None:
+        """Start without leases and links."""
+        limits = self._limits
         self._ledger = Ledger(max(period for _, period in limits.windows) + limits.margin)
-        self._leases: dict[Lease, tuple[int, float]] = {}
-        self._failed: dict[Lease, RedisLimitsError] = {}
+        self._leases: dict[Flight, tuple[int, float]] = {}
         self._stock: deque[tuple[int, float]] = deque()
         self._links: dict[AbstractEventLoop, Link] = {}
         self._pause = -math.inf
         self._tell_at = math.inf
 
-    async def _acquire(self, lease: Lease) -> None:
-        loop, until = asyncio.get_running_loop(), self._clock.time() + lease.max_wait
-        while True:
-            if self._away:
-                self._lead(loop)
-                if self._limits.on_unavailable == "fail" and self._clock.time() < self._look_at:
-                    raise RedisUnavailableError(self._away)
-            error = None
-            try:
-                await super()._acquire(lease)
-            except RateLimitWaitError:
-                error = self._failed.pop(lease, None)
-                if error is None:
-                    raise
-            if error is not None:
-                raise error
-            if self._is_fresh(lease):
-                return
-            lease.ahead, lease.max_wait = True, until - self._clock.time()
+    def ready_at(self, now: float, *, bulk: bool) -> float:
+        """Return when the next request may go, or Redis is looked at again."""
+        at, _ = self.estimate(now, bulk=bulk, before=0)
+        at = max(at, self._budget.room_at(now))
+        alone = self._away and self._limits.on_unavailable != "fail"
+        if at <= now and not (self._stock or alone):
+            at = math.inf
+        return min(at, self._look_at) if self._look_at > now else at
 
-    def _is_fresh(self, lease: Lease) -> bool:
-        """Whether enough of the hold is left for a request; else the lease is given back."""
-        now = self._clock.time()
-        # A forked process has left the lease to its parent.
-        _, since = self._leases.get(lease, (0, now))
-        if now - since <= self._limits.hold / 2:
-            return True
-        self._change(partial(self._give_back, lease, None))
-        lease.sent = -math.inf
-        return False
-
-    def _estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
-        at, reason = super()._estimate(now, bulk=bulk, before=before)
+    def estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
+        """Return when a request may go at the earliest, and what it waits for, see `Budget`."""
+        at, reason = self._budget.estimate(now, bulk=bulk, before=before)
         for window in self._shares:
-            free_at = window.free_at(now, len(self._flights), before, bulk=bulk)
+            free_at = window.free_at(now, self._budget.in_flight, before, bulk=bulk)
             if free_at > at:
                 at, reason = free_at, f"{window.name}, while Redis is away"
         if not self._away and not self._stock and self._shared_at[bulk] > at:
             at, reason = self._shared_at[bulk], "other workers have the tokens"
         return at, reason
 
-    def _ready_at(self, now: float, *, bulk: bool) -> float:
-        at = super()._ready_at(now, bulk=bulk)
-        alone = self._away and self._limits.on_unavailable != "fail"
-        return at if at > now or self._stock or alone else math.inf
-
-    def _next_change(self, now: float) -> float:
-        at = super()._next_change(now)
-        return min(at, self._look_at) if self._look_at > now else at
-
-    def _take(self, lease: Lease, now: float) -> None:
-        super()._take(lease, now)
+    def take(self, flight: Flight, now: float) -> None:
+        """Let a request go, with a lease from Redis if there is one."""
+        self._budget.take(flight, now)
         if self._stock:
             number, since = self._stock.popleft()
         else:
             (number,), since = self._ledger.numbers(1), now
             self._ledger.repeat([number])
-        self._leases[lease] = number, since
+        self._leases[flight] = number, since
         self._ledger.open(number, since + self._limits.hold)
 
-    def _let_go(self, now: float) -> list[AbstractEventLoop]:
-        late = super()._let_go(now)
-        return late + [loop for loop in self._timers if loop not in late and self._asks(loop, now)]
+    def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> None:
+        """Learn from the end of a request, and have Redis told of it."""
+        counted = self._budget.end(flight, end, headers, now)
+        if flight in self._leases:
+            number, _ = self._leases.pop(flight)
+            self._ledger.close(number, counted)
+            if counted is not None:
+                for window in self._shares:
+                    window.give_back(counted)
+            self._tell_soon(now)
+        if end == "refused":
+            self._pause = self._budget.paused_until
+            self._tell_soon(now, 0.0)
 
-    def _give_back(self, lease: Lease, after: float | None, now: float) -> None:
-        super()._give_back(lease, after, now)
-        if lease not in self._leases:
-            return
-        number, _ = self._leases.pop(lease)
-        self._ledger.close(number, None if after is None else now + after)
-        if after is not None:
-            for window in self._shares:
-                window.give_back(now + window.period + after)
-        self._tell_soon(now)
+    def refusal(self, now: float) -> RedisUnavailableError | None:
+        """Return an error if requests fail while Redis is away."""
+        fails = self._away and self._limits.on_unavailable == "fail" and now < self._look_at
+        return RedisUnavailableError(self._away) if fails else None
 
-    def _refuse(self, lease: Lease, headers: Mapping[str, str], now: float) -> None:
-        super()._refuse(lease, headers, now)
-        self._pause = self._feedback.paused_until
-        self._tell_soon(now, 0.0)
+    def is_fresh(self, lease: Lease, now: float) -> bool:
+        """Return True if enough of the hold is left for a request."""
+        # A forked process has left the lease to its parent.
+        _, since = self._leases.get(lease, (0, now))
+        return now - since <= self._limits.hold / 2
 
-    def _set_timer(self, loop: AbstractEventLoop) -> None:
-        super()._set_timer(loop)
-        self._lead(loop)
+    def asks(self, loop: AbstractEventLoop, now: float) -> bool:
+        """Return True if the loop has a reason to talk to Redis, and doesn't already."""
+        link = self._links.get(loop)
+        if link is not None and link.busy:
+            return False
+        if self._away:
+            return now >= self._look_at
+        return now >= self._tell_at or any(self._wanted(loop, now))
+
+    def serve(self, loop: AbstractEventLoop) -> None:
+        """Have the running loop talk to Redis, if it has a reason to."""
+        with self._bucket.lock:
+            asks = self.asks(loop, self._now())
+        self._bucket.work()
+        if asks:
+            link = self._links.get(loop) or self._open()
+            link.busy = True
+            link.task = loop.create_task(self._talk(link))
+            link.task.add_done_callback(partial(self._rest, link))
+
+    def leave_to_parent(self) -> None:
+        """Leave the leases and links, in a forked process, to its parent."""
+        for link in self._links.values():
+            keep_for_ever(link)
+        self._begin()
+
+    def _now(self) -> float:
+        return self._bucket.clock.time()
 
     def _tell_soon(self, now: float, seconds: float = _SECONDS_UNTIL_TOLD) -> None:
         """Have Redis told of what has changed, unless a question takes it along before."""
@@ -253,42 +253,28 @@ class RedisBucket(TokenBucket):
             any(_later(loop, self._tell_later, loop) for loop in loops)
 
     def _tell_later(self, loop: AbstractEventLoop) -> None:
-        seconds = self._tell_at - self._clock.time()
+        seconds = self._tell_at - self._now()
         if seconds < math.inf:
-            call_later(self._clock, max(0.0, seconds) + _TICK, partial(self._tell, loop))
+            tell = partial(self._tell, loop)
+            call_later(self._bucket.clock, max(0.0, seconds) + _TICK, tell)
 
     def _tell(self, loop: AbstractEventLoop) -> None:
         if loop in self._links:
-            self._lead(loop)
-
-    def _lead(self, loop: AbstractEventLoop) -> None:
-        """Have the loop talk to Redis, if there is a reason to, and it doesn't already."""
-        if self._locked(partial(self._asks, loop)):
-            link = self._links.get(loop) or self._open()
-            link.busy = True
-            link.task = loop.create_task(self._talk(link))
-            link.task.add_done_callback(partial(self._rest, link))
+            self.serve(loop)
 
     def _open(self) -> Link:
-        """A link of the running loop; not made as a change, which any thread may make."""
+        """Return a link of the running loop. Only its own thread may make it."""
         limits, part = self._limits, weakref.WeakMethod(self._part)
-        link = Link(limits.url, self._key, self._constants, limits.on_unavailable, part)
-        self._change(partial(self._keep, link))
-        return link
-
-    def _keep(self, link: Link, _: float) -> None:
-        links = [*self._links.values(), link]
-        self._links = {link.loop: link for link in links if not link.loop.is_closed()}
-
-    def _locked(self, function: Callable[[float], T]) -> T:
-        """What the function returns, called with the lock held."""
-        results: list[T] = []
-        self._change(lambda now: results.append(function(now)))
-        return results[0]
+        new = Link(limits.url, self._key, self._constants, limits.on_unavailable, part)
+        with self._bucket.lock:
+            links = [*self._links.values(), new]
+            self._links = {link.loop: link for link in links if not link.loop.is_closed()}
+        self._bucket.work()
+        return new
 
     def _rest(self, link: Link, _: Task[None]) -> None:
         link.busy = link.parting
-        self._set_timer(link.loop)
+        self.serve(link.loop)
 
     async def _part(self, loop: AbstractEventLoop) -> None:
         """Tell Redis the last things from a loop that ends."""
@@ -296,55 +282,61 @@ class RedisBucket(TokenBucket):
         link.busy = link.parting = True
         link.task.cancel()
         await asyncio.wait([link.task])
-        self._change(partial(self._tell_soon, seconds=0.0))
+        with self._bucket.lock:
+            self._tell_soon(self._now(), 0.0)
         await self._talk(link)
-        self._change(lambda _: self._links.pop(loop))
+        with self._bucket.lock:
+            del self._links[loop]
+        self._bucket.work()
 
     async def _talk(self, link: Link) -> None:
         """Tell and ask Redis, until there is no more reason to."""
-        while (message := self._locked(partial(self._message, link))) is not None:
+        bucket = self._bucket
+        while True:
+            with bucket.lock:
+                message = self._message(link, self._now())
+            bucket.work()
+            if message is None:
+                return
             try:
                 answer = await link.call(message)
             except RedisUnavailableError as error:
-                self._change(partial(self._lose, message, error.reason))
+                with bucket.lock:
+                    self._lose(message, error.reason, self._now())
             except RedisLimitsError as error:
-                self._change(partial(self._fail, message, error.reason))
+                with bucket.lock:
+                    self._fail(message, error.reason, self._now())
             except BaseException:
-                self._change(partial(self._repeat, message))
+                with bucket.lock:
+                    self._repeat(message, self._now())
                 raise
             else:
-                self._change(partial(self._receive, link, message, answer))
-
-    def _asks(self, loop: AbstractEventLoop, now: float) -> bool:
-        """Whether the loop has a reason to talk to Redis, and doesn't already."""
-        link = self._links.get(loop)
-        if link is not None and link.busy:
-            return False
-        if self._away:
-            return now >= self._look_at
-        return now >= self._tell_at or any(self._wanted(loop, now))
+                with bucket.lock:
+                    self._receive(link, message, answer, self._now())
+            finally:
+                bucket.work()
 
     def _wanted(self, loop: AbstractEventLoop, now: float) -> list[int]:
-        """How many of the loop's waiters, of each class, only a lease from Redis keeps waiting."""
+        """Return how many of the loop's leases, of each class, only Redis keeps waiting."""
         wanted = [0, 0]
-        most = min(_AT_ONCE, self._room())
-        for place, queue in enumerate(self._queues):
+        most = min(_AT_ONCE, self._budget.room(now))
+        for place, queue in enumerate(self._bucket.waiting.queues):
             bulk = place > 1
             if now < min(self._look_at, self._shared_at[bulk]):
                 break
-            for owner in queue.values():
-                if owner() is loop:
+            for timer in queue.values():
+                if timer.loop() is loop:
                     before = sum(wanted)
-                    at, _ = super()._estimate(now, bulk=bulk, before=before)
+                    at, _ = self._budget.estimate(now, bulk=bulk, before=before)
                     if before >= most or at > now:
                         return wanted
                     wanted[bulk] += 1
         return wanted
 
     def _message(self, link: Link, now: float) -> Message | None:
-        """What there is to tell and to ask, if there is a reason to do it now."""
+        """Return what there is to tell and to ask, if there is a reason to do it now."""
         if self._stock:
-            # Whom it was for has left.
+            # The leases that it was for have left.
             self._ledger.repeat(number for number, _ in self._stock)
             self._stock.clear()
             self._tell_at = now
@@ -383,7 +375,7 @@ class RedisBucket(TokenBucket):
         self._tell_at = math.inf
         self._repeat(message, now)
         if policy == "fail":
-            self._fail_all(RedisUnavailableError, reason, now)
+            self._fail_all(RedisUnavailableError, reason)
 
     def _fail(self, message: Message, reason: str, now: float) -> None:
         """Fail those that wait for Redis, which can be reached, and gives no answer."""
@@ -391,14 +383,11 @@ class RedisBucket(TokenBucket):
         self._ledger.repeat([*message.told, *message.numbers])
         self._tell_at = math.inf
         self._tell_soon(now, _redis_link.SECONDS_BETWEEN_LOOKS)
-        self._fail_all(RedisLimitsError, reason, now)
+        self._fail_all(RedisLimitsError, reason)
 
-    def _fail_all(self, error: type[RedisLimitsError], reason: str, now: float) -> None:
-        for lease, loop in [item for queue in self._queues for item in queue.items()]:
-            self._leave(lease, now)
-            self._failed[lease] = error(reason)
-            lease.reason = reason
-            self._wake(lease, loop())
+    def _fail_all(self, error: type[RedisLimitsError], reason: str) -> None:
+        for lease in self._bucket.waiting:
+            self._bucket.waiting.refuse(lease, error(reason))
 
     def _share_windows(self) -> list[Window]:
         limits, windows = self._limits, []
@@ -407,10 +396,19 @@ class RedisBucket(TokenBucket):
             most, reserve = max(1, int(capacity * limits.share)), int(limits.reserve * limits.share)
             windows.append(Window(most, period, margin=limits.margin, reserve=reserve))
             for at in counted:
-                windows[-1].give_back(at + windows[-1].period)
+                windows[-1].give_back(at)
         return windows
 
     def _receive(self, link: Link, message: Message, answer: list[int], now: float) -> None:
+        """Learn from the answer of Redis.
+
+        Redis may have lost what it was told: it was restarted, flushed, or replaced by a replica.
+        Then its set of leases has another epoch, or, if it was restored from older data, at least
+        this loop needed a new connection. In both cases the leases that still count are told again,
+        and what was granted is given back, since Redis granted it without knowing of them. If the
+        epoch is new, the other workers have to do the same, so for the time in which each of them
+        looks at Redis nothing is asked for.
+        """
         epoch, interactive, bulk, *waits, paused = answer
         granted = message.numbers[: interactive + bulk]
         if self._away:
@@ -420,9 +418,7 @@ class RedisBucket(TokenBucket):
         if message.pause == self._pause:
             self._pause = -math.inf
         if paused:
-            until = now + paused / 1e3
-            self._feedback.paused_until = max(self._feedback.paused_until, until)
-            self._expire_paused(now)
+            self._budget.pause(now + paused / 1e3)
         is_new, self._epoch = epoch != self._epoch, epoch
         is_fresh = link.is_fresh()
         if (is_new or is_fresh) and self._ledger.repeat_all(but=message.told):
@@ -436,19 +432,18 @@ class RedisBucket(TokenBucket):
         least = max(now, self._restated_at)
         self._shared_at = (max(least, now + waits[0] / 1e6), max(least, now + waits[1] / 1e6))
 
-    def _leave_to_parent(self) -> None:
-        super()._leave_to_parent()
-        for link in self._links.values():
-            keep_for_ever(link)
-        self._begin(self._limits)
-
 
 def _later(loop: AbstractEventLoop, callback: Callable[..., object], *args: object) -> bool:
-    """Have the loop call it, where no lock is held; returns False if the loop is closed."""
+    """Have the loop call it, where no lock is held; return False if the loop is closed."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(callback, *args)
         return True
     return False
 
 
-make_bucket.register(RedisLimits, RedisBucket)
+def redis_bucket(limits: RedisLimits, name: str, clock: Clock | None = None) -> TokenBucket:
+    """Return a bucket whose tokens are those of all who share them through Redis."""
+    return TokenBucket(limits, clock=clock, remote=lambda bucket: RedisSource(bucket, limits, name))
+
+
+make_bucket.register(RedisLimits, redis_bucket)

@@ -14,8 +14,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 import attrs
 
-from digitalocean_projects._request import one_line
-from digitalocean_projects._secret import Secret
+from digitalocean_projects._messages import Secret, one_line
 from digitalocean_projects.contrib._redis_errors import RedisLimitsError, RedisUnavailableError
 
 from .script import RESULTS, SCRIPT

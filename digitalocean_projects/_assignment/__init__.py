@@ -1,0 +1,1 @@
+"""Assignment: moves resources into projects, and reports the outcome for each."""

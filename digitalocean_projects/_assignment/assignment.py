@@ -1,0 +1,155 @@
+"""Assignment: resources that are assigned chunk by chunk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from digitalocean_projects._codec.json import decode_resources, encode_urns
+from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus
+from digitalocean_projects._errors import (
+    APIError,
+    BadRequestError,
+    ClientUsageError,
+    PreconditionFailedError,
+    UnprocessableEntityError,
+)
+from digitalocean_projects._messages import Request
+
+from .results import DONE, AssignmentResult, assignment_error
+from .search import EXTRA_REQUESTS, Search
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._errors import APIStatusError, AssignmentError
+    from digitalocean_projects._session.manager import SessionManager
+
+    from .results import Fate
+
+_SCOPES = ("project:update or project:assign_resource", "<resource>:read")
+# A request is refused with these because of what it asks to assign.
+_REFUSALS = (BadRequestError, PreconditionFailedError, UnprocessableEntityError)
+# If the API has refused everything in this number of chunks, it is likely to go on: later ones are
+# still sent, but not in parts, until one is accepted.
+_MOST_VAIN_SEARCHES = 4
+
+
+class Assignment:
+    """Resources that are assigned chunk by chunk, and what has become of each.
+
+    Args:
+        manager: Sends the requests.
+        parts: The paths of projects, each with the resources to assign. No resource is in two.
+    """
+
+    def __init__(self, manager: SessionManager, *parts: tuple[str, Sequence[URN]]) -> None:
+        self._manager = manager
+        self._parts = parts
+        # By canonical URN. A resource without a fate is untouched.
+        self._fates: dict[URN, Fate] = {}
+        self._under_way: Sequence[URN] = ()
+        self._accepted = False
+        self._vain = 0
+        self._refusal: APIStatusError | None = None
+
+    async def run(self, chunk_size: int, *, strict: bool = True) -> list[AssignmentResult]:
+        """Send all chunks, and return the result of each part.
+
+        Args:
+            chunk_size: The maximum number of resources in a request.
+            strict: Raise the API's error if it refused every request.
+
+        Raises:
+            APIError: A request failed before anything was known of any resource, or with `strict`,
+                the API refused every request.
+            AssignmentError: A request failed later.
+        """
+        for path, urns in self._parts:
+            request = Request(method="POST", path=f"{path}/resources", scopes=_SCOPES)
+            for start in range(0, len(urns), chunk_size):
+                try:
+                    await self._assign(request, urns[start : start + chunk_size])
+                except (APIError, ClientUsageError) as error:
+                    if not self._fates:
+                        raise
+                    raise self._failure(error) from error
+        refusal, self._refusal = self._refusal, None
+        if strict and refusal is not None and not self._accepted:
+            try:
+                raise refusal
+            finally:
+                # The traceback would keep this frame, which would keep the exception.
+                del refusal
+        return [AssignmentResult.of(urns, self._fates) for _, urns in self._parts]
+
+    async def _assign(self, request: Request, chunk: Sequence[URN]) -> None:
+        """Send a chunk, and if it is refused, parts of it to find out because of which URNs."""
+        search = Search(chunk, extra=EXTRA_REQUESTS if self._vain < _MOST_VAIN_SEARCHES else 0)
+        while urns := search.next():
+            if refused := await self._send(request, urns):
+                search.refused(refused)
+            else:
+                search.accepted()
+        self._vain = 0 if self._accepted else self._vain + 1
+
+    async def _send(self, request: Request, urns: Sequence[URN]) -> Sequence[URN]:
+        """Assign resources, retry those whose service is down, and return those refused."""
+        retries = self._manager.retries()
+        while True:
+            self._under_way = urns
+            try:
+                answer = await self._manager.request(request, encode_urns(urns), retries)
+            except _REFUSALS as error:
+                self._note_refusal(error)
+                return urns
+            listed = answer.decode(decode_resources)
+            resources: dict[URN, Resource] = {}
+            for resource in listed:
+                # Of two that contradict each other, the one that isn't done counts.
+                if resources.setdefault(resource.urn.canonical, resource).status in DONE:
+                    resources[resource.urn.canonical] = resource
+            for urn in (urn.canonical for urn in urns):
+                self._fates[urn] = resources.get(urn, self._fates.get(urn))
+            self._accepted, self._under_way = True, ()
+            urns = [urn for urn in urns if self._is_down(urn)]
+            if not urns:
+                return ()
+            retries.record()
+            delay = retries.delay_while_down()
+            if delay is None:
+                return ()
+            await self._manager.sleep(delay, request)
+
+    def _note_refusal(self, error: APIStatusError) -> None:
+        """Note that the request under way was refused."""
+        if self._refusal is None or error.in_doubt:
+            self._refusal = error.with_traceback(None)
+        if len(self._under_way) == 1:
+            (urn,) = self._under_way
+            self._fates[urn.canonical] = Refusal(
+                urn=urn,
+                status=error.status,
+                id=error.id,
+                message=error.message,
+                request_id=error.request_id,
+            )
+        elif error.in_doubt:
+            self._note_doubt()
+        self._under_way = ()
+
+    def _note_doubt(self) -> None:
+        """Note that the request under way may have been done."""
+        for urn in self._under_way:
+            self._fates[urn.canonical] = None
+
+    def _is_down(self, urn: URN) -> bool:
+        fate = self._fates[urn.canonical]
+        return isinstance(fate, Resource) and fate.status == ResourceStatus.SERVICE_DOWN
+
+    def _failure(self, error: APIError | ClientUsageError) -> AssignmentError:
+        if error.in_doubt:
+            self._note_doubt()
+        urns = [urn for _, part in self._parts for urn in part]
+        result = AssignmentResult.of(urns, self._fates)
+        return assignment_error(result.done, result, error)

@@ -1,0 +1,66 @@
+"""Reconcile: brings a project to a wanted state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from digitalocean_projects._arguments import DEFAULT_PROJECT, project_path
+
+from .assignment import Assignment
+from .results import Reconciliation
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from digitalocean_projects._codec.models import Resource
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._paginator.paginator import AsyncPaginator
+    from digitalocean_projects._session.manager import SessionManager
+
+_DEFAULT = project_path(DEFAULT_PROJECT)
+
+
+async def reconcile(
+    manager: SessionManager,
+    listing: AsyncPaginator[Resource],
+    path: str,
+    wanted: Sequence[URN],
+    *,
+    default_path: Callable[[], Awaitable[str]],
+    dry_run: bool,
+    prune: bool,
+    chunk_size: int,
+) -> Reconciliation:
+    """Assign what is missing in a project, and return the changes.
+
+    Args:
+        manager: Sends the requests.
+        listing: The resources of the project.
+        path: The path of the project.
+        wanted: The resources that are to be in it.
+        default_path: Returns the path of the default project, with its UUID.
+        dry_run: Return the plan only.
+        prune: Move all other resources to the default project.
+        chunk_size: The maximum number of resources in a request.
+
+    Raises:
+        ValueError: The default project would have to be pruned; nothing was changed.
+    """
+    if prune and path == _DEFAULT:
+        raise _no_pruning()
+    held = await listing.collect(strict=prune)
+    if not listing.settled:  # what several readings found may have left
+        held = [resource async for resource in listing]
+    plan = Reconciliation.plan([resource.urn for resource in held], wanted, prune=prune)
+    if plan.removed and await default_path() == path:
+        raise _no_pruning()
+    if dry_run:
+        return plan
+    assignment = Assignment(manager, (path, plan.added), (_DEFAULT, plan.removed))
+    return plan.carried_out(*await assignment.run(chunk_size, strict=False))
+
+
+def _no_pruning() -> ValueError:
+    return ValueError(
+        "the default project can't be pruned: there is no other project to move resources to"
+    )

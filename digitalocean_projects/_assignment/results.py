@@ -1,0 +1,191 @@
+"""Results: the outcome of an operation for each resource that it was asked about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import attrs
+
+from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus
+from digitalocean_projects._errors import AssignmentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._errors import APIError, ClientUsageError
+
+DONE = frozenset(
+    {None, ResourceStatus.OK, ResourceStatus.ASSIGNED, ResourceStatus.ALREADY_ASSIGNED}
+)
+REFUSED = "refused"
+
+Fate: TypeAlias = Resource | Refusal | None
+"""The API's answer about a resource, its refusal, or None if its outcome is unknown."""
+
+
+@attrs.frozen(kw_only=True)
+class AssignmentResult:
+    """The outcome for each resource that the API was asked to assign.
+
+    Each resource is in one of `done`, `failed`, `unknown` and `untouched`, in the order asked.
+
+    Args:
+        resources: The resources with a known outcome: those in `done` and `failed`, in the order
+            asked. A name that the API lists under another one, such as `reservedip`, comes back
+            as that one. A resource that was refused has the name that was passed, and the status
+            `refused`.
+        unknown: The resources that the API left out of its answer.
+        untouched: The resources that were only sent in requests that the API refused as a whole,
+            until the 16 requests were used up that a chunk may take to find those it refuses.
+        refused: The API's errors for the resources whose status is `refused`.
+    """
+
+    resources: tuple[Resource, ...]
+    unknown: tuple[URN, ...]
+    untouched: tuple[URN, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+    @classmethod
+    def of(cls, urns: Iterable[URN], fates: Mapping[URN, Fate]) -> Self:
+        """Return the result for `urns`, from the fates of their canonical forms.
+
+        A resource without a fate is untouched.
+        """
+        resources: list[Resource] = []
+        unknown, untouched, refused = [], [], []
+        for urn in urns:
+            key = urn.canonical
+            if key not in fates:
+                untouched.append(urn)
+                continue
+            fate = fates[key]
+            if isinstance(fate, Refusal):
+                refused.append(fate)
+                resources.append(Resource(urn, status=REFUSED))
+            elif fate is None:
+                unknown.append(urn)
+            else:
+                resources.append(fate)
+        return cls(
+            resources=tuple(resources),
+            unknown=tuple(unknown),
+            untouched=tuple(untouched),
+            refused=tuple(refused),
+        )
+
+    @property
+    def done(self) -> tuple[Resource, ...]:
+        """The resources that are in the project now.
+
+        Their status is `ok`, `assigned`, `already_assigned` or None.
+        """
+        return tuple(resource for resource in self.resources if resource.status in DONE)
+
+    @property
+    def failed(self) -> tuple[Resource, ...]:
+        """The resources that the API didn't assign.
+
+        Their status is `not_found`, `service_down`, `refused` (see the attribute of that name), or
+        one that the API may introduce.
+        """
+        return tuple(resource for resource in self.resources if resource.status not in DONE)
+
+    def raise_for_failed(self) -> None:
+        """Do nothing if every resource is in the project now.
+
+        Raises:
+            AssignmentError: A resource failed, is unknown or untouched. The message names some of
+                them, with the status or the API's error.
+        """
+        if self.failed or self.unknown or self.untouched:
+            raise assignment_error(self.done, self)
+
+
+@attrs.frozen(kw_only=True)
+class Reconciliation:
+    """The changes that brought a project to a wanted state.
+
+    Args:
+        added: The resources that were assigned to it.
+        removed: The resources that were moved from it to the default project.
+        kept: The wanted resources that were in it already, or on their way to it.
+        failed: The resources that the API didn't assign or move; their `status` says why.
+        unknown: The resources that it left out of its answer.
+        untouched: As in `AssignmentResult`.
+        refused: The API's errors for the failed resources whose status is `refused`.
+    """
+
+    added: tuple[URN, ...]
+    removed: tuple[URN, ...]
+    kept: tuple[URN, ...]
+    failed: tuple[Resource, ...] = ()
+    unknown: tuple[URN, ...] = ()
+    untouched: tuple[URN, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+    @classmethod
+    def plan(cls, held: Iterable[URN], wanted: Iterable[URN], *, prune: bool) -> Self:
+        """Return the changes to make."""
+        present = dict.fromkeys(urn.canonical for urn in held)
+        desired = {urn.canonical: urn for urn in wanted}
+        return cls(
+            added=tuple(urn for key, urn in desired.items() if key not in present),
+            removed=tuple(urn for urn in present if prune and urn not in desired),
+            kept=tuple(urn for urn in present if urn in desired),
+        )
+
+    def carried_out(self, added: AssignmentResult, removed: AssignmentResult) -> Self:
+        """Return the changes that were made, given the results of adding and of removing."""
+        already = ResourceStatus.ALREADY_ASSIGNED
+        there = dict.fromkeys(r.urn for r in added.done if r.status == already)
+        return attrs.evolve(
+            self,
+            added=tuple(resource.urn for resource in added.done if resource.urn not in there),
+            kept=(*self.kept, *there),
+            removed=tuple(resource.urn for resource in removed.done),
+            failed=added.failed + removed.failed,
+            unknown=added.unknown + removed.unknown,
+            untouched=added.untouched + removed.untouched,
+            refused=added.refused + removed.refused,
+        )
+
+    @property
+    def changed(self) -> bool:
+        """True if there was anything to add or remove."""
+        return bool(self.added or self.removed or self._left)
+
+    @property
+    def _left(self) -> bool:
+        return bool(self.failed or self.unknown or self.untouched)
+
+    def raise_for_failed(self) -> None:
+        """Do nothing if the project is in the wanted state.
+
+        Raises:
+            AssignmentError: A resource failed, is unknown or untouched.
+        """
+        if self._left:
+            raise assignment_error([Resource(urn) for urn in self.added + self.removed], self)
+
+
+def assignment_error(
+    done: Iterable[Resource],
+    outcome: AssignmentResult | Reconciliation,
+    error: APIError | ClientUsageError | None = None,
+) -> AssignmentError:
+    """Return the exception for an outcome.
+
+    Args:
+        done: The resources that are where they should be.
+        outcome: The outcome for all others.
+        error: The reason why a request was not answered; None if all were answered.
+    """
+    return AssignmentError(
+        done=tuple(done),
+        failed=outcome.failed,
+        unknown=outcome.unknown,
+        untouched=outcome.untouched,
+        refused=outcome.refused,
+        error=error,
+    )

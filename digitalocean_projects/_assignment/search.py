@@ -1,0 +1,78 @@
+"""Search: finds the resources because of which the API refuses a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from digitalocean_projects._codec.urn import URN
+
+EXTRA_REQUESTS = 16
+
+
+class Search:
+    """A search for the resources because of which the API refuses a request, without I/O.
+
+    The API refuses a request as a whole, and doesn't say because of which resource. Suspects are
+    resources of which at least one is refused. They are halved until a resource is refused that
+    was sent alone. The rest, of which nothing is known, is sent as a whole whenever there are no
+    suspects. So 1 resource of 100 is found with at most 9 requests beside the first one.
+
+    Of up to 16 resources, each is decided on, however many are refused: once there are only as many
+    requests left as resources, each goes alone.
+
+    Args:
+        urns: The resources of the request, which `next` returns first.
+        extra: The maximum number of requests after the first one.
+    """
+
+    def __init__(self, urns: Sequence[URN], *, extra: int = EXTRA_REQUESTS) -> None:
+        self._suspects: Sequence[URN] = ()
+        self._rest = list(urns)
+        self._unsent: Sequence[URN] = ()
+        self._types: set[str] = set()
+        self._left = 1 + extra
+        self._is_small = len(urns) <= extra
+
+    def next(self) -> Sequence[URN]:
+        """Return the resources to send next; none if all are settled or no request is left.
+
+        One of the methods `accepted` and `refused` must be called before the next call.
+        """
+        if not self._left:
+            return ()
+        alone = self._is_small and len(self._suspects) + len(self._rest) == self._left
+        self._left -= 1
+        if alone:
+            return self._next_alone()
+        # The last request is for the rest, since that may free more resources.
+        if self._suspects and (self._left or not self._rest):
+            middle = (len(self._suspects) + 1) // 2
+            urns, self._unsent = self._suspects[:middle], self._suspects[middle:]
+        else:
+            urns, self._unsent, self._rest = self._rest, self._suspects, []
+        return urns
+
+    def _next_alone(self) -> Sequence[URN]:
+        if self._suspects:
+            urns, self._unsent = self._suspects[:1], self._suspects[1:]
+        else:
+            urns, self._unsent, self._rest = self._rest[:1], (), self._rest[1:]
+        return urns
+
+    def accepted(self) -> None:
+        """Note that the API has accepted the request: suspects that were not sent remain."""
+        self._suspects = self._unsent
+
+    def refused(self, urns: Sequence[URN]) -> None:
+        """Note that the API has refused a request of these resources."""
+        self._rest += self._unsent
+        self._suspects = urns
+        if len(urns) == 1:
+            self._suspects = ()
+            # Mostly it is all resources of a type that are refused. In simulations with 3 refused
+            # ones of a type among 100 this order freed the other 97, and without it half of them.
+            self._types.add(urns[0].type)
+            self._rest.sort(key=lambda urn: urn.type in self._types)

@@ -1,0 +1,69 @@
+"""Waiting: for resources to arrive in a project, or to leave it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from digitalocean_projects._clock import polls
+from digitalocean_projects._errors import (
+    AssignmentTimeoutError,
+    NotFoundError,
+    PreconditionFailedError,
+)
+from digitalocean_projects._messages import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from digitalocean_projects._codec.models import Resource
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._paginator.paginator import AsyncPaginator
+    from digitalocean_projects._session.manager import SessionManager
+
+
+async def wait_until_listed(
+    manager: SessionManager,
+    listing: AsyncPaginator[Resource],
+    path: str,
+    urns: Sequence[URN],
+    seconds: float,
+) -> None:
+    """Return when one reading of the listing of the project at `path` has all the resources.
+
+    Raises:
+        AssignmentTimeoutError: The time is up.
+    """
+    wanted = {urn.canonical: urn for urn in urns}
+    for delay in polls(manager.settings.clock, seconds):  # pragma: no branch - the last ends it
+        missing = dict(wanted)
+        if not missing:
+            return
+        async for resource in listing:
+            missing.pop(resource.urn.canonical, None)
+            if not missing:
+                return
+        if delay is None:
+            raise AssignmentTimeoutError(tuple(missing.values()))
+        await manager.sleep(delay, Request(method="GET", path=path))
+
+
+async def delete_when_empty(manager: SessionManager, request: Request, seconds: float) -> None:
+    """Send a request that deletes a project, again and again while the project holds resources.
+
+    Raises:
+        PreconditionFailedError: The time is up.
+    """
+    for delay in polls(manager.settings.clock, seconds):  # pragma: no branch - the last ends it
+        try:
+            await manager.request(request)
+        except NotFoundError as error:
+            # Then an earlier attempt, whose response was lost, has deleted it.
+            if not error.in_doubt:
+                raise
+            return
+        except PreconditionFailedError:
+            if delay is None:
+                raise
+        else:
+            return
+        await manager.sleep(delay, request)

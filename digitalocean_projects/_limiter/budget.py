@@ -1,0 +1,379 @@
+"""Budget: the arithmetic of a token bucket, on moments of a clock; it has no lock and no loop."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right, insort
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from digitalocean_projects._codec.headers import (
+    BURST_SECONDS,
+    HOUR_SECONDS,
+    remaining,
+    retry_after_refusal,
+    until_reset,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from digitalocean_projects._config import Limits
+
+End = Literal["settled", "refused", "unsent", "unknown", "overdue"]
+"""How a request ends: with a response, with a 429, without having been sent, or it is unknown
+whether it was sent; it is overdue if it doesn't end in time."""
+
+NO_HEADERS: Mapping[str, str] = {}
+
+_IN_FLIGHT_AT_FIRST = 16
+_IN_FLIGHT_AFTER_REFUSAL = 8
+# A request that is unanswered for longer doesn't count for the slow start: one slow endpoint would
+# hold up all others.
+_SECONDS_YOUNG = 1.0
+_SECONDS_BETWEEN_PROBES = 1.0
+_PAUSE_IF_UNSAID = 1.0
+# The maximum of the seconds that are added to a pause.
+LONGEST_JITTER = 1.0
+
+
+class Flight:
+    """A request that is in flight, or will be.
+
+    Attributes:
+        timeout: The seconds that it may take; infinity for no end.
+        sent: The moment at which it was let go; before that, -inf.
+        end: The moment at which its tokens come back if nothing ends it before.
+        young: True if it counts for the slow start.
+    """
+
+    __slots__ = ("end", "sent", "timeout", "young")
+
+    end: float
+    young: bool
+
+    def __init__(self, timeout: float = math.inf) -> None:
+        self.timeout = timeout
+        self.sent = -math.inf
+
+
+class Window:
+    """The tokens of one window that the API may still count, without those in flight.
+
+    Args:
+        capacity: The number of tokens.
+        period: The seconds for which the API counts a request.
+        margin: The seconds that are added to the period.
+        reserve: The number of tokens that bulk requests leave to the others.
+
+    Attributes:
+        name: The window's limit in words.
+        period: The seconds after which a token comes back.
+    """
+
+    def __init__(self, capacity: int, period: float, *, margin: float, reserve: int) -> None:
+        self.name = f"no more than {capacity} requests in {period:g} s"
+        self.period = period + margin
+        self._capacity = capacity
+        self._reserve = min(reserve, capacity - 1)
+        self._back: list[float] = []
+
+    def give_back(self, counted: float) -> None:
+        """Return a token, one period after the latest moment at which the API has counted it."""
+        insort(self._back, counted + self.period)
+
+    def in_use(self, now: float, in_flight: int) -> int:
+        """Return how many tokens are out."""
+        return in_flight + len(self._back) - bisect_right(self._back, now)
+
+    def free_at(self, now: float, in_flight: int, before: int, *, bulk: bool) -> float:
+        """Return when a token is free at the earliest, after `before` others were taken."""
+        back = self._back
+        if back and back[0] <= now:
+            del back[: bisect_right(back, now)]
+        missing = in_flight + len(back) + before - self._capacity
+        if bulk:
+            missing += self._reserve
+        if missing < 0:
+            return now
+        # Each token comes again and again; one in flight is back in a period at the earliest.
+        rounds, place = divmod(missing, self._capacity)
+        earliest = now + self.period
+        if place < len(back):
+            earliest = min(earliest, back[place])
+        return earliest + rounds * self.period
+
+
+class _Feedback:
+    """The state that responses leave in a budget; other processes may use the token, too.
+
+    A slow start limits the young requests in flight: 16 at first and 8 after a refusal, plus one
+    for each success. A refusal also pauses the bucket. No more requests go than the last response
+    says are left; when none are, one goes from time to time to find out.
+
+    Attributes:
+        paused_until: The end of the last pause.
+        refused: The number of refused requests.
+        most_young: The maximum number of young requests.
+    """
+
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self._jitter = jitter
+        self.paused_until = -math.inf
+        self.refused = 0
+        self.most_young = _IN_FLIGHT_AT_FIRST
+        self._left = math.inf
+        self._left_until = -math.inf
+        self._heard = -math.inf
+
+    def most_in_flight(self) -> float:
+        """Return how many requests may be in flight: those left, or one that finds out."""
+        return max(self._left, 1)
+
+    def free_at(self) -> tuple[float, str]:
+        """Return when a request may go at the earliest, and the reason for a wait."""
+        if self._left <= 0 and self._left_until > self.paused_until:
+            return self._left_until, "the API says that no more are left"
+        return self.paused_until, "a pause after a refusal"
+
+    def lose(self) -> None:
+        """Record a request whose response didn't say what is left: assume it was counted."""
+        self._left -= 1
+
+    def answer(self, headers: Mapping[str, str], *, sent: float, now: float) -> None:
+        """Learn from a response other than a 429.
+
+        `ratelimit-remaining: 0` may also mean that the limit per minute was met, so it never stops
+        the bucket for longer than a minute; the request that then goes first finds out.
+        https://docs.digitalocean.com/reference/api/reference/#rate-limit
+        """
+        if sent >= self.paused_until:
+            self.most_young += 1
+        left = remaining(headers)
+        if left is None:
+            self.lose()
+        elif left < self._left or sent >= self._heard:
+            # Any other response is older than the one that was heard last.
+            self._heard, self._left = now, left
+            if not left:
+                seconds = max(until_reset(headers) or 0.0, _SECONDS_BETWEEN_PROBES)
+                self._left_until = now + min(seconds, BURST_SECONDS)
+
+    def refuse(self, headers: Mapping[str, str], *, sent: float, now: float) -> None:
+        """Learn from a 429."""
+        self.refused += 1
+        self.lose()
+        asked = retry_after_refusal(headers)
+        seconds = _PAUSE_IF_UNSAID if asked is None else min(asked, HOUR_SECONDS)
+        # A request that was sent before the pause ended belongs to the refusal that began it.
+        if sent >= self.paused_until:
+            seconds += self._jitter()
+            self.most_young = _IN_FLIGHT_AFTER_REFUSAL
+        self.paused_until = max(self.paused_until, now + seconds)
+
+
+class _Flights:
+    """The requests in flight.
+
+    A signal handler's exception may come after any call. In each method the order of the steps is
+    such that the number of young ones is too low after that, never too high: then a few more
+    requests may go, and none waits for ever.
+
+    Attributes:
+        next_end: The earliest end; it may be that of a request that has ended since.
+    """
+
+    def __init__(self) -> None:
+        self.next_end = math.inf
+        self._all: dict[Flight, None] = {}
+        # In the order in which they went, up to the last one. The others are not young any more.
+        self._recent: deque[Flight] = deque()
+        self._young = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __contains__(self, flight: Flight) -> bool:
+        return flight in self._all
+
+    def add(self, flight: Flight, now: float) -> None:
+        """Add a request that goes now; do nothing if it is here already."""
+        if flight not in self._all:
+            self._age(now)
+            flight.young = True
+            self.next_end = min(self.next_end, flight.end)
+            self._all[flight] = None
+            self._recent.append(flight)
+            self._young += 1
+
+    def remove(self, flight: Flight) -> None:
+        """Remove a request that has ended."""
+        if flight.young:
+            self._young -= 1
+            flight.young = False
+        del self._all[flight]
+        # One that has ended isn't kept: it refers to the bucket, which its users' end is to end.
+        while self._recent and not self._recent[0].young:
+            self._recent.popleft()
+
+    def young(self, now: float) -> int:
+        """Return how many went less than a second ago."""
+        self._age(now)
+        return self._young
+
+    def overdue(self, now: float) -> list[Flight]:
+        """Return those whose end has come; the caller removes them."""
+        overdue = [flight for flight in self._all if flight.end <= now]
+        if not overdue:
+            self.next_end = min((flight.end for flight in self._all), default=math.inf)
+        return overdue
+
+    def fewer_at(self, now: float, *, young: int, total: float) -> float:
+        """Return when time alone makes them fewer than the maximum of the young ones and of all.
+
+        That is -inf if there are fewer, and may be earlier if one has ended meanwhile.
+        """
+        at = -math.inf
+        if self._young >= young and self.young(now) >= young:
+            at = self._recent[0].sent + _SECONDS_YOUNG
+        if len(self._all) >= total:
+            at = max(at, self.next_end)
+        return at
+
+    def _age(self, now: float) -> None:
+        recent = self._recent
+        while recent and (not recent[0].young or recent[0].sent + _SECONDS_YOUNG <= now):
+            if recent[0].young:
+                self._young -= 1
+                recent[0].young = False
+            recent.popleft()
+
+
+class Budget:
+    """The tokens of a bucket: those of its windows, the requests in flight, what responses said.
+
+    Args:
+        limits: The windows, and what is added to them.
+        jitter: Returns 0 to 1, the seconds that are added to a pause.
+
+    Attributes:
+        uncertain: True if there was a request of which it is unknown whether it was sent.
+    """
+
+    def __init__(self, limits: Limits, jitter: Callable[[], float]) -> None:
+        self.uncertain = False
+        self._grace = limits.grace
+        self._windows = [
+            Window(*window, margin=limits.margin, reserve=limits.reserve)
+            for window in limits.windows
+        ]
+        self._feedback = _Feedback(jitter)
+        self._flights = _Flights()
+
+    @property
+    def in_flight(self) -> int:
+        """The number of requests in flight."""
+        return len(self._flights)
+
+    @property
+    def paused_until(self) -> float:
+        """The end of the last pause."""
+        return self._feedback.paused_until
+
+    @property
+    def refused(self) -> int:
+        """The number of requests that the API has refused."""
+        return self._feedback.refused
+
+    def in_use(self, now: float) -> tuple[int, ...]:
+        """Return how many tokens of each window are out."""
+        return tuple(window.in_use(now, len(self._flights)) for window in self._windows)
+
+    def ready_at(self, now: float, *, bulk: bool) -> float:
+        """Return when the next request may go, if nothing but time passes."""
+        at, _ = self.estimate(now, bulk=bulk, before=0)
+        return max(at, self.room_at(now))
+
+    def room_at(self, now: float) -> float:
+        """Return when there is room for one more request in flight, if nothing but time passes."""
+        feedback = self._feedback
+        return self._flights.fewer_at(
+            now, young=feedback.most_young, total=feedback.most_in_flight()
+        )
+
+    def room(self, now: float) -> float:
+        """Return for how many more requests in flight there is room."""
+        feedback, flights = self._feedback, self._flights
+        return min(
+            feedback.most_young - flights.young(now), feedback.most_in_flight() - len(flights)
+        )
+
+    def estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
+        """Return when a request may go at the earliest, after others, and what it waits for.
+
+        The requests in flight count as if they were settled now.
+
+        Args:
+            now: The time.
+            bulk: True if it leaves the reserve to others.
+            before: The number of requests that go before it.
+        """
+        at, reason = self._feedback.free_at()
+        in_flight = len(self._flights)
+        for window in self._windows:
+            free_at = window.free_at(now, in_flight, before, bulk=bulk)
+            if free_at > at:
+                at, reason = free_at, window.name
+        if at <= now:
+            reason = "the number of concurrent requests is ramping up"
+        return at, reason
+
+    def take(self, flight: Flight, now: float) -> None:
+        """Let a request go."""
+        flight.end = now + flight.timeout + self._grace
+        self._flights.add(flight, now)
+        flight.sent = now
+
+    def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> float | None:
+        """Learn from the end of a request, and return its tokens if they are out.
+
+        They aren't if it was overdue, or belongs to the parent process.
+
+        Returns:
+            The latest moment at which the API has counted it; None if it hasn't.
+        """
+        if end == "settled":
+            self._feedback.answer(headers, sent=flight.sent, now=now)
+        elif end == "refused":
+            self._feedback.refuse(headers, sent=flight.sent, now=now)
+        counted = flight.end if end == "overdue" else now
+        if end == "unknown":
+            counted += self._grace
+        if flight in self._flights:
+            if end in {"unknown", "overdue"}:
+                self._feedback.lose()
+                self.uncertain = True
+            if end != "unsent":
+                for window in self._windows:
+                    window.give_back(counted)
+            self._flights.remove(flight)
+        return None if end == "unsent" else counted
+
+    def overdue(self, now: float) -> list[Flight]:
+        """Return the requests in flight that have not ended in time."""
+        return self._flights.overdue(now) if self._flights.next_end <= now else []
+
+    def pause(self, until: float) -> None:
+        """Let nothing go until then."""
+        self._feedback.paused_until = max(self._feedback.paused_until, until)
+
+    def is_idle(self, now: float) -> bool:
+        """Return True if a new budget would do as well."""
+        return not (self._flights or self.paused_until > now or any(self.in_use(now)))
+
+    def leave_to_parent(self, now: float) -> None:
+        """Take the requests in flight, which are those of a parent process, for unknown ones."""
+        for window in self._windows:
+            for _ in range(len(self._flights)):
+                window.give_back(now + self._grace)
+        self._flights = _Flights()

@@ -1,0 +1,81 @@
+"""Which project is meant, and what may be set of it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from digitalocean_projects import Environment, Project, Purpose
+from digitalocean_projects._arguments import project_path, settable
+
+ID = "4E1BFBC3-dc3e-41f2-a18f-1b4d7ba71679"
+
+
+@pytest.mark.parametrize("project", [ID, ID.lower(), UUID(ID), Project(id=ID, name="x")])
+def test_path(project: Any) -> None:
+    """A project is told by its UUID, in any case, or by itself."""
+    assert f"/v2/projects/{ID.lower()}" == project_path(project)
+
+
+def test_default() -> None:
+    """The default project has a word of its own."""
+    assert "/v2/projects/default" == project_path("default")
+
+
+@pytest.mark.parametrize(
+    ("project", "error"),
+    [
+        ("", ValueError),
+        ("web", ValueError),
+        ("..", ValueError),
+        (ID + "/", ValueError),
+        (Project(id="../x", name="x"), ValueError),
+        (None, TypeError),
+        (5, TypeError),
+    ],
+)
+def test_no_project(project: Any, error: type[Exception]) -> None:
+    """Nothing else is one."""
+    with pytest.raises(error, match="project must be a UUID, 'default' or a Project, got"):
+        project_path(project)
+
+
+def test_settable() -> None:
+    """What is given is set, an environment in the API's own case, and what the API has added."""
+    assert {"name": "a", "environment": "Production", "is_default": False} == settable(
+        name="a", environment="pRODUCTION", is_default=False
+    )
+    assert {"environment": "", "purpose": "Other: " + "p" * 255} == settable(
+        environment="", purpose="Other: " + "p" * 255
+    )
+    assert {"purpose": ""} == settable(purpose="")
+    assert {"purpose": "IoT", "environment": "Staging"} == settable(
+        purpose=Purpose.IOT, environment=Environment.STAGING
+    )
+    assert {"description": "", "name": "n" * 175} == settable(description="", name="n" * 175)
+
+
+@pytest.mark.parametrize(
+    ("members", "error", "text"),
+    [
+        ({"name": ""}, ValueError, "name is empty"),
+        ({"purpose": None}, TypeError, "purpose is a str, not NoneType"),
+        ({"name": "n" * 176}, ValueError, "name has at most 175 characters, not 176"),
+        ({"description": "n" * 256}, ValueError, "description has at most 255 characters, not 256"),
+        ({"name": "\udcff"}, ValueError, "name holds lone surrogates"),
+        ({"name": 5}, TypeError, "name is a str, not int"),
+        (
+            {"environment": "moon"},
+            ValueError,
+            "one of Development, Staging, Production, not 'moon'",
+        ),
+        ({"environment": 5}, TypeError, "environment is a str, not int"),
+        ({"is_default": 1}, TypeError, "is_default is a bool, not int"),
+    ],
+)
+def test_not_settable(members: dict[str, Any], error: type[Exception], text: str) -> None:
+    """What the API would refuse is refused at once."""
+    with pytest.raises(error, match=text):
+        settable(**members)

@@ -1,0 +1,372 @@
+"""Faults on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import http.client
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from digitalocean_projects.testing import faults
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from digitalocean_projects.testing import Emulator
+
+    from .conftest import Call
+
+    Connect = Callable[..., socket.socket]
+    Raw = Callable[..., bytes]
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+DEFAULT = "/v2/projects/default/resources"
+ASSIGNMENT = b'{"resources": ["do:droplet:1"]}'
+
+
+def body_of(answer: bytes) -> bytes:
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+def length_of(answer: bytes) -> int:
+    (line,) = [line for line in answer.split(b"\r\n") if line.startswith(b"Content-Length: ")]
+    return int(line.split()[1])
+
+
+def rest(sock: socket.socket) -> bytes:
+    """What comes up to the end of the connection, for b"RST" if that is how it ends."""
+    received = bytearray()
+    try:
+        while piece := sock.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        received += b"RST"
+    return bytes(received)
+
+
+@pytest.fixture
+def right(emulator: Emulator, raw: Raw) -> bytes:
+    """The body of the right answer to a listing."""
+    emulator.seed(["do:droplet:1"])
+    emulator.seed(["do:app:1"], default=True)
+    emulator.fail(faults.Delay(0))
+    body = body_of(raw())
+    emulator.forget_requests()
+    return body
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 412, 422, 429, 500, 502, 503])
+def test_status(emulator: Emulator, call: Call, status: int) -> None:
+    """An error document comes, and nothing is done."""
+    emulator.seed(["do:droplet:1"])
+    emulator.fail(faults.Status(status))
+    reply = call("POST", DEFAULT, ASSIGNMENT)
+    assert (status, {"id", "message"}) == (reply.status, {*reply.document} - {"request_id"})
+    assert ([], 1) == (emulator.resources(), len(emulator.requests))
+
+
+def test_status_keeps_the_connection(emulator: Emulator, connect: Connect) -> None:
+    """After an error document the connection serves further requests."""
+    emulator.fail(faults.Status(500))
+    with connect() as sock:
+        assert b"HTTP/1.1 500 Internal Server Error" == sock.recv(65536)[:34]
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"HTTP/1.1 401 Unauthorized" == sock.recv(65536)[:25]
+
+
+@pytest.mark.parametrize("status", [200, 502])
+def test_html(emulator: Emulator, call: Call, status: int) -> None:
+    """A web page comes."""
+    emulator.fail(faults.Html(status))
+    reply = call("GET", DEFAULT)
+    assert (status, "text/html") == (reply.status, reply.headers["Content-Type"])
+    assert reply.body.startswith(b"<!DOCTYPE html>")
+
+
+def test_garbage(emulator: Emulator, call: Call) -> None:
+    """What comes calls itself JSON, and isn't even text."""
+    emulator.fail(faults.Garbage())
+    reply = call("GET", DEFAULT)
+    assert (200, "application/json") == (reply.status, reply.headers["Content-Type"])
+    with pytest.raises(UnicodeDecodeError):
+        _ = reply.document
+
+
+@pytest.mark.parametrize(
+    ("fault", "end", "done"),
+    [
+        (faults.Reset(), b"RST", []),
+        (faults.Disconnect(), b"", []),
+        (faults.LostAnswer(), b"RST", ["do:droplet:1"]),
+    ],
+)
+def test_no_answer(
+    emulator: Emulator, connect: Connect, fault: faults.Fault, end: bytes, done: list[str]
+) -> None:
+    """The connection ends without an answer, whether or not anything was done."""
+    emulator.seed(["do:droplet:1"])
+    emulator.fail(fault)
+    with connect("POST", ASSIGNMENT) as sock:
+        assert end == rest(sock)
+    assert done == emulator.resources()
+    assert [ASSIGNMENT] == [request.body for request in emulator.requests]
+
+
+def test_silence(emulator: Emulator, connect: Connect) -> None:
+    """Nothing comes, and nothing is done."""
+    emulator.seed(["do:droplet:1"])
+    emulator.fail(faults.Silence())
+    with connect("POST", ASSIGNMENT) as sock:
+        sock.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+    assert ([], 1) == (emulator.resources(), len(emulator.requests))
+
+
+def test_delay(emulator: Emulator, connect: Connect) -> None:
+    """The right answer comes late, though what was asked is done at once."""
+    emulator.seed(["do:droplet:1"])
+    emulator.fail(faults.Delay(0.3))
+    start = time.perf_counter()
+    with connect("POST", ASSIGNMENT) as sock:
+        sock.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        assert ["do:droplet:1"] == emulator.resources()
+        sock.settimeout(10)
+        (resource,) = json.loads(body_of(rest(sock)))["resources"]
+    assert 0.29 <= time.perf_counter() - start < 5
+    assert ("do:droplet:1", "assigned") == (resource["urn"], resource["status"])
+
+
+def test_drip(emulator: Emulator, raw: Raw, right: bytes) -> None:
+    """The body comes byte by byte."""
+    emulator.fail(faults.Drip(0.0005))
+    start = time.perf_counter()
+    answer = raw()
+    assert time.perf_counter() - start >= 0.00045 * len(right)
+    assert (right, len(right)) == (body_of(answer), length_of(answer))
+
+
+def test_drip_from_the_start(emulator: Emulator, connect: Connect) -> None:
+    """The headers may come byte by byte, too."""
+    emulator.fail(faults.Drip(0.05, headers=True))
+    start = time.perf_counter()
+    with connect() as sock, sock.makefile("rb") as stream:
+        assert b"HTTP" == stream.read(4)
+    assert time.perf_counter() - start >= 0.14
+
+
+@pytest.mark.parametrize("at", [None, 0, 1, 10_000])
+def test_truncate(emulator: Emulator, raw: Raw, right: bytes, at: int | None) -> None:
+    """The body ends too soon, and never whole."""
+    emulator.fail(faults.Truncate(at))
+    answer = raw()
+    sizes = {None: len(right) // 2, 10_000: len(right) - 1}
+    assert right[: sizes.get(at, at)] == body_of(answer)
+    assert len(right) == length_of(answer)
+
+
+@pytest.mark.parametrize("by", [-1, 7])
+def test_wrong_length(emulator: Emulator, raw: Raw, right: bytes, by: int) -> None:
+    """The body is whole, but not what its length says."""
+    emulator.fail(faults.WrongLength(by))
+    answer = raw()
+    assert (right, len(right) + by) == (body_of(answer), length_of(answer))
+
+
+def test_right_answer_may_be_an_error(emulator: Emulator, call: Call) -> None:
+    """A fault of the connection spoils an error, too."""
+    emulator.fail(faults.Delay(0))
+    assert 404 == call("GET", "/v2/nothing").status
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(faults.Delay(0), faults.Drip(0), faults.Drip(0, headers=True), faults.Truncate()),
+        *(faults.Omit(["do:droplet:1"]), faults.NotAssigned("service_down")),
+    ],
+    ids=str,
+)
+def test_answer_without_a_body(emulator: Emulator, call: Call, fault: faults.Fault) -> None:
+    """Of an answer that has no body nothing can be missing, and nothing gets added."""
+    project_id = emulator.seed()
+    emulator.fail(fault)
+    reply = call("DELETE", f"/v2/projects/{project_id}")
+    assert (204, b"", None) == (reply.status, reply.body, reply.headers["Content-Length"])
+    assert 1 == len(emulator.projects())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "done"),
+    [
+        ("POST", "/v2/projects", ["web", "project-1", "first-project"]),
+        ("PATCH", "/v2/projects/default", ["project-1", "web"]),
+        ("DELETE", "/v2/projects/{}", ["first-project"]),
+    ],
+)
+def test_lost_answers_of_projects(
+    emulator: Emulator, call: Call, method: str, path: str, done: list[str]
+) -> None:
+    """What was asked of projects is done, though nobody hears of it."""
+    path = path.format(emulator.seed())
+    emulator.fail(faults.LostAnswer())
+    with pytest.raises(ConnectionResetError):
+        call(method, path, {"name": "web", "purpose": "IoT"})
+    assert done == [project.name for project in emulator.projects()]
+
+
+def test_endless(emulator: Emulator, connect: Connect) -> None:
+    """The body goes on for as long as the client reads."""
+    emulator.fail(faults.Endless(500))
+    with connect() as sock:
+        assert b"HTTP/1.1 500 " == sock.recv(13)
+        left = 20_000_000
+        while left > 0:
+            left -= len(sock.recv(65536))
+    assert 401 == http_status(emulator)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_000_000])
+def test_bomb(emulator: Emulator, call: Call, size: int) -> None:
+    """The body is small, and large when it is unpacked."""
+    emulator.fail(faults.Bomb(size))
+    reply = call("GET", DEFAULT)
+    assert (200, "gzip") == (reply.status, reply.headers["Content-Encoding"])
+    assert len(reply.body) < 25 + size / 500
+    assert b" " * size == gzip.decompress(reply.body)
+
+
+def test_huge_headers(emulator: Emulator, call: Call) -> None:
+    """The headers have a megabyte."""
+    emulator.fail(faults.HugeHeaders())
+    with pytest.raises(http.client.LineTooLong):
+        call("GET", DEFAULT)
+    emulator.fail(faults.HugeHeaders(5))
+    assert "xxxxx" == call("GET", DEFAULT).headers["X-Padding"]
+
+
+def assign(call: Call, *numbers: int) -> list[tuple[str, str]]:
+    body = {"resources": [f"do:droplet:{number}" for number in numbers]}
+    reply = call("POST", DEFAULT, body)
+    assert 200 == reply.status
+    return [(resource["urn"][11:], resource["status"]) for resource in reply.document["resources"]]
+
+
+def test_resource_status(emulator: Emulator, call: Call) -> None:
+    """Some resources get a status and stay where they are."""
+    emulator.seed([f"do:droplet:{number}" for number in (1, 2, 3)])
+    emulator.fail(faults.NotAssigned("service_down", ["do:droplet:2", "do:droplet:9"]))
+    assert [("1", "assigned"), ("2", "service_down"), ("3", "assigned"), ("4", "not_found")] == (
+        assign(call, 1, 2, 3, 4)
+    )
+    assert ["do:droplet:3", "do:droplet:1"] == emulator.resources()
+    assert [("2", "assigned")] == assign(call, 2)
+
+
+def test_resource_status_of_all(emulator: Emulator, call: Call) -> None:
+    """All resources may get it, whatever would become of them."""
+    emulator.seed(["do:droplet:1"])
+    emulator.fail(faults.NotAssigned("new_status"))
+    assert [("1", "new_status"), ("2", "new_status")] == assign(call, 1, 2)
+    assert [] == emulator.resources()
+
+
+def test_omit(emulator: Emulator, call: Call) -> None:
+    """The answer leaves out resources that were assigned."""
+    emulator.seed(["do:droplet:1", "do:droplet:2"])
+    emulator.fail(faults.Omit(["do:droplet:2", "do:droplet:9"]))
+    assert [("1", "assigned")] == assign(call, 1, 2)
+    assert ["do:droplet:2", "do:droplet:1"] == emulator.resources()
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.Omit(["do:droplet:1"]), faults.NotAssigned("service_down")]
+)
+def test_other_than_assignments(emulator: Emulator, call: Call, fault: faults.Fault) -> None:
+    """What is no assignment, or is refused, is answered as ever."""
+    emulator.seed(["do:droplet:1"], default=True)
+    emulator.fail(fault, times=2)
+    (resource,) = call("GET", DEFAULT).document["resources"]
+    assert ("do:droplet:1", "ok") == (resource["urn"], resource["status"])
+    assert 400 == call("POST", DEFAULT, {}).status
+
+
+def http_status(emulator: Emulator, path: str = "/") -> int:
+    connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc, timeout=10)
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+ENDURING = pytest.mark.parametrize(
+    ("fault", "head"),
+    [
+        (faults.Silence(), b""),
+        (faults.Delay(60), b""),
+        (faults.Drip(60), b"HTTP/1.1 200 OK\r\n"),
+        (faults.Drip(60, headers=True), b"H"),
+        (faults.Endless(), b"HTTP/1.1 200 OK\r\n"),
+        (faults.Bomb(1 << 40), b"HTTP/1.1 200 OK\r\n"),
+    ],
+    ids=str,
+)
+
+
+@ENDURING
+def test_client_leaves(
+    emulator: Emulator,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    fault: faults.Fault,
+    head: bytes,
+) -> None:
+    """When the client has left, nothing of the fault goes on."""
+    tasks: list[int] = []
+
+    def counted(_: object) -> bool:
+        tasks.append(len(asyncio.all_tasks()))
+        return False
+
+    emulator.fail(faults.Reset(), when=counted)
+    http_status(emulator)
+    emulator.fail(fault)
+    with connect() as sock:
+        assert head == sock.recv(len(head))
+        http_status(emulator)
+    deadline = time.perf_counter() + 10
+    while time.perf_counter() < deadline and tasks[-1] != tasks[0]:
+        http_status(emulator)
+    assert (tasks[0], []) == (tasks[-1], caplog.records)
+
+
+@ENDURING
+def test_stop(
+    emulator: Emulator,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+    fault: faults.Fault,
+    head: bytes,
+) -> None:
+    """A stop doesn't wait for a fault to end."""
+    emulator.fail(fault)
+    with connect() as sock:
+        assert head == sock.recv(len(head))
+        while not emulator.requests:
+            time.sleep(0.001)
+        start = time.perf_counter()
+        emulator.stop()
+        assert time.perf_counter() - start < 0.3
+        rest(sock)
+    assert [] == caplog.records
+    assert "emulator" not in {thread.name for thread in threading.enumerate()}

@@ -30,20 +30,31 @@ def _install(session: nox.Session, *groups: str) -> None:
     session.install("-e", f".[{EXTRAS}]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
+# One process for each core; a process without tests takes some of another one.
+PARALLEL = ("--numprocesses=auto", "--dist=worksteal")
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests on the Python that runs nox, one process a core, and ask for full coverage."""
+    """Run the tests on the Python that runs nox."""
+    _install(session, "test")
+    session.run("pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the tests, and fail if a line or branch of the package is not covered."""
     _install(session, "test")
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / "coverage")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "--numprocesses=auto", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
 
 @nox.session(python=[python for python in PYTHONS if python != RUNNING])
 def others(session: nox.Session) -> None:
-    """Run the tests on every other Python that the package claims, against the wheel."""
+    """Run all but the slow tests on every other Python that the package claims, on the wheel."""
     folder = _unpacked_sdist(session)
     # The tests find no other package than the one that is installed.
     shutil.rmtree(folder / "digitalocean_projects")
@@ -55,7 +66,7 @@ def others(session: nox.Session) -> None:
     )
     session.chdir(folder)
     session.run("python", "-c", _INSTALLED)
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, "-m", "not slow", *session.posargs)
 
 
 _INSTALLED = """

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from digitalocean_projects import AsyncClient, Client, RetryPolicy
 from digitalocean_projects.testing import Emulator
+from tests.forked import Forks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -208,3 +209,9 @@ def make_client(request: pytest.FixtureRequest, emulator: Emulator) -> Callable[
         return client
 
     return make
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    with Forks() as forks:
+        yield forks

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from benchmarks.runner import Runner
 
+# The runner starts a server and a Redis.
+pytestmark = [pytest.mark.process, pytest.mark.redis]
+
 TOTAL, PER_PAGE, COUNT = 50, 20, 3
 NAMES = urns(TOTAL)
 

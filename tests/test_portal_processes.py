@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.forked import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
 
     from .conftest import SilentServer
+    from .forked import Forks, Process
 
-    Process = subprocess.Popen[str]
+pytestmark = pytest.mark.process
 
 LISTED = [f"do:droplet:{number}" for number in range(9)]
 EMPTY = b'HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{"resources": [], "meta": {"total": 0}}'
 
-# Whoever waits for as long as `_JOIN_SECONDS` here doesn't end in time.
+# A process that waits for `_JOIN_SECONDS` does not end in time.
 PRELUDE = f"""
 import asyncio, atexit, ctypes, gc, os, signal, socket, sys, threading, time
 from contextlib import suppress
@@ -32,8 +34,6 @@ from digitalocean_projects._facade import loop_thread as _loop_thread, portal as
 
 EMPTY = {EMPTY!r}
 _loop_thread._JOIN_SECONDS = 60
-signal.alarm(20)
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def raw_fork():
     # As C code forks, without Python's hooks. The loops' threads must rest at that moment: if one
@@ -50,6 +50,7 @@ def threads():
         thread.join(5)
     return [thread.name for thread in threading.enumerate()[1:]]
 
+os.environ.update(DIGITALOCEAN_API_URL=url, DIGITALOCEAN_TOKEN=token)
 client = Client()
 """
 ENDS = {
@@ -180,7 +181,7 @@ print(looking.wait(10))
         """
 print(total(client), flush=True)
 if not raw_fork():
-    signal.alarm(20)
+    signal.alarm(30)
     sys.exit()
 print(os.wait()[1])
 """,
@@ -190,7 +191,7 @@ print(os.wait()[1])
         """
 print(total(client), flush=True)
 if not raw_fork():
-    signal.alarm(20)
+    signal.alarm(30)
     print(total(client))
     sys.exit()
 print(os.wait()[1])
@@ -201,23 +202,17 @@ print(os.wait()[1])
 FORKED = pytest.mark.parametrize("fork", ["os.fork", "raw_fork"])
 
 
+def beginning(url: str, emulator: Emulator) -> str:
+    return f"url, token = {url!r}, {emulator.token!r}\n{PRELUDE}"
+
+
 @pytest.fixture
-def start(emulator: Emulator, tmp_path: Path) -> Callable[..., Process]:
+def start(emulator: Emulator, forks: Forks) -> Callable[..., Process]:
     """Starts a script whose `client` is one of the emulator, or of another URL."""
     emulator.seed(LISTED, default=True)
-    file = tmp_path / "script.py"
-    options = ["-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"]  # fork
 
     def start(script: str, url: str = emulator.url) -> Process:
-        file.write_text(PRELUDE + script)
-        return subprocess.Popen(
-            [sys.executable, *options, file],
-            env=os.environ | {"DIGITALOCEAN_API_URL": url, "DIGITALOCEAN_TOKEN": emulator.token},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return forks.start(beginning(url, emulator) + script)
 
     return start
 
@@ -226,7 +221,7 @@ def start(emulator: Emulator, tmp_path: Path) -> Callable[..., Process]:
 def test_end(start: Callable[..., Process], script: str, output: str, status: int) -> None:
     """A script that doesn't close its client ends at once, and says nothing."""
     process = start(script)
-    assert (output, "", status) == (*process.communicate(timeout=30), process.returncode)
+    assert (output, "", status) == process.end()
 
 
 @pytest.mark.parametrize(("script", "output"), NAMED.values(), ids=NAMED)
@@ -235,14 +230,14 @@ def test_end_with_a_name(
 ) -> None:
     """A client ends as silently if its base URL has a host name, even while that is looked up."""
     process = start(script, emulator.url.replace("127.0.0.1", "localhost"))
-    assert (output, "", 0) == (*process.communicate(timeout=30), process.returncode)
+    assert (output, "", 0) == process.end()
 
 
 @pytest.mark.parametrize("script", COLLECTIONS.values(), ids=COLLECTIONS)
 def test_collection(start: Callable[..., Process], script: str) -> None:
     """A client that is garbage ends its thread, wherever it is collected, and says nothing."""
     process = start(f"total(client)\n{script}\nprint(threads())")
-    assert ("[]\n", "", 0) == (*process.communicate(timeout=30), process.returncode)
+    assert ("[]\n", "", 0) == process.end()
 
 
 def test_collection_does_not_wait(start: Callable[..., Process]) -> None:
@@ -267,7 +262,7 @@ print("collected", threading.active_count() - 1, flush=True)
 released.set()
 """)
     expected = ("collected 1\nclosed\n", "", 0)
-    assert expected == (*process.communicate(timeout=30), process.returncode)
+    assert expected == process.end()
 
 
 def test_end_is_bounded(start: Callable[..., Process]) -> None:
@@ -287,7 +282,7 @@ for portal in portals:
 signal.alarm(15)
 """)
     expected = (30 * "closing\n", "", 0)
-    assert expected == (*process.communicate(timeout=30), process.returncode)
+    assert expected == process.end()
 
 
 def test_interrupt(start: Callable[..., Process], silent_server: SilentServer) -> None:
@@ -302,11 +297,10 @@ except KeyboardInterrupt:
     process = start(script, silent_server.url)
     with silent_server.requested() as connection:
         process.send_signal(signal.SIGINT)
-        assert process.stdout is not None
         assert "interrupted\n" == process.stdout.readline()
         assert b"" == connection.recv(1)
-        assert process.poll() is None
-    assert ("", "", 0) == (*process.communicate(timeout=30), process.returncode)
+        process.send_signal(0)  # it lives
+    assert ("", "", 0) == process.end()
 
 
 def test_interrupted_script(start: Callable[..., Process], silent_server: SilentServer) -> None:
@@ -314,8 +308,9 @@ def test_interrupted_script(start: Callable[..., Process], silent_server: Silent
     process = start("total(client)", silent_server.url)
     with silent_server.requested():
         process.send_signal(signal.SIGINT)
-        errors = process.communicate(timeout=30)[1].splitlines()
-    assert ("KeyboardInterrupt", -signal.SIGINT) == (errors[-1], process.returncode)
+        _, written, status = process.end()
+    errors = written.splitlines()
+    assert ("KeyboardInterrupt", -signal.SIGINT) == (errors[-1], status)
     assert ["Traceback (most recent call last):"] == [
         line for line in errors[:-1] if not line.startswith(" ")
     ]
@@ -336,7 +331,7 @@ ahead = iter(paginator)
 next(ahead)
 loop = client._portal._thread._loop
 if not {fork}():
-    signal.alarm(20)
+    signal.alarm(30)
     parents = loop._selector
     parents.register = parents.modify = parents.unregister = lambda *_: print("changed")
     loop._write_to_self = lambda: print("woken")
@@ -345,7 +340,7 @@ if not {fork}():
 print(os.wait()[1], len(list(items)), len(list(ahead)), total(client))
 """)
     expected = (f"{output}0 6 8 9\n", "", 0)
-    assert expected == (*process.communicate(timeout=30), process.returncode)
+    assert expected == process.end()
 
 
 @FORKED
@@ -360,7 +355,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
         connection.recv(65536)
         child = {fork}()
         if not child:
-            signal.alarm(20)
+            signal.alarm(30)
             print("child", total(client))
             sys.exit()
         with listener.accept()[0] as childs:
@@ -371,7 +366,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
         thread.join()
 """)
     expected = ("child 0\n0\n0\n", "", 0)
-    assert expected == (*process.communicate(timeout=30), process.returncode)
+    assert expected == process.end()
 
 
 @FORKED
@@ -391,7 +386,7 @@ thread.start()
 held.wait()
 threading.setprofile(None)
 if not {fork}():
-    signal.alarm(20)
+    signal.alarm(30)
     print("child", total(client))
     sys.exit()
 print(os.wait()[1], flush=True)
@@ -399,13 +394,10 @@ released.set()
 thread.join()
 """)
     expected = ("child 9\n0\n9\n", "", 0)
-    assert expected == (*process.communicate(timeout=30), process.returncode)
+    assert expected == process.end()
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_multiprocessing(start: Callable[..., Process], method: str) -> None:
-    """A module's client serves each process, however it was started."""
-    process = start(f"""
+MULTIPROCESSING = """
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -414,11 +406,27 @@ def work(_):
 
 if __name__ == "__main__":
     print(total(client))
-    with ProcessPoolExecutor(2, get_context("{method}")) as pool:
+    with ProcessPoolExecutor(1, get_context("METHOD")) as pool:
         print(list(pool.map(work, range(3))))
     print(total(client))
-""")
-    assert ("9\n[9, 9, 9]\n9\n", "", 0) == (*process.communicate(timeout=30), process.returncode)
+"""
+
+
+def test_multiprocessing(start: Callable[..., Process]) -> None:
+    """A module's client serves a forked process of `multiprocessing`."""
+    process = start(MULTIPROCESSING.replace("METHOD", "fork"))
+    assert ("9\n[9, 9, 9]\n9\n", "", 0) == process.end()
+
+
+def test_multiprocessing_spawn(emulator: Emulator, tmp_path: Path) -> None:
+    """A module's client serves a process that imports the module again."""
+    emulator.seed(LISTED, default=True)
+    file = tmp_path / "script.py"
+    script = MULTIPROCESSING.replace("METHOD", "spawn")
+    file.write_text(beginning(emulator.url, emulator) + script)
+    command = [sys.executable, *OPTIONS, str(file)]
+    done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+    assert ("9\n[9, 9, 9]\n9\n", "", 0) == (done.stdout, done.stderr, done.returncode)
 
 
 def test_no_loop(start: Callable[..., Process]) -> None:
@@ -441,4 +449,4 @@ print(threads(), total(client))
 """)
     # Nothing is said of stderr, since there asyncio complains of its own half-made loop.
     reason = "no thread with an event loop can be started: [Errno 24] Too many open files\n"
-    assert f"{3 * reason}[] 9\n" == process.communicate(timeout=30)[0]
+    assert f"{3 * reason}[] 9\n" == process.end()[0]

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
+from typing import TYPE_CHECKING
+
+import pytest
 
 from digitalocean_projects import _process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .forked import Forks
+
+    Run = Callable[[str], tuple[str, str, int]]
 
 PRELUDE = """
 import ctypes, gc, os, signal, sys, threading
 from digitalocean_projects import _process
 from digitalocean_projects._process import call_in_child, check_process, keep_for_ever
-signal.alarm(20)
 
 class Owner:
     def __init__(self, name):
@@ -30,20 +37,14 @@ raw_fork = ctypes.PyDLL(None).fork  # without Python's hooks
 """
 
 
-def run(script: str) -> tuple[str, str, int]:
-    """The output, the errors and the status of a script."""
-    options = ["-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"]
-    done = subprocess.run(
-        [sys.executable, *options, "-c", PRELUDE + script],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=30,
-    )
-    return done.stdout, done.stderr, done.returncode
+@pytest.fixture
+def run(forks: Forks) -> Run:
+    """Runs a script, and returns its output, its errors and its status."""
+    return lambda script: forks.start(PRELUDE + script).end()
 
 
-def test_fork() -> None:
+@pytest.mark.process
+def test_fork(run: Run) -> None:
     """A fork calls what lives, once, in order, in the child and in a child of that."""
     script = """
 kept, dropped, last = Owner("kept"), Owner("dropped"), Owner("last")
@@ -59,7 +60,8 @@ wait()
     assert ("kept\nlast\nkept\nlast\n0\n0\n", "", 0) == run(script)
 
 
-def test_fork_without_hooks() -> None:
+@pytest.mark.process
+def test_fork_without_hooks(run: Run) -> None:
     """Without Python's hooks, the first check calls it, or the next registration."""
     script = """
 kept = Owner("kept")
@@ -79,7 +81,8 @@ for use in (check_process, lambda: Owner("new")):
     assert (2 * once, "", 0) == run(script)
 
 
-def test_threads_of_a_child() -> None:
+@pytest.mark.process
+def test_threads_of_a_child(run: Run) -> None:
     """A thread of the child that comes second goes on when all callbacks have returned."""
     script = """
 class Slow:
@@ -103,7 +106,8 @@ wait()
     assert ("left\nsecond\n0\n", "", 0) == run(script)
 
 
-def test_interrupted() -> None:
+@pytest.mark.process
+def test_interrupted(run: Run) -> None:
     """A callback that an exception has interrupted is called again."""
     script = """
 class Interrupted:
@@ -127,7 +131,8 @@ wait()
     assert ("interrupted\nleft\n0\n", "", 0) == run(script)
 
 
-def test_lock_of_the_parent() -> None:
+@pytest.mark.process
+def test_lock_of_the_parent(run: Run) -> None:
     """A thread of the parent that is at it holds up no child."""
     script = """
 class Held:
@@ -173,7 +178,8 @@ def test_nothing_is_kept_alive() -> None:
     assert before == len(_process._functions)
 
 
-def test_collected_meanwhile() -> None:
+@pytest.mark.process
+def test_collected_meanwhile(run: Run) -> None:
     """The function of an object that another function lets be collected isn't called."""
     script = """
 class Last:
@@ -192,7 +198,8 @@ wait()
     assert ("left\n0\n", "", 0) == run(script)
 
 
-def test_kept_for_ever() -> None:
+@pytest.mark.process
+def test_kept_for_ever(run: Run) -> None:
     """An object that is kept for ever isn't finalized, not even at the interpreter's end."""
     script = """
 class Value:

@@ -2,55 +2,47 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 import digitalocean_projects
 from digitalocean_projects import testing
+from digitalocean_projects._cli import main
 from digitalocean_projects.testing import Emulator, seed_demo
+from tests.programs import Programs
 from tests.readme import README, ROOT, blocks, examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.forked import Forks
     from tests.readme import Example
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("example", [example for example in examples() if not example.name])
-def test_example(example: Example, tmp_path: Path) -> None:
+def test_example(example: Example, forks: Forks, tmp_path: Path) -> None:
     """Each example runs as it stands, on the demonstration's account, and prints what is shown.
 
     One that is made of tests passes.
     """
-    command = ["-c", example.code]
-    if "def test_" in example.code:
-        (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
-        (tmp_path / "test_example.py").write_text(example.code, "utf-8")
-        command = ["-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", str(tmp_path)]
+    tests = example.code.count("def test_")
     with Emulator() as emulator:
         seed_demo(emulator)
-        done = subprocess.run(
-            [sys.executable, "-W", "error", *command],
-            capture_output=True,
-            check=False,
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "DIGITALOCEAN_API_URL": emulator.url,
-                "DIGITALOCEAN_TOKEN": emulator.token,
-            },
-            text=True,
-            timeout=30,
-        )
-    assert (0, "") == (done.returncode, done.stderr), done.stdout
-    tests = example.code.count("def test_")
-    passed = f"{tests} passed in" in done.stdout
-    assert passed if tests else (example.output == done.stdout.rstrip())
+        environment = {
+            "DIGITALOCEAN_API_URL": emulator.url,
+            "DIGITALOCEAN_TOKEN": emulator.token,
+        }
+        programs = Programs(forks, tmp_path, environment)
+        if tests:
+            (tmp_path / "test_example.py").write_text(example.code, "utf-8")
+            output, errors, status = programs.run_pytest("-q", "-p", "anyio.pytest_plugin")
+        else:
+            output, errors, status = programs.run(example.code)
+    assert ("", 0) == (errors, status), output
+    assert f"{tests} passed in" in output if tests else example.output == output.rstrip()
 
 
 def test_recipes_are_run() -> None:
@@ -68,28 +60,27 @@ def test_first_two_commands() -> None:
     assert second in map(str.strip, run)
 
 
-def test_first_command() -> None:
+def test_first_command(capsys: pytest.CaptureFixture[str]) -> None:
     """What the first command runs, once it has installed the package, works."""
     first = next(block.text for block in blocks() if block.language == "shell")
-    commands = first.split(" && ")[2:]
-    name, path = ".venv/bin/digitalocean-projects", f"{sys.executable} -m digitalocean_projects"
-    for command in commands:
-        assert command.startswith(name)
-        done = subprocess.run(
-            command.replace(name, path).split(),
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=30,
-        )
-        assert 0 == done.returncode, done.stderr
-        assert done.stdout
+    for command in first.split(" && ")[2:]:
+        name, *arguments = command.split()
+        assert ".venv/bin/digitalocean-projects" == name
+        assert 0 == main(arguments)
+        assert capsys.readouterr().out
 
 
 @pytest.mark.parametrize("module", [digitalocean_projects, testing])
 def test_public_names_are_described(module: object) -> None:
     """README.rst mentions each public name that a user needs to know."""
     assert hasattr(module, "__all__")
-    indirect = {"HasURN", "URNLike", "ResourceStatus", "DEFAULT_PROJECT", "RecordedRequest"}
+    indirect = {
+        "HasURN",
+        "ProjectLike",
+        "URNLike",
+        "ResourceStatus",
+        "DEFAULT_PROJECT",
+        "RecordedRequest",
+    }
     missing = [name for name in module.__all__ if name not in README and name not in indirect]
     assert [] == missing

@@ -7,8 +7,6 @@ import copy
 import gc
 import pickle
 import socket
-import subprocess
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -28,7 +26,10 @@ if TYPE_CHECKING:
 
     from digitalocean_projects.testing import Emulator
 
+    from .forked import Forks
+
     MakeClient = Callable[..., AsyncClient]
+    RunScript = Callable[[str], None]
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
@@ -38,8 +39,6 @@ PREAMBLE = """
 import asyncio, ctypes, gc, logging, os, sys
 from digitalocean_projects import AsyncClient
 
-logging.getLogger("asyncio").setLevel(logging.ERROR)  # a slow machine is not to be told of
-url, token = sys.argv[1:]
 
 def raw_fork():
     # As C code forks, without Python's hooks.
@@ -91,18 +90,16 @@ async def assigned(client: AsyncClient) -> list[str]:
     return [str(resource.urn) for resource in result.resources]
 
 
-def run_script(script: str, emulator: Emulator) -> None:
-    """Run a script that uses the emulator, and see that it has nothing to complain of."""
+@pytest.fixture
+def run_script(emulator: Emulator, forks: Forks) -> RunScript:
+    """Runs a script that uses the emulator, and checks that it writes nothing."""
     emulator.seed([DROPLET], default=True)
-    options = ("-X", "dev", "-W", "error", "-c", PREAMBLE + script)
-    completed = subprocess.run(
-        [sys.executable, *options, emulator.url, emulator.token],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=20,
-    )
-    assert (0, "", "") == (completed.returncode, completed.stdout, completed.stderr)
+
+    def run(script: str) -> None:
+        values = f"url, token = {emulator.url!r}, {emulator.token!r}\n"
+        assert ("", "", 0) == forks.start(values + PREAMBLE + script).end()
+
+    return run
 
 
 @pytest.mark.parametrize("operation", [listed, iterated, collected, assigned])
@@ -321,9 +318,10 @@ asyncio.run(listed(client))
     ],
     ids=["kept", "dropped", "collected", "cycle", "exit", "two loops"],
 )
-def test_forgotten(emulator: Emulator, script: str) -> None:
+@pytest.mark.process
+def test_forgotten(run_script: RunScript, script: str) -> None:
     """A client that nobody closes is closed with its loop, if not before, without a warning."""
-    run_script(script, emulator)
+    run_script(script)
 
 
 @pytest.mark.filterwarnings(r"ignore:unclosed (transport )?<:ResourceWarning")
@@ -402,9 +400,12 @@ else:
     [(FORK_INSIDE, "os.fork"), (FORK_OUTSIDE, "os.fork"), (FORK_OUTSIDE, "raw_fork")],
     ids=["inside", "outside", "without hooks"],
 )
-def test_fork(emulator: Emulator, script: str, fork: str, use: str, requests: int) -> None:
+@pytest.mark.process
+def test_fork(
+    emulator: Emulator, run_script: RunScript, script: str, fork: str, *, use: str, requests: int
+) -> None:
     """A forked process has connections of its own, and its end leaves its parent's alone."""
-    run_script(script.format(use=use, fork=fork), emulator)
+    run_script(script.format(use=use, fork=fork))
     assert requests == len(emulator.requests)
 
 
@@ -487,13 +488,15 @@ os._exit(0)  # without a word of what the closed loop has left
 @pytest.mark.parametrize(
     "script", [COLLECTED, GOES_ON, ITERATED], ids=["collected", "goes on", "iterated"]
 )
-def test_pending_in_a_closed_loop(emulator: Emulator, script: str) -> None:
+@pytest.mark.process
+def test_pending_in_a_closed_loop(run_script: RunScript, script: str) -> None:
     """Requests that a closed loop has left pending are collected, and hold up no other ones."""
-    run_script(PENDING + script, emulator)
+    run_script(PENDING + script)
 
 
 @pytest.mark.parametrize("seconds", [0, 0.01])
-def test_collected_while_connecting(emulator: Emulator, seconds: float) -> None:
+@pytest.mark.process
+def test_collected_while_connecting(run_script: RunScript, seconds: float) -> None:
     """Requests of a closed loop that are collected while they connect raise no exception."""
     run_script(
         f"""
@@ -521,6 +524,5 @@ def leave():
 
 leave()
 gc.collect()
-""",
-        emulator,
+"""
     )

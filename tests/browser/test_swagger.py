@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from digitalocean_projects.testing import Emulator
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 OPTIONS = [
     "--headless",
     "--no-sandbox",

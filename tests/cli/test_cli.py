@@ -196,6 +196,7 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert "# 1034 resources on 6 pages" in output.err
 
 
+@pytest.mark.process
 def test_emulator() -> None:
     """The emulator runs in the shell until Ctrl-C, and prints what to export."""
     with subprocess.Popen(

@@ -81,6 +81,7 @@ def test_examples(example: str) -> None:
         ("digitalocean-projects ls --dem", ["--demo"]),
     ],
 )
+@pytest.mark.process
 def test_completion(typed: str, expected: list[str], capsys: Capture) -> None:
     """In bash, Tab completes subcommands, options and what they may be."""
     assert 0 == main(["completion", "bash"])
@@ -114,16 +115,3 @@ def test_completion_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: C
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert 2 == main(["completion", "bash"])
     assert 'pip install "digitalocean-projects[cli]"' in capsys.readouterr().err
-
-
-def test_extras_are_lazy() -> None:
-    """Nothing of the extra is loaded until it is used."""
-    code = (
-        "import sys; from digitalocean_projects._cli import main\n"
-        "main(['report', '--demo', '-q'])\n"
-        "print(*{'rich', 'shtab', 'yaml'} & {*sys.modules}, file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=30
-    )
-    assert "\n" == done.stderr

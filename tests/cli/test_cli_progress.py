@@ -34,7 +34,7 @@ class Terminal(io.StringIO):
 
     def shows(self, text: str, after: int = 0) -> bool:
         """Wait until it has shown `text`, behind so many characters."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while text not in self.getvalue()[after:]:
             if time.monotonic() > end:
                 return False

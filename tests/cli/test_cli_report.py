@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
 
     Capture = pytest.CaptureFixture[str]
-
-# Not in development mode, where asyncio complains of a slow machine.
-COMMAND = [sys.executable, "-W", "error", "-m", "digitalocean_projects"]
 
 
 @pytest.fixture
@@ -93,19 +89,16 @@ def test_narrow_report(
 @pytest.mark.parametrize(
     ("encoding", "bar", "cut"), [("utf-8", "█", "…"), ("cp437", "#", "~"), ("ascii", "#", "~")]
 )
-def test_encodings(account: Emulator, encoding: str, bar: str, cut: str) -> None:
+def test_encodings(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, encoding: str, bar: str, cut: str
+) -> None:
     """Where an encoding lacks the blocks, bars are of ASCII."""
     account.seed(["do:droplet:1000"], name="x" * 100)
-    done = subprocess.run(
-        [*COMMAND, "report"],
-        capture_output=True,
-        check=True,
-        encoding=encoding,
-        env={**os.environ, "PYTHONIOENCODING": encoding},
-        timeout=30,
-    )
-    assert "# 21 resources in 4 projects\n" == done.stderr
-    lines = done.stdout.splitlines()
+    output = io.TextIOWrapper(written := io.BytesIO(), encoding)
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", output)
+        assert 0 == main(["report"])
+    lines = written.getvalue().decode(encoding).splitlines()
     assert f"{'x' * 29}{cut}  droplet          1  " == lines[1][:52]
     assert lines[-1].endswith("droplet         16  " + bar * (80 - 52))
 
@@ -175,20 +168,15 @@ def test_report_fails_at_once(account: Emulator, capsys: Capture) -> None:
     assert ("", True) == (told.out, told.err.startswith("digitalocean-projects: 401 (GET"))
 
 
-def test_reader_leaves_a_report_that_fails(account: Emulator) -> None:
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_reader_leaves_a_report_that_fails(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture, output: str
+) -> None:
     """That nobody reads the report doesn't hide that a project couldn't be read."""
     break_project(account, "web")
-    for output in "text", "json":
-        read, write = os.pipe()
-        os.close(read)
-        done = subprocess.run(
-            [*COMMAND, "report", "-o", output],
-            check=False,
-            stderr=subprocess.PIPE,
-            stdout=write,
-            text=True,
-            timeout=30,
-        )
-        os.close(write)
-        assert 1 == done.returncode
-        assert "web: 403" in done.stderr
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as unread, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", unread)
+        assert 1 == main(["report", "-o", output])
+    assert "web: 403" in capsys.readouterr().err

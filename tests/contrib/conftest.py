@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what happens soon, in the loop or at the server."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - it is somewhere else
             await asyncio.sleep(0.01)
 
@@ -82,7 +82,7 @@ class Server:
         assert path is not None
         command = [path, *self._options, *options, "--save", ""]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        end = monotonic() + 10
+        end = monotonic() + 60
         while not self._answers():
             assert monotonic() < end
             sleep(0.01)
@@ -96,7 +96,7 @@ class Server:
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         self.admin.close()
 
     def leases(self, bucket: TokenBucket) -> dict[bytes, float]:
@@ -122,6 +122,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert monotonic() < end
         sleep(0.01)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use a server."""
+    for item in items:
+        if {"shared_server", "own_server"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("redis")
 
 
 @pytest.fixture(scope="session")

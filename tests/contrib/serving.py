@@ -25,17 +25,17 @@ def serve(app: FastAPI) -> Iterator[httpx2.Client]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        end = monotonic() + 20
+        end = monotonic() + 60
         while not server.started:
             assert thread.is_alive()
             assert monotonic() < end
             sleep(0.005)
         host, port = server.servers[0].sockets[0].getsockname()
-        with httpx2.Client(base_url=f"http://{host}:{port}", timeout=20) as client:
+        with httpx2.Client(base_url=f"http://{host}:{port}", timeout=60) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 

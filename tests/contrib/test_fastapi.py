@@ -277,6 +277,7 @@ def test_no_lifespan() -> None:
         assert 500 == browser.get("/").status_code
 
 
+@pytest.mark.process
 def test_without_fastapi() -> None:
     """Where FastAPI isn't installed, the import says what to install."""
     code = "import sys; sys.modules['fastapi'] = None; import digitalocean_projects.contrib.fastapi"

@@ -14,11 +14,13 @@ import pytest
 
 from digitalocean_projects import AsyncClient, Client
 from digitalocean_projects.testing import MockClock
+from tests.programs import Programs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from digitalocean_projects.testing import Emulator
+    from tests.forked import Forks
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -149,12 +151,14 @@ async def seeded(do_emulator, do_async_client):
     do_emulator.seed([f"do:droplet:{number}" for number in range(1000)], default=True)
     return project
 """
-FUNCTION = ["-o", "asyncio_default_fixture_loop_scope=function"]
+ASYNCIO = ["-p", "pytest_asyncio.plugin"]
+FUNCTION = [*ASYNCIO, "-o", "asyncio_default_fixture_loop_scope=function"]
 SESSION = [
+    *ASYNCIO,
+    *("-o", "asyncio_mode=auto"),
     *("-o", "asyncio_default_test_loop_scope=session"),
     *("-o", "asyncio_default_fixture_loop_scope=session"),
 ]
-AUTO = ["-o", "asyncio_mode=auto"]
 BY_HAND = """
 import asyncio
 import os
@@ -212,36 +216,32 @@ def test_nothing_is_imported():
     assert set() == HEAVY & {*sys.modules}
 """
 RUNS = {
-    "anyio": (FUNCTION, AWAITED + ANYIO, 7),
-    "anyio in one loop": (FUNCTION, AWAITED + ANYIO + SHARED, 7),
+    "anyio": (["-p", "anyio.pytest_plugin"], AWAITED + ANYIO, 7),
+    "anyio in one loop": (["-p", "anyio.pytest_plugin"], AWAITED + ANYIO + SHARED, 7),
     "pytest-asyncio": (FUNCTION, AWAITED + STRICT, 7),
-    "pytest-asyncio in one loop": ([*SESSION, *AUTO], AWAITED, 7),
-    "no plugin": (FUNCTION, BY_HAND, 7),
+    "pytest-asyncio in one loop": (SESSION, AWAITED, 7),
+    "no plugin": ([], BY_HAND, 7),
 }
 
 
-def run_pytest(folder: Path, arguments: list[str], **files: str) -> str:
-    """What became of the tests in these files, where each warning is an error."""
-    # Wherever the folder is, no other project's configuration is this one's.
-    (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
+@pytest.fixture
+def programs(forks: Forks, tmp_path: Path) -> Programs:
+    return Programs(forks, tmp_path)
+
+
+def outcome_of(programs: Programs, *arguments: str, **files: str) -> str:
+    """Run the tests in these files; return the last line, without the time it took."""
     for name, text in files.items():
-        (folder / f"{name}.py").write_text(text, "utf-8")
-    command = [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers"]
-    done = subprocess.run(
-        [*command, *arguments],
-        capture_output=True,
-        check=False,
-        cwd=folder,
-        text=True,
-        timeout=60,
-    )
-    assert "" == done.stderr
-    assert 0 == done.returncode, done.stdout
-    return done.stdout.splitlines()[-1].strip("= ").split(" in ")[0]
+        (programs.folder / f"{name}.py").write_text(text, "utf-8")
+    output, errors, status = programs.run_pytest(*arguments)
+    assert ("", 0) == (errors, status), output
+    return output.splitlines()[-1].strip("= ").split(" in ")[0]
 
 
 ENVIRONMENT = """
 import os
+
+os.environ["DIGITALOCEAN_TOKEN"] = "real"
 
 import pytest
 
@@ -260,33 +260,44 @@ def test_after_it():
 """
 
 
-def test_environment_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.process
+def test_environment_is_restored(programs: Programs) -> None:
     """After a test, the environment is as it was, also where the test has changed it."""
-    monkeypatch.setenv("DIGITALOCEAN_TOKEN", "real")
-    assert "2 passed" == run_pytest(tmp_path, ["-p", "no:asyncio"], test_it=ENVIRONMENT)
+    assert "2 passed" == outcome_of(programs, test_it=ENVIRONMENT)
 
 
-def test_marker_takes_keywords(tmp_path: Path) -> None:
+@pytest.mark.process
+def test_marker_takes_keywords(programs: Programs) -> None:
     """What the marker would leave out is an error."""
     test = "import pytest\n\n@pytest.mark.do_emulator(5.0)\ndef test_it(do_emulator):\n    pass\n"
-    (tmp_path / "test_it.py").write_text(test, "utf-8")
-    command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
-    assert "the marker do_emulator takes keyword arguments only" in done.stdout
+    (programs.folder / "test_it.py").write_text(test, "utf-8")
+    assert "the marker do_emulator takes keyword arguments only" in programs.run_pytest()[0]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("arguments", "tests", "count"), RUNS.values(), ids=RUNS)
-def test_runs(tmp_path: Path, arguments: list[str], tests: str, count: int) -> None:
+def test_runs(programs: Programs, arguments: list[str], tests: str, count: int) -> None:
     """Whoever runs the loops, what a test leaves open is closed, and all else is as before."""
-    outcome = run_pytest(tmp_path, arguments, conftest=CONFTEST, test_it=tests)
+    outcome = outcome_of(programs, *arguments, conftest=CONFTEST, test_it=tests)
     assert f"{count} passed" == outcome
 
 
+@pytest.mark.process
 def test_costs_nothing(tmp_path: Path) -> None:
     """A run that uses no fixture loads nothing for them; other plugins load what they like."""
     others = {each.name for each in entry_points(group="pytest11")} - {"digitalocean_projects"}
-    arguments = [word for name in others for word in ("-p", f"no:{name}")]
-    assert "1 passed" == run_pytest(tmp_path, arguments, test_it=UNUSED)
+    (tmp_path / "test_it.py").write_text(UNUSED, "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    arguments = ["-W", "error", *(word for name in others for word in ("-p", f"no:{name}"))]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments, tmp_path],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
+    assert "1 passed" in done.stdout
 
 
 def test_clients(do_emulator: Emulator, do_client: Client, do_async_client: AsyncClient) -> None:

@@ -84,7 +84,7 @@ async def test_share_after_use(own_server: Server, make_bucket: MakeBucket) -> N
 async def test_open(away: str, make_bucket: MakeBucket) -> None:
     """Each worker keeps to the whole limits by itself, if it is told to."""
     bucket = make_bucket(away, windows=((4, 60.0),), on_unavailable="open")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(40):
         await asyncio.gather(*(use(bucket) for _ in range(4)))
     with pytest.raises(RateLimitWaitError):
         await use(bucket, max_wait=0.1)
@@ -147,7 +147,7 @@ async def test_waits_until_it_comes_back(
     await asyncio.sleep(0.1)
     own_server.start()
     await until(lambda: not source(bucket)._away)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         for granted in asyncio.as_completed(waiting[:2]):
             await granted
     assert not waiting[2].done()

@@ -15,6 +15,8 @@ import pytest
 
 import digitalocean_projects
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 ROOT = Path(__file__).parents[2]
 NAME = "digitalocean_projects"
 DIST_INFO = f"{NAME}-{digitalocean_projects.__version__}.dist-info"

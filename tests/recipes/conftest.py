@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Start = Callable[..., "Program"]
 
 
-# Seconds. The end of Celery's worker takes 30 by itself if the machine is busy.
+# Seconds: a guard against a hang.
 _LONG = 120
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.conftest import SilentServer
     from tests.recipes.conftest import Program, Start
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 EMPTY = b'{"resources": [], "links": {}, "meta": {"total": 0}}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(EMPTY), EMPTY)
@@ -100,7 +102,7 @@ def asgi(start: Start) -> Callable[[], tuple[Program, int]]:
 
 
 def ask(url: str) -> Any:
-    with urlopen(url, timeout=30) as answer:  # noqa: S310 - it is http
+    with urlopen(url, timeout=120) as answer:  # noqa: S310 - it is http
         return json.load(answer)
 
 
@@ -117,7 +119,7 @@ def test_wsgi(start: Start, emulator: Emulator) -> None:
     address = program.logged(r"Listening at: (\S+)")
     project = emulator.default_project_id
     expected = [{"urns": emulator.resources()}]
-    end = monotonic() + 30
+    end = monotonic() + 120
     while len(set(re.findall(r"answered by (\S+)", program.log))) < 2:
         assert monotonic() < end, program.log
         assert expected == ask_often(f"{address}/{project}/resources")

@@ -14,6 +14,8 @@ from tests.readme import recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 
 @pytest.mark.usefixtures("emulator")
 def test_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,6 +249,7 @@ def test_starts_in_threads() -> None:
     assert "emulator" not in {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.process
 def test_forgotten() -> None:
     """An emulator that nobody stops doesn't keep the interpreter, and says nothing."""
     code = """

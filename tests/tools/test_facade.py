@@ -353,6 +353,7 @@ def test_long_shapes_are_cut() -> None:
     assert f"line 1: a class without a new name: class {'C' * 94}" == str(caught.value)
 
 
+@pytest.mark.process
 def test_current() -> None:
     """The package's facade is what its sources generate."""
     command = [sys.executable, "-m", "digitalocean_projects._facade.generator", "--check"]

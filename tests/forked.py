@@ -1,0 +1,123 @@
+"""Processes that run a script each, forked from one interpreter that has imported the package.
+
+To start an interpreter that imports the package takes 0.4 s, to fork one that has done so 10 ms. A
+fork runs its script as `__main__`, and ends as any interpreter does.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+OPTIONS = ["-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"]  # fork
+# A guard against a hang only.
+SECONDS = 60.0
+# A slow machine is no error.
+BEGINNING = """
+import logging, signal
+logging.getLogger("asyncio").setLevel(logging.ERROR)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.alarm(30)
+"""
+
+
+class Process:
+    """A process that runs a script, with the methods that tests use of `subprocess.Popen`."""
+
+    def __init__(self, control: socket.socket, script: str) -> None:
+        self._control = control
+        source, to_source = os.pipe()
+        stdin, to_stdin = os.pipe()
+        from_stdout, stdout = os.pipe()
+        from_stderr, stderr = os.pipe()
+        theirs = [stdin, stdout, stderr, source]
+        socket.send_fds(control, [b"fork"], theirs)
+        for descriptor in theirs:
+            os.close(descriptor)
+        self._stdin = os.fdopen(to_stdin, "wb")
+        self.stdout = os.fdopen(from_stdout, encoding="utf-8")
+        self._stderr = os.fdopen(from_stderr, encoding="utf-8")
+        with os.fdopen(to_source, "w", encoding="utf-8") as file:
+            file.write(BEGINNING + script)
+        self._pid = int(control.recv(32))
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal; raise `ProcessLookupError` if the process has ended."""
+        os.kill(self._pid, number)
+
+    def end(self) -> tuple[str, str, int]:
+        """Wait for the end; return the rest of the output, the errors and the status."""
+        self._stdin.close()
+        status = int(self._control.recv(32))
+        with self.stdout, self._stderr:
+            return self.stdout.read(), self._stderr.read(), os.waitstatus_to_exitcode(status)
+
+
+class Forks:
+    """The interpreter; at most one of its processes runs at a time."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        self._control.settimeout(SECONDS)
+        with theirs:
+            self._interpreter = subprocess.Popen(
+                [sys.executable, *OPTIONS, __file__],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                # Ctrl-C on a terminal is not for it; it ends with `control`.
+                start_new_session=True,
+            )
+
+    def start(self, script: str) -> Process:
+        return Process(self._control, script)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._control.close()
+        self._interpreter.wait(SECONDS)
+
+
+def fork_each(control: socket.socket) -> CodeType | None:
+    """Fork a process for each request; return its script in the fork, and None at the end."""
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 4, 4)
+        if not message:
+            return None
+        pid = os.fork()
+        if not pid:
+            control.close()
+            for number, descriptor in enumerate(descriptors[:3]):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            with os.fdopen(descriptors[3], encoding="utf-8") as file:
+                return compile(file.read(), "script", "exec")
+        for descriptor in descriptors:
+            os.close(descriptor)
+        control.send(b"%d" % pid)
+        control.send(b"%d" % os.waitpid(pid, 0)[1])
+
+
+if __name__ == "__main__":
+    import gc
+
+    # No fork has to import these.
+    import anyio._backends._asyncio  # noqa: F401
+
+    import digitalocean_projects._facade.sync
+    import digitalocean_projects._session.manager  # noqa: F401
+
+    # What is collected in a fork is its own.
+    gc.collect()
+    gc.freeze()
+    with socket.socket(fileno=0) as control:
+        script = fork_each(control)
+    if script is not None:
+        exec(script)  # noqa: S102 - in this module, which is `__main__`

@@ -1,0 +1,49 @@
+"""Programs of tests, each in a process of its own that has imported the package already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.forked import Forks
+
+_PROGRAM = """
+import os, signal, sys
+signal.alarm(0)  # the time of a test is not bounded by how busy the machine is
+os.environ.update({environment})
+os.chdir({folder!r})
+sys.path.insert(0, "")
+exec(compile({code!r}, "<program>", "exec", dont_inherit=True), {{"__name__": "__main__"}})
+"""
+# Without the plugins that happen to be installed, each of which takes a while to load.
+_PYTEST = """
+import os, sys, pytest
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+sys.exit(pytest.main({arguments}))
+"""
+_PLUGIN = ["-p", "digitalocean_projects.contrib.pytest"]
+
+
+@attrs.frozen
+class Programs:
+    """A folder that is the working directory of programs, and what their environment has more."""
+
+    forks: Forks
+    folder: Path
+    environment: dict[str, str] = attrs.field(factory=dict)
+
+    def run(self, code: str) -> tuple[str, str, int]:
+        """Return the output, the errors and the exit status of a program."""
+        program = _PROGRAM.format(environment=self.environment, folder=str(self.folder), code=code)
+        return self.forks.start(program).end()
+
+    def run_pytest(self, *arguments: str) -> tuple[str, str, int]:
+        """Run the tests of the folder with the package's plugin, where each warning is an error."""
+        # Wherever the folder is, no other project's configuration is this one's.
+        (self.folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
+        options = ["-W", "error", "--strict-markers", *_PLUGIN, *arguments]
+        return self.run(_PYTEST.format(arguments=options))

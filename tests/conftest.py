@@ -96,7 +96,7 @@ class SilentServer:
     def requested(self) -> socket.socket:
         """A connection whose request has come."""
         connection = self._listener.accept()[0]
-        connection.settimeout(20)
+        connection.settimeout(30)
         assert connection.recv(65536)
         return connection
 
@@ -104,7 +104,7 @@ class SilentServer:
 @pytest.fixture
 def silent_server() -> Iterator[SilentServer]:
     with socket.create_server(("127.0.0.1", 0), backlog=20) as listener:
-        listener.settimeout(20)
+        listener.settimeout(30)
         yield SilentServer(listener)
 
 

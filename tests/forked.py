@@ -68,7 +68,7 @@ class Forks:
         with theirs:
             self._interpreter = subprocess.Popen(
                 [sys.executable, *OPTIONS, __file__],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 # Ctrl-C on a terminal is not for it; it ends with `control`.
                 start_new_session=True,

@@ -336,7 +336,7 @@ async def test_closed_while_assigning(emulator: Emulator, make_client: MakeClien
     def hold(request: RecordedRequest) -> bool:
         if b"do:droplet:2" in request.body:
             loop.call_soon_threadsafe(second.set)
-            closed.wait(10)
+            closed.wait(30)
         return False
 
     emulator.respond(500, when=hold)

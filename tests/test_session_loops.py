@@ -8,7 +8,6 @@ import gc
 import pickle
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -196,11 +195,9 @@ async def test_closed_during_request(
     with connection:
         await loop.sock_recv(connection, 1)
         await loop.sock_sendall(connection, beginning)
-        start = time.monotonic()
         await client.aclose()
         with pytest.raises(ClientUsageError, match=CLOSED_MEANWHILE):
             await request
-    assert time.monotonic() - start < 2
 
 
 class DeafResolver(AbstractResolver):
@@ -242,13 +239,11 @@ async def test_closed_while_waiting(
     client = make_client(base_url=url.format(address(listener)), session_factory=factory)
     tasks = [asyncio.ensure_future(listed(client)) for _ in range(requests)]
     await asyncio.to_thread(waiting.wait, 10)
-    start = time.monotonic()
     await client.aclose()
     for task in tasks:
         with pytest.raises(ClientUsageError, match=CLOSED_MEANWHILE) as caught:
             await task
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)
-    assert time.monotonic() - start < 2
 
 
 async def test_closed_by_its_own_request(emulator: Emulator) -> None:
@@ -417,7 +412,7 @@ warnings.simplefilter("ignore", ResourceWarning)
 logging.disable()
 sys.unraisablehook = lambda _: None
 listener = socket.create_server(("127.0.0.1", 0), backlog=20)
-listener.settimeout(20)
+listener.settimeout(30)
 client = AsyncClient(token, base_url="http://{}:{}".format(*listener.getsockname()))
 
 async def leave():
@@ -445,7 +440,7 @@ for _ in range(16):
 
 GOES_ON = """
 async def use():
-    async with AsyncClient(token, base_url=url) as other, asyncio.timeout(10):
+    async with AsyncClient(token, base_url=url) as other, asyncio.timeout(30):
         await listed(other)
     try:
         await listed(client.with_options(timeout=0.1, retry=RetryPolicy(attempts=1)))

@@ -400,4 +400,4 @@ class Account(RuleBasedStateMachine):
 Account.TestCase.settings = settings(
     max_examples=25, stateful_step_count=20, deadline=None, derandomize=True
 )
-TestAccount = Account.TestCase
+TestAccount = pytest.mark.slow(Account.TestCase)

@@ -396,6 +396,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("fork", FORKS)
+@pytest.mark.process
 def test_fork(fork: str) -> None:
     """A forked process has a free lock, and the parent's requests as ones of unknown fate."""
     done = subprocess.run(

@@ -39,6 +39,7 @@ async def together(number: int, function: Callable[[], Awaitable[object]]) -> No
     ("requests", "seeds", "optimum"),
     [(1000, 2, 180.0), (5250, 1, 3600.0)],
 )
+@pytest.mark.slow
 def test_no_refusal(requests: int, seeds: int, optimum: float, *, told: bool) -> None:
     """However the network delays requests, none is refused, in 3 % more time than need be.
 

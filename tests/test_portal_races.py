@@ -166,6 +166,7 @@ def test_interrupted_hand_over(client: Client, emulator: Emulator) -> None:
     assert ["GET"] == [request.method for request in emulator.requests]
 
 
+@pytest.mark.process
 def test_closed_by_a_signal_handler_during_the_start() -> None:
     """A signal's handler may close the client whatever its thread is at."""
     code = """

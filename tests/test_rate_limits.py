@@ -10,7 +10,6 @@ import pytest
 from digitalocean_projects import AsyncClient, Client, Limits
 from digitalocean_projects.testing import Emulator, MockClock
 
-
 # The API's minute, and a shorter second window.
 WINDOWS = ((250, 60.0), (1000, 600.0))
 

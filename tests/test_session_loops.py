@@ -155,12 +155,12 @@ def test_two_loops(client: AsyncClient, emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("operation", [listed, iterated, collected, assigned])
 async def test_closed(
-    make_client: MakeClient,
+    make_either: MakeClient,
     emulator: Emulator,
     operation: Callable[[AsyncClient], Awaitable[list[str]]],
 ) -> None:
     """A closed client sends nothing; to close it again is harmless."""
-    client = make_client()
+    client = make_either()
     await listed(client)
     await client.aclose()
     await client.aclose()
@@ -169,9 +169,9 @@ async def test_closed(
     assert 1 == len(emulator.requests)
 
 
-async def test_closed_unused(make_client: MakeClient) -> None:
+async def test_closed_unused(make_either: MakeClient) -> None:
     """A client that was never used can be closed, and is closed then."""
-    client = make_client()
+    client = make_either()
     await client.aclose()
     with pytest.raises(ClientUsageError, match="the client is closed"):
         await listed(client)
@@ -185,11 +185,11 @@ async def test_closed_unused(make_client: MakeClient) -> None:
     ids=["handshake", "request", "answer"],
 )
 async def test_closed_during_request(
-    make_client: MakeClient, listener: socket.socket, scheme: str, beginning: bytes
+    make_either: MakeClient, listener: socket.socket, scheme: str, beginning: bytes
 ) -> None:
     """To close a client ends its requests, whatever they wait for."""
     loop = asyncio.get_running_loop()
-    client = make_client(base_url=f"{scheme}://{address(listener)}")
+    client = make_either(base_url=f"{scheme}://{address(listener)}")
     request = asyncio.ensure_future(listed(client))
     connection, _ = await loop.sock_accept(listener)
     with connection:
@@ -221,7 +221,7 @@ class DeafResolver(AbstractResolver):
     ids=["name", "pool", "answer"],
 )
 async def test_closed_while_waiting(
-    make_client: MakeClient, listener: socket.socket, signal: str, url: str, requests: int
+    make_either: MakeClient, listener: socket.socket, signal: str, url: str, requests: int
 ) -> None:
     """So it does for requests that have no connection yet, or wait for another one's."""
     waiting = threading.Event()
@@ -236,7 +236,7 @@ async def test_closed_while_waiting(
         connector = TCPConnector(limit=1, resolver=DeafResolver())
         return ClientSession(connector=connector, trace_configs=[trace])
 
-    client = make_client(base_url=url.format(address(listener)), session_factory=factory)
+    client = make_either(base_url=url.format(address(listener)), session_factory=factory)
     tasks = [asyncio.ensure_future(listed(client)) for _ in range(requests)]
     await asyncio.to_thread(waiting.wait, 10)
     await client.aclose()

@@ -96,7 +96,7 @@ class SilentServer:
     def requested(self) -> socket.socket:
         """A connection whose request has come."""
         connection = self._listener.accept()[0]
-        connection.settimeout(20)
+        connection.settimeout(30)
         assert connection.recv(65536)
         return connection
 
@@ -104,7 +104,7 @@ class SilentServer:
 @pytest.fixture
 def silent_server() -> Iterator[SilentServer]:
     with socket.create_server(("127.0.0.1", 0), backlog=20) as listener:
-        listener.settimeout(20)
+        listener.settimeout(30)
         yield SilentServer(listener)
 
 
@@ -197,18 +197,27 @@ class BlockingClient:
         await self.aclose()
 
 
-@pytest.fixture(params=[AsyncClient, BlockingClient], ids=["async", "blocking"])
-def make_client(request: pytest.FixtureRequest, emulator: Emulator) -> Callable[..., AsyncClient]:
-    """Makes a client of either kind, of the emulator, without retries or limits if not told so."""
-
+def _maker(kind: Callable[..., Any], emulator: Emulator) -> Callable[..., AsyncClient]:
     def make(token: str | None = None, **options: Any) -> AsyncClient:
         options.setdefault("base_url", emulator.url)
         options.setdefault("retry", RetryPolicy(attempts=1))
         options.setdefault("limits", None)
-        client: AsyncClient = request.param(emulator.token if token is None else token, **options)
+        client: AsyncClient = kind(emulator.token if token is None else token, **options)
         return client
 
     return make
+
+
+@pytest.fixture
+def make_client(emulator: Emulator) -> Callable[..., AsyncClient]:
+    """Makes a client of the emulator, by default without retries and limits."""
+    return _maker(AsyncClient, emulator)
+
+
+@pytest.fixture(params=[AsyncClient, BlockingClient], ids=["async", "blocking"])
+def make_either(request: pytest.FixtureRequest, emulator: Emulator) -> Callable[..., AsyncClient]:
+    """The same for a client of either kind: for tests where threads or iterations matter."""
+    return _maker(request.param, emulator)
 
 
 @pytest.fixture(scope="session")

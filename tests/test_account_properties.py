@@ -398,6 +398,6 @@ class Account(RuleBasedStateMachine):
 
 
 Account.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=25, deadline=None, derandomize=True
+    max_examples=25, stateful_step_count=20, deadline=None, derandomize=True
 )
-TestAccount = Account.TestCase
+TestAccount = pytest.mark.slow(Account.TestCase)

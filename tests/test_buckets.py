@@ -273,6 +273,7 @@ else:
 
 
 @pytest.mark.parametrize("fork", FORKS)
+@pytest.mark.process
 def test_fork(fork: str) -> None:
     """A forked process has the same buckets, and a free lock."""
     done = subprocess.run(

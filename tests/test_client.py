@@ -51,11 +51,11 @@ def statuses(resources: tuple[Resource, ...]) -> list[tuple[str, str | None]]:
     return [(str(resource.urn), resource.status) for resource in resources]
 
 
-async def test_list(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_list(emulator: Emulator, make_either: MakeClient) -> None:
     """The default project is listed if none is named; else the one of the id, text or UUID."""
     web = emulator.seed(droplets(1, 2), name="web")
     emulator.seed(["do:app:a"], default=True)
-    async with make_client() as client:
+    async with make_either() as client:
         projects: list[tuple[str | UUID, list[str]]] = [
             (web, droplets(1, 2)),
             (web.upper(), droplets(1, 2)),
@@ -69,11 +69,11 @@ async def test_list(emulator: Emulator, make_client: MakeClient) -> None:
         assert ["do:app:a"] == [str(resource.urn) for resource in listed]
 
 
-async def test_assign(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_assign(emulator: Emulator, make_either: MakeClient) -> None:
     """Each resource is told of in the order asked, each once, whatever named it."""
     web = emulator.seed(droplets(1, 2, 3), name="web")
     emulator.seed(["do:floatingip:203.0.113.1", "do:app:a"], default=True)
-    async with make_client() as client:
+    async with make_either() as client:
         listed = await client.projects.list_resources(web).collect()
         result = await client.projects.assign_resources(
             "default",
@@ -104,10 +104,10 @@ async def test_assign(emulator: Emulator, make_client: MakeClient) -> None:
     assert emulator.requests[-1].body == sent + b'"do:droplet:9"]}'
 
 
-async def test_assign_in_chunks(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_assign_in_chunks(emulator: Emulator, make_either: MakeClient) -> None:
     """Many resources go in chunks, one after the other."""
     web = emulator.seed(droplets(*range(250)), name="web")
-    async with make_client() as client:
+    async with make_either() as client:
         result = await client.projects.assign_resources(
             "default", (urn for urn in droplets(*range(250)))
         )
@@ -118,24 +118,24 @@ async def test_assign_in_chunks(emulator: Emulator, make_client: MakeClient) -> 
     assert 4 == len(emulator.requests)
 
 
-async def test_assign_nothing(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_assign_nothing(emulator: Emulator, make_either: MakeClient) -> None:
     """For no resource at all nothing is sent."""
-    async with make_client() as client:
+    async with make_either() as client:
         result = await client.projects.assign_resources("default", [])
     result.raise_for_failed()
     assert ((), []) == (result.resources, emulator.requests)
 
 
-async def test_first_chunk_fails(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_first_chunk_fails(emulator: Emulator, make_either: MakeClient) -> None:
     """The error of the first chunk is the operation's."""
     emulator.respond(500, {"id": "server_error", "message": "Oh no"})
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(ServerError, match="Oh no"):
             await client.projects.assign_resources("default", droplets(1, 2), chunk_size=1)
     assert 1 == len(emulator.requests)
 
 
-async def test_later_chunk_fails(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_later_chunk_fails(emulator: Emulator, make_either: MakeClient) -> None:
     """An error says what became of each resource before, in and after the chunk that failed."""
     emulator.seed(droplets(1, 2, 3, 4, 5, 6, 7))
     emulator.respond(
@@ -144,7 +144,7 @@ async def test_later_chunk_fails(emulator: Emulator, make_client: MakeClient) ->
         when=lambda request: b"do:droplet:3" in request.body,
     )
     emulator.respond(500, when=lambda request: b"do:droplet:5" in request.body)
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(AssignmentError) as caught:
             await client.projects.assign_resources(
                 "default", droplets(1, 99, 3, 4, 5, 6, 7), chunk_size=2
@@ -158,10 +158,10 @@ async def test_later_chunk_fails(emulator: Emulator, make_client: MakeClient) ->
     assert error.error is error.__cause__
 
 
-async def test_left_out(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_left_out(emulator: Emulator, make_either: MakeClient) -> None:
     """A resource that the answer leaves out is unknown, and no success."""
     emulator.respond(200, {"resources": []})
-    async with make_client() as client:
+    async with make_either() as client:
         result = await client.projects.assign_resources("default", ["do:droplet:1"])
     assert ((), (URN("droplet", 1),)) == (result.resources, result.unknown)
     with pytest.raises(AssignmentError, match="0 assigned, 1 unknown: do:droplet:1"):
@@ -170,11 +170,11 @@ async def test_left_out(emulator: Emulator, make_client: MakeClient) -> None:
 
 @pytest.mark.parametrize("body", [{}, [], None, {"resources": {}}, {"resources": [{"urn": 5}]}])
 async def test_answer_is_no_assignment(
-    emulator: Emulator, make_client: MakeClient, body: object
+    emulator: Emulator, make_either: MakeClient, body: object
 ) -> None:
     """An answer to an assignment that isn't one is an error."""
     emulator.respond(200, body, {"x-request-id": "abc"})
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(APIResponseError, match="request id abc"):
             await client.projects.assign_resources("default", ["do:droplet:1"])
 
@@ -190,13 +190,13 @@ async def test_answer_is_no_assignment(
 )
 async def test_wrong_resources(
     emulator: Emulator,
-    make_client: MakeClient,
+    make_either: MakeClient,
     resources: Any,
     error: type[Exception],
     text: str,
 ) -> None:
     """What is no URN is named, with its position, and nothing is sent."""
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(error, match=text):
             await client.projects.assign_resources("default", resources)
     assert [] == emulator.requests
@@ -211,10 +211,10 @@ async def test_wrong_resources(
     ],
 )
 async def test_wrong_project_id(
-    emulator: Emulator, make_client: MakeClient, project_id: str
+    emulator: Emulator, make_either: MakeClient, project_id: str
 ) -> None:
     """A project is `default` or a UUID; else nothing is sent."""
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(ValueError, match="project must be a UUID, 'default' or a Project"):
             client.projects.list_resources(project_id)
         with pytest.raises(ValueError, match="project must be a UUID, 'default' or a Project"):
@@ -234,24 +234,24 @@ async def test_wrong_project_id(
     ],
 )
 async def test_wrong_numbers(
-    make_client: MakeClient, arguments: dict[str, Any], error: type[Exception]
+    make_either: MakeClient, arguments: dict[str, Any], error: type[Exception]
 ) -> None:
     """A number that is none, or out of range, is refused."""
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(error):
             client.projects.list_resources(**arguments)
 
 
-async def test_wrong_chunk_size(make_client: MakeClient) -> None:
+async def test_wrong_chunk_size(make_either: MakeClient) -> None:
     """A chunk holds at least one."""
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(ValueError, match="chunk_size is at least 1, not 0"):
             await client.projects.assign_resources("default", [], chunk_size=0)
 
 
-async def test_no_such_project(make_client: MakeClient) -> None:
+async def test_no_such_project(make_either: MakeClient) -> None:
     """A project that isn't there is an error with the API's id, message and request id."""
-    async with make_client() as client:
+    async with make_either() as client:
         operations: list[Callable[[], Awaitable[object]]] = [
             client.projects.list_resources(NOWHERE).first_page,
             lambda: client.projects.assign_resources(NOWHERE, ["do:droplet:1"]),
@@ -266,17 +266,17 @@ async def test_no_such_project(make_client: MakeClient) -> None:
             assert error.request_id in str(error)
 
 
-async def test_wrong_token(make_client: MakeClient) -> None:
+async def test_wrong_token(make_either: MakeClient) -> None:
     """A token that the API doesn't know is an AuthenticationError."""
-    async with make_client("dop_v1_wrong") as client:
+    async with make_either("dop_v1_wrong") as client:
         with pytest.raises(AuthenticationError):
             await client.projects.list_resources().collect()
 
 
-async def test_narrow_token(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_narrow_token(emulator: Emulator, make_either: MakeClient) -> None:
     """A token without the scopes to assign is told which it needs."""
     emulator.seed(["do:droplet:1", "do:volume:1"], default=True)
-    async with make_client(emulator.add_token(["project:read", "droplet:read"])) as client:
+    async with make_either(emulator.add_token(["project:read", "droplet:read"])) as client:
         paginator = client.projects.list_resources()
         assert ["do:droplet:1"] == [str(resource.urn) for resource in await paginator.collect()]
         with pytest.raises(PermissionDeniedError, match="project:update") as caught:
@@ -293,11 +293,11 @@ async def test_narrow_token(emulator: Emulator, make_client: MakeClient) -> None
     ],
 )
 async def test_forbidden_for_another_reason(
-    emulator: Emulator, make_client: MakeClient, body: Any, message: str
+    emulator: Emulator, make_either: MakeClient, body: Any, message: str
 ) -> None:
     """A 403 that isn't about scopes says why, and names no scopes."""
     emulator.respond(403, body)
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(PermissionDeniedError) as caught:
             await client.projects.get("default")
     assert (message, ()) == (caught.value.message, caught.value.scopes)
@@ -326,17 +326,17 @@ def test_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(caught.value, RuntimeError)
 
 
-async def test_closed_while_assigning(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_closed_while_assigning(emulator: Emulator, make_either: MakeClient) -> None:
     """Who closes the client in the middle of an assignment learns what was done."""
     emulator.seed(droplets(1, 2, 3))
-    client = make_client()
+    client = make_either()
     loop, second = asyncio.get_running_loop(), asyncio.Event()
     closed = threading.Event()
 
     def hold(request: RecordedRequest) -> bool:
         if b"do:droplet:2" in request.body:
             loop.call_soon_threadsafe(second.set)
-            closed.wait(10)
+            closed.wait(30)
         return False
 
     emulator.respond(500, when=hold)

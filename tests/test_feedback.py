@@ -242,6 +242,7 @@ def test_others_spend_the_hour() -> None:
 
 
 @pytest.mark.parametrize(("says", "least", "most"), [(False, 3000, 9999), (True, 0, 2000)])
+@pytest.mark.slow
 def test_uncoordinated(least: int, most: int, *, says: bool) -> None:
     """Four buckets of one token are refused far less for what the answers say, and all is sent."""
     clock = VirtualTime()

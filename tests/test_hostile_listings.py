@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SECONDS = 120
 ROUNDS = 150
 MANY = 100_000
+ENTRIES = 20_000
 PIECES = [
     *("do:droplet:1", "do:", "do", "droplet", "Droplet", "nat_gateway", "1", "a", "münchen.de"),
     *(":", "::", ".", "-", "_", " ", "'", '"', "\\", "/", "?page=", "&", "#", "<", "@", "; "),
@@ -85,7 +86,7 @@ def fuzz() -> None:
     chance = Random(13)  # noqa: S311 # the same documents in each run
     bodies = [document(chance) for _ in range(ROUNDS)]
     bodies += [
-        json.dumps({"resources": [{"urn": "do:a:1"}] * MANY + [{"urn": end}]}).encode()
+        json.dumps({"resources": [{"urn": "do:a:1"}] * ENTRIES + [{"urn": end}]}).encode()
         for end in ENDS
     ]
     counts = [0, 0]
@@ -171,6 +172,8 @@ def many() -> None:
         assert MANY == len(some.added) + len(some.kept)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_random_texts() -> None:
     """Each page and each answer to an assignment is decoded or an `APIError`, without a freeze.
 

@@ -50,10 +50,10 @@ def fill(emulator: Emulator, projects: int, *, resources: int = 3) -> dict[str, 
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
-async def test_all(emulator: Emulator, make_client: MakeClient, concurrency: int) -> None:
+async def test_all(emulator: Emulator, make_either: MakeClient, concurrency: int) -> None:
     """Each resource comes with its project, project by project, however many are read at once."""
     held = fill(emulator, 10)
-    async with make_client() as client:
+    async with make_either() as client:
         inventory = client.projects.resources_by_project(concurrency=concurrency)
         for _ in range(2):
             found: dict[str, list[str]] = {}
@@ -160,11 +160,11 @@ async def test_failures_of_one_project(
     assert [("p1", expected)] == [(project.name, type(one)) for project, one in error.failures]
 
 
-async def test_failure_on_a_later_page(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_failure_on_a_later_page(emulator: Emulator, make_either: MakeClient) -> None:
     """A project of which a page can't be read has failed: no part of it is handed out."""
     held = fill(emulator, 3, resources=450)
     emulator.fail(faults.Status(500), when=lambda request: request.query.get("page") == "3")
-    async with make_client() as client:
+    async with make_either() as client:
         found, error = await read(client.projects.resources_by_project(concurrency=1).pages())
     assert isinstance(error, InventoryError)
     assert ["p2"] == [project.name for project, _ in error.failures]
@@ -173,11 +173,11 @@ async def test_failure_on_a_later_page(emulator: Emulator, make_client: MakeClie
     }
 
 
-async def test_again(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_again(emulator: Emulator, make_either: MakeClient) -> None:
     """After the error the same iterator reads only the projects that failed, and then ends."""
     fill(emulator, 5)
     clear = break_projects(emulator, "p1", "p2", fault=faults.Status(500))
-    async with make_client() as client:
+    async with make_either() as client:
         pages = client.projects.resources_by_project().pages()
         first, error = await read(pages)
         emulator.forget_requests()
@@ -196,13 +196,13 @@ async def test_again(emulator: Emulator, make_client: MakeClient) -> None:
 
 @pytest.mark.parametrize("status", [401, 429])
 async def test_failures_of_all_projects(
-    emulator: Emulator, make_client: MakeClient, status: int
+    emulator: Emulator, make_either: MakeClient, status: int
 ) -> None:
     """An error that isn't about one project ends the iteration at once; it may be continued."""
     held = fill(emulator, 6)
     break_projects(emulator, "p4", fault=faults.Status(500))
     clear = break_projects(emulator, "p3", fault=faults.Status(status))
-    async with make_client() as client:
+    async with make_either() as client:
         pages = client.projects.resources_by_project(concurrency=1).pages()
         found, error = await read(pages)
         assert status == getattr(error, "status", None)
@@ -214,10 +214,10 @@ async def test_failures_of_all_projects(
     assert ["p4"] == [project.name for project, _ in end.failures]
 
 
-async def test_unreachable(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_unreachable(emulator: Emulator, make_either: MakeClient) -> None:
     """Where no connection can be made, the projects are not tried one by one."""
     fill(emulator, 20)
-    async with make_client() as client:
+    async with make_either() as client:
         pages = client.projects.resources_by_project(concurrency=1).pages()
         first = await anext(pages)
         await asyncio.to_thread(emulator.stop)
@@ -228,19 +228,19 @@ async def test_unreachable(emulator: Emulator, make_client: MakeClient) -> None:
         assert client.statistics().requests <= requests + 2
 
 
-async def test_limited(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_limited(emulator: Emulator, make_either: MakeClient) -> None:
     """Where the wait for the rate limit is too long, the projects are not tried one by one."""
     fill(emulator, 6)
-    async with make_client(limits=Limits(windows=((3, 60.0),)), deadline=5.0) as client:
+    async with make_either(limits=Limits(windows=((3, 60.0),)), deadline=5.0) as client:
         found, error = await read(client.projects.resources_by_project(concurrency=1).pages())
     assert (["p5", "p4"], 3) == ([page.project.name for page in found], len(emulator.requests))
     assert isinstance(error, RateLimitWaitError)
 
 
-async def test_closed(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_closed(emulator: Emulator, make_either: MakeClient) -> None:
     """A client that is closed meanwhile ends an iteration at once."""
     fill(emulator, 3)
-    async with make_client() as client:
+    async with make_either() as client:
         pages = client.projects.resources_by_project(concurrency=1).pages()
         await anext(pages)
     with pytest.raises(ClientUsageError):
@@ -269,22 +269,22 @@ async def test_cancelled(emulator: Emulator) -> None:
     assert ["p3"] == [project.name for project, _ in error.failures]
 
 
-async def test_failures_keep_no_frames(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_failures_keep_no_frames(emulator: Emulator, make_either: MakeClient) -> None:
     """The errors of projects keep nothing of the reading alive."""
     fill(emulator, 1)
     break_projects(emulator, "p0", fault=faults.Status(500))
-    async with make_client() as client:
+    async with make_either() as client:
         _, error = await read(client.projects.resources_by_project().pages())
     assert isinstance(error, InventoryError)
     ((_, failure),) = error.failures
     assert (None, None, None) == (failure.__traceback__, failure.__context__, error.__context__)
 
 
-async def test_projects_that_cannot_be_listed(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_projects_that_cannot_be_listed(emulator: Emulator, make_either: MakeClient) -> None:
     """Where the projects can't be listed, that may be tried again, too."""
     held = fill(emulator, 2)
     emulator.fail(faults.Status(500))
-    async with make_client() as client:
+    async with make_either() as client:
         pages = client.projects.resources_by_project().pages()
         with pytest.raises(ServerError):
             await anext(pages)
@@ -325,21 +325,21 @@ async def test_odd_ids(emulator: Emulator, make_client: MakeClient, place: int, 
     assert paths == {"/v2/projects", *(f"/v2/projects/{one['id']}/resources" for one in usual)}
 
 
-async def test_deleted_meanwhile(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_deleted_meanwhile(emulator: Emulator, make_either: MakeClient) -> None:
     """A project that is gone when it is read holds nothing."""
     fill(emulator, 3)
     gone = next(project.id for project in emulator.projects() if project.name == "p1")
     emulator.fail(faults.Status(404), when=lambda request: gone in request.path)
-    async with make_client() as client:
+    async with make_either() as client:
         pages = [page async for page in client.projects.resources_by_project().pages()]
     assert [3, 0, 3, 0] == [len(page.resources) for page in pages]
 
 
-async def test_leaving(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_leaving(emulator: Emulator, make_either: MakeClient) -> None:
     """A loop may be left at any point: between two pairs nothing runs."""
     fill(emulator, 20)
     before = asyncio.all_tasks()
-    async with make_client() as client:
+    async with make_either() as client:
         async for project, _ in client.projects.resources_by_project(concurrency=2):
             if project.name == "p16":
                 break

@@ -217,11 +217,11 @@ def test_order_across_threads() -> None:
         await task
 
     def run(number: int) -> None:
-        assert number == 0 or turn[number - 1].wait(10)
+        assert number == 0 or turn[number - 1].wait(30)
         asyncio.run(stand(number))
 
     def let_go() -> None:
-        assert turn[-1].wait(10)
+        assert turn[-1].wait(30)
         lease.unsent()
 
     in_threads(let_go, *(lambda number=number: run(number) for number in range(5)))
@@ -247,7 +247,7 @@ def test_pause_from_another_thread() -> None:
             lease.refused({"retry-after": "0"})
 
     held = threading.Event()
-    in_threads(lambda: asyncio.run(refuse()), lambda: held.wait(10) and asyncio.run(wait()))
+    in_threads(lambda: asyncio.run(refuse()), lambda: held.wait(30) and asyncio.run(wait()))
     assert 17 == bucket.statistics().granted
 
 
@@ -351,7 +351,7 @@ def test_no_end_is_lost(asked: int) -> None:
     async def main() -> None:
         leases.extend([await hold(bucket) for _ in range(16)])
         clock.hook = hook
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await use(bucket)
         assert asked <= calls
         clock.hook = None
@@ -396,6 +396,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("fork", FORKS)
+@pytest.mark.process
 def test_fork(fork: str) -> None:
     """A forked process has a free lock, and the parent's requests as ones of unknown fate."""
     done = subprocess.run(

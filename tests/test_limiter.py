@@ -37,8 +37,9 @@ async def together(number: int, function: Callable[[], Awaitable[object]]) -> No
 @pytest.mark.parametrize("told", [False, True])
 @pytest.mark.parametrize(
     ("requests", "seeds", "optimum"),
-    [(1000, 4, 180.0), (5000, 3, 1140.0), (12_000, 1, 7200.0 + 420.0)],
+    [(1000, 2, 180.0), (5250, 1, 3600.0)],
 )
+@pytest.mark.slow
 def test_no_refusal(requests: int, seeds: int, optimum: float, *, told: bool) -> None:
     """However the network delays requests, none is refused, in 3 % more time than need be.
 
@@ -181,24 +182,24 @@ def test_classes() -> None:
 
 
 def test_interactive_call_amid_bulk() -> None:
-    """In the middle of a bulk job of 4,500, an interactive call waits for nothing."""
+    """An interactive call amid a bulk job does not wait, but for two in the first minute."""
     clock = VirtualTime()
     server, random, bucket = Server(clock), chance(), TokenBucket(Limits(), clock=clock)
     waits: list[float] = []
 
     async def call() -> None:
-        for _ in range(200):
+        for _ in range(60):
             await asyncio.sleep(random.uniform(4.0, 6.0))
             waits.append(await ask(bucket, server, random))
 
     async def main() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(call())
-            group.create_task(together(4500, lambda: ask(bucket, server, random, bulk=True)))
+            group.create_task(together(1500, lambda: ask(bucket, server, random, bulk=True)))
 
     clock.run(main())
-    assert (4700, 0) == (server.accepted, server.refused)
-    assert 0.0 == sorted(waits)[197]
+    assert (1560, 0) == (server.accepted, server.refused)
+    assert 0.0 == sorted(waits)[57]
 
 
 @pytest.mark.parametrize(("bulk", "least", "most"), [(False, 2.0, 8.0), (True, 60.0, 70.0)])

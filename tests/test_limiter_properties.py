@@ -7,6 +7,7 @@ import math
 from typing import Any, Literal
 
 import attrs
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -249,6 +250,6 @@ class Bucket(RuleBasedStateMachine):
 
 
 Bucket.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
 )
-TestBucket = Bucket.TestCase
+TestBucket = pytest.mark.slow(Bucket.TestCase)

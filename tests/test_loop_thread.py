@@ -91,7 +91,7 @@ def test_interrupted_close(interrupt: Callable[[], None]) -> None:
         await asyncio.to_thread(released.wait, 20)
 
     def kill() -> None:
-        closing.wait(10)
+        closing.wait(30)
         interrupt()
 
     portal = Portal(aclose)
@@ -131,7 +131,7 @@ def test_executor(jobs: int) -> None:
 
     def job(number: int) -> int:
         if number < barrier.parties:
-            barrier.wait(10)
+            barrier.wait(30)
         thread = threading.current_thread()
         assert thread.daemon
         names.add(thread.name)
@@ -155,7 +155,7 @@ def test_executor(jobs: int) -> None:
     assert [*range(1, jobs)] == results[1:]
     assert barrier.parties == len(workers)
     for worker in workers:
-        worker.join(10)
+        worker.join(30)
         assert not worker.is_alive()
 
 
@@ -169,7 +169,7 @@ def test_job_that_is_cancelled() -> None:
     first, second = (executor.submit(done.append, number) for number in range(2))
     assert first.cancel()
     released.set()
-    second.result(10)
+    second.result(30)
     assert [1] == done
     executor.end()
 

@@ -85,13 +85,13 @@ def without_seconds(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name != "seconds"}
 
 
-async def test_log(make_client: MakeClient, emulator: Emulator, records: Records) -> None:
+async def test_log(make_either: MakeClient, emulator: Emulator, records: Records) -> None:
     """Each attempt leaves one record for debugging: what was asked, and what came of it."""
     emulator.respond(200, {"resources": []}, {"X-Request-Id": "id-1"})
     emulator.respond(404, headers={"X-Request-Id": emulator.token})
     emulator.respond_raw(b"")
     emulator.respond_raw(b"SSH-2.0\r\n")
-    async with make_client() as client:
+    async with make_either() as client:
         for _ in range(4):
             with suppress(APIError):
                 await ask(client)
@@ -105,12 +105,12 @@ async def test_log(make_client: MakeClient, emulator: Emulator, records: Records
     assert not any(emulator.token in repr(vars(record)) for record in records.records)
 
 
-async def test_fields(make_client: MakeClient, emulator: Emulator, records: Records) -> None:
+async def test_fields(make_either: MakeClient, emulator: Emulator, records: Records) -> None:
     """A record has what its message says as fields, each of a type that JSON knows."""
     emulator.respond(503, headers={"X-Request-Id": "id-1"})
     emulator.respond_raw(b"")
     emulator.respond(200, {"resources": []}, {"X-Request-Id": "id-3"})
-    async with make_client(retry=RetryPolicy(base_delay=0)) as client:
+    async with make_either(retry=RetryPolicy(base_delay=0)) as client:
         await client.projects.assign_resources("default", [DROPLET])
     assert all(0 < fields["seconds"] < 5 for fields in records.fields)
     asked = {"method": "POST", "path": ASSIGNMENT}
@@ -124,19 +124,19 @@ async def test_fields(make_client: MakeClient, emulator: Emulator, records: Reco
 
 
 async def test_part_sent_again(
-    make_client: MakeClient, emulator: Emulator, records: Records
+    make_either: MakeClient, emulator: Emulator, records: Records
 ) -> None:
     """What is sent again for a service that is down is a further attempt."""
     emulator.fail(faults.NotAssigned("service_down"))
     emulator.seed([DROPLET])
-    async with make_client(retry=RetryPolicy(base_delay=0)) as client:
+    async with make_either(retry=RetryPolicy(base_delay=0)) as client:
         await client.projects.assign_resources("default", [DROPLET])
     assert [1, 2] == [fields["attempt"] for fields in records.fields]
 
 
-async def test_caller(make_client: MakeClient, records: Records) -> None:
+async def test_caller(make_either: MakeClient, records: Records) -> None:
     """A record is written in the caller's context, so it can be told whose it is."""
-    async with make_client() as client:
+    async with make_either() as client:
         for name in ("one", "two"):
             caller.set(name)
             await client.projects.list_resources().collect()
@@ -145,21 +145,21 @@ async def test_caller(make_client: MakeClient, records: Records) -> None:
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.CRITICAL])
 async def test_no_log(
-    make_client: MakeClient, emulator: Emulator, records: Records, level: int
+    make_either: MakeClient, emulator: Emulator, records: Records, level: int
 ) -> None:
     """Above the level for debugging there is nothing to read."""
     logging.getLogger("digitalocean_projects").setLevel(level)
     emulator.respond(500)
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(APIError):
             await ask(client)
     assert [] == records.records
 
 
-async def test_wait(make_client: MakeClient, clock: MockClock, records: Records) -> None:
+async def test_wait(make_either: MakeClient, clock: MockClock, records: Records) -> None:
     """A long wait for the limits is told when it begins: for how long about, and why."""
     limits = Limits(windows=((1, 60.0),))
-    async with make_client(clock=clock, limits=limits) as client:
+    async with make_either(clock=clock, limits=limits) as client:
         await ask(client)
         await ask(client)
     told = [fields for fields in records.fields if "wait" in fields]
@@ -169,10 +169,10 @@ async def test_wait(make_client: MakeClient, clock: MockClock, records: Records)
     ]
 
 
-async def test_counters(make_client: MakeClient, emulator: Emulator, clock: MockClock) -> None:
+async def test_counters(make_either: MakeClient, emulator: Emulator, clock: MockClock) -> None:
     """What a client and its views have sent is counted, what was sent again, and what waited."""
     emulator.respond(503, headers={"Retry-After": "7"})
-    async with make_client(clock=clock, retry=RetryPolicy()) as client:
+    async with make_either(clock=clock, retry=RetryPolicy()) as client:
         await ask(client)
         counted = client.statistics()
         assert (2, 1, 7.0) == (counted.requests, counted.retries, counted.waited)
@@ -191,22 +191,22 @@ async def test_counters(make_client: MakeClient, emulator: Emulator, clock: Mock
 
 
 async def test_looks_are_counted(
-    make_client: MakeClient, emulator: Emulator, clock: MockClock
+    make_either: MakeClient, emulator: Emulator, clock: MockClock
 ) -> None:
     """The time between two looks for what is on its way was waited, too."""
     emulator.seed([DROPLET], default=True)
-    async with make_client(clock=clock) as client:
+    async with make_either(clock=clock) as client:
         with pytest.raises(AssignmentTimeoutError):
             await client.projects.wait_until_assigned("default", ["do:droplet:2"], timeout=20.0)
         assert 20.0 == client.statistics().waited == clock.time()
 
 
 async def test_waits_that_were_cut_short(
-    make_client: MakeClient, emulator: Emulator, clock: MockClock
+    make_either: MakeClient, emulator: Emulator, clock: MockClock
 ) -> None:
     """Who gives up has not waited for a request."""
     limits = Limits(windows=((1, 60.0),))
-    async with make_client(clock=clock, limits=limits, deadline=30.0) as client:
+    async with make_either(clock=clock, limits=limits, deadline=30.0) as client:
         await ask(client)
         with pytest.raises(RateLimitWaitError):
             await ask(client)

@@ -80,11 +80,11 @@ def on_page(emulator: Emulator, number: int, *actions: Callable[[], object]) -> 
     emulator.respond(500, when=act, times=None)
 
 
-async def test_order(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_order(emulator: Emulator, make_either: MakeClient) -> None:
     """Resources come in the API's order, each once, and each page is asked for once."""
     urns = droplets(*range(45))
     project_id = emulator.seed(urns)
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(project_id, per_page=4, concurrency=3)
         assert ([], None) == (emulator.requests, paginator.settled)
         assert urns == await read(paginator)
@@ -99,9 +99,9 @@ async def test_order(emulator: Emulator, make_client: MakeClient) -> None:
     assert [{"4"}] == [{request.query["per_page"] for request in emulator.requests}]
 
 
-async def test_empty(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_empty(emulator: Emulator, make_either: MakeClient) -> None:
     """An empty listing has one page, without resources."""
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources()
         assert [] == await read(paginator)
         assert [()] == [page.items async for page in paginator.pages()]
@@ -109,11 +109,11 @@ async def test_empty(emulator: Emulator, make_client: MakeClient) -> None:
     assert [1, 1, 1] == asked(emulator)
 
 
-async def test_first_page(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_first_page(emulator: Emulator, make_either: MakeClient) -> None:
     """The first page is one request."""
     emulator.seed(droplets(*range(9)), default=True)
     headers = {"ratelimit-limit": "5000", "ratelimit-remaining": "7", "ratelimit-reset": "1"}
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2)
         page = await paginator.first_page()
         emulator.respond(200, document(), headers)
@@ -129,10 +129,10 @@ async def test_first_page(emulator: Emulator, make_client: MakeClient) -> None:
     assert ([1, 1], None) == (asked(emulator), paginator.settled)
 
 
-async def test_max_pages(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_max_pages(emulator: Emulator, make_either: MakeClient) -> None:
     """As many pages as allowed are handed out; the error comes when the next is asked for."""
     emulator.seed(droplets(*range(7)), default=True)
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=1, concurrency=3, max_pages=2)
         pages = paginator.pages()
         assert [1, 2] == [(await anext(pages)).number for _ in range(2)]
@@ -143,10 +143,10 @@ async def test_max_pages(emulator: Emulator, make_client: MakeClient) -> None:
     assert [1, 2, 1] == asked(emulator)
 
 
-async def test_pages_from(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_pages_from(emulator: Emulator, make_either: MakeClient) -> None:
     """Pages can be read from any number on, also from one past the end."""
     emulator.seed(droplets(*range(7)), default=True)
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, max_pages=2)
         pages = [page async for page in paginator.pages(3)]
         past = [page async for page in paginator.pages(start=9)]
@@ -159,20 +159,20 @@ async def test_pages_from(emulator: Emulator, make_client: MakeClient) -> None:
 
 @pytest.mark.parametrize(("start", "error"), [(0, ValueError), ("1", TypeError), (True, TypeError)])
 async def test_pages_from_nowhere(
-    emulator: Emulator, make_client: MakeClient, start: Any, error: type[Exception]
+    emulator: Emulator, make_either: MakeClient, start: Any, error: type[Exception]
 ) -> None:
     """What is no page number is refused at once."""
-    async with make_client() as client:
+    async with make_either() as client:
         with pytest.raises(error, match="start is a"):
             client.projects.list_resources().pages(start)
     assert [] == emulator.requests
 
 
-async def test_iterations(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_iterations(emulator: Emulator, make_either: MakeClient) -> None:
     """Each iteration reads anew, and several at a time don't mix."""
     urns = droplets(*range(7))
     emulator.seed(urns, default=True)
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=2)
         one, other = aiter(paginator), aiter(paginator)
         pairs = [(await take(one), await take(other)) for _ in urns]
@@ -202,22 +202,22 @@ async def test_false_hints(
         assert max(asked(emulator)) <= 7 + 2 * 3 - 1
 
 
-async def test_smaller_pages_than_asked_for(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_smaller_pages_than_asked_for(emulator: Emulator, make_either: MakeClient) -> None:
     """How many pages there are follows from what came on the first."""
     pages = [document(2 * n, 2 * n + 1, next=True) for n in range(6)] + [document(12)]
     script(emulator, [page | {"meta": {"total": 13}} for page in pages])
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=200)
         assert droplets(*range(13)) == await read(paginator)
     assert list(range(1, 8)) == sorted(asked(emulator))
 
 
-async def test_filtered_listing(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_filtered_listing(emulator: Emulator, make_either: MakeClient) -> None:
     """What a token may not see makes pages short or empty, and hides nothing else."""
     apps = [f"do:app:{n}" for n in range(6)]
     emulator.seed([*apps, *droplets(1), *apps[:1], *droplets(2, 3), "do:app:x"], default=True)
     emulator.seed(["do:volume:1", *droplets(0), "do:volume:2", "do:volume:3"], default=True)
-    async with make_client(emulator.add_token(["project:read", "droplet:read"])) as client:
+    async with make_either(emulator.add_token(["project:read", "droplet:read"])) as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=2)
         sizes = [len(page.items) async for page in paginator.pages()]
         assert droplets(0, 1, 2, 3) == await read(paginator)
@@ -266,11 +266,11 @@ async def test_pages_that_make_no_listing(
         assert paginator.settled is None
 
 
-async def test_arrival(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_arrival(emulator: Emulator, make_either: MakeClient) -> None:
     """What comes in front during a reading makes repeats, which are dropped, and is noticed."""
     emulator.seed(droplets(*range(6)), default=True)
     on_page(emulator, 2, partial(emulator.seed, ["do:app:1"], default=True))
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=1)
         assert droplets(*range(6)) == await read(paginator)
         assert paginator.settled is False
@@ -280,14 +280,14 @@ async def test_arrival(emulator: Emulator, make_client: MakeClient) -> None:
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 async def test_assign_while_listing(
-    emulator: Emulator, make_client: MakeClient, concurrency: int
+    emulator: Emulator, make_either: MakeClient, concurrency: int
 ) -> None:
     """Whoever assigns, from a loop's body, what fills pages still gets all that was there."""
     urns, come = droplets(*range(8000)), [f"do:app:{n}" for n in range(400)]
     project_id = emulator.seed(urns)
     emulator.seed(come, default=True)
     got = []
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(project_id, concurrency=concurrency)
         async for page in paginator.pages():
             got += [str(item.urn) for item in page.items]
@@ -296,11 +296,11 @@ async def test_assign_while_listing(
     assert (urns, False) == (got, paginator.settled)
 
 
-async def test_departure(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_departure(emulator: Emulator, make_either: MakeClient) -> None:
     """What leaves during a reading hides another resource, and is noticed, but not by a part."""
     emulator.seed(droplets(*range(6)), default=True)
     on_page(emulator, 2, partial(emulator.seed, droplets(0)))
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=1)
         assert droplets(0, 1, 3, 4, 5) == await read(paginator)
         assert paginator.settled is False
@@ -311,24 +311,24 @@ async def test_departure(emulator: Emulator, make_client: MakeClient) -> None:
 @pytest.mark.parametrize("concurrency", [1, 3])
 @pytest.mark.parametrize("strict", [False, True])
 async def test_collect_reads_again(
-    emulator: Emulator, make_client: MakeClient, concurrency: int, *, strict: bool
+    emulator: Emulator, make_either: MakeClient, concurrency: int, *, strict: bool
 ) -> None:
     """A reading that saw no change is the result by itself, without what has left before it."""
     emulator.seed(droplets(*range(6)), default=True)
     leaving = partial(emulator.seed, droplets(0))
     on_page(emulator, 2, leaving, partial(emulator.seed, ["do:app:1"], default=True))
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=concurrency)
         urns = [str(item.urn) for item in await paginator.collect(strict=strict)]
         assert (["do:app:1", *droplets(1, 2, 3, 4, 5)], True) == (urns, paginator.settled)
     assert 3 == asked(emulator).count(1)
 
 
-async def test_collect_unites(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_collect_unites(emulator: Emulator, make_either: MakeClient) -> None:
     """If no reading is settled, the result is the items of all, in the order of the last one."""
     emulator.seed(droplets(*range(6)), default=True)
     on_page(emulator, 2, *(partial(emulator.seed, droplets(number)) for number in (0, 5, 1)))
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=1)
         urns = [str(item.urn) for item in await paginator.collect()]
     assert [*droplets(1, 2, 4), *droplets(0, 3, 5)] == [*urns[:3], *sorted(urns[3:])]
@@ -349,11 +349,11 @@ async def test_collect_unites(emulator: Emulator, make_client: MakeClient) -> No
     ],
 )
 async def test_end_that_contradicts(
-    emulator: Emulator, make_client: MakeClient, pages: list[object], *, ahead: bool
+    emulator: Emulator, make_either: MakeClient, pages: list[object], *, ahead: bool
 ) -> None:
     """A listing that ends at another page than announced is never settled."""
     script(emulator, pages)
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(concurrency=2)
         if ahead:
             await paginator.__aenter__()
@@ -367,21 +367,21 @@ async def test_end_that_contradicts(
         await paginator.aclose()
 
 
-async def test_end_that_contradicts_once(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_end_that_contradicts_once(emulator: Emulator, make_either: MakeClient) -> None:
     """An end before the last page is read again, and the whole listing is the result."""
     urns = droplets(*range(10))
     emulator.seed(urns, default=True)
     emulator.respond(200, document(2, 3, last="?page=5"), when=page_is(2))
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=1)
         assert urns == [str(item.urn) for item in await paginator.collect(strict=True)]
         assert (True, 2) == (paginator.settled, asked(emulator).count(1))
 
 
-async def test_pages_past_the_end(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_pages_past_the_end(emulator: Emulator, make_either: MakeClient) -> None:
     """Neither the pages from a number on nor those past the end change what is known."""
     emulator.seed(droplets(*range(6)), default=True)
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2)
         await read(paginator)
         for start in (2, 3, 9):
@@ -389,12 +389,12 @@ async def test_pages_past_the_end(emulator: Emulator, make_client: MakeClient) -
             assert ([*range(start, 4)] or [start], True) == (numbers, paginator.settled)
 
 
-async def test_collect_gives_up(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_collect_gives_up(emulator: Emulator, make_either: MakeClient) -> None:
     """After three readings that saw a change there is no other, and `strict` is an error."""
     emulator.seed(droplets(*range(6)), default=True)
     arrivals = [partial(emulator.seed, [f"do:app:{n}"], default=True) for n in range(6)]
     on_page(emulator, 2, *arrivals)
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=1)
         urns = [str(item.urn) for item in await paginator.collect()]
         assert ["do:app:1", "do:app:0", *droplets(*range(6))] == urns
@@ -408,12 +408,12 @@ async def test_collect_gives_up(emulator: Emulator, make_client: MakeClient) -> 
 
 @pytest.mark.parametrize(("max_pages", "readings"), [(4, 1), (7, 1), (8, 2), (11, 2), (12, 3)])
 async def test_collect_keeps_within_max_pages(
-    emulator: Emulator, make_client: MakeClient, max_pages: int, readings: int
+    emulator: Emulator, make_either: MakeClient, max_pages: int, readings: int
 ) -> None:
     """Where there would be more requests than `max_pages`, the listing isn't read again."""
     emulator.seed(droplets(*range(6)), default=True)
     on_page(emulator, 2, *(partial(emulator.seed, [f"do:app:{n}"], default=True) for n in range(3)))
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, concurrency=1, max_pages=max_pages)
         assert set(droplets(*range(6))) <= {str(item.urn) for item in await paginator.collect()}
         assert (readings, False) == (asked(emulator).count(1), paginator.settled)
@@ -430,7 +430,7 @@ async def test_collect_keeps_within_max_pages(
 @pytest.mark.parametrize("kind", ["pages", "items"])
 async def test_failed_page(
     emulator: Emulator,
-    make_client: MakeClient,
+    make_either: MakeClient,
     status: int,
     body: object,
     error: type[Exception],
@@ -441,7 +441,7 @@ async def test_failed_page(
     """The pages before a failed one come, then its error, and then the page, if it can be had."""
     emulator.seed(droplets(*range(7)), default=True)
     emulator.respond(status, body, when=page_is(4), times=3)
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=1, concurrency=3)
         with pytest.raises(error, match="page=4"):
             await paginator.collect()

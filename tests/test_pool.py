@@ -29,7 +29,7 @@ async def test_connection_that_is_waited_for(emulator: Emulator) -> None:
 
     def hold(_: RecordedRequest) -> bool:
         loop.call_soon_threadsafe(held.set)
-        released.wait(10)
+        released.wait(30)
         return False
 
     emulator.respond(500, when=hold)

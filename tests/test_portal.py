@@ -52,7 +52,7 @@ def test_interrupted_start(client: Client) -> None:
         """What the new thread does first."""
         sys.setprofile(None)
         signal.pthread_kill(main, signal.SIGINT)
-        released.wait(10)
+        released.wait(30)
 
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.setprofile(hold)
@@ -77,7 +77,7 @@ def test_threads(silent_server: SilentServer) -> None:
     barrier = threading.Barrier(20)
 
     def call(_: object) -> int | None:
-        barrier.wait(10)
+        barrier.wait(30)
         return total(shared)
 
     shared = Client("token", base_url=silent_server.url, limits=None, session_factory=session)
@@ -100,7 +100,7 @@ def test_calls_during_the_start(client: Client) -> None:
         sys.setprofile(None)
         if threading.current_thread().name == "digitalocean_projects":
             starting.set()
-            released.wait(10)
+            released.wait(30)
 
     def release(frame: Any, *_: object) -> None:
         if frame.f_code is LoopThread._hand_over.__code__:
@@ -108,7 +108,7 @@ def test_calls_during_the_start(client: Client) -> None:
             released.set()
 
     def second() -> int | None:
-        starting.wait(10)
+        starting.wait(30)
         sys.setprofile(release)
         return total(client)
 
@@ -119,7 +119,7 @@ def test_calls_during_the_start(client: Client) -> None:
             assert 9 == total(client)
         finally:
             threading.setprofile(None)
-        assert 9 == call.result(10)
+        assert 9 == call.result(30)
     assert 1 == [thread.name for thread in threading.enumerate()].count("digitalocean_projects")
 
 
@@ -162,7 +162,7 @@ def test_closed_during_a_call(silent_server: SilentServer) -> None:
             shared.close()
             assert b"" == connection.recv(1)
         with pytest.raises(ClientUsageError, match="the client was closed"):
-            call.result(timeout=10)
+            call.result(timeout=30)
 
 
 def test_in_its_own_loop(emulator: Emulator) -> None:

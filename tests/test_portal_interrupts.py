@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 LISTED = [f"do:droplet:{number}" for number in range(60)]
-INTERRUPTIONS = 500
+INTERRUPTIONS = 100
 INTERVALS = [0.0002, 0.0005, 0.001, 0.003, 0.01]
 
 Begun = tuple[Iterator[Any], Callable[[Any], list[str]]]

@@ -173,7 +173,7 @@ def call():
 
 looking, socket.getaddrinfo = threading.Event(), look_up
 threading.Thread(target=call, daemon=True).start()
-print(looking.wait(10))
+print(looking.wait(30))
 """,
         "True\n",
     ),

@@ -52,9 +52,9 @@ def test_two_first_calls(client: Client) -> None:
     with ThreadPoolExecutor(2) as pool:
         with portal._lock:
             calls = [pool.submit(call, number) for number in range(2)]
-            assert entered.acquire(timeout=10)
-            assert entered.acquire(timeout=10)
-        errors = [call.exception(10) for call in calls]
+            assert entered.acquire(timeout=30)
+            assert entered.acquire(timeout=30)
+        errors = [call.exception(30) for call in calls]
     assert [AuthenticationError] * 2 == [type(error) for error in errors]
     assert 2 == [thread.name for thread in threading.enumerate()].count("digitalocean_projects")
     other.close()
@@ -90,11 +90,11 @@ def test_close_while_a_call_is_handed_over() -> None:
         checked = asyncio.BaseEventLoop._check_closed.__code__  # type: ignore[attr-defined]  # private
         if event == "call" and frame.f_code is LoopThread._hand_over.__code__:
             called.set()
-            ending.wait(10)
+            ending.wait(30)
         if event == "return" and frame.f_code is checked:
             sys.setprofile(None)
             handing_over.set()
-            closed.wait(10)
+            closed.wait(30)
 
     def call() -> None:
         sys.setprofile(pause)
@@ -107,10 +107,10 @@ def test_close_while_a_call_is_handed_over() -> None:
     portal.call(nothing)
     thread = threading.Thread(target=call)
     thread.start()
-    assert called.wait(10)
+    assert called.wait(30)
     portal.close()
     closed.set()
-    thread.join(10)
+    thread.join(30)
     assert ["the client was closed during the call"] == outcomes
 
 
@@ -132,10 +132,10 @@ def test_close_during_a_call_that_goes_on() -> None:
     portal = Portal(aclose)
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(portal.call, wait)
-        assert begun.wait(10)
+        assert begun.wait(30)
         portal.close()
         with pytest.raises(ClientUsageError, match="the client was closed during the call"):
-            call.result(10)
+            call.result(30)
     assert ["closed", "cancelled"] == order
 
 
@@ -146,11 +146,11 @@ def test_interrupted_hand_over(client: Client, emulator: Emulator) -> None:
 
     async def block() -> None:
         busy.set()
-        released.wait(10)
+        released.wait(30)
 
     other = threading.Thread(target=client._portal.call, args=(block,))
     other.start()
-    assert busy.wait(10)
+    assert busy.wait(30)
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     interrupt = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
     try:
@@ -160,19 +160,20 @@ def test_interrupted_hand_over(client: Client, emulator: Emulator) -> None:
     finally:
         signal.signal(signal.SIGINT, handler)
         released.set()
-    interrupt.join(10)
-    other.join(10)
+    interrupt.join(30)
+    other.join(30)
     total(client)
     assert ["GET"] == [request.method for request in emulator.requests]
 
 
+@pytest.mark.process
 def test_closed_by_a_signal_handler_during_the_start() -> None:
     """A signal's handler may close the client whatever its thread is at."""
     code = """
 import faulthandler, signal, sys, threading
 from digitalocean_projects import AuthenticationError, Client, ClientUsageError
 from digitalocean_projects._facade.portal import Portal
-faulthandler.dump_traceback_later(20, exit=True)
+faulthandler.dump_traceback_later(60, exit=True)
 client = Client("token", base_url="http://127.0.0.1:9")
 main = threading.get_ident()
 signal.signal(signal.SIGTERM, lambda *_: client.close())
@@ -192,7 +193,7 @@ except ClientUsageError as error:
         capture_output=True,
         check=False,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert (0, "") == (done.returncode, done.stderr)
     assert "closed" in done.stdout

@@ -343,7 +343,7 @@ def test_two_loops(source: Source) -> None:
     async def go_on() -> None:
         assert [2, 3] == source.running
         for number in (2, 3):
-            await asyncio.wait_for(window.get(number, 9), 10)
+            await asyncio.wait_for(window.get(number, 9), 30)
         await close([window])
 
     with asyncio.Runner() as parent:

@@ -129,32 +129,10 @@ async def test_encodings(
     "body",
     [
         b"<!doctype html><title>Welcome</title>",
-        b"",
-        b" ",
-        b"null",
-        b"[]",
-        b'"resources"',
-        b"1",
-        b"{}",
-        b'{"id": "not_found", "message": "none"}',
-        b'{"resources": {}}',
-        b'{"resources": "[]"}',
-        b'{"resources": 0}',
-        b'{"resources": [null]}',
-        b'{"resources": ["do:droplet:1"]}',
-        b'{"resources": [[]]}',
-        b'{"resources": [{}]}',
-        b'{"resources": [{"urn": null}]}',
-        b'{"resources": [{"urn": 1}]}',
         b'{"resources": [{"urn": "droplet 1"}]}',
-        b'{"resources": [{"urn": "do:domain:\xff"}]}',
-        DOCUMENT + b"!",
-        DOCUMENT[:-1],
-        b'{"resources": [], "x": NaN}',
-        b'{"resources": [], "x": %b}' % (b"9" * 10**5),
         b'{"resources": [], "x": %b}' % (b"[" * 10**5 + b"]" * 10**5),
     ],
-    ids=lambda body: f"{body[:40]!r}",
+    ids=["no JSON", "no URN", "too deep"],
 )
 async def test_another_document(
     make_client: MakeClient, emulator: Emulator, operation: Operation, body: bytes
@@ -176,7 +154,7 @@ async def test_no_content(make_client: MakeClient, emulator: Emulator) -> None:
     assert 204 == error.status
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
+@pytest.mark.parametrize("status", [302, 304, 308])
 @pytest.mark.parametrize("operation", [listed, assigned])
 async def test_redirect(
     make_client: MakeClient, emulator: Emulator, operation: Operation, status: int
@@ -312,10 +290,10 @@ async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None
 async def test_slow(make_client: MakeClient, handler: Handler) -> None:
     """An answer has to be whole within the time-out, however often a byte of it comes."""
     async with serving(handler) as address:
-        client = make_client(base_url=f"http://{address}", timeout=0.2)
+        client = make_client(base_url=f"http://{address}", timeout=0.1)
         start = time.monotonic()
         error = await refused(APITimeoutError, client)
-    assert 0.2 <= time.monotonic() - start < 2
+    assert time.monotonic() - start >= 0.1
     assert 1 == error.attempts
 
 
@@ -325,7 +303,7 @@ async def test_slow_connection(make_client: MakeClient) -> None:
         client = make_client(base_url=f"https://{address}", connect_timeout=0.1)
         start = time.monotonic()
         await refused(APITimeoutError, client)
-    assert 0.1 <= time.monotonic() - start < 2
+    assert time.monotonic() - start >= 0.1
 
 
 async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: bytes) -> None:

@@ -35,6 +35,7 @@ LAYERS = [
     "_limiter/budget",
     "_limiter/lease",
     "_limiter/timers",
+    "_limiter/source",
     "_limiter/bucket",
     "_limiter/shared",
     "_session/__init__",

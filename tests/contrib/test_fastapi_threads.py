@@ -1,11 +1,8 @@
 """The threads of `def` endpoints that wait for the rate limits."""
 
 import gc
-import os
 import selectors
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -434,30 +431,3 @@ def test_redis(emulator: Emulator, server: Server) -> None:
     for thread in threads:
         thread.join(20)
     assert [RateLimitWaitError, ClientUsageError] == outcomes[20:]
-
-
-FORK = """
-import os
-from digitalocean_projects import RateLimitWaitError, TokenBucket, Limits
-from digitalocean_projects.contrib.fastapi.threads import _place
-
-bucket, refusal = TokenBucket(Limits()), RateLimitWaitError(5.0, "busy")
-with _place(bucket, 1, refusal):
-    child = os.fork()
-    if not child:
-        with _place(bucket, 1, refusal):
-            print("a place", flush=True)
-if child:
-    assert 0 == os.waitpid(child, 0)[1]
-    with _place(bucket, 1, refusal):
-        print("the same", flush=True)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_fork() -> None:
-    """Threads that wait in a parent process hold no place in its children."""
-    done = subprocess.run(
-        [sys.executable, "-c", FORK], capture_output=True, check=False, text=True, timeout=30
-    )
-    assert ("a place\nthe same\n", "", 0) == (done.stdout, done.stderr, done.returncode)

@@ -25,7 +25,7 @@ HOUSE = """
     _errors
     _arguments
     _config
-    _limiter: __init__ budget lease timers bucket shared
+    _limiter: __init__ budget lease timers source bucket shared
     _session: __init__ retry transport pool manager
     _paginator: __init__ listing prefetch paginator inventory
     _assignment: __init__ results search assignment reconcile waiting
@@ -52,12 +52,9 @@ UPWARD = {
     # pydantic asks a class for its schema, which is made where pydantic is imported.
     ("_codec/urn", "_codec/pydantic"),
     ("_codec/models", "_codec/pydantic"),
-    # For type checkers.
-    ("_limiter/lease", "_limiter/bucket"),
 }
 CIRCLES = {
     frozenset(f"_codec/{name}" for name in ("urn", "models", "structure", "pydantic")),
-    frozenset(f"_limiter/{name}" for name in ("lease", "timers", "bucket")),
 }
 # A method for each operation, and most of it docstrings; a lock with its queues and timers.
 LONGER = {"_projects": 600, "_limiter/bucket": 450, "contrib/redis/bucket": 460}

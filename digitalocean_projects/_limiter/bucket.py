@@ -9,7 +9,7 @@ import random
 import threading
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal
 from weakref import ref
 
 import attrs
@@ -29,50 +29,17 @@ if TYPE_CHECKING:
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._config import Limits
 
-    from .budget import Flight
+    from .lease import Bound, L
+    from .source import Remote, Source
     from .timers import Timer
 
-# Besides those of a request: a lease stops waiting, or has waited for too long.
-_End = End | Literal["left", "late"]
-L = TypeVar("L", bound=Lease)
+# Besides those of a request: a lease stops waiting, or has waited for too long, or for a moment.
+_End = End | Literal["left", "late", "moment"]
 
 _logger = logging.getLogger("digitalocean_projects")
 
-_WORTH_A_RECORD = 1.0
-
-
-class Source(Protocol):
-    """A source of a bucket's tokens, such as its budget. It is called with the bucket's lock held.
-
-    See `Budget` for the methods.
-    """
-
-    def ready_at(self, now: float, *, bulk: bool) -> float: ...
-
-    def estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]: ...
-
-    def take(self, flight: Flight, now: float) -> None: ...
-
-    def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> object: ...
-
-
-class Remote(Source, Protocol):
-    """A source that asks elsewhere for tokens, from the event loops in which leases wait."""
-
-    def refusal(self, now: float) -> Exception | None:
-        """Return an error if no lease may wait now."""
-
-    def is_fresh(self, lease: Lease, now: float) -> bool:
-        """Return True if a lease that has its tokens may still be used."""
-
-    def asks(self, loop: AbstractEventLoop, now: float) -> bool:
-        """Return True if `serve` is to be called in a loop."""
-
-    def serve(self, loop: AbstractEventLoop) -> None:
-        """Ask for tokens from the running loop, if need be. The lock is not held."""
-
-    def leave_to_parent(self) -> None:
-        """Forget, in a forked process, all that belongs to its parent."""
+# A wait up to this number of seconds is for a moment, such as for the first responses at the start.
+_MOMENT = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -165,6 +132,7 @@ class TokenBucket:
         max_pause: float | None = None,
         timeout: float | None = None,
         ahead: bool = False,
+        bound: Bound | None = None,
     ) -> Lease:
         """Return the tokens of one request, as a context manager that waits for them.
 
@@ -176,9 +144,11 @@ class TokenBucket:
                 `grace` after that, as when its event loop was closed, counts as one whose request
                 may have been sent. None for no end.
             ahead: Go before the others of the same class, as a retry may.
+            bound: The bound on waiting threads, if a thread waits for the request.
 
         Raises:
-            RateLimitWaitError: On entering: the wait is longer. It isn't begun if that is certain.
+            RateLimitWaitError: On entering: the wait is longer, or too many threads wait already.
+                It isn't begun if that is certain.
         """
         return Lease(
             self,
@@ -187,6 +157,7 @@ class TokenBucket:
             max_wait=math.inf if max_wait is None else max_wait,
             max_pause=math.inf if max_pause is None else max_pause,
             timeout=math.inf if timeout is None else timeout,
+            bound=bound,
         )
 
     def statistics(self) -> BucketStatistics:
@@ -252,17 +223,20 @@ class TokenBucket:
 
     async def _wait(self, lease: Lease, future: Future[None], loop: AbstractEventLoop) -> None:
         """Wait until a lease that is in a queue goes or is refused."""
-        stop: Callable[[], object] = _nothing
+        stops: list[Callable[[], object]] = []
         collected = False
         # From here on, only this task keeps the future that wakes it.
         lease.future = None
         try:
-            if lease.waits_for > _WORTH_A_RECORD:
+            if lease.waits_for > _MOMENT:
                 why = {"do_wait": lease.waits_for, "do_reason": lease.reason}
                 _logger.info("waiting for about %(do_wait).0f s: %(do_reason)s", why, extra=why)
             self._set_timer(loop)
+            if lease.bound is not None and lease.thread is None:
+                stops.append(call_later(self.clock, _MOMENT, partial(self._end, lease, "moment")))
             if lease.max_wait < math.inf:
-                stop = call_later(self.clock, lease.max_wait, partial(self._end, lease, "late"))
+                late = partial(self._end, lease, "late")
+                stops.append(call_later(self.clock, lease.max_wait, late))
             await future
         except BaseException as error:
             collected = isinstance(error, GeneratorExit)
@@ -271,7 +245,8 @@ class TokenBucket:
         finally:
             # Garbage may be collected in another thread, or without a loop.
             if not collected:  # pragma: no branch - its exception goes on from here
-                stop()
+                for stop in stops:
+                    stop()
                 self._set_timer(loop)
 
     def _end(self, lease: Lease, end: _End, headers: Mapping[str, str] = NO_HEADERS) -> None:
@@ -315,11 +290,11 @@ class TokenBucket:
         """Let a lease go, or have it wait, or refuse it."""
         check_process()
         with self._lock:
-            now = self.clock.time()
+            now, before = self.clock.time(), 0
             self._end_overdue(now)
             if self.waiting.timers:
                 self.waiting.forget_closed_loops()
-            before = self.waiting.before(lease)
+                before = self.waiting.before(lease)
             if not before and self._source.ready_at(now, bulk=lease.bulk) <= now:
                 self._take(lease, now)
             else:
@@ -334,6 +309,8 @@ class TokenBucket:
             lease.error = self._remote.refusal(now)
         if lease.waits_for > lease.max_wait or self._pauses_too_long(lease, now):
             lease.error = lease.error or RateLimitWaitError(lease.waits_for, lease.reason)
+        if lease.error is None and lease.waits_for > _MOMENT:
+            lease.error = self.waiting.take_place(lease, lease.waits_for, lease.reason)
         if lease.error is None:
             self.waiting.add(lease, loop, now)
 
@@ -348,6 +325,8 @@ class TokenBucket:
         """Apply the end of a lease, or of its wait."""
         if end == "late":
             self._expire(lease, now)
+        elif end == "moment":
+            self._expire_moment(lease, now)
         elif end == "left" and lease in self.waiting:
             self.waiting.remove(lease)
         else:
@@ -363,6 +342,14 @@ class TokenBucket:
         if lease in self.waiting:
             at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
             self.waiting.refuse(lease, RateLimitWaitError(at - lease.since, reason))
+
+    def _expire_moment(self, lease: Lease, now: float) -> None:
+        """Refuse a lease that waits for more than a moment, unless there is a place for it."""
+        if lease in self.waiting:
+            at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
+            error = self.waiting.take_place(lease, at - lease.since, reason)
+            if error is not None:
+                self.waiting.refuse(lease, error)
 
     def _expire_paused(self, now: float) -> None:
         """Refuse the leases that wait and for which a new pause is too long."""
@@ -403,8 +390,9 @@ class TokenBucket:
         interactive = self.waiting.queues[0] or self.waiting.queues[1]
         return self._source.ready_at(now, bulk=not interactive)
 
-    def _attend(self, loop: AbstractEventLoop) -> None:
+    def _attend(self) -> None:
         """Do what the leases that wait in the running loop need."""
+        loop = asyncio.get_running_loop()
         self._set_timer(loop)
         if self._remote is not None:
             self._remote.serve(loop)
@@ -422,12 +410,12 @@ class TokenBucket:
                     self.waiting.timers.pop(timer.loop, None)
             if self._ends:
                 self.work()
-            timer.set(self.clock, partial(self._tick, loop, timer))
+            timer.set(self.clock, partial(self._tick, timer))
 
-    def _tick(self, loop: AbstractEventLoop, timer: Timer) -> None:
+    def _tick(self, timer: Timer) -> None:
         timer.end()
         self.work()
-        self._attend(loop)
+        self._attend()
 
     def _leave_to_parent(self) -> None:
         """Begin again in a forked process, with the parent's requests as ones of unknown fate.
@@ -443,7 +431,3 @@ class TokenBucket:
         self.budget.leave_to_parent(self.clock.time())
         if self._remote is not None:
             self._remote.leave_to_parent()
-
-
-def _nothing() -> None:
-    """Stop no timer."""

@@ -50,11 +50,9 @@ class Flight:
     __slots__ = ("end", "sent", "timeout", "young")
 
     end: float
+    sent: float
+    timeout: float
     young: bool
-
-    def __init__(self, timeout: float = math.inf) -> None:
-        self.timeout = timeout
-        self.sent = -math.inf
 
 
 class Window:

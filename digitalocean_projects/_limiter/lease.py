@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+import attrs
 
 from .budget import NO_HEADERS, Flight
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from types import TracebackType
     from weakref import ReferenceType
 
-    from .bucket import TokenBucket
+    from .budget import End
+
+L = TypeVar("L", bound="Lease")
+
+
+@attrs.frozen
+class Bound:
+    """A bound on the threads that wait for the tokens of one bucket.
+
+    Args:
+        most: The maximum number of threads that wait for more than a second.
+        thread: Returns what stands for the thread that the current request is sent for.
+    """
+
+    most: int
+    thread: Callable[[], object]
+
+
+class Lender(Protocol):
+    """The bucket of a lease."""
+
+    def _acquire(self, lease: L) -> Coroutine[Any, Any, L]: ...
+
+    def _end(self, lease: Lease, end: End, headers: Mapping[str, str]) -> None: ...
 
 
 class Lease(Flight):
@@ -28,6 +53,7 @@ class Lease(Flight):
 
     __slots__ = (
         "_bucket",
+        "bound",
         "bulk",
         "error",
         "future",
@@ -37,6 +63,7 @@ class Lease(Flight):
         "place",
         "reason",
         "since",
+        "thread",
         "waiter",
         "waits_for",
     )
@@ -47,19 +74,23 @@ class Lease(Flight):
 
     def __init__(
         self,
-        bucket: TokenBucket,
+        bucket: Lender,
         *,
         bulk: bool,
         ahead: bool,
         max_wait: float,
         max_pause: float,
         timeout: float,
+        bound: Bound | None,
     ) -> None:
         self.timeout = timeout
         self.sent = -math.inf
         self.bulk = bulk
         self.max_wait = max_wait
         self.max_pause = max_pause
+        self.bound = bound
+        # What has one of the places for waiting threads.
+        self.thread: object = None
         # The queue that it waits in.
         self.place = 2 * bulk + (not ahead)
         self.out = False
@@ -85,20 +116,20 @@ class Lease(Flight):
         traceback: TracebackType | None,
     ) -> None:
         """Give the tokens back, unless the request has ended, when the API has forgotten it."""
-        if self.out:
-            self._bucket._end(self, "unknown")
+        self._end("unknown")
 
     def settle(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """Record that the response's headers have arrived: the API has counted the request."""
-        if self.out:
-            self._bucket._end(self, "settled", headers)
+        self._end("settled", headers)
 
     def refused(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """Record a 429: no request of the bucket goes for as long as the API asks."""
-        if self.out:
-            self._bucket._end(self, "refused", headers)
+        self._end("refused", headers)
 
     def unsent(self) -> None:
         """Record that no byte of the request was sent: the API won't count it."""
+        self._end("unsent")
+
+    def _end(self, end: End, headers: Mapping[str, str] = NO_HEADERS) -> None:
         if self.out:
-            self._bucket._end(self, "unsent")
+            self._bucket._end(self, end, headers)

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @singledispatch
 def make_bucket(limits: Limits, name: str, clock: Clock) -> TokenBucket:
-    """A new bucket.
+    """Return a new bucket.
 
     Args:
-        limits: Their class decides what kind of bucket it is.
-        name: Stands for a token and a base URL, and gives neither away.
-        clock: What time is measured and waited by.
+        limits: The limits; their class decides where the tokens come from.
+        name: A text that stands for a token and a base URL, and gives neither away.
+        clock: Measures time and waits.
     """
     del name
     return TokenBucket(limits, clock=clock)
@@ -61,10 +61,18 @@ _LOOKED_AT = 32
 class _Registry:
     """The buckets of this process.
 
+    A bucket must live while it has a user, and after that until the API has forgotten its requests;
+    a service sees any number of tokens, so no bucket may live longer, and no new client may wait
+    while many are looked through. `shared` finds a bucket, and refers to it weakly. Two others keep
+    it: `users`, from weak references to what uses it, whose callback is the end of a use; and
+    `left`, which is ordered, so that each new bucket looks at a few that were left first, and puts
+    those that are needed still at the end. A callback of a weak reference comes wherever garbage is
+    collected, in any thread: so it takes no lock, and changes the two only by single operations.
+
     Attributes:
         lock: Guards `shared`. Reentrant, since a signal handler may make a client.
         shared: The buckets, by token and base URL, limits and clock.
-        users: What uses a bucket.
+        users: The buckets by what uses them.
         left: The buckets that a user has left, in the order in which the last one did.
     """
 
@@ -77,7 +85,7 @@ class _Registry:
         self.left: OrderedDict[TokenBucket, None] = OrderedDict()
 
     def forget_idle(self) -> None:
-        """Drop those of the buckets that were left first which the API has forgotten, too."""
+        """Look at the buckets that were left first, and drop those that are idle."""
         looked_at: list[TokenBucket] = []
         # A signal handler may make a client meanwhile, which looks at some, too.
         while self.left and len(looked_at) < _LOOKED_AT:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from digitalocean_projects._clock import call_later
+from digitalocean_projects._errors import RateLimitWaitError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -48,12 +49,14 @@ class Timer:
         loop = self.loop()
         return loop is None or loop.is_closed()
 
-    def call(self, function: Callable[[AbstractEventLoop], object]) -> None:
-        """Call a function in the loop, with the loop, unless that is closed or gone."""
+    def call(self, function: Callable[..., object], *args: object) -> bool:
+        """Call a function in the loop; return False if that is closed or gone."""
         loop = self.loop()
         if loop is not None:
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(function, loop)
+                loop.call_soon_threadsafe(function, *args)
+                return True
+        return False
 
     def set(self, clock: Clock, callback: Callable[[], object]) -> None:
         """Schedule `callback` for `at`; it may come earlier. Call this in the loop."""
@@ -109,6 +112,22 @@ class Waiting:
         """Return how many leases go before one that comes now."""
         return sum(map(len, self.queues[: lease.place + 1]))
 
+    def take_place(self, lease: Lease, seconds: float, reason: str) -> RateLimitWaitError | None:
+        """Take a place for the thread of a lease; return an error if others have them all.
+
+        The places are counted, not kept: a lease that has left the queues has left its place.
+        """
+        bound = lease.bound
+        if bound is None:
+            return None
+        thread = bound.thread()
+        threads = {other.thread for other in self if other.thread is not None} - {thread}
+        if len(threads) < bound.most:
+            lease.thread = thread
+            return None
+        waiting = "1 thread waits" if bound.most == 1 else f"{bound.most} threads wait"
+        return RateLimitWaitError(seconds, f"{reason}, and {waiting} already")
+
     def add(self, lease: Lease, loop: AbstractEventLoop, now: float) -> None:
         """Let a lease wait in the running loop, for the result of `lease.future`."""
         lease.future, lease.since = loop.create_future(), now
@@ -124,14 +143,7 @@ class Waiting:
 
     def wake(self, lease: Lease) -> bool:
         """Wake the task that waits for a lease; return False if its loop is closed or gone."""
-        loop = self.queues[lease.place][lease].loop()
-        if loop is None:
-            return False
-        try:
-            loop.call_soon_threadsafe(_wake, lease.waiter())
-        except RuntimeError:
-            return False
-        return True
+        return self.queues[lease.place][lease].call(_wake, lease.waiter())
 
     def refuse(self, lease: Lease, error: Exception) -> None:
         """Raise an error in the task that waits for a lease."""
@@ -155,7 +167,7 @@ class Waiting:
         for queue in self.queues:
             queue.clear()
 
-    def hasten(self, at: float, set_timer: Callable[[AbstractEventLoop], object]) -> None:
+    def hasten(self, at: float, set_timer: Callable[[], object]) -> None:
         """Let no timer end later than at a moment: call `set_timer` in the loops of the others."""
         for timer in self.timers.values():
             if timer.waiting > 0 and at < timer.at:

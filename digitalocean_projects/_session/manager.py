@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._config import Settings
     from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
-    from digitalocean_projects._limiter.lease import Lease
+    from digitalocean_projects._limiter.lease import Bound, Lease
     from digitalocean_projects._messages import Request
 
     from .transport import Answer
@@ -96,12 +96,14 @@ class SessionManager:
 
     Attributes:
         settings: The settings.
+        bound: The bound on the threads that wait for the limits, if there is one.
     """
 
     def __init__(
         self, settings: Settings, pool: Pool | None = None, root: _Counts | None = None
     ) -> None:
         self.settings = settings
+        self.bound: Bound | None = None
         self._transport = Transport(settings)
         self._owns_pool = pool is None
         self._pool = Pool(partial(open_session, settings)) if pool is None else pool
@@ -276,6 +278,7 @@ class SessionManager:
             max_pause=self.settings.retry.max_retry_after,
             timeout=self.settings.timeout,
             ahead=retries.attempts > 0,
+            bound=self.bound,
         )
         async with lease:
             self._counts.add(waited=lease.sent - since)

@@ -1,7 +1,6 @@
 """The threads of `def` endpoints that wait for the rate limits."""
 
 import gc
-import os
 import selectors
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +37,6 @@ from digitalocean_projects.contrib.redis import RedisLimits
 from digitalocean_projects.testing import Emulator, MockClock
 from tests.contrib.conftest import Server
 from tests.contrib.serving import serve
-from tests.forked import Forks
 
 PERIOD = 60.0
 SCOPES = ["project:read"]
@@ -433,28 +431,3 @@ def test_redis(emulator: Emulator, server: Server) -> None:
     for thread in threads:
         thread.join(60)
     assert [RateLimitWaitError, ClientUsageError] == outcomes[20:]
-
-
-FORK = """
-import os
-from digitalocean_projects import RateLimitWaitError, TokenBucket, Limits
-from digitalocean_projects.contrib.fastapi.threads import _place
-
-bucket, refusal = TokenBucket(Limits()), RateLimitWaitError(5.0, "busy")
-with _place(bucket, 1, refusal):
-    child = os.fork()
-    if not child:
-        with _place(bucket, 1, refusal):
-            print("a place", flush=True)
-if child:
-    assert 0 == os.waitpid(child, 0)[1]
-    with _place(bucket, 1, refusal):
-        print("the same", flush=True)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-@pytest.mark.process
-def test_fork(forks: Forks) -> None:
-    """Threads that wait in a parent process hold no place in its children."""
-    assert ("a place\nthe same\n", "", 0) == forks.start(FORK).end()

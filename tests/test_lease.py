@@ -374,24 +374,25 @@ def hold():
         forked.wait(20)
 async def enter():
     return await bucket.lease().__aenter__()
-async def main():
-    tasks = [asyncio.ensure_future(enter()) for _ in range(4)]
-    await asyncio.sleep(0)
-    thread = threading.Thread(target=hold, daemon=True)
-    thread.start()
-    held.wait(20)
-    if fork() == 0:
-        tasks[0].result().settle()
-        tasks[1].result().unsent()
-    else:
-        forked.set()
-        thread.join()
-        os.wait()
-    statistics = bucket.statistics()
-    print(statistics.in_flight, statistics.waiting, statistics.in_use, flush=True)
-    tasks[-1].cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-asyncio.run(main())
+loop = asyncio.new_event_loop()
+tasks = [loop.create_task(enter()) for _ in range(4)]
+loop.run_until_complete(asyncio.sleep(0))
+thread = threading.Thread(target=hold, daemon=True)
+thread.start()
+held.wait(20)
+# Not in the running loop, in which a forked process can't go on from CPython 3.14 on.
+if fork() == 0:
+    tasks[0].result().settle()
+    tasks[1].result().unsent()
+else:
+    forked.set()
+    thread.join()
+    os.wait()
+statistics = bucket.statistics()
+print(statistics.in_flight, statistics.waiting, statistics.in_use, flush=True)
+tasks[-1].cancel()
+loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+loop.close()
 """
 
 

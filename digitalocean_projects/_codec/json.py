@@ -196,6 +196,8 @@ def encode_lines(items: Iterable[Resource | Project]) -> bytes:
 def _document(body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body.removeprefix(_BOM))
+    except RecursionError:  # its text depends on the version of Python
+        raise DecodeError("invalid JSON: it is nested too deeply") from None
     except _NO_JSON as error:
         raise DecodeError(f"invalid JSON: {error}") from None
     if not isinstance(document, dict):

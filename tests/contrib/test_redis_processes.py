@@ -146,21 +146,21 @@ async def use():
     async with bucket.lease() as lease:
         lease.settle()
 
-async def main():
-    async with bucket.lease() as lease:
-        child = os.fork()
-        lease.settle()
-        if child == 0 and prefix == "stay":
-            return
-        if child == 0:
-            asyncio.run(use())
-            print(bucket.statistics().in_use, len(bucket._remote._links), flush=True)
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-    await use()
+# Not in the running loop, in which a forked process can't go on from CPython 3.14 on.
+with asyncio.Runner() as runner:
+    lease = bucket.lease()
+    runner.run(lease.__aenter__())
+    child = os.fork()
+    lease.settle()
+    if child == 0 and prefix == "stay":
+        sys.exit()
+    if child == 0:
+        asyncio.run(use())
+        print(bucket.statistics().in_use, len(bucket._remote._links), flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    runner.run(use())
     print(len(bucket._remote._links))
-
-asyncio.run(main())
 """
 
 

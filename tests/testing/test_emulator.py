@@ -201,15 +201,21 @@ def test_restart(emulator: Emulator, call: Call) -> None:
 
 def test_async_with() -> None:
     """`async with` starts and stops, and the caller's loop runs on during the stop."""
-    seen: list[str] = []
+    ran_on = threading.Event()
+
+    class Patient(Emulator):
+        """An emulator whose stop ends when the caller's loop has run on."""
+
+        def stop(self) -> None:
+            assert ran_on.wait(20)
+            super().stop()
 
     async def scenario() -> bytes:
-        async with Emulator() as emulator:
+        async with Patient() as emulator:
             reader, writer = await asyncio.open_connection("127.0.0.1", int(emulator.url[17:]))
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             line = await reader.readline()
-            asyncio.get_running_loop().call_soon(seen.append, "ran on")
-        assert ["ran on"] == seen
+            asyncio.get_running_loop().call_soon(ran_on.set)
         await reader.read()
         writer.close()
         await writer.wait_closed()

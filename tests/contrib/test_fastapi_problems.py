@@ -168,7 +168,6 @@ def browser(emulator: Emulator, raised: list[Exception]) -> Iterator[httpx2.Clie
     options: dict[str, Any] = {
         "base_url": emulator.url,
         "retry": RetryPolicy(attempts=1),
-        "timeout": 0.3,
         "limits": None,
     }
     make = partial(AsyncClient, emulator.token, **options)
@@ -178,6 +177,10 @@ def browser(emulator: Emulator, raised: list[Exception]) -> Iterator[httpx2.Clie
     @app.get("/")
     async def name(client: AsyncClientDep) -> str:
         return (await client.projects.get_default()).name
+
+    @app.get("/impatient")
+    async def name_soon(client: AsyncClientDep) -> str:
+        return (await client.with_options(timeout=0.1).projects.get_default()).name
 
     add_tenants_endpoints(app)
     add_endpoints_with_both_tokens(app, emulator.token)
@@ -294,20 +297,20 @@ def test_malformed_token_of_the_service(browser: httpx2.Client, token: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("fault", "expected"),
+    ("path", "fault", "expected"),
     [
-        (faults.Silence(), 504),
-        (faults.Reset(), 502),
-        (faults.Html(502), 502),
-        (faults.Garbage(200), 502),
+        ("/impatient", faults.Silence(), 504),
+        ("/", faults.Reset(), 502),
+        ("/", faults.Html(502), 502),
+        ("/", faults.Garbage(200), 502),
     ],
 )
 def test_fault(
-    browser: httpx2.Client, emulator: Emulator, fault: faults.Fault, expected: int
+    browser: httpx2.Client, emulator: Emulator, path: str, fault: faults.Fault, expected: int
 ) -> None:
-    """A time-out is told from other failures."""
+    """A time-out has another status than other failures."""
     emulator.fail(fault)
-    answer = browser.get("/")
+    answer = browser.get(path)
     assert expected == answer.status_code
     assert {} == problem(answer)
 

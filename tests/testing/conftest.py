@@ -56,7 +56,7 @@ def call(emulator: Emulator) -> Call:
         if authorization is not None:
             sent["Authorization"] = authorization
         content = body if body is None or isinstance(body, bytes) else json.dumps(body)
-        connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc, timeout=60)
         try:
             connection.request(method, path, content, sent)
             response = connection.getresponse()
@@ -74,7 +74,7 @@ def connect(emulator: Emulator) -> Callable[..., socket.socket]:
     def connect(method: str = "GET", body: bytes = b"") -> socket.socket:
         address = urlsplit(emulator.url)
         assert address.hostname
-        sock = socket.create_connection((address.hostname, address.port or 80), timeout=10)
+        sock = socket.create_connection((address.hostname, address.port or 80), timeout=60)
         sock.sendall(
             f"{method} /v2/projects/default/resources HTTP/1.1\r\n"
             f"Host: x\r\n"

@@ -28,7 +28,7 @@ SECRET = "dop_v1_" + "5ec4e7" * 10
 def connect(emulator: Emulator) -> socket.socket:
     address = urlsplit(emulator.url)
     assert address.hostname
-    return socket.create_connection((address.hostname, address.port or 80), timeout=20)
+    return socket.create_connection((address.hostname, address.port or 80), timeout=60)
 
 
 def head(emulator: Emulator, *lines: str, method: str = "POST", token: str | None = None) -> bytes:
@@ -52,6 +52,11 @@ def pour(sock: socket.socket, piece: bytes, times: int) -> None:
     with suppress(BrokenPipeError, ConnectionResetError):
         for _ in range(times):
             sock.sendall(piece)
+
+
+@pytest.fixture
+def _short_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digitalocean_projects.testing._server._LINGERING_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -133,6 +138,7 @@ def test_longest_body(small: Emulator, method: str) -> None:
     assert [1000, 0] == [len(request.body) for request in small.requests]
 
 
+@pytest.mark.usefixtures("_short_lingering")
 def test_refusal_document(small: Emulator) -> None:
     """A refused body gets an error document, and the connection is closed."""
     with connect(small) as sock:
@@ -215,6 +221,7 @@ def test_body_without_a_valid_token(emulator: Emulator, call: Call) -> None:
     assert bodies == [request.body for request in emulator.requests]
 
 
+@pytest.mark.usefixtures("_short_lingering")
 def test_slow_body(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that doesn't come ends the connection after a while."""
     monkeypatch.setattr("digitalocean_projects.testing._server._BODY_SECONDS", 0.1)

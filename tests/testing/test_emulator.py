@@ -275,6 +275,6 @@ with urllib.request.urlopen(request) as response:
         capture_output=True,
         check=False,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert (0, "200\n", "") == (done.returncode, done.stdout, done.stderr)

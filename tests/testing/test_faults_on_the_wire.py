@@ -141,7 +141,7 @@ def test_delay(emulator: Emulator, connect: Connect) -> None:
         with pytest.raises(TimeoutError):
             sock.recv(1)
         assert ["do:droplet:1"] == emulator.resources()
-        sock.settimeout(10)
+        sock.settimeout(60)
         (resource,) = json.loads(body_of(rest(sock)))["resources"]
     assert 0.29 <= time.perf_counter() - start < 5
     assert ("do:droplet:1", "assigned") == (resource["urn"], resource["status"])
@@ -302,7 +302,7 @@ def test_other_than_assignments(emulator: Emulator, call: Call, fault: faults.Fa
 
 
 def http_status(emulator: Emulator, path: str = "/") -> int:
-    connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc, timeout=60)
     connection.request("GET", path)
     status = connection.getresponse().status
     connection.close()

@@ -30,7 +30,7 @@ def sleeping(clock: MockClock) -> int:
 
 async def asleep(clock: MockClock, number: int) -> None:
     """Return when so many sleep in any event loop."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while sleeping(clock) < number:  # noqa: ASYNC110 - the clock tells nobody
             await asyncio.sleep(0)
 

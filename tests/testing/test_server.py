@@ -22,7 +22,7 @@ LISTING = b"GET /v2/projects/default/resources?per_page=200 HTTP/1.1\r\nHost: x\
 def connect(emulator: Emulator) -> socket.socket:
     address = urlsplit(emulator.url)
     assert address.hostname
-    return socket.create_connection((address.hostname, address.port or 80), timeout=10)
+    return socket.create_connection((address.hostname, address.port or 80), timeout=60)
 
 
 def read_answer(sock: socket.socket) -> bytes:

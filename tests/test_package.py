@@ -27,7 +27,7 @@ HOUSE = """
     _config
     _limiter: __init__ budget lease timers source bucket shared
     _session: __init__ retry transport pool manager
-    _paginator: __init__ listing prefetch paginator inventory
+    _paginator: __init__ cursor listing prefetch paginator inventory
     _assignment: __init__ results search assignment reconcile waiting
     _projects
     _client
@@ -41,7 +41,7 @@ HOUSE = """
     contrib: __init__ pytest
     contrib/redis: errors location server script connections cluster link ledger limits
     contrib/redis: bucket __init__
-    contrib/fastapi: problems threads streams dependencies __init__
+    contrib/fastapi: problems streams dependencies __init__
 """
 LAYERS = [
     f"{folder}/{name}" if name else folder

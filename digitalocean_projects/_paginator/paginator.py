@@ -10,7 +10,8 @@ from digitalocean_projects._codec.models import Page
 from digitalocean_projects._errors import ClientUsageError, PaginationError
 from digitalocean_projects._session.pool import current_loop
 
-from .listing import Items, Reading
+from .cursor import Reading
+from .listing import Items
 from .prefetch import Waves, Window, close
 
 if TYPE_CHECKING:

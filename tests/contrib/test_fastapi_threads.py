@@ -32,7 +32,7 @@ from digitalocean_projects.contrib.fastapi import (
     client_lifespan,
     exception_handlers,
 )
-from digitalocean_projects.contrib.fastapi.threads import bound_waiting_threads
+from digitalocean_projects.contrib.fastapi.dependencies import bound_waiting_threads
 from digitalocean_projects.contrib.redis import RedisLimits
 from digitalocean_projects.testing import Emulator, MockClock
 from tests.contrib.conftest import Server

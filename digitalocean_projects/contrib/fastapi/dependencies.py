@@ -7,7 +7,10 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 from digitalocean_projects import AsyncClient, Client, ClientUsageError
 from digitalocean_projects._arguments import PROJECT_ID_PATTERN, checked_count
+from digitalocean_projects._facade.loop_thread import CALL
+from digitalocean_projects._limiter.lease import Bound
 from digitalocean_projects._messages import Secret
+from digitalocean_projects._session.manager import SessionManager
 
 try:
     from fastapi import Depends, FastAPI
@@ -18,14 +21,34 @@ except ModuleNotFoundError as _missing:
     raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from _missing
 
 from .problems import MalformedTokenError
-from .threads import DEFAULT_WAITING_THREADS, bound_waiting_threads
 
 AnyClient = TypeVar("AnyClient", AsyncClient, Client)
 
+DEFAULT_WAITING_THREADS = 8
 _STATE = "digitalocean_projects"
 
 ProjectID: TypeAlias = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTERN)]
 """A project's UUID, or `default`; anything else is a 422."""
+
+
+def bound_waiting_threads(client: Client, most: int) -> None:
+    """Bound the threads that wait for the limits of one token, for a client and all its views.
+
+    A request that would have to wait for more than a second while `most` threads of this process
+    wait for the limits of the same token raises `RateLimitWaitError` at once. All requests of one
+    blocking call count as one thread. A `def` endpoint holds one of the server's worker threads (40
+    by default) while its requests wait: without a bound, a tenant who is over the limits takes all.
+
+    Args:
+        client: A blocking client.
+        most: The maximum number of waiting threads for each token.
+    """
+    bound = Bound(most, CALL.get)
+
+    def adapt(manager: SessionManager) -> None:
+        manager.bound = bound
+
+    client._async._adapt_managers(adapt)  # noqa: SLF001 - of this package
 
 
 class _Clients:

@@ -1,0 +1,165 @@
+"""Cursor: where a reading of a listing stands, and what it has seen."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from digitalocean_projects._errors import PaginationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable
+
+    from digitalocean_projects._codec.json import PageDocument
+    from digitalocean_projects._messages import Request
+
+T = TypeVar("T")
+
+
+class Reading(Generic[T]):
+    """One reading of a listing, page after page: a state without I/O.
+
+    A listing is not a snapshot: additions and removals move the other items to other pages. So a
+    reading drops repeats, and notes the signs of a change: totals or last pages that differ
+    between pages, repeats, and an end before or behind the last page that was announced.
+
+    Args:
+        key: Returns what identifies an item.
+        start: The number of the first page.
+        per_page: The number of items that a page may hold.
+        memory: The number of previous pages whose items are dropped as repeats; None for all.
+        widest: The most pages to request at once while their number is unknown.
+        max_pages: The most pages to read.
+
+    Attributes:
+        number: The page to read next.
+        limit: The last page that is worth requesting, as far as is known.
+        ended: Whether the last page was read.
+        changed: Whether there was a sign of a change.
+    """
+
+    def __init__(
+        self,
+        key: Callable[[T], Hashable],
+        *,
+        start: int = 1,
+        per_page: int,
+        memory: int | None,
+        widest: int,
+        max_pages: int,
+    ) -> None:
+        self.number = start
+        self.limit = start
+        self.ended = False
+        self.changed = False
+        self._key = key
+        self._start = start
+        self._per_page = per_page
+        self._seen: set[Hashable] = set()
+        self._remembered: deque[Collection[Hashable]] = deque()
+        self._memory = memory
+        self._step = 1
+        self._widest = widest
+        self._last_allowed = start + max_pages - 1
+        self._stuck = 0
+        self._received = 0
+        self._total: int | None = None
+        self._last: int | None = None
+
+    def accept(self, document: PageDocument[T], request: Request) -> tuple[T, ...]:
+        """Take in page `number`, and return what is new on it.
+
+        Raises:
+            PaginationError: The pages don't advance, or don't end. Nothing was taken in.
+        """
+        if document.more and document.next not in {None, self.number + 1}:
+            reason = f"page {self.number} names page {document.next} as the next"
+            raise PaginationError(reason, request)
+        new = tuple(document.items)
+        keys = [*map(self._key, new)]
+        if not self._see_if_new(keys):
+            by_key = dict(zip(keys, new, strict=True))
+            new = tuple(item for key, item in by_key.items() if key not in self._seen)
+            stuck = self._stuck + len(by_key)
+            if document.more and not new and stuck > self._growth(document):
+                reason = f"page {self.number} holds nothing new, and says that there is more"
+                raise PaginationError(reason, request)
+            self._stuck = stuck
+            self._seen.update(keys)
+        if new:
+            self._stuck = 0
+        self._look_for_change(document, repeats=len(document.items) - len(new))
+        self._look_ahead(document)
+        self._remember(keys)
+        self.number += 1
+        self.ended = not document.more
+        return new
+
+    def check_allowed(self, request: Callable[[int], Request]) -> None:
+        """Refuse to read on without end.
+
+        Args:
+            request: What would ask for a page.
+
+        Raises:
+            PaginationError: The next page is more than may be read.
+        """
+        if self.number > self._last_allowed:
+            reason = f"there is more after page {self.number - 1}, the last that max_pages allows"
+            raise PaginationError(reason, request(self.number))
+
+    def _see_if_new(self, keys: Collection[Hashable]) -> bool:
+        """See all the keys, if none was seen before, nor is among them twice."""
+        if self.changed and (len(set(keys)) < len(keys) or not self._seen.isdisjoint(keys)):
+            return False
+        before = len(self._seen)
+        self._seen.update(keys)
+        if len(self._seen) == before + len(keys):
+            return True
+        self._seen = set().union(*self._remembered)
+        return False
+
+    def _growth(self, document: PageDocument[T]) -> int:
+        """How many items have come since the first page: so many may come again in a row."""
+        return 0 if self._total is None else (document.total or 0) - self._total
+
+    def _look_for_change(self, document: PageDocument[T], *, repeats: int) -> None:
+        self._received += len(document.items)
+        if self._total is None:
+            self._total = document.total
+        if self._last is None:
+            self._last = document.last
+        self.changed = (
+            self.changed
+            or repeats > 0
+            or document.total not in {None, self._total}
+            or document.last not in {None, self._last}
+            or self._contradicts(document)
+        )
+
+    def _contradicts(self, document: PageDocument[T]) -> bool:
+        """Return whether the page ends the listing where it should go on, or goes on at its end."""
+        if self._last is not None:
+            # A reading that starts behind the last page ends there.
+            last = max(self._last, self._start)
+            return self.number >= last if document.more else self.number != last
+        # A page may lack items that the token may not see, but no page may be missing.
+        most = max(self.number * self._per_page, self._received)
+        return not document.more and self._total is not None and self._total > most
+
+    def _look_ahead(self, document: PageDocument[T]) -> None:
+        last = document.last
+        if last is None and document.total is not None and document.items:
+            last = -(-document.total // len(document.items))
+        if last is None or last <= self.number:
+            last = self.number + self._step
+            self._step = min(2 * self._step, self._widest)
+        self.limit = min(last, self._last_allowed)
+
+    def _remember(self, keys: Collection[Hashable]) -> None:
+        self._remembered.append(keys)
+        if self._memory is not None and len(self._remembered) > self._memory:
+            self._seen.difference_update(self._remembered.popleft())
+            if self.changed:
+                # What was forgotten with that page may stand on a later one, too.
+                self._seen.update(*self._remembered)

@@ -17,6 +17,7 @@ from digitalocean_projects._config import DEFAULT_LIMITS, Limits, checked_second
 from digitalocean_projects._limiter.bucket import TokenBucket
 from digitalocean_projects._limiter.budget import Window
 from digitalocean_projects._limiter.shared import make_bucket
+from digitalocean_projects._limiter.source import Remote
 from digitalocean_projects._process import keep_for_ever
 from digitalocean_projects._secret import Secret
 from digitalocean_projects.contrib._redis_errors import RedisLimitsError, RedisUnavailableError
@@ -121,7 +122,7 @@ class RedisLimits(Limits):
         )
 
 
-class RedisSource:
+class RedisSource(Remote):
     """A source of leases from Redis, which all who share them there get in turn.
 
     A lease that the bucket's own budget would let go waits for one from Redis. Each event loop with

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from digitalocean_projects import Limits, RateLimitWaitError, TokenBucket
+from digitalocean_projects._limiter.timers import Timer
 from tests.simulation import HookedClock, VirtualTime
 
 if TYPE_CHECKING:
@@ -609,6 +610,17 @@ def test_forgotten_loop_is_garbage(number: int, *, close: bool) -> None:
     assert [None] * (number + 1) == [reference() for reference in found]
     assert 0 == bucket.statistics().waiting
     assert {} == bucket.waiting.timers
+
+
+def test_timer_of_a_dropped_loop() -> None:
+    """A function can't be called in a loop that is closed or garbage."""
+    loop = asyncio.new_event_loop()
+    timer = Timer(loop)
+    loop.close()
+    assert not timer.call(print)
+    del loop
+    gc.collect()
+    assert not timer.call(print)
 
 
 def test_loop_that_ends_while_its_lease_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:

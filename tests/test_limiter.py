@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from digitalocean_projects import Limits, RateLimitWaitError, TokenBucket
+from digitalocean_projects._limiter.lease import Bound
 from tests.simulation import HOURLY, FastClock, Server, VirtualTime, ask, delay
 
 if TYPE_CHECKING:
@@ -292,6 +293,37 @@ def test_few_left_for_too_long() -> None:
         with pytest.raises(RateLimitWaitError) as caught:
             await bucket.lease(max_wait=5.0).__aenter__()
         assert (5.0, 5.0) == (caught.value.seconds, clock.now)
+
+    clock.run(main())
+
+
+def test_bound_on_threads() -> None:
+    """A request that waits for more than a second needs one of the places for waiting threads.
+
+    The requests of one thread share its place, which is free when the last of them has left.
+    """
+    bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
+
+    def enter(thread: int) -> asyncio.Task[Any]:
+        return asyncio.create_task(bucket.lease(bound=Bound(1, lambda: thread)).__aenter__())
+
+    async def main() -> None:
+        async with bucket.lease() as lease:
+            lease.settle({"ratelimit-remaining": "1"})
+        async with bucket.lease() as lease:
+            first, second, other = enter(1), enter(1), enter(2)
+            await asyncio.wait([other])
+            assert 1.0 == clock.now
+            with pytest.raises(RateLimitWaitError, match="and 1 thread waits already"):
+                await other
+            first.cancel()
+            second.cancel()
+            await asyncio.wait([first, second])
+            other = enter(2)
+            await asyncio.sleep(5.0)
+            lease.settle({"ratelimit-remaining": "500"})
+        (await other).settle()
+        assert 6.0 == clock.now
 
     clock.run(main())
 

@@ -57,7 +57,7 @@ CIRCLES = {
     frozenset(f"_codec/{name}" for name in ("urn", "models", "structure", "pydantic")),
 }
 # A method for each operation, and most of it docstrings; a lock with its queues and timers.
-LONGER = {"_projects": 600, "_limiter/bucket": 450, "contrib/redis/bucket": 460}
+LONGER = {"_projects": 600, "_limiter/bucket": 445}
 FOREIGN = {
     "aiohttp": {"_session/transport", "testing/_server"},
     "anyio": {"_facade/loop_thread"},

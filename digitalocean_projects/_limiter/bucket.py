@@ -187,21 +187,20 @@ class TokenBucket:
         """Wait for the tokens of a lease, and return it."""
         loop = asyncio.get_running_loop()
         try:
-            self._ask(lease, loop)
+            goes = self._ask(lease, loop)
+            if goes and self._remote is None:
+                lease.out = True
+                return lease
             if self._remote is not None:
                 await self._acquire_remotely(self._remote, lease, loop)
             elif lease.future is not None:
                 await self._wait(lease, lease.future, loop)
+            lease.check()
         except BaseException:
+            # With its traceback the error would keep this frame, and be kept by it.
+            lease.error = None
             self._end(lease, "left")
             raise
-        error, lease.error = lease.error, None
-        if error is not None:
-            # With its traceback it would keep this frame, and be kept by it.
-            try:
-                raise error
-            finally:
-                del error
         lease.out = True
         return lease
 
@@ -232,7 +231,7 @@ class TokenBucket:
                 why = {"do_wait": lease.waits_for, "do_reason": lease.reason}
                 _logger.info("waiting for about %(do_wait).0f s: %(do_reason)s", why, extra=why)
             self._set_timer(loop)
-            if lease.bound is not None and lease.thread is None:
+            if lease.bound is not None and not lease.has_place:
                 stops.append(call_later(self.clock, _MOMENT, partial(self._end, lease, "moment")))
             if lease.max_wait < math.inf:
                 late = partial(self._end, lease, "late")
@@ -286,8 +285,8 @@ class TokenBucket:
             if not self._ends:
                 break
 
-    def _ask(self, lease: Lease, loop: AbstractEventLoop) -> None:
-        """Let a lease go, or have it wait, or refuse it."""
+    def _ask(self, lease: Lease, loop: AbstractEventLoop) -> bool:
+        """Let a lease go, or have it wait, or refuse it; return True if it goes."""
         check_process()
         with self._lock:
             now, before = self.clock.time(), 0
@@ -295,16 +294,20 @@ class TokenBucket:
             if self.waiting.timers:
                 self.waiting.forget_closed_loops()
                 before = self.waiting.before(lease)
-            if not before and self._source.ready_at(now, bulk=lease.bulk) <= now:
+            goes = not before and self._source.ready_at(now, bulk=lease.bulk) <= now
+            if goes:
                 self._take(lease, now)
             else:
                 self._queue(lease, loop, before, now)
         if self._ends:
             self.work()
+        return goes
 
     def _queue(self, lease: Lease, loop: AbstractEventLoop, before: int, now: float) -> None:
         at, lease.reason = self._source.estimate(now, bulk=lease.bulk, before=before)
         lease.waits_for = at - now
+        if lease.bound is not None:
+            lease.thread = lease.bound.thread()
         if self._remote is not None:
             lease.error = self._remote.refusal(now)
         if lease.waits_for > lease.max_wait or self._pauses_too_long(lease, now):

@@ -16,7 +16,7 @@ from digitalocean_projects._codec.headers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from digitalocean_projects._config import Limits
 
@@ -87,11 +87,15 @@ class Window:
     def free_at(self, now: float, in_flight: int, before: int, *, bulk: bool) -> float:
         """Return when a token is free at the earliest, after `before` others were taken."""
         back = self._back
-        if back and back[0] <= now:
-            del back[: bisect_right(back, now)]
         missing = in_flight + len(back) + before - self._capacity
         if bulk:
             missing += self._reserve
+        if missing < 0:
+            return now
+        # Only now do the tokens matter that are back already: most calls end above.
+        returned = bisect_right(back, now)
+        del back[:returned]
+        missing -= returned
         if missing < 0:
             return now
         # Each token comes again and again; one in flight is back in a period at the earliest.
@@ -113,6 +117,7 @@ class _Feedback:
         paused_until: The end of the last pause.
         refused: The number of refused requests.
         most_young: The maximum number of young requests.
+        left: The number of requests that the API still accepts.
     """
 
     def __init__(self, jitter: Callable[[], float]) -> None:
@@ -120,23 +125,19 @@ class _Feedback:
         self.paused_until = -math.inf
         self.refused = 0
         self.most_young = _IN_FLIGHT_AT_FIRST
-        self._left = math.inf
+        self.left = math.inf
         self._left_until = -math.inf
         self._heard = -math.inf
 
-    def most_in_flight(self) -> float:
-        """Return how many requests may be in flight: those left, or one that finds out."""
-        return max(self._left, 1)
-
     def free_at(self) -> tuple[float, str]:
         """Return when a request may go at the earliest, and the reason for a wait."""
-        if self._left <= 0 and self._left_until > self.paused_until:
+        if self.left <= 0 and self._left_until > self.paused_until:
             return self._left_until, "the API says that no more are left"
         return self.paused_until, "a pause after a refusal"
 
     def lose(self) -> None:
         """Record a request whose response didn't say what is left: assume it was counted."""
-        self._left -= 1
+        self.left -= 1
 
     def answer(self, headers: Mapping[str, str], *, sent: float, now: float) -> None:
         """Learn from a response other than a 429.
@@ -150,9 +151,9 @@ class _Feedback:
         left = remaining(headers)
         if left is None:
             self.lose()
-        elif left < self._left or sent >= self._heard:
+        elif left < self.left or sent >= self._heard:
             # Any other response is older than the one that was heard last.
-            self._heard, self._left = now, left
+            self._heard, self.left = now, left
             if not left:
                 seconds = max(until_reset(headers) or 0.0, _SECONDS_BETWEEN_PROBES)
                 self._left_until = now + min(seconds, BURST_SECONDS)
@@ -197,7 +198,8 @@ class _Flights:
     def add(self, flight: Flight, now: float) -> None:
         """Add a request that goes now; do nothing if it is here already."""
         if flight not in self._all:
-            self._age(now)
+            if self._recent:
+                self._age(now)
             flight.young = True
             self.next_end = min(self.next_end, flight.end)
             self._all[flight] = None
@@ -226,15 +228,16 @@ class _Flights:
             self.next_end = min((flight.end for flight in self._all), default=math.inf)
         return overdue
 
-    def fewer_at(self, now: float, *, young: int, total: float) -> float:
+    def fewer_at(self, now: float, *, young: int, left: float) -> float:
         """Return when time alone makes them fewer than the maximum of the young ones and of all.
 
-        That is -inf if there are fewer, and may be earlier if one has ended meanwhile.
+        That is -inf if there are fewer, and may be earlier if one has ended meanwhile. If none is
+        left, one may go to find out.
         """
         at = -math.inf
         if self._young >= young and self.young(now) >= young:
             at = self._recent[0].sent + _SECONDS_YOUNG
-        if len(self._all) >= total:
+        if self._all and len(self._all) >= left:
             at = max(at, self.next_end)
         return at
 
@@ -245,6 +248,9 @@ class _Flights:
                 self._young -= 1
                 recent[0].young = False
             recent.popleft()
+
+
+_NONE: tuple[Flight, ...] = ()
 
 
 class Budget:
@@ -295,16 +301,12 @@ class Budget:
     def room_at(self, now: float) -> float:
         """Return when there is room for one more request in flight, if nothing but time passes."""
         feedback = self._feedback
-        return self._flights.fewer_at(
-            now, young=feedback.most_young, total=feedback.most_in_flight()
-        )
+        return self._flights.fewer_at(now, young=feedback.most_young, left=feedback.left)
 
     def room(self, now: float) -> float:
         """Return for how many more requests in flight there is room."""
         feedback, flights = self._feedback, self._flights
-        return min(
-            feedback.most_young - flights.young(now), feedback.most_in_flight() - len(flights)
-        )
+        return min(feedback.most_young - flights.young(now), max(feedback.left, 1) - len(flights))
 
     def estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
         """Return when a request may go at the earliest, after others, and what it waits for.
@@ -357,9 +359,9 @@ class Budget:
             self._flights.remove(flight)
         return None if end == "unsent" else counted
 
-    def overdue(self, now: float) -> list[Flight]:
+    def overdue(self, now: float) -> Sequence[Flight]:
         """Return the requests in flight that have not ended in time."""
-        return self._flights.overdue(now) if self._flights.next_end <= now else []
+        return self._flights.overdue(now) if self._flights.next_end <= now else _NONE
 
     def pause(self, until: float) -> None:
         """Let nothing go until then."""

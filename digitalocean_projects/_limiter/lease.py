@@ -57,6 +57,7 @@ class Lease(Flight):
         "bulk",
         "error",
         "future",
+        "has_place",
         "max_pause",
         "max_wait",
         "out",
@@ -70,6 +71,7 @@ class Lease(Flight):
 
     reason: str
     since: float
+    thread: object
     waiter: ReferenceType[Future[None]]
 
     def __init__(
@@ -89,8 +91,7 @@ class Lease(Flight):
         self.max_wait = max_wait
         self.max_pause = max_pause
         self.bound = bound
-        # What has one of the places for waiting threads.
-        self.thread: object = None
+        self.has_place = False
         # The queue that it waits in.
         self.place = 2 * bulk + (not ahead)
         self.out = False
@@ -102,6 +103,11 @@ class Lease(Flight):
     def __aenter__(self) -> Coroutine[Any, Any, Self]:
         """Wait for the tokens."""
         return self._bucket._acquire(self)
+
+    def check(self) -> None:
+        """Raise the error that the bucket has for this lease, if there is one."""
+        if self.error is not None:
+            raise self.error
 
     def ask_again(self, max_wait: float) -> None:
         """Start again, before the others of the same class, and with another maximum wait."""

@@ -120,10 +120,9 @@ class Waiting:
         bound = lease.bound
         if bound is None:
             return None
-        thread = bound.thread()
-        threads = {other.thread for other in self if other.thread is not None} - {thread}
+        threads = {other.thread for other in self if other.has_place} - {lease.thread}
         if len(threads) < bound.most:
-            lease.thread = thread
+            lease.has_place = True
             return None
         waiting = "1 thread waits" if bound.most == 1 else f"{bound.most} threads wait"
         return RateLimitWaitError(seconds, f"{reason}, and {waiting} already")

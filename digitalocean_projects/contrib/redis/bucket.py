@@ -14,6 +14,7 @@ from digitalocean_projects._clock import call_later
 from digitalocean_projects._limiter.bucket import TokenBucket
 from digitalocean_projects._limiter.budget import Window
 from digitalocean_projects._limiter.shared import make_bucket
+from digitalocean_projects._limiter.source import Remote
 from digitalocean_projects._process import keep_for_ever
 
 from . import server as _redis_server
@@ -37,7 +38,7 @@ _SECONDS_UNTIL_TOLD = 0.05
 _TICK = 0.001
 
 
-class RedisSource:
+class RedisSource(Remote):
     """A source of leases from Redis, which all who share them there get in turn.
 
     A lease that the bucket's own budget would let go waits for one from Redis. Each event loop with

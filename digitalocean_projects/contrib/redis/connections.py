@@ -106,25 +106,7 @@ class Connections:
                 return answer
             finally:
                 self._close_later()
-            reason = self.reason(failure)
-            if means_away(failure):
-                server.lose(reason, call.policy)
-            elif isinstance(failure, ResponseError):
-                # It is about this key or command. The connection and other keys are not affected.
-                if probes:
-                    server.find()
-                server.refuse(one_line(call.key), reason)
-                raise RedisLimitsError(reason)
-            else:
-                server.fail(reason)
-            self._works = False
-            # redis-py keeps a connection that an unexpected error has left without its login. And
-            # the name of the server, or the sentinels, may lead to another one by now.
-            with suppress(Exception):
-                await self._pool.disconnect(inuse_connections=False)
-            if means_away(failure):
-                raise RedisUnavailableError(reason)
-            raise RedisLimitsError(reason)
+            raise await self._give_up(call, failure, probes=probes)
 
     async def slots(self) -> Any:
         """Return what the node answers to CLUSTER SLOTS."""
@@ -143,6 +125,26 @@ class Connections:
         """Close them."""
         with suppress(Exception):
             await self._client.aclose()
+
+    async def _give_up(self, call: Call, failure: Exception, *, probes: bool) -> RedisLimitsError:
+        """Note what a failure says of the server; returns the error for the caller."""
+        reason, is_away = self.reason(failure), means_away(failure)
+        if isinstance(failure, ResponseError) and not is_away:
+            # It is about this key or command. The connection and other keys are not affected.
+            if probes:
+                self.server.find()
+            self.server.refuse(one_line(call.key), reason)
+            return RedisLimitsError(reason)
+        self._works = False
+        if is_away:
+            self.server.lose(reason, call.policy)
+        else:
+            self.server.fail(reason)
+        # redis-py keeps a connection that an unexpected error has left without its login. And the
+        # name of the server, or the sentinels, may lead to another one by now.
+        with suppress(Exception):
+            await self._pool.disconnect(inuse_connections=False)
+        return RedisUnavailableError(reason) if is_away else RedisLimitsError(reason)
 
     async def _ask(self, call: Call) -> list[int] | AskError:
         worked = self._works

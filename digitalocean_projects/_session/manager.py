@@ -205,7 +205,18 @@ class SessionManager:
         await self._until_closed(partial(self._wait, seconds), request)
 
     async def _until_closed(self, function: Callable[[], Awaitable[T]], request: Request) -> T:
-        """The result of the function, which the end of the pool cancels."""
+        """Return the result of the function, which the end of the pool cancels.
+
+        A cancellation that comes out of the function has one of three causes:
+
+        - The caller is cancelled. It is raised as it is.
+        - `Pool.aclose` has cancelled the task, once, and has taken it out of `tasks` before. That
+          cancellation was counted by the task, so it is taken back by `uncancel`: otherwise a time
+          limit or task group around the call would take it for one of its own. If the task counts
+          more of them after that than before the call, the caller was cancelled, too.
+        - Nobody has cancelled the task: its count has not changed. aiohttp ends with a bare
+          `CancelledError` the wait for a connection of a session that is closed.
+        """
         self._pool.check_usable()
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         tasks, cancellations = self._pool.tasks, task.cancelling()
@@ -220,14 +231,12 @@ class SessionManager:
             return await function()
         except asyncio.CancelledError as error:
             if task.cancelling() > cancellations:
-                # Whom the pool's end has cancelled is not in the set any more.
                 if task in tasks or task.uncancel() > cancellations:
                     raise error.with_traceback(None) from None
                 failure: APIError | ClientUsageError = ClientUsageError(
                     f"the client was closed meanwhile ({request})"
                 )
             else:
-                # aiohttp does so to who waits for a connection of a session that is closed.
                 failure = APIConnectionError(
                     "the wait for a connection was cancelled", request, sent=False
                 )

@@ -104,9 +104,9 @@ async def test_statistics(emulator: Emulator, make_client: MakeClient, clock: Ju
         assert Statistics(requests=0, retries=0, waited=0.0, bucket=None) == client.statistics()
 
 
-async def test_rate_limit(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_rate_limit(emulator: Emulator, make_either: MakeClient) -> None:
     """A client knows what the API last said of the allowance; an answer may say nothing."""
-    async with make_client() as client:
+    async with make_either() as client:
         assert client.rate_limit is None
         emulator.respond(404, headers=HOURLY)
         with pytest.raises(NotFoundError):

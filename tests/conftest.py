@@ -39,7 +39,7 @@ settings.load_profile("busy")
 @pytest.fixture(scope="session", autouse=True)
 def _few_objects_to_collect() -> Iterator[None]:
     """Spare `no_leaks` all that was imported."""
-    # From CPython 3.14 on, Hypothesis warns if it makes its random number generator after the freeze,
+    # From CPython 3.14 on, Hypothesis warns if it makes its random generator after the freeze,
     # since the collector doesn't show that a frozen object refers to it.
     given(none())(lambda _: None)()
     gc.collect()

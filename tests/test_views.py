@@ -95,7 +95,7 @@ async def test_limits_of_views(make_either: MakeClient) -> None:
         views = [
             client.with_options(deadline=None),
             client.with_options(token="other"),
-            client.with_options(limits=Limits()),
+            client.with_options(limits=Limits(windows=((251, 60.0),))),
             client.with_options(limits=None),
         ]
         buckets = [view.statistics().bucket for view in views]

@@ -13,7 +13,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
-# Interpreters that pyenv holds are on nobody's PATH, but for one.
+# pyenv puts only one of its interpreters on PATH.
 os.environ["PATH"] = os.pathsep.join(
     [os.environ["PATH"], *map(str, Path.home().glob(".pyenv/versions/*/bin"))]
 )

@@ -82,7 +82,7 @@ def checked_count(name: str, value: int, most: int | None = None) -> int:
 
 
 def is_project_id(text: str) -> bool:
-    """Whether the text is a UUID or `default`."""
+    """Return whether the text is a UUID or `default`."""
     return _is_project_id(text) is not None
 
 
@@ -110,7 +110,7 @@ def project_path(project: ProjectLike) -> str:
 
 
 def settable(**members: object) -> dict[str, object]:
-    """What of a project is to be set, as the API has it.
+    """Return the checked members of a project, spelled as in the API.
 
     Raises:
         TypeError: Something is of another type than it should be.

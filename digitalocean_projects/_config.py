@@ -55,7 +55,7 @@ def _as_windows(windows: Iterable[tuple[int, float]]) -> tuple[tuple[int, float]
         for capacity, period in windows
     )
     if not checked:
-        raise ValueError("limits need a window; None is without limits")
+        raise ValueError("limits must have at least one window; pass limits=None for no limits")
     return tuple(sorted(checked, key=itemgetter(1)))
 
 

@@ -70,9 +70,11 @@ class ClientUsageError(_SafeError, RuntimeError):
     That is a fault of the program, so it is not an `APIError`, which a program may catch to retry.
 
     Attributes:
-        in_doubt: True if the API may have done the request, as when the client was closed while it
-            was in flight.
+        in_doubt: True if the API may have done the request, since the client was closed while it
+            was in flight, or a hook failed.
     """
+
+    in_doubt = False
 
 
 class RateLimitWaitError(APIError):

@@ -99,9 +99,9 @@ def redacted(text: str, *secrets: str) -> str:
 
     Secrets are those passed, the tokens in the environment, and whatever looks like a token.
     """
-    variables = (os.environ.get(name, "").strip() for name in TOKEN_VARIABLES)
+    variables = (Secret(os.environ.get(name, "").strip()) for name in TOKEN_VARIABLES)
     # The longest first, since one may be a part of another.
-    known = sorted({*map(str, secrets), *variables} - {""}, key=len, reverse=True)
+    known = sorted({*secrets, *variables} - {""}, key=len, reverse=True)
     is_cut = len(text) > _MOST_CHARACTERS
     text = text[:_MOST_CHARACTERS]
     for secret in known:

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 class AsyncProjects:
     """The operations on projects and their resources.
 
-    A project is told by its UUID, by `default`, or by a `Project`; a resource by its URN, by the
-    text of that, or by anything that has a `urn`. Every argument is checked before anything is
+    Pass a project as its UUID, as `default` or as a `Project`, and a resource as its URN, as the
+    text of that, or as any object that has a `urn`. Every argument is checked before anything is
     sent: one of another type than annotated is a `TypeError`, one that can't be used a
     `ValueError`. What the API or the network does is an `APIError`.
 
@@ -477,9 +477,11 @@ class AsyncProjects:
             APIResponseError: The id is not a UUID, so no request may be sent for the project.
         """
         if not is_project_id(project.id) or project.id == DEFAULT_PROJECT:
-            reason = f'expected the id of a project to be a UUID, got "{project.id}"'
+            text = one_line(
+                f'expected the id of a project to be a UUID, got "{project.id}"',
+                self._manager.settings.token,
+            )
             request = Request(method="GET", path=path, scopes=_READ)
-            text = one_line(reason, self._manager.settings.token)
             raise APIResponseError(text, request, status=HTTPStatus.OK)
 
 

@@ -305,7 +305,9 @@ def test_bound_on_threads() -> None:
     bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
 
     def enter(thread: int) -> asyncio.Task[Any]:
-        return asyncio.create_task(bucket.lease(bound=Bound(1, lambda: thread)).__aenter__())
+        lease = bucket.lease()
+        lease.bound = Bound(1, lambda: thread)
+        return asyncio.create_task(lease.__aenter__())
 
     async def main() -> None:
         async with bucket.lease() as lease:

@@ -115,7 +115,10 @@ def add_commands(commands: Commands) -> None:
         help="wait up to SECONDS for moved resources to leave the project",
     )
     command.add_argument(
-        "-f", "--force", action="store_true", help="as doctl has it: nobody is ever asked"
+        "-f",
+        "--force",
+        action="store_true",
+        help="accepted for doctl's sake; there is never a prompt",
     )
     group = add_group(
         commands,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from digitalocean_projects._errors import APIError, InventoryError
+from digitalocean_projects._errors import APIError, ClientUsageError, InventoryError
 from digitalocean_projects._messages import one_line
 
 from .arguments import add_command
@@ -50,7 +50,7 @@ def report(client: Client, options: Namespace) -> int:
     """Show how many resources of each type the projects hold."""
     summaries: list[Summary] = []
     failures: tuple[tuple[Project, APIError], ...] = ()
-    end: APIError | None = None
+    end: APIError | ClientUsageError | None = None
     is_streamed = options.output == "jsonl"
     try:
         with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
@@ -62,7 +62,7 @@ def report(client: Client, options: Namespace) -> int:
                     summaries.append(summary)
     except InventoryError as error:
         failures = error.failures
-    except APIError as error:
+    except (APIError, ClientUsageError) as error:
         if not summaries:
             raise
         end = error

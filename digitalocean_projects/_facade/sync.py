@@ -81,11 +81,11 @@ class Client:
         allow_insecure: Let `base_url` be http on any host, which shows the token to the network.
         proxy: The URL of an HTTP proxy, which may hold a user and password. Neither a proxy nor
             a netrc file is ever taken from the environment.
-        user_agent: What the server is told of the client.
+        user_agent: The User-Agent header; None for one that names the package and its version.
         session_factory: Makes the aiohttp session, in the loop that uses it; the client closes it.
             What it raises passes through. Views use it, too: if it keeps cookies, for all tokens.
         trace_configs: aiohttp's hooks into the requests; not together with `session_factory`.
-        clock: What limits and waits go by; None takes the machine's monotonic clock.
+        clock: The clock for limits and waits; None takes the machine's monotonic clock.
 
     Raises:
         ClientUsageError: There is no token.
@@ -179,8 +179,8 @@ class Client:
             timeout: The seconds that an attempt at a request may take as a whole.
             deadline: The seconds that a request may take with all its attempts and waits, or None.
             retry: When and how often a request is sent again.
-            limits: How many requests to send at the most, or None. They aren't shared with who has
-                other ones.
+            limits: The maximum number of requests, or None. Clients with different limits don't
+                share them.
             bulk: Whether to let all others with the same limits go first.
 
         Raises:
@@ -224,8 +224,8 @@ class Client:
 class Projects:
     """The operations on projects and their resources.
 
-    A project is told by its UUID, by `default`, or by a `Project`; a resource by its URN, by the
-    text of that, or by anything that has a `urn`. Every argument is checked before anything is
+    Pass a project as its UUID, as `default` or as a `Project`, and a resource as its URN, as the
+    text of that, or as any object that has a `urn`. Every argument is checked before anything is
     sent: one of another type than annotated is a `TypeError`, one that can't be used a
     `ValueError`. What the API or the network does is an `APIError`.
 

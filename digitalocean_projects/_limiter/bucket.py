@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._config import Limits
 
-    from .lease import Bound, L
+    from .lease import L
     from .source import Remote, Source
     from .timers import Timer
 
@@ -132,7 +132,6 @@ class TokenBucket:
         max_pause: float | None = None,
         timeout: float | None = None,
         ahead: bool = False,
-        bound: Bound | None = None,
     ) -> Lease:
         """Return the tokens of one request, as a context manager that waits for them.
 
@@ -144,11 +143,9 @@ class TokenBucket:
                 `grace` after that, as when its event loop was closed, counts as one whose request
                 may have been sent. None for no end.
             ahead: Go before the others of the same class, as a retry may.
-            bound: The bound on waiting threads, if a thread waits for the request.
 
         Raises:
-            RateLimitWaitError: On entering: the wait is longer, or too many threads wait already.
-                It isn't begun if that is certain.
+            RateLimitWaitError: On entering: the wait is longer. It isn't begun if that is certain.
         """
         return Lease(
             self,
@@ -157,7 +154,6 @@ class TokenBucket:
             max_wait=math.inf if max_wait is None else max_wait,
             max_pause=math.inf if max_pause is None else max_pause,
             timeout=math.inf if timeout is None else timeout,
-            bound=bound,
         )
 
     def statistics(self) -> BucketStatistics:

@@ -83,14 +83,14 @@ class Lease(Flight):
         max_wait: float,
         max_pause: float,
         timeout: float,
-        bound: Bound | None,
     ) -> None:
         self.timeout = timeout
         self.sent = -math.inf
         self.bulk = bulk
         self.max_wait = max_wait
         self.max_pause = max_pause
-        self.bound = bound
+        # A bound on waiting threads, if one waits for the request.
+        self.bound: Bound | None = None
         self.has_place = False
         # The queue that it waits in.
         self.place = 2 * bulk + (not ahead)

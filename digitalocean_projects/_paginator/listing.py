@@ -34,7 +34,7 @@ class Listing(Generic[T]):
         key: What makes two items the same.
         per_page: How many items to ask for on a page; the API may send fewer.
         scopes: What a token needs to list it.
-        gate: What a request passes through, and leaves when it is answered.
+        gate: A context manager that is held during each request.
     """
 
     manager: SessionManager
@@ -46,12 +46,12 @@ class Listing(Generic[T]):
     gate: AbstractAsyncContextManager[object] = attrs.field(factory=nullcontext)
 
     def request(self, number: int) -> Request:
-        """What asks for a page. Links are never followed: they may name any host."""
+        """Return the request for a page. Links are never followed: they may name any host."""
         path = f"{self.path}?page={number}&per_page={self.per_page}"
         return Request(method="GET", path=path, scopes=self.scopes)
 
     async def fetch(self, number: int) -> Answer:
-        """A page, not decoded."""
+        """Return the response for a page."""
         async with self.gate:
             return await self.manager.request(self.request(number))
 

@@ -22,7 +22,7 @@ class Prefetch(Protocol):
     """A way to fetch pages whose numbers are asked for in order."""
 
     def look_ahead(self, number: int, limit: int) -> None:
-        """Know that page `number` will be asked for next, and that `limit` may be the last."""
+        """Start to fetch pages from `number`, which is asked for next, at most up to `limit`."""
 
     async def get(self, number: int, limit: int) -> Answer:
         """A page; up to page `limit`, others may be fetched with it."""
@@ -159,9 +159,9 @@ class Window:
         return tasks
 
     def _enter_loop(self) -> bool:
-        """Know the running loop; whether it is another one, where the other's tasks never end.
+        """Remember the running loop; return True if it is another one than before.
 
-        So it is at first, and in a forked process.
+        So it is at first, and in a forked process. The tasks of the previous loop never end.
         """
         loop = running_loop()
         if loop is self._loop:

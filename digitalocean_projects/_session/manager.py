@@ -223,8 +223,8 @@ class SessionManager:
         if task in tasks:
             # Without limits, too: otherwise the error would first come up where there are some.
             raise ClientUsageError(
-                "a hook of a request must not wait for another one of the same client, whose tokens"
-                f" may be those that the first holds; start a task for {request}, or send it before"
+                "a hook of a request must not wait for another request of the same client or a view"
+                f" of it, which may wait for the first one; start a task for {request}"
             )
         self._pool.begin(task)
         try:
@@ -236,6 +236,7 @@ class SessionManager:
                 failure: APIError | ClientUsageError = ClientUsageError(
                     f"the client was closed meanwhile ({request})"
                 )
+                failure.in_doubt = True
             else:
                 failure = APIConnectionError(
                     "the wait for a connection was cancelled", request, sent=False
@@ -287,8 +288,8 @@ class SessionManager:
             max_pause=self.settings.retry.max_retry_after,
             timeout=self.settings.timeout,
             ahead=retries.attempts > 0,
-            bound=self.bound,
         )
+        lease.bound = self.bound
         async with lease:
             self._counts.add(waited=lease.sent - since)
             return await self._once(request, body, retries, lease)

@@ -140,6 +140,7 @@ class Transport:
             APIResponseError: It is no HTTP, or too large.
             ClientUsageError: A hook of the session failed.
         """
+        failure: APIError | ClientUsageError
         start, had_idle = monotonic(), bool(_idle_connections(session))
         response: ClientResponse | None = None
         try:
@@ -149,7 +150,11 @@ class Transport:
             if isinstance(error.__context__, GeneratorExit):
                 # A task of a closed loop is being collected, and to clean up aiohttp needs a loop.
                 raise error.__context__ from None
-            failure = self._translated(error, request)
+            if isinstance(error, ClientUsageError):  # a hook has sent a request
+                failure = error.with_traceback(None)
+                failure.__cause__ = failure.__context__ = None
+            else:
+                failure = self._translated(error, request)
         if (
             had_idle
             and response is None
@@ -239,7 +244,9 @@ class Transport:
                 transient=not isinstance(error, ClientConnectorCertificateError),
                 sent=not isinstance(error, ClientConnectorError),
             )
-        return ClientUsageError(f"a hook or session of yours failed: {text} ({request})")
+        failure = ClientUsageError(f"a hook or session of yours failed: {text} ({request})")
+        failure.in_doubt = True
+        return failure
 
 
 def _unusable(

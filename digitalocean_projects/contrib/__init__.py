@@ -1,1 +1,1 @@
-"""What takes a package more than the client itself: an optional extra for each module."""
+"""Contrib: modules that each need an optional extra."""

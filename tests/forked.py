@@ -7,10 +7,12 @@ fork runs its script as `__main__`, and ends as any interpreter does.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Self
+import threading
+from typing import TYPE_CHECKING, Self, TextIO
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -52,11 +54,41 @@ class Process:
         os.kill(self._pid, number)
 
     def end(self) -> tuple[str, str, int]:
-        """Wait for the end; return the rest of the output, the errors and the status."""
+        """Wait for the end; return the rest of the output, the errors and the status.
+
+        Raises:
+            TimeoutError: It has not ended in time, and was killed.
+        """
         self._stdin.close()
-        status = int(self._control.recv(32))
-        with self.stdout, self._stderr:
-            return self.stdout.read(), self._stderr.read(), os.waitstatus_to_exitcode(status)
+        readers = [_Reader(self.stdout), _Reader(self._stderr)]
+        try:
+            status = int(self._control.recv(32))
+        except TimeoutError:
+            # Its status must not be taken for an answer about the next process.
+            os.kill(self._pid, signal.SIGKILL)
+            self._control.recv(32)
+            raise
+        output, errors = (reader.result() for reader in readers)
+        return output, errors, os.waitstatus_to_exitcode(status)
+
+
+class _Reader(threading.Thread):
+    """A thread that reads a pipe to its end, so that what writes into it never waits."""
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__(daemon=True)
+        self._file = file
+        self._text = ""
+        self.start()
+
+    def run(self) -> None:
+        with self._file:
+            self._text = self._file.read()
+
+    def result(self) -> str:
+        self.join(SECONDS)
+        assert not self.is_alive(), "a process that the script has started keeps its output open"
+        return self._text
 
 
 class Forks:

@@ -17,7 +17,11 @@ from .runner import Runner, runner
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, and print tables."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    unknown = set(options.case) - {case.key for case in CASES}
+    if unknown:
+        parser.error(f"there is no case {', '.join(sorted(unknown))}")
     cases = [case for case in CASES if not options.case or case.key in options.case]
     with runner(quick=options.quick) as measuring:
         if options.guard:

@@ -99,6 +99,13 @@ def test_cases() -> None:
         assert set(case.most) <= set(titles[1:])
 
 
+def test_unknown_case(capsys: pytest.CaptureFixture[str]) -> None:
+    """A case that is misspelt is a usage error, not an empty measurement."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["--guard", "pages"])
+    assert "there is no case pages" in capsys.readouterr().err
+
+
 def test_main(capsys: pytest.CaptureFixture[str]) -> None:
     """The command measures a case and prints its table."""
     assert 0 == main(["--quick", "page"])

@@ -363,7 +363,7 @@ async def test_request_within_a_request(
     for factory in (traced, wrapped):
         options: dict[str, Any] = {"base_url": emulator.url, "limits": limits, "clock": clock}
         async with AsyncClient(emulator.token, session_factory=factory, **options) as client:
-            with pytest.raises(ClientUsageError, match="must not wait for another one"):
+            with pytest.raises(ClientUsageError, match="must not wait for another request"):
                 await ask(client)
             # A refused inner request leaves nothing behind.
             bucket = client.statistics().bucket

@@ -316,7 +316,7 @@ async def test_waiter_that_left(
 
 
 async def test_cancel_storm(server: Server, make_bucket: MakeBucket) -> None:
-    """Whoever leaves, at whatever moment, has nothing in Redis."""
+    """Requests that are cancelled, at any moment, leave nothing in Redis that is held."""
     bucket, chance = make_bucket(hold=60.0), random.Random(3)  # noqa: S311 - no secret
     for _ in range(12):
         tasks = [asyncio.create_task(use(bucket, bulk=True)) for _ in range(40)]
@@ -330,7 +330,8 @@ async def test_cancel_storm(server: Server, make_bucket: MakeBucket) -> None:
             task.cancel()
         await asyncio.wait(tasks)
     await told(bucket)
-    assert all(counted < server.now() for counted in server.leases(bucket).values())
+    # One that was cancelled after it went may count for the grace, but not for the hold.
+    assert all(counted < server.now() + 1.0 for counted in server.leases(bucket).values())
     assert not source(bucket)._leases
     assert not source(bucket)._stock
     await asyncio.wait_for(use(bucket), 40)

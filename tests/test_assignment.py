@@ -206,3 +206,12 @@ async def test_contradiction(emulator: Emulator, make_client: MakeClient, order:
     async with make_client() as client:
         result = await client.projects.assign_resources("default", ["do:droplet:1"])
     assert ((), ["not_found"]) == (result.done, [resource.status for resource in result.failed])
+
+
+async def test_closed_client(make_client: MakeClient) -> None:
+    """A request that a closed client refuses was not sent, so nothing is in doubt."""
+    client = make_client()
+    await client.aclose()
+    with pytest.raises(ClientUsageError, match="closed") as caught:
+        await client.projects.create("web", "x")
+    assert not caught.value.in_doubt

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 FAILED = 1
 _NAME_PREFIX = "name:"
 
+_SOME_MAY_BE_ASSIGNED = "some may have been assigned: to assign them again does no harm"
+
 
 def add_commands(commands: Commands) -> None:
     """Add the subcommands on resources."""
@@ -168,6 +170,10 @@ def reconcile(client: Client, options: Namespace) -> int:
             )
     except AssignmentError as error:
         done, failure = _so_far(error, desired), error.error
+    except KeyboardInterrupt:
+        if _first_attempts(client) and not options.dry_run:
+            note(_SOME_MAY_BE_ASSIGNED)
+        raise
     written = is_written(
         partial(_print_changes, done)
         if options.output == "text"
@@ -268,7 +274,7 @@ def _tell(
         failure = error.error
     except KeyboardInterrupt:
         if _first_attempts(client) > before:
-            note("some may have been assigned: to assign them again does no harm")
+            note(_SOME_MAY_BE_ASSIGNED)
         raise
     written = is_written(partial(output.write, resources))
     _note_doubts(outcome)

@@ -158,7 +158,8 @@ class LoopThread:
             return call.result
         error, call.error = call.error, None
         if error is None:
-            error = self._refusal("the client was closed during the call")
+            error = refusal = self._refusal("the client was closed during the call")
+            refusal.in_doubt = True
         try:
             raise error
         finally:

@@ -150,6 +150,26 @@ def test_note_after_an_interrupt(
     assert 1 == len(account.requests)
 
 
+def test_reconcile_that_is_interrupted(
+    account: Emulator, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """An interrupted `reconcile` says that it may have changed something."""
+    file = tmp_path / "urns.txt"
+    file.write_text("do:droplet:1\ndo:droplet:77\n", "utf-8")
+    account.fail(faults.Silence(), when=lambda request: request.method == "POST", times=None)
+
+    def interrupt() -> None:
+        while not [request for request in account.requests if request.method == "POST"]:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert 130 == main(["reconcile", "default", str(file)])
+    thread.join()
+    assert ("", AGAIN) == capsys.readouterr()
+
+
 @pytest.fixture
 def unread() -> Iterator[int]:
     """A pipe whose reader has left."""

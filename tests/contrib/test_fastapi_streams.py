@@ -18,7 +18,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 
-from digitalocean_projects import AsyncClient, RetryPolicy, ServerError
+from digitalocean_projects import AsyncClient, Client, RetryPolicy, ServerError
 from digitalocean_projects.contrib.fastapi import (
     AsyncClientDep,
     JSONLinesResponse,
@@ -189,6 +189,14 @@ def test_http_1_0_bound_ends_the_listing(emulator: Emulator) -> None:
     with serve(make_app(emulator.url, token=emulator.token)) as browser:
         assert "505" == exchange(browser, "GET /bounded?most=1 HTTP/1.0")[0]
     assert 1 == len(emulator.requests)
+
+
+def test_blocking_paginator() -> None:
+    """The listing of a blocking client is refused at once: a stream needs an asyncio one."""
+    with Client("token", base_url="http://127.0.0.1:1") as client:
+        paginator: Any = client.projects.list_resources()
+        with pytest.raises(TypeError, match="paginator is a AsyncPaginator, not Paginator"):
+            JSONLinesResponse(paginator)
 
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, True])

@@ -11,8 +11,9 @@ from fastapi.requests import HTTPConnection
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
-from digitalocean_projects._arguments import checked_count
+from digitalocean_projects._arguments import checked_count, checked_type
 from digitalocean_projects._codec.json import encode_lines
+from digitalocean_projects._paginator.paginator import AsyncPaginator
 
 from .problems import CLIENT_CLOSED_REQUEST, log, problem
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.background import BackgroundTask
     from starlette.types import Message, Receive, Scope, Send
 
-    from digitalocean_projects import AsyncPaginator, Page, Project, Resource
+    from digitalocean_projects import Page, Project, Resource
 
 T = TypeVar("T")
 
@@ -73,7 +74,7 @@ class JSONLinesResponse(Response):
             a longer one is a problem document with the status 505.
 
     Raises:
-        TypeError: `max_http10_body` is not an int.
+        TypeError: `paginator` is the one of a blocking client, or `max_http10_body` is not an int.
         ValueError: `max_http10_body` is less than 1.
     """
 
@@ -87,7 +88,7 @@ class JSONLinesResponse(Response):
         *,
         max_http10_body: int = _DEFAULT_MAX_HTTP10_BODY,
     ) -> None:
-        self._paginator: AsyncPaginator[Any] = paginator
+        self._paginator: AsyncPaginator[Any] = checked_type("paginator", paginator, AsyncPaginator)
         self._max_http10_body = checked_count("max_http10_body", max_http10_body)
         self.status_code = status_code
         # Set by FastAPI, for the background tasks of the endpoint.

@@ -96,7 +96,8 @@ def _enter_child() -> None:
     # Reentrant, since a signal handler may use a client.
     with _locks.setdefault(pid, threading.RLock()):
         if _pid != pid:
-            for reference, function in list(_functions.items()):
+            # A list of the items isn't made in one step: garbage may be collected meanwhile.
+            for reference, function in _functions.copy().items():
                 owner = reference()
                 if owner is not None:
                     function(owner)

@@ -12,7 +12,7 @@ from weakref import ref
 
 import pytest
 
-from digitalocean_projects import Limits, TokenBucket
+from digitalocean_projects import AsyncClient, Limits, TokenBucket
 from digitalocean_projects._limiter import shared as _buckets
 from digitalocean_projects._limiter.shared import make_bucket, shared_bucket
 from tests.simulation import VirtualTime
@@ -86,6 +86,21 @@ def test_outlives_its_users() -> None:
     clock.now += 61.0
     forget(clock)
     assert kept() is None
+
+
+def test_outlives_a_manager_with_a_deadline() -> None:
+    """A manager with a deadline uses the bucket, also after the manager that it was made from."""
+    clock = VirtualTime()
+    client = AsyncClient(TOKEN, limits=LIMITS, clock=clock)
+    manager = client._manager.starting_within(10.0)
+    del client
+    gc.collect()
+    assert manager._bucket is not None
+    clock.run(take(manager._bucket))
+    kept = ref(manager._bucket)
+    del manager
+    gc.collect()
+    assert kept() is not None
 
 
 def test_stays_with_a_user() -> None:

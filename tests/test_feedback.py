@@ -258,3 +258,20 @@ def test_uncoordinated(least: int, most: int, *, says: bool) -> None:
     clock.run(main())
     assert (2000, True) == (server.accepted, least <= server.refused <= most)
     assert clock.now < 500.0
+
+
+def test_nothing_said_for_an_hour() -> None:
+    """An hour after the last response that said what is left, it no longer holds requests back."""
+    limited = bucket(clock := VirtualTime())
+
+    async def main() -> None:
+        for headers in ({"ratelimit-remaining": "1"}, {}, {}):
+            (lease,) = await hold(limited, 1)
+            lease.settle(headers)
+        assert 1 == await may_go(limited)
+        clock.now += 3600.0
+        (lease,) = await hold(limited, 1)
+        lease.settle({})
+        assert 1 < await may_go(limited)
+
+    clock.run(main())

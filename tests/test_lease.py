@@ -666,6 +666,31 @@ def interrupted(function: Callable[[], object], name: str, at: int) -> bool:
     return False
 
 
+def test_exception_in_a_timer() -> None:
+    """A lease goes in time, although a signal handler's exception interrupts the loop's timer."""
+    clock = VirtualTime()
+    bucket = TokenBucket(ONE, clock=clock)
+    tick, happened = bucket.work, False
+
+    def work() -> None:
+        nonlocal happened
+        if clock.now and not happened:
+            happened = True
+            raise InterruptionError
+        tick()
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        await use(bucket)
+        bucket.work = work  # type: ignore[method-assign]  # it stands for a signal in this moment
+        async with asyncio.timeout(1000.0):
+            await use(bucket)
+
+    clock.run(main())
+    assert happened
+    assert clock.now < 100.0
+
+
 CHANGES = ["_let_go", "take", "_take", "add", "_apply", "end", "_end", "remove", "_age", "wake"]
 
 

@@ -199,6 +199,33 @@ wait()
 
 
 @pytest.mark.process
+def test_garbage_of_the_parent(run: Run) -> None:
+    """A fork may collect the parent's garbage while it calls the functions."""
+    script = """
+class Node:
+    def leave(self):
+        pass
+
+kept = [Node() for _ in range(3000)]
+for node in kept:
+    call_in_child(Node.leave, node)
+gc.collect()
+gc.disable()
+garbage = Node()
+garbage.itself = garbage
+call_in_child(Node.leave, garbage)
+del garbage
+gc.set_threshold(gc.get_count()[0] + 1000)
+gc.enable()
+if not raw_fork():
+    check_process()
+    os._exit(0)
+wait()
+"""
+    assert ("0\n", "", 0) == run(script)
+
+
+@pytest.mark.process
 def test_kept_for_ever(run: Run) -> None:
     """An object that is kept for ever isn't finalized, not even at the interpreter's end."""
     script = """

@@ -412,9 +412,12 @@ class TokenBucket:
             timer.set(self.clock, partial(self._tick, timer))
 
     def _tick(self, timer: Timer) -> None:
-        timer.end()
-        self.work()
-        self._attend()
+        try:
+            self.work()
+        finally:
+            # Also after an exception of a signal handler, or the leases would wait for ever.
+            timer.end()
+            self._attend()
 
     def _leave_to_parent(self) -> None:
         """Begin again in a forked process, with the parent's requests as ones of unknown fate.

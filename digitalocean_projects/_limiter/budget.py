@@ -135,9 +135,12 @@ class _Feedback:
             return self._left_until, "the API says that no more are left"
         return self.paused_until, "a pause after a refusal"
 
-    def lose(self) -> None:
-        """Record a request whose response didn't say what is left: assume it was counted."""
-        self.left -= 1
+    def lose(self, now: float) -> None:
+        """Record a request whose response didn't say what is left: assume it was counted.
+
+        After an hour, the API no longer counts what it counted when it last said what is left.
+        """
+        self.left = self.left - 1 if now < self._heard + HOUR_SECONDS else math.inf
 
     def answer(self, headers: Mapping[str, str], *, sent: float, now: float) -> None:
         """Learn from a response other than a 429.
@@ -150,7 +153,7 @@ class _Feedback:
             self.most_young += 1
         left = remaining(headers)
         if left is None:
-            self.lose()
+            self.lose(now)
         elif left < self.left or sent >= self._heard:
             # Any other response is older than the one that was heard last.
             self._heard, self.left = now, left
@@ -161,7 +164,7 @@ class _Feedback:
     def refuse(self, headers: Mapping[str, str], *, sent: float, now: float) -> None:
         """Learn from a 429."""
         self.refused += 1
-        self.lose()
+        self.lose(now)
         asked = retry_after_refusal(headers)
         seconds = _PAUSE_IF_UNSAID if asked is None else min(asked, HOUR_SECONDS)
         # A request that was sent before the pause ended belongs to the refusal that began it.
@@ -212,7 +215,8 @@ class _Flights:
             self._young -= 1
             flight.young = False
         del self._all[flight]
-        # One that has ended isn't kept: it refers to the bucket, which its users' end is to end.
+        # Ended flights are dropped: they refer to the bucket, which must be collectable once it has
+        # no users.
         while self._recent and not self._recent[0].young:
             self._recent.popleft()
 
@@ -351,7 +355,7 @@ class Budget:
             counted += self._grace
         if flight in self._flights:
             if end in {"unknown", "overdue"}:
-                self._feedback.lose()
+                self._feedback.lose(now)
                 self.uncertain = True
             if end != "unsent":
                 for window in self._windows:

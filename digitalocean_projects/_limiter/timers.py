@@ -69,7 +69,8 @@ class Timer:
 
     def end(self) -> None:
         """Record that the scheduled call has come."""
-        self._ends, self._stop = math.inf, _nothing
+        self.at = self._ends = math.inf
+        self._stop = _nothing
 
 
 # An OrderedDict, since leases also leave from the middle, when they are cancelled. Of a dict that

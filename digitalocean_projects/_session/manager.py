@@ -120,6 +120,7 @@ class SessionManager:
             )
         )
         self._start_by = math.inf
+        self._original: SessionManager | None = None
 
     def view(self, **changes: Any) -> SessionManager:
         """Return a manager with other settings, on the same pool.
@@ -137,6 +138,8 @@ class SessionManager:
         bucket may hold a request. An attempt that has started has its own time-out.
         """
         manager = copy.copy(self)
+        # Only this manager is known to the bucket as its user, so the copy keeps it.
+        manager._original = self  # noqa: SLF001 - of this class
         manager._start_by = self.settings.clock.time() + seconds  # noqa: SLF001 - of this class
         return manager
 

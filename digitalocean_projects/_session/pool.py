@@ -148,7 +148,7 @@ class _Held:
     pid: int
 
     def is_open_in(self, loop: AbstractEventLoop) -> bool:
-        """Whether it may be used in this loop.
+        """Return True if it may be used in this loop.
 
         Raises:
             ClientUsageError: It may be used in another one.
@@ -164,7 +164,7 @@ class _Held:
         )
 
     def is_beyond_reach(self) -> bool:
-        """Whether there is no loop of this process to close it in; closes what can be then."""
+        """Return True if no loop can close it; close what can be closed without one."""
         if self.pid != os.getpid():
             # To close or collect it would take its sockets out of the parent's selector.
             keep_for_ever(self)

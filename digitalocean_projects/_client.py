@@ -47,6 +47,10 @@ class AsyncClient:
     with `aclose`. It serves any number of callers at once. Its attribute `projects` holds the
     operations.
 
+    A handler of the `signal` module must not send requests with it: the code that was interrupted
+    may hold a lock that the request needs, and then neither goes on. Set a flag in the handler, or
+    raise an exception.
+
     The token goes to the base URL's origin only, and shows in no `repr`, log or exception.
 
     Args:

@@ -93,7 +93,8 @@ def _forget(reference: weakref.ref[Any]) -> None:
 def _enter_child() -> None:
     global _pid  # noqa: PLW0603 - a process has one id
     pid = os.getpid()
-    # Reentrant, since a signal handler may use a client.
+    # Reentrant: a signal handler that makes or closes a client must not wait for the code that it
+    # interrupts.
     with _locks.setdefault(pid, threading.RLock()):
         if _pid != pid:
             # A list of the items isn't made in one step: garbage may be collected meanwhile.

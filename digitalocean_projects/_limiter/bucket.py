@@ -251,9 +251,11 @@ class TokenBucket:
         and a signal handler runs between any two steps: also in the middle of a change to this
         bucket, by this very thread. So an end goes into a queue, and the thread that has the lock
         applies it. If the lock is held, no matter by which thread, nothing is done here: the holder
-        looks into the queue again after releasing it. Everything else simply takes the lock, since
-        it neither happens while garbage is collected nor in signal handlers, from which asyncio
-        can't be used; `statistics` and `is_idle` can, and don't wait for the lock.
+        looks into the queue again after releasing it. `statistics`, and `is_idle` when a client is
+        made, don't wait for the lock either, so signal handlers may call them. Everything else
+        waits for the lock: it doesn't happen while garbage is collected, and signal handlers must
+        not send requests. That includes those of a blocking client, whose thread would wait for
+        the interrupted code.
         """
         self._ends.append((lease, end, headers))
         self.work()

@@ -107,8 +107,8 @@ class TokenBucket:
     ) -> None:
         self.clock: Clock = SYSTEM_CLOCK if clock is None else clock
         self.keep: bool = False
-        self.budget = Budget(limits, jitter)
-        self.waiting = Waiting()
+        self.budget: Budget = Budget(limits, jitter)
+        self.waiting: Waiting = Waiting()
         self._lock = threading.Lock()
         self._ends: deque[tuple[Lease, _End, Mapping[str, str]]] = deque()
         self._granted = 0

@@ -269,7 +269,7 @@ class Budget:
     """
 
     def __init__(self, limits: Limits, jitter: Callable[[], float]) -> None:
-        self.uncertain = False
+        self.uncertain: bool = False
         self._grace = limits.grace
         self._windows = [
             Window(*window, margin=limits.margin, reserve=limits.reserve)

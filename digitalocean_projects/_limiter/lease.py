@@ -84,20 +84,20 @@ class Lease(Flight):
         max_pause: float,
         timeout: float,
     ) -> None:
-        self.timeout = timeout
-        self.sent = -math.inf
-        self.bulk = bulk
-        self.max_wait = max_wait
-        self.max_pause = max_pause
+        self.timeout: float = timeout
+        self.sent: float = -math.inf
+        self.bulk: bool = bulk
+        self.max_wait: float = max_wait
+        self.max_pause: float = max_pause
         # A bound on waiting threads, if one waits for the request.
         self.bound: Bound | None = None
-        self.has_place = False
+        self.has_place: bool = False
         # The queue that it waits in.
-        self.place = 2 * bulk + (not ahead)
-        self.out = False
+        self.place: int = 2 * bulk + (not ahead)
+        self.out: bool = False
         self.future: Future[None] | None = None
         self.error: Exception | None = None
-        self.waits_for = 0.0
+        self.waits_for: float = 0.0
         self._bucket = bucket
 
     def __aenter__(self) -> Coroutine[Any, Any, Self]:

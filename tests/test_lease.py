@@ -691,6 +691,38 @@ def test_exception_in_a_timer() -> None:
     assert clock.now < 100.0
 
 
+def test_exception_before_a_timer_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next change of the bucket sets a timer that a signal handler's exception left unset."""
+    clock = VirtualTime()
+    limits = Limits(windows=((2, 60.0),), margin=1.0)
+    bucket = TokenBucket(limits, clock=clock, jitter=lambda: 0.0)
+    attend, interrupted_at = bucket._attend, 0.0
+
+    def interrupt() -> None:
+        nonlocal interrupted_at
+        if not interrupted_at:
+            interrupted_at = clock.now
+            raise InterruptionError
+        attend()
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        await use(bucket)
+        refused = await hold(bucket)
+        waiting = asyncio.create_task(use(bucket))
+        await asyncio.sleep(30.0)
+        # The pause ends after the timer, which is then to be set again.
+        refused.refused({"retry-after": "100"})
+        monkeypatch.setattr(bucket, "_attend", interrupt)
+        await asyncio.sleep(70.0)
+        bucket.statistics()
+        async with asyncio.timeout(1000.0):
+            await waiting
+
+    clock.run(main())
+    assert (61.0, 130.0) == (interrupted_at, clock.now)
+
+
 CHANGES = ["_let_go", "take", "_take", "add", "_apply", "end", "_end", "remove", "_age", "wake"]
 
 

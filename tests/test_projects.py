@@ -306,7 +306,9 @@ async def test_waiting_in_vain(
         await client.projects.assign_resources("default", urns(2))
         with pytest.raises(AssignmentTimeoutError, match="1 resource is missing: do:dr") as c:
             await client.projects.wait_until_assigned("default", urns(1, 2), timeout=10.0)
-        assert (tuple(map(URN.parse, urns(2))), 10.0) == (c.value.missing, sum(clock.slept))
+        assert tuple(map(URN.parse, urns(2))) == c.value.missing
+        # The clock runs by itself, too.
+        assert 5.0 < sum(clock.slept) <= 10.0
         with pytest.raises(AssignmentTimeoutError):
             await client.projects.wait_until_assigned("default", urns(1, 2, 3), timeout=0.0)
         before = len(emulator.requests)

@@ -70,6 +70,7 @@ class RedisSource(Remote):
         self._ledger = Ledger(max(period for _, period in limits.windows) + limits.margin)
         self._leases: dict[Flight, tuple[int, float]] = {}
         self._stock: deque[tuple[int, float]] = deque()
+        self._dropped: deque[Message] = deque()
         self._links: dict[AbstractEventLoop, Link] = {}
         self._pause = -math.inf
         self._tell_at = math.inf
@@ -216,6 +217,12 @@ class RedisSource(Remote):
                 return
             try:
                 answer = await link.call(message)
+                with bucket.lock:
+                    self._receive(link, message, answer, self._now())
+            except GeneratorExit:
+                # This coroutine is collected as garbage, anywhere: this thread may hold the lock.
+                self._dropped.append(message)
+                raise
             except RedisUnavailableError as error:
                 with bucket.lock:
                     self._lose(message, error.reason, self._now())
@@ -226,9 +233,6 @@ class RedisSource(Remote):
                 with bucket.lock:
                     self._repeat(message, self._now())
                 raise
-            else:
-                with bucket.lock:
-                    self._receive(link, message, answer, self._now())
             finally:
                 bucket.work()
 
@@ -256,6 +260,9 @@ class RedisSource(Remote):
             self._ledger.repeat(number for number, _ in self._stock)
             self._stock.clear()
             self._tell_at = now
+        while self._dropped:
+            self._give_back(self._dropped.popleft())
+            self._tell_at = now
         self._ledger.forget(now)
         wanted = [0, 0] if self._away or link.parting else self._wanted(link.loop, now)
         due = now >= (self._look_at if self._away else self._tell_at)
@@ -278,8 +285,14 @@ class RedisSource(Remote):
 
     def _repeat(self, message: Message, now: float) -> None:
         """Tell once more what may not have arrived, and give back what may have been granted."""
-        self._ledger.repeat([*message.told, *message.numbers])
+        self._give_back(message)
         self._tell_soon(now)
+
+    def _give_back(self, message: Message) -> None:
+        # A signal handler's exception may come after they were put into the stock.
+        kept = {number for number, _ in self._stock}
+        self._ledger.repeat(number for number in message.numbers if number not in kept)
+        self._ledger.repeat(message.told)
 
     def _lose(self, message: Message, reason: str, now: float) -> None:
         """Go on without Redis for a while."""
@@ -296,7 +309,7 @@ class RedisSource(Remote):
     def _fail(self, message: Message, reason: str, now: float) -> None:
         """Fail those that wait for Redis, which can be reached, and gives no answer."""
         self._away, self._shares = "", []
-        self._ledger.repeat([*message.told, *message.numbers])
+        self._give_back(message)
         self._tell_at = math.inf
         self._tell_soon(now, _redis_server.SECONDS_BETWEEN_LOOKS)
         self._fail_all(RedisLimitsError, reason)
@@ -344,9 +357,9 @@ class RedisSource(Remote):
                 # By then the others, too, have looked and told again.
                 self._restated_at = self._look_at
             granted = range(0)
-        self._stock.extend((number, message.sent) for number in granted)
         least = max(now, self._restated_at)
         self._shared_at = (max(least, now + waits[0] / 1e6), max(least, now + waits[1] / 1e6))
+        self._stock.extend((number, message.sent) for number in granted)
 
 
 def _later(loop: AbstractEventLoop, callback: Callable[..., object], *args: object) -> bool:

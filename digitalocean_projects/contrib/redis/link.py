@@ -15,7 +15,7 @@ from digitalocean_projects._process import call_at_loop_end
 
 from . import server as _redis_server
 from .cluster import SlotMap
-from .connections import Call, Connections
+from .connections import Call, Connections, end_if_collected
 from .errors import RedisLimitsError, RedisUnavailableError
 from .location import Location
 from .server import known_server, means_away
@@ -71,7 +71,8 @@ class Link:
             RedisUnavailableError: Redis is away.
             RedisLimitsError: Redis refuses the call, or redis-py fails.
         """
-        return await self._client.call(self._key, message, self._constants, self._policy)
+        with end_if_collected(self.loop):
+            return await self._client.call(self._key, message, self._constants, self._policy)
 
     def is_fresh(self) -> bool:
         """Return whether there was a new connection since the last time.
@@ -83,7 +84,7 @@ class Link:
 
 
 class Client:
-    """What the running loop has open to the Redis of one URL; the links of all buckets share it.
+    """The connections of one event loop to the Redis at a URL, which all buckets share.
 
     It is closed when the last link is dropped, and when the loop ends.
 
@@ -181,8 +182,8 @@ class Client:
 
     async def _look(self, slots: SlotMap, policy: Policy) -> None:
         """Ask one node after the other for the nodes and their slots, until one answers."""
-        if self._server.rests:
-            raise RedisUnavailableError(self._server.reason)
+        if reason := self._server.rests():
+            raise RedisUnavailableError(reason)
         is_away, reason = True, ""
         for address in sorted(slots.addresses(), key=lambda each: self._of(each).server.is_away):
             connections = self._of(address)

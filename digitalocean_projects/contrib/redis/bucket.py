@@ -22,11 +22,11 @@ from .errors import RedisLimitsError, RedisUnavailableError
 from .ledger import Ledger
 from .limits import RedisLimits
 from .link import Link
-from .script import Message, constants
+from .script import LONGEST_PAUSE, Message, constants
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._limiter.budget import End, Flight
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _AT_ONCE = 8
 _SECONDS_UNTIL_TOLD = 0.05
 _TICK = 0.001
+_SECONDS_TO_PART = 2.0
+# In a row: after that, leases are told again at intervals, and a call waits that grants nothing.
+_MOST_RESTATEMENTS = 2
+_MOST_VAIN = 2
 
 
 class RedisSource(Remote):
@@ -62,6 +66,9 @@ class RedisSource(Remote):
         self._look_at = self._restated_at = -math.inf
         self._shared_at = (-math.inf, -math.inf)
         self._epoch = 0
+        self._is_stale = False
+        self._restatements = self._vain = 0
+        self._restates_at = -math.inf
         self._begin()
 
     def _begin(self) -> None:
@@ -72,6 +79,8 @@ class RedisSource(Remote):
         self._stock: deque[tuple[int, float]] = deque()
         self._dropped: deque[Message] = deque()
         self._links: dict[AbstractEventLoop, Link] = {}
+        # The links of a loop's end with it, and the next loop's know whether Redis is away.
+        self._server = _redis_server.known_server(limits.url)
         self._pause = -math.inf
         self._tell_at = math.inf
 
@@ -165,9 +174,11 @@ class RedisSource(Remote):
         at = max(now + seconds, self._look_at if self._away else now)
         if at < self._tell_at and (self._ledger.untold or self._pause > now):
             self._tell_at = at
-            # One loop is enough, if it isn't about to end, or closed.
+            # A loop that doesn't run may never do so again.
             loops = [loop for loop, link in self._links.items() if not link.parting]
-            any(_later(loop, self._tell_later, loop) for loop in loops)
+            for loop in [loop for loop in loops if loop.is_running()] or loops:
+                with suppress(RuntimeError):  # It is closed.
+                    loop.call_soon_threadsafe(self._tell_later, loop)
 
     def _tell_later(self, loop: AbstractEventLoop) -> None:
         seconds = self._tell_at - self._now()
@@ -198,10 +209,12 @@ class RedisSource(Remote):
         link = self._links[loop]
         link.busy = link.parting = True
         link.task.cancel()
-        await asyncio.wait([link.task])
-        with self._bucket.lock:
-            self._tell_soon(self._now(), 0.0)
-        await self._talk(link)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SECONDS_TO_PART):
+                await asyncio.wait([link.task])
+                with self._bucket.lock:
+                    self._tell_soon(self._now(), 0.0)
+                await self._talk(link)
         with self._bucket.lock:
             del self._links[loop]
         self._bucket.work()
@@ -337,6 +350,9 @@ class RedisSource(Remote):
         and what was granted is given back, since Redis granted it without knowing of them. If the
         epoch is new, the other workers have to do the same, so for the time in which each of them
         looks at Redis nothing is asked for.
+
+        All leases are told again at most twice in a row, then at intervals, since a proxy may close
+        each connection after one answer, and a broken Redis may name another epoch each time.
         """
         epoch, interactive, bulk, *waits, paused = answer
         granted = message.numbers[: interactive + bulk]
@@ -347,27 +363,32 @@ class RedisSource(Remote):
         if message.pause == self._pause:
             self._pause = -math.inf
         if paused:
-            self._budget.pause(now + paused / 1e3)
-        is_new, self._epoch = epoch != self._epoch, epoch
-        is_fresh = link.is_fresh()
-        if (is_new or is_fresh) and self._ledger.repeat_all(but=message.told):
+            self._budget.pause(now + min(paused, LONGEST_PAUSE) / 1e3)
+        if self._restates(link, epoch, now) and self._ledger.repeat_all(but=message.told):
+            self._restatements += 1
             self._ledger.repeat(granted)
             self._tell_at = now
-            if is_new:
+            granted = range(0)
+            if epoch != self._epoch:
                 # By then the others, too, have looked and told again.
                 self._restated_at = self._look_at
-            granted = range(0)
+        if not self._is_stale:
+            self._epoch = epoch
+        self._vain = self._vain + 1 if message.numbers and not granted else 0
         least = max(now, self._restated_at)
+        if self._vain > _MOST_VAIN:
+            least = max(least, now + _SECONDS_UNTIL_TOLD)
         self._shared_at = (max(least, now + waits[0] / 1e6), max(least, now + waits[1] / 1e6))
         self._stock.extend((number, message.sent) for number in granted)
 
-
-def _later(loop: AbstractEventLoop, callback: Callable[..., object], *args: object) -> bool:
-    """Have the loop call it, where no lock is held; return False if the loop is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(callback, *args)
-        return True
-    return False
+    def _restates(self, link: Link, epoch: int, now: float) -> bool:
+        """Return True if the leases are to be told again now."""
+        stale = link.is_fresh() or epoch != self._epoch or self._is_stale
+        if not stale or now >= self._restates_at:
+            self._restatements = 0
+            self._restates_at = now + 2 * _redis_server.SECONDS_BETWEEN_LOOKS
+        self._is_stale = stale and self._restatements >= _MOST_RESTATEMENTS
+        return stale and not self._is_stale
 
 
 def redis_bucket(limits: RedisLimits, name: str, clock: Clock | None = None) -> TokenBucket:

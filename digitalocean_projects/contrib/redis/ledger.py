@@ -31,20 +31,24 @@ class Ledger:
         self._next = 0
 
     def numbers(self, count: int) -> range:
-        """So many new ones."""
+        """Return `count` new lease numbers."""
         first, self._next = self._next, self._next + count
         return range(first, self._next)
 
     def open(self, number: int, counted: float) -> None:
-        """Have a lease out, whose request the API will have counted then at the latest."""
+        """Add a lease. The API counts its request at `counted` at the latest."""
         self._counted[number] = counted
 
     def close(self, number: int, counted: float | None) -> None:
-        """Know when the API has counted a request at the latest; None if it never will."""
+        """Record the latest moment at which the API can have counted a request.
+
+        It is None if the request was never sent.
+        """
         if counted is not None:
             self._counted[number] = counted
         else:
-            del self._counted[number]
+            # It was forgotten if the request has taken longer than the hold.
+            self._counted.pop(number, None)
             if number in self.untold:
                 # Redis never knew of it.
                 del self.untold[number]
@@ -52,7 +56,7 @@ class Ledger:
         self.untold[number] = None
 
     def repeat(self, numbers: Iterable[int]) -> None:
-        """Have Redis told of these, known or not."""
+        """Queue these numbers to be sent to Redis again."""
         self.untold.update(dict.fromkeys(numbers))
 
     def repeat_all(self, but: Collection[int]) -> bool:
@@ -62,7 +66,7 @@ class Ledger:
         return bool(others)
 
     def tell(self) -> dict[int, float | None]:
-        """What to tell next: when the API has counted each; None for who gives a lease back."""
+        """What to tell next: when the API has counted each; None if the lease is given back."""
         told = {number: self._counted.get(number) for number in islice(self.untold, _TOLD_AT_ONCE)}
         for number in told:
             del self.untold[number]

@@ -142,7 +142,10 @@ class Client:
         )
         if self._slots is None:
             return cast("list[int]", await self._of(None).call(call))
-        address = self._slots.owner(key) or await self._find_owner(self._slots, key, policy)
+        address = self._slots.owner(key)
+        looked = address is None
+        if address is None:
+            address = await self._find_owner(self._slots, key, policy)
         for _ in range(_MOST_REDIRECTS):
             try:
                 answer = await self._of(address).call(call)
@@ -151,9 +154,11 @@ class Client:
                 owner = await self._find_owner(self._slots, key, policy)
                 if owner == address:
                     raise
-                address, call.asking = owner, False
+                address, call.asking, looked = owner, False, True
                 continue
             if not isinstance(answer, AskError):
+                if looked:
+                    self._server.find()
                 return answer
             address = answer.host or address[0], answer.port
             call.asking = not isinstance(answer, MovedError)
@@ -177,7 +182,6 @@ class Client:
         owner = slots.owner(key)
         if owner is None:
             raise self._lost("no node of the cluster has the slot of the key", policy)
-        self._server.find()
         return owner
 
     async def _look(self, slots: SlotMap, policy: Policy) -> None:

@@ -68,6 +68,7 @@ class Server:
         reason: Why it is away; empty if it isn't.
         look_at: When it may be asked again while it is away, by `time.monotonic`.
         refusals: The keys and reasons of the refusals that were logged, and when.
+        nodes: The nodes, if it is a cluster.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Server:
     reason: str = ""
     look_at: float = -math.inf
     refusals: dict[tuple[str, str], float] = attrs.field(factory=dict)
+    nodes: dict[Address, Server] = attrs.field(factory=dict)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     @property
@@ -140,12 +142,14 @@ class _Servers:
     def begin(self) -> None:
         """Forget all servers. A forked process calls this: its parent may hold their locks."""
         self._lock = threading.Lock()
-        self._known: WeakValueDictionary[tuple[str, Address | None], Server] = WeakValueDictionary()
+        self._known: WeakValueDictionary[str, Server] = WeakValueDictionary()
 
     def find(self, url: str, address: Address | None) -> Server:
-        name = "Redis" if address is None else "Redis at {}:{}".format(*address)
         with self._lock:
-            return self._known.setdefault((url, address), Server(name))
+            server = self._known.setdefault(url, Server("Redis"))
+            if address is None:
+                return server
+            return server.nodes.setdefault(address, Server("Redis at {}:{}".format(*address)))
 
 
 _servers = _Servers()

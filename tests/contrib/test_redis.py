@@ -450,7 +450,7 @@ async def test_clock_of_redis_was_set_back(server: Server, make_bucket: MakeBuck
 
 def test_lease_that_outlasts_its_hold() -> None:
     """A lease may be given back when it has been forgotten."""
-    ledger = Ledger(60.0)
+    ledger = Ledger(60.0, 10.0)
     ledger.open(1, 5.0)
     ledger.forget(100.0)
     ledger.close(1, None)
@@ -464,3 +464,13 @@ def test_slots_that_are_none(first: int, last: int) -> None:
     with pytest.raises(ValueError, match=f"slots must be 0 to 16383, got {first} to {last}"):
         slots.read([[first, last, [b"b", 2]]], ("a", 1))
     assert [("a", 1)] == slots.addresses()
+
+
+def test_numbers_that_redis_has_forgotten() -> None:
+    """A number needn't be given back once Redis has forgotten it by itself."""
+    ledger = Ledger(60.0, 10.0)
+    ledger.repeat(ledger.numbers(2, 0.0))
+    ledger.forget(70.0)
+    assert [0, 1] == list(ledger.untold)
+    ledger.forget(200.0)
+    assert not ledger.untold

@@ -21,7 +21,7 @@ from . import server as _redis_server
 from .errors import RedisLimitsError, RedisUnavailableError
 from .ledger import Ledger
 from .limits import RedisLimits
-from .link import Link
+from .link import Link, call_alive
 from .script import LONGEST_PAUSE, Message, constants
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _AT_ONCE = 8
 _SECONDS_UNTIL_TOLD = 0.05
 _TICK = 0.001
 _SECONDS_TO_PART = 2.0
-# In a row: after that, leases are told again at intervals, and a call waits that grants nothing.
+# In a row, since a proxy may close each connection, or Redis name another epoch each time.
 _MOST_RESTATEMENTS = 2
 _MOST_VAIN = 2
 
@@ -74,7 +74,8 @@ class RedisSource(Remote):
     def _begin(self) -> None:
         """Start without leases and links."""
         limits = self._limits
-        self._ledger = Ledger(max(period for _, period in limits.windows) + limits.margin)
+        span = max(period for _, period in limits.windows) + limits.margin
+        self._ledger = Ledger(span, limits.hold)
         self._leases: dict[Flight, tuple[int, float]] = {}
         self._stock: deque[tuple[int, float]] = deque()
         self._dropped: deque[Message] = deque()
@@ -110,7 +111,7 @@ class RedisSource(Remote):
         if self._stock:
             number, since = self._stock.popleft()
         else:
-            (number,), since = self._ledger.numbers(1), now
+            (number,), since = self._ledger.numbers(1, now), now
             self._ledger.repeat([number])
         self._leases[flight] = number, since
         self._ledger.open(number, since + self._limits.hold)
@@ -183,7 +184,10 @@ class RedisSource(Remote):
     def _tell_later(self, loop: AbstractEventLoop) -> None:
         seconds = self._tell_at - self._now()
         if seconds < math.inf:
-            tell = partial(self._tell, loop)
+            # A bucket without users needn't live until Redis is back.
+            tell = partial(call_alive, weakref.WeakMethod(self._tell), loop)
+            if seconds <= _SECONDS_UNTIL_TOLD:
+                tell = partial(self._tell, loop)
             call_later(self._bucket.clock, max(0.0, seconds) + _TICK, tell)
 
     def _tell(self, loop: AbstractEventLoop) -> None:
@@ -291,7 +295,7 @@ class RedisSource(Remote):
             sent=now,
             worker=self._ledger.worker,
             told=told,
-            numbers=self._ledger.numbers(sum(wanted)),
+            numbers=self._ledger.numbers(sum(wanted), now),
             interactive=wanted[0],
             pause=self._pause,
         )
@@ -350,9 +354,6 @@ class RedisSource(Remote):
         and what was granted is given back, since Redis granted it without knowing of them. If the
         epoch is new, the other workers have to do the same, so for the time in which each of them
         looks at Redis nothing is asked for.
-
-        All leases are told again at most twice in a row, then at intervals, since a proxy may close
-        each connection after one answer, and a broken Redis may name another epoch each time.
         """
         epoch, interactive, bulk, *waits, paused = answer
         granted = message.numbers[: interactive + bulk]

@@ -22,6 +22,7 @@ from .server import known_server, means_away
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from weakref import WeakMethod
 
     from .location import Address
     from .script import Message
@@ -207,6 +208,14 @@ class Client:
     def _lost(self, reason: str, policy: Policy) -> RedisUnavailableError:
         self._server.lose(reason, policy)
         return RedisUnavailableError(reason)
+
+
+def call_alive(
+    method: WeakMethod[Callable[[asyncio.AbstractEventLoop], None]], loop: asyncio.AbstractEventLoop
+) -> None:
+    """Call a method with a loop if its object is still alive."""
+    if (call := method()) is not None:
+        call(loop)
 
 
 async def _close(connections: dict[Address | None, Connections], links: WeakSet[Link]) -> None:

@@ -474,3 +474,14 @@ def test_numbers_that_redis_has_forgotten() -> None:
     assert [0, 1] == list(ledger.untold)
     ledger.forget(200.0)
     assert not ledger.untold
+
+
+async def test_hold_and_timeout() -> None:
+    """No token comes back while its request may be under way."""
+    message = "^hold must be more than twice the timeout of 300 s, got 120$"
+    limits = RedisLimits("redis://localhost")
+    with pytest.raises(ValueError, match=message):
+        AsyncClient("x" * 40, timeout=300, limits=limits)
+    async with AsyncClient("x" * 40, limits=limits) as client:
+        with pytest.raises(ValueError, match=message):
+            client.with_options(timeout=300)

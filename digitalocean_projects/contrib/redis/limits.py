@@ -105,3 +105,10 @@ class RedisLimits(Limits):
             share=share,
             prefix=prefix,
         )
+
+    def check_timeout(self, timeout: float) -> None:
+        """Raise a ValueError if tokens may come back while a request of a client is under way."""
+        if self.hold <= 2 * timeout:
+            raise ValueError(
+                f"hold must be more than twice the timeout of {timeout:g} s, got {self.hold:g}"
+            )

@@ -48,6 +48,10 @@ class Settings:
     bulk: bool
     clock: Clock
 
+    def __attrs_post_init__(self) -> None:
+        if self.limits is not None:
+            self.limits.check_timeout(self.timeout)
+
 
 def _as_windows(windows: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
     checked = tuple(
@@ -87,6 +91,9 @@ class Limits:
     margin: float = attrs.field(default=1.0, validator=_not_negative)
     grace: float = attrs.field(default=30.0, validator=_not_negative)
     reserve: int = attrs.field(default=5, validator=_not_negative)
+
+    def check_timeout(self, timeout: float) -> None:
+        """Raise a ValueError if a client with this time-out can't have these limits."""
 
 
 def _at_least(least: float) -> Callable[[Any, Any, Any], None]:

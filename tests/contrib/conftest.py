@@ -93,6 +93,10 @@ class Server:
         except redis.ConnectionError:
             return False
 
+    def send_signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()

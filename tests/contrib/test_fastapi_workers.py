@@ -33,7 +33,7 @@ from functools import partial
 from digitalocean_projects import RetryPolicy
 from digitalocean_projects.contrib.redis import RedisLimits
 
-limits = RedisLimits("URL", windows=WINDOWS, margin=0.02, grace=0.1, hold=30.0, prefix="fastapi")
+limits = RedisLimits("URL", windows=WINDOWS, margin=0.02, grace=0.1, hold=90.0, prefix="fastapi")
 user_agent = f"worker {os.getpid()}"
 partial = partial(partial, limits=limits, retry=RetryPolicy(attempts=1), user_agent=user_agent)
 """

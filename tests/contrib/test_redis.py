@@ -22,6 +22,8 @@ from digitalocean_projects.contrib.redis import connections as _redis_connection
 from digitalocean_projects.contrib.redis import location as _redis_location
 from digitalocean_projects.contrib.redis import server as _redis_server
 from digitalocean_projects.contrib.redis.bucket import redis_bucket
+from digitalocean_projects.contrib.redis.cluster import SlotMap
+from digitalocean_projects.contrib.redis.ledger import Ledger
 from digitalocean_projects.contrib.redis.location import Location
 from tests.contrib.conftest import is_busy, source, told, until, use
 from tests.exposure import exposed
@@ -430,3 +432,56 @@ async def test_long_pause(server: Server, make_bucket: MakeBucket) -> None:
     assert 20_000 <= server.admin.pttl(source(first)._key) <= 21_500
     with pytest.raises(RateLimitWaitError):
         await second.lease(max_wait=1.0).__aenter__()
+
+
+async def test_clock_of_redis_was_set_back(server: Server, make_bucket: MakeBucket) -> None:
+    """A pause in Redis that ends too late for any that the API asks for is shortened."""
+    bucket = make_bucket(windows=((9, 60.0),))
+    await use(bucket)
+    key = source(bucket)._key
+    server.admin.zadd(key, {str(int((server.now() + 86400) * 1e6)): "-inf"})
+    with pytest.raises(RateLimitWaitError, match="a pause after a refusal"):
+        async with bucket.lease(max_wait=60.0):
+            pass
+    ends: Any
+    (ends,) = server.admin.zrangebyscore(key, "-inf", "-inf")
+    assert 3500 < int(ends) / 1e6 - server.now() < 3700
+
+
+def test_lease_that_outlasts_its_hold() -> None:
+    """A lease may be given back when it has been forgotten."""
+    ledger = Ledger(60.0, 10.0)
+    ledger.open(1, 5.0)
+    ledger.forget(100.0)
+    ledger.close(1, None)
+    assert {1: None} == ledger.tell()
+
+
+@pytest.mark.parametrize(("first", "last"), [(-1, 5), (0, 16384), (5, 4)])
+def test_slots_that_are_none(first: int, last: int) -> None:
+    """A node that names slots out of range isn't believed."""
+    slots = SlotMap((("a", 1),))
+    with pytest.raises(ValueError, match=f"slots must be 0 to 16383, got {first} to {last}"):
+        slots.read([[first, last, [b"b", 2]]], ("a", 1))
+    assert [("a", 1)] == slots.addresses()
+
+
+def test_numbers_that_redis_has_forgotten() -> None:
+    """A number needn't be given back once Redis has forgotten it by itself."""
+    ledger = Ledger(60.0, 10.0)
+    ledger.repeat(ledger.numbers(2, 0.0))
+    ledger.forget(70.0)
+    assert [0, 1] == list(ledger.untold)
+    ledger.forget(200.0)
+    assert not ledger.untold
+
+
+async def test_hold_and_timeout() -> None:
+    """No token comes back while its request may be under way."""
+    message = "^hold must be more than twice the timeout of 300 s, got 120$"
+    limits = RedisLimits("redis://localhost")
+    with pytest.raises(ValueError, match=message):
+        AsyncClient("x" * 40, timeout=300, limits=limits)
+    async with AsyncClient("x" * 40, limits=limits) as client:
+        with pytest.raises(ValueError, match=message):
+            client.with_options(timeout=300)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import tempfile
 import time
+import weakref
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from digitalocean_projects import APIError, AsyncClient, RateLimitWaitError, Ret
 from digitalocean_projects.contrib.redis import RedisLimits, RedisUnavailableError
 from digitalocean_projects.contrib.redis import location as _redis_location
 from digitalocean_projects.contrib.redis import server as _redis_server
+from digitalocean_projects.contrib.redis.bucket import redis_bucket
 from tests.contrib.conftest import is_busy, source, told, until
 
 if TYPE_CHECKING:
@@ -251,3 +254,19 @@ def test_silent_at_the_end(own_server: Server, make_bucket: MakeBucket) -> None:
     start = time.monotonic()
     asyncio.run(main())
     assert time.monotonic() - start < 60
+
+
+async def test_bucket_that_nobody_uses_while_redis_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A timer that waits for Redis to be back keeps no bucket alive."""
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
+    with tempfile.TemporaryDirectory(prefix="r") as folder:
+        bucket = redis_bucket(RedisLimits(f"unix://{folder}/redis"), "token")
+        await use(bucket)
+        await asyncio.wait([link.task for link in source(bucket)._links.values()])
+        assert source(bucket)._ledger.untold
+        kept = weakref.ref(bucket)
+        del bucket
+        gc.collect()
+        assert kept() is None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from digitalocean_projects import AsyncClient, RetryPolicy
+from digitalocean_projects import AsyncClient, RateLimitWaitError, RetryPolicy
 from digitalocean_projects.contrib.redis import (
     RedisLimits,
     RedisLimitsError,
@@ -25,7 +25,7 @@ from digitalocean_projects.contrib.redis import location as _redis_location
 from digitalocean_projects.contrib.redis import server as _redis_server
 from digitalocean_projects.contrib.redis.bucket import redis_bucket
 from digitalocean_projects.contrib.redis.server import known_server
-from tests.contrib.conftest import Server, free_ports, look, source, until, use
+from tests.contrib.conftest import Server, free_ports, is_busy, look, source, told, until, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,6 +79,9 @@ class ScriptedRedis(socketserver.ThreadingUnixStreamServer):
         held: The calls for this key are answered when `release` is set.
         held_answer: The answer to these.
         connections: Those that were accepted.
+        calls: The number of calls of the script.
+        closes: Whether each connection is closed after a call.
+        new_epochs: Whether each answer that grants names another epoch.
     """
 
     request_queue_size = 500
@@ -91,6 +94,9 @@ class ScriptedRedis(socketserver.ThreadingUnixStreamServer):
         self.held_answer = GRANTED
         self.release = threading.Event()
         self.connections: list[socket.socket] = []
+        self.calls = 0
+        self.closes = False
+        self.new_epochs = False
 
     def stop(self) -> None:
         self.shutdown()
@@ -113,6 +119,14 @@ class Connection(socketserver.StreamRequestHandler):
                     words.append(self.rfile.read(length + 2)[:-2])
                 if words[0] != b"EVALSHA":
                     self.wfile.write(b"+OK\r\n")
+                    continue
+                self.server.calls += 1
+                if self.server.new_epochs or self.server.closes:
+                    epoch = self.server.calls if self.server.new_epochs else 7
+                    granted = b"*6\r\n:%d\r\n:%s\r\n:0\r\n:0\r\n:0\r\n:0\r\n"
+                    self.wfile.write(granted % (epoch, words[6]))
+                    if self.server.closes:
+                        return
                 elif self.server.held and self.server.held in words[3]:
                     assert self.server.release.wait(60)
                     self.wfile.write(self.server.held_answer + b"\r\n")
@@ -515,3 +529,95 @@ async def test_loops_share_what_they_know(
     await asyncio.to_thread(asyncio.run, use(third))
     assert not source(third)._away
     assert ["Redis is away", "Redis is back"] == [message[:13] for message in caplog.messages]
+
+
+async def test_redis_that_closes_each_connection(
+    scripted: ScriptedRedis, make_bucket: MakeBucket
+) -> None:
+    """If each answer comes on a new connection, leases go, and the loop may end."""
+    bucket = make_bucket(scripted.url, windows=((99, 60.0),), hold=60.0)
+    await use(bucket)
+    scripted.closes = True
+    async with asyncio.timeout(20):
+        for _ in range(5):
+            await use(bucket)
+        await told(bucket)
+
+
+async def test_redis_that_names_other_epochs(
+    scripted: ScriptedRedis, make_bucket: MakeBucket
+) -> None:
+    """If each answer names another epoch, all leases aren't told again without end."""
+    bucket = make_bucket(scripted.url, windows=((99, 60.0),), hold=60.0)
+    scripted.new_epochs = True
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            await use(bucket)
+        await told(bucket)
+    assert scripted.calls < 40
+
+
+async def test_answers_that_grant_nothing(scripted: ScriptedRedis, make_bucket: MakeBucket) -> None:
+    """A Redis that grants nothing, and names no wait, is not asked all the time."""
+    bucket = make_bucket(scripted.url, windows=((99, 60.0),))
+    scripted.answer = b"*6\r\n:7\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0"
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await use(bucket)
+    assert 3 < scripted.calls < 40
+
+
+async def test_pause_without_end(scripted: ScriptedRedis, make_bucket: MakeBucket) -> None:
+    """No pause that Redis names is longer than the longest that the API may ask for."""
+    bucket = make_bucket(scripted.url, windows=((99, 60.0),))
+    scripted.answer = b"*6\r\n:7\r\n:0\r\n:0\r\n:0\r\n:0\r\n:9000000000000000"
+    with pytest.raises(RateLimitWaitError, match="a pause after a refusal"):
+        await use_soon(bucket)
+    assert 3500 < bucket.statistics().paused < 3700
+
+
+async def use_soon(bucket: TokenBucket) -> None:
+    """A request that waits for no more than a minute."""
+    async with bucket.lease(max_wait=60.0) as lease:
+        lease.settle()
+
+
+def test_node_that_redirects_to_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """A cluster that shows its slots, but serves no call, isn't back."""
+    caplog.set_level(logging.INFO)
+
+    async def main(bucket: TokenBucket) -> None:
+        await use(bucket)
+        for _ in range(3):
+            await asyncio.sleep(0.15)
+            source(bucket).serve(asyncio.get_running_loop())
+            await until(lambda: not is_busy(bucket))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), RedirectingNode) as node:
+        threading.Thread(target=node.serve_forever, args=(0.01,)).start()
+        limits = RedisLimits("redis+cluster://{}:{}".format(*node.server_address))
+        try:
+            asyncio.run(main(redis_bucket(limits, "token")))
+        finally:
+            node.shutdown()
+    messages = [text for text in caplog.messages if text.startswith("Redis ")]
+    assert 1 == len(messages)
+    assert "the nodes of the cluster don't agree" in messages[0]
+
+
+class RedirectingNode(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        _, port = self.connection.getsockname()
+        slots = b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % port
+        with suppress(ConnectionError):
+            while line := self.rfile.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    length = int(self.rfile.readline()[1:])
+                    words.append(self.rfile.read(length + 2)[:-2])
+                if words[0] == b"CLUSTER":
+                    self.wfile.write(slots)
+                elif words[0].startswith(b"EVAL"):
+                    self.wfile.write(b"-MOVED 1 127.0.0.1:%d\r\n" % port)
+                else:
+                    self.wfile.write(b"+OK\r\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -11,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contrib.conftest import source, until, use
+from digitalocean_projects.contrib.redis import server as _redis_server
+from tests.contrib.conftest import source, told, until, use
 from tests.simulation import VirtualTime
 
 if TYPE_CHECKING:
@@ -165,3 +168,32 @@ def test_other_thread(make_bucket: MakeBucket) -> None:
         assert not source(bucket)._leases
 
     asyncio.run(main())
+
+
+def test_other_loop_that_is_stopped(server: Server, make_bucket: MakeBucket) -> None:
+    """The news are told by a loop that runs, if there is one."""
+    bucket = make_bucket(windows=((9, 60.0),), hold=60.0)
+
+    async def main() -> None:
+        await use(bucket)
+        await told(bucket)
+        assert all(at <= server.now() for at in server.leases(bucket).values())
+
+    with closing(asyncio.new_event_loop()) as stopped:
+        stopped.run_until_complete(use(bucket))
+        stopped.run_until_complete(told(bucket))
+        asyncio.run(main())
+        stopped.run_until_complete(stopped.shutdown_asyncgens())
+
+
+def test_away_is_said_once_by_short_loops(
+    make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known of Redis outlives the loops that have found it out."""
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.0)
+    with tempfile.TemporaryDirectory(prefix="r") as folder:
+        bucket = make_bucket(f"unix://{folder}/redis", windows=((99, 60.0),))
+        for _ in range(3):
+            asyncio.run(use(bucket))
+            gc.collect()
+    assert 1 == len(caplog.messages)

@@ -41,9 +41,9 @@ CLIENT_CLOSED_REQUEST = 499
 
 _ABOUT_THE_REQUEST = frozenset({400, 404, 409, 412, 422})
 _ABOUT_THE_TOKEN = frozenset({401, 403})
-# The first match counts.
 Failure: TypeAlias = APIError | ClientUsageError
 
+# The first match counts.
 _BY_CLASS: tuple[tuple[type[Exception] | tuple[type[APIError], ...], HTTPStatus], ...] = (
     ((RateLimitError, RateLimitWaitError, RedisLimitsError), HTTPStatus.SERVICE_UNAVAILABLE),
     ((APITimeoutError, AssignmentTimeoutError), HTTPStatus.GATEWAY_TIMEOUT),

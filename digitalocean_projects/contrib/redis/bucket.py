@@ -21,12 +21,12 @@ from . import server as _redis_server
 from .errors import RedisLimitsError, RedisUnavailableError
 from .ledger import Ledger
 from .limits import RedisLimits
-from .link import Link
-from .script import Message, constants
+from .link import Link, call_alive
+from .script import LONGEST_PAUSE, Message, constants
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._limiter.budget import End, Flight
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _AT_ONCE = 8
 _SECONDS_UNTIL_TOLD = 0.05
 _TICK = 0.001
+_SECONDS_TO_PART = 2.0
+# In a row, since a proxy may close each connection, or Redis name another epoch each time.
+_MOST_RESTATEMENTS = 2
+_MOST_VAIN = 2
 
 
 class RedisSource(Remote):
@@ -62,15 +66,22 @@ class RedisSource(Remote):
         self._look_at = self._restated_at = -math.inf
         self._shared_at = (-math.inf, -math.inf)
         self._epoch = 0
+        self._is_stale = False
+        self._restatements = self._vain = 0
+        self._restates_at = -math.inf
         self._begin()
 
     def _begin(self) -> None:
         """Start without leases and links."""
         limits = self._limits
-        self._ledger = Ledger(max(period for _, period in limits.windows) + limits.margin)
+        span = max(period for _, period in limits.windows) + limits.margin
+        self._ledger = Ledger(span, limits.hold)
         self._leases: dict[Flight, tuple[int, float]] = {}
         self._stock: deque[tuple[int, float]] = deque()
+        self._dropped: deque[Message] = deque()
         self._links: dict[AbstractEventLoop, Link] = {}
+        # The links of a loop's end with it, and the next loop's know whether Redis is away.
+        self._server = _redis_server.known_server(limits.url)
         self._pause = -math.inf
         self._tell_at = math.inf
 
@@ -100,7 +111,7 @@ class RedisSource(Remote):
         if self._stock:
             number, since = self._stock.popleft()
         else:
-            (number,), since = self._ledger.numbers(1), now
+            (number,), since = self._ledger.numbers(1, now), now
             self._ledger.repeat([number])
         self._leases[flight] = number, since
         self._ledger.open(number, since + self._limits.hold)
@@ -164,14 +175,19 @@ class RedisSource(Remote):
         at = max(now + seconds, self._look_at if self._away else now)
         if at < self._tell_at and (self._ledger.untold or self._pause > now):
             self._tell_at = at
-            # One loop is enough, if it isn't about to end, or closed.
+            # A loop that doesn't run may never do so again.
             loops = [loop for loop, link in self._links.items() if not link.parting]
-            any(_later(loop, self._tell_later, loop) for loop in loops)
+            for loop in [loop for loop in loops if loop.is_running()] or loops:
+                with suppress(RuntimeError):  # It is closed.
+                    loop.call_soon_threadsafe(self._tell_later, loop)
 
     def _tell_later(self, loop: AbstractEventLoop) -> None:
         seconds = self._tell_at - self._now()
         if seconds < math.inf:
-            tell = partial(self._tell, loop)
+            # A bucket without users needn't live until Redis is back.
+            tell = partial(call_alive, weakref.WeakMethod(self._tell), loop)
+            if seconds <= _SECONDS_UNTIL_TOLD:
+                tell = partial(self._tell, loop)
             call_later(self._bucket.clock, max(0.0, seconds) + _TICK, tell)
 
     def _tell(self, loop: AbstractEventLoop) -> None:
@@ -197,10 +213,12 @@ class RedisSource(Remote):
         link = self._links[loop]
         link.busy = link.parting = True
         link.task.cancel()
-        await asyncio.wait([link.task])
-        with self._bucket.lock:
-            self._tell_soon(self._now(), 0.0)
-        await self._talk(link)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SECONDS_TO_PART):
+                await asyncio.wait([link.task])
+                with self._bucket.lock:
+                    self._tell_soon(self._now(), 0.0)
+                await self._talk(link)
         with self._bucket.lock:
             del self._links[loop]
         self._bucket.work()
@@ -216,6 +234,12 @@ class RedisSource(Remote):
                 return
             try:
                 answer = await link.call(message)
+                with bucket.lock:
+                    self._receive(link, message, answer, self._now())
+            except GeneratorExit:
+                # This coroutine is collected as garbage, anywhere: this thread may hold the lock.
+                self._dropped.append(message)
+                raise
             except RedisUnavailableError as error:
                 with bucket.lock:
                     self._lose(message, error.reason, self._now())
@@ -226,9 +250,6 @@ class RedisSource(Remote):
                 with bucket.lock:
                     self._repeat(message, self._now())
                 raise
-            else:
-                with bucket.lock:
-                    self._receive(link, message, answer, self._now())
             finally:
                 bucket.work()
 
@@ -256,6 +277,9 @@ class RedisSource(Remote):
             self._ledger.repeat(number for number, _ in self._stock)
             self._stock.clear()
             self._tell_at = now
+        while self._dropped:
+            self._give_back(self._dropped.popleft())
+            self._tell_at = now
         self._ledger.forget(now)
         wanted = [0, 0] if self._away or link.parting else self._wanted(link.loop, now)
         due = now >= (self._look_at if self._away else self._tell_at)
@@ -271,15 +295,21 @@ class RedisSource(Remote):
             sent=now,
             worker=self._ledger.worker,
             told=told,
-            numbers=self._ledger.numbers(sum(wanted)),
+            numbers=self._ledger.numbers(sum(wanted), now),
             interactive=wanted[0],
             pause=self._pause,
         )
 
     def _repeat(self, message: Message, now: float) -> None:
         """Tell once more what may not have arrived, and give back what may have been granted."""
-        self._ledger.repeat([*message.told, *message.numbers])
+        self._give_back(message)
         self._tell_soon(now)
+
+    def _give_back(self, message: Message) -> None:
+        # A signal handler's exception may come after they were put into the stock.
+        kept = {number for number, _ in self._stock}
+        self._ledger.repeat(number for number in message.numbers if number not in kept)
+        self._ledger.repeat(message.told)
 
     def _lose(self, message: Message, reason: str, now: float) -> None:
         """Go on without Redis for a while."""
@@ -296,7 +326,7 @@ class RedisSource(Remote):
     def _fail(self, message: Message, reason: str, now: float) -> None:
         """Fail those that wait for Redis, which can be reached, and gives no answer."""
         self._away, self._shares = "", []
-        self._ledger.repeat([*message.told, *message.numbers])
+        self._give_back(message)
         self._tell_at = math.inf
         self._tell_soon(now, _redis_server.SECONDS_BETWEEN_LOOKS)
         self._fail_all(RedisLimitsError, reason)
@@ -334,27 +364,32 @@ class RedisSource(Remote):
         if message.pause == self._pause:
             self._pause = -math.inf
         if paused:
-            self._budget.pause(now + paused / 1e3)
-        is_new, self._epoch = epoch != self._epoch, epoch
-        is_fresh = link.is_fresh()
-        if (is_new or is_fresh) and self._ledger.repeat_all(but=message.told):
+            self._budget.pause(now + min(paused, LONGEST_PAUSE) / 1e3)
+        if self._restates(link, epoch, now) and self._ledger.repeat_all(but=message.told):
+            self._restatements += 1
             self._ledger.repeat(granted)
             self._tell_at = now
-            if is_new:
+            granted = range(0)
+            if epoch != self._epoch:
                 # By then the others, too, have looked and told again.
                 self._restated_at = self._look_at
-            granted = range(0)
-        self._stock.extend((number, message.sent) for number in granted)
+        if not self._is_stale:
+            self._epoch = epoch
+        self._vain = self._vain + 1 if message.numbers and not granted else 0
         least = max(now, self._restated_at)
+        if self._vain > _MOST_VAIN:
+            least = max(least, now + _SECONDS_UNTIL_TOLD)
         self._shared_at = (max(least, now + waits[0] / 1e6), max(least, now + waits[1] / 1e6))
+        self._stock.extend((number, message.sent) for number in granted)
 
-
-def _later(loop: AbstractEventLoop, callback: Callable[..., object], *args: object) -> bool:
-    """Have the loop call it, where no lock is held; return False if the loop is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(callback, *args)
-        return True
-    return False
+    def _restates(self, link: Link, epoch: int, now: float) -> bool:
+        """Return True if the leases are to be told again now."""
+        stale = link.is_fresh() or epoch != self._epoch or self._is_stale
+        if not stale or now >= self._restates_at:
+            self._restatements = 0
+            self._restates_at = now + 2 * _redis_server.SECONDS_BETWEEN_LOOKS
+        self._is_stale = stale and self._restatements >= _MOST_RESTATEMENTS
+        return stale and not self._is_stale
 
 
 def redis_bucket(limits: RedisLimits, name: str, clock: Clock | None = None) -> TokenBucket:

@@ -9,6 +9,8 @@ from redis.crc import key_slot
 if TYPE_CHECKING:
     from .location import Address
 
+_SLOTS = 16384
+
 
 class SlotMap:
     """The nodes of a cluster, as far as they are known.
@@ -52,6 +54,8 @@ class SlotMap:
         nodes: list[Address] = []
         owners: dict[int, Address] = {}
         for first, last, *servers in answer:
+            if not 0 <= first <= last < _SLOTS:
+                raise ValueError(f"slots must be 0 to {_SLOTS - 1}, got {first} to {last}")
             # A node that doesn't know its own host leaves it out.
             addresses = [(_text(host) or asked[0], int(port)) for host, port, *_ in servers]
             nodes += addresses

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,6 +22,9 @@ from .script import RESULTS, SCRIPT, SHA
 from .server import fault, means_away
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Iterator
+
     from .location import Address, Location, Pool
     from .server import Policy, Server
 
@@ -66,6 +69,7 @@ class Connections:
     """
 
     def __init__(self, location: Location, address: Address | None, server: Server) -> None:
+        self._loop = asyncio.get_running_loop()
         self._pool: Pool = location.pool(address)
         self._client = Redis.from_pool(self._pool)
         self._secrets = location.secrets
@@ -91,12 +95,13 @@ class Connections:
         """
         server = self.server
         async with self._places, self._probing if server.is_away else nullcontext():
-            if server.rests:
-                raise RedisUnavailableError(server.reason)
+            if reason := server.rests():
+                raise RedisUnavailableError(reason)
             # What was sent before Redis went away says nothing of whether it is back.
             probes = server.is_away
             try:
-                answer = await self._ask(call)
+                with end_if_collected(self._loop):
+                    answer = await self._ask(call)
             except Exception as error:  # noqa: BLE001 - redis-py's tree, and any fault of its own
                 failure = error
             else:
@@ -110,11 +115,12 @@ class Connections:
 
     async def slots(self) -> Any:
         """Return what the node answers to CLUSTER SLOTS."""
-        async with self._places:
-            try:
-                return await self._send("CLUSTER", "SLOTS", asking=False)
-            finally:
-                self._close_later()
+        with end_if_collected(self._loop):
+            async with self._places:
+                try:
+                    return await self._send("CLUSTER", "SLOTS", asking=False)
+                finally:
+                    self._close_later()
 
     def reason(self, error: Exception) -> str:
         """Return what went wrong, as it may be shown."""
@@ -189,10 +195,32 @@ class Connections:
         return answer
 
     def _close_later(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-        loop = asyncio.get_running_loop()
-        self._idle = loop.call_later(_IDLE_SECONDS, _close_idle, self._pool)
+        if _runs(self._loop):
+            if self._idle is not None:
+                self._idle.cancel()
+            self._idle = self._loop.call_later(_IDLE_SECONDS, _close_idle, self._pool)
+
+
+@contextmanager
+def end_if_collected(loop: AbstractEventLoop) -> Iterator[None]:
+    """Raise GeneratorExit for any error while a coroutine of a loop is collected as garbage.
+
+    Then the loop doesn't run, so what redis-py and asyncio do at the end may fail, which says
+    nothing of the server.
+    """
+    try:
+        yield
+    except BaseException:
+        if _runs(loop):
+            raise
+        raise GeneratorExit from None
+
+
+def _runs(loop: AbstractEventLoop) -> bool:
+    """Return True if this thread runs the loop."""
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop() is loop
+    return False
 
 
 def _close_idle(pool: Pool) -> None:

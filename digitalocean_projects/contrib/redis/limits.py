@@ -40,7 +40,7 @@ def _checked_policy(_: object, attribute: attrs.Attribute[Any], value: str) -> N
 
 @attrs.frozen(init=False)
 class RedisLimits(Limits):
-    """Limits that all have in common who use the same Redis, token and base URL.
+    """Limits that all processes with the same Redis, token and base URL share.
 
     They keep what they share in one key of Redis (from version 5 on, or Valkey), which expires by
     itself. Give the same windows, margin and hold everywhere. The URL may hold a password, and
@@ -54,7 +54,7 @@ class RedisLimits(Limits):
             whose own login is `?sentinel_username=…&sentinel_password=…`). With TLS, the latter are
             `rediss+cluster://` and `rediss+sentinel://`. Other options follow the `?`, as in
             redis-py's URLs.
-        hold: The seconds after which the tokens of a worker that died are taken for used: more
+        hold: The seconds after which the tokens that a dead worker had leased count as used: more
             than twice the client's time-out.
         on_unavailable: What to do while Redis is away, which means that it can't be reached, lets
             nobody in, is loading, takes no writes, or that the sentinels know no master: keep to a
@@ -105,3 +105,10 @@ class RedisLimits(Limits):
             share=share,
             prefix=prefix,
         )
+
+    def check_timeout(self, timeout: float) -> None:
+        """Raise a ValueError if tokens may come back while a request of a client is under way."""
+        if self.hold <= 2 * timeout:
+            raise ValueError(
+                f"hold must be more than twice the timeout of {timeout:g} s, got {self.hold:g}"
+            )

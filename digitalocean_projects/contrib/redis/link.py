@@ -15,13 +15,14 @@ from digitalocean_projects._process import call_at_loop_end
 
 from . import server as _redis_server
 from .cluster import SlotMap
-from .connections import Call, Connections
+from .connections import Call, Connections, end_if_collected
 from .errors import RedisLimitsError, RedisUnavailableError
 from .location import Location
 from .server import known_server, means_away
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from weakref import WeakMethod
 
     from .location import Address
     from .script import Message
@@ -71,7 +72,8 @@ class Link:
             RedisUnavailableError: Redis is away.
             RedisLimitsError: Redis refuses the call, or redis-py fails.
         """
-        return await self._client.call(self._key, message, self._constants, self._policy)
+        with end_if_collected(self.loop):
+            return await self._client.call(self._key, message, self._constants, self._policy)
 
     def is_fresh(self) -> bool:
         """Return whether there was a new connection since the last time.
@@ -83,7 +85,7 @@ class Link:
 
 
 class Client:
-    """What the running loop has open to the Redis of one URL; the links of all buckets share it.
+    """The connections of one event loop to the Redis at a URL, which all buckets share.
 
     It is closed when the last link is dropped, and when the loop ends.
 
@@ -141,7 +143,10 @@ class Client:
         )
         if self._slots is None:
             return cast("list[int]", await self._of(None).call(call))
-        address = self._slots.owner(key) or await self._find_owner(self._slots, key, policy)
+        address = self._slots.owner(key)
+        looked = address is None
+        if address is None:
+            address = await self._find_owner(self._slots, key, policy)
         for _ in range(_MOST_REDIRECTS):
             try:
                 answer = await self._of(address).call(call)
@@ -150,9 +155,11 @@ class Client:
                 owner = await self._find_owner(self._slots, key, policy)
                 if owner == address:
                     raise
-                address, call.asking = owner, False
+                address, call.asking, looked = owner, False, True
                 continue
             if not isinstance(answer, AskError):
+                if looked:
+                    self._server.find()
                 return answer
             address = answer.host or address[0], answer.port
             call.asking = not isinstance(answer, MovedError)
@@ -176,13 +183,12 @@ class Client:
         owner = slots.owner(key)
         if owner is None:
             raise self._lost("no node of the cluster has the slot of the key", policy)
-        self._server.find()
         return owner
 
     async def _look(self, slots: SlotMap, policy: Policy) -> None:
         """Ask one node after the other for the nodes and their slots, until one answers."""
-        if self._server.rests:
-            raise RedisUnavailableError(self._server.reason)
+        if reason := self._server.rests():
+            raise RedisUnavailableError(reason)
         is_away, reason = True, ""
         for address in sorted(slots.addresses(), key=lambda each: self._of(each).server.is_away):
             connections = self._of(address)
@@ -202,6 +208,14 @@ class Client:
     def _lost(self, reason: str, policy: Policy) -> RedisUnavailableError:
         self._server.lose(reason, policy)
         return RedisUnavailableError(reason)
+
+
+def call_alive(
+    method: WeakMethod[Callable[[asyncio.AbstractEventLoop], None]], loop: asyncio.AbstractEventLoop
+) -> None:
+    """Call a method with a loop if its object is still alive."""
+    if (call := method()) is not None:
+        call(loop)
 
 
 async def _close(connections: dict[Address | None, Connections], links: WeakSet[Link]) -> None:

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from digitalocean_projects._limiter.budget import LONGEST_JITTER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from digitalocean_projects._config import Limits
+
+# In ms: an hour, as the API may ask for, and the largest jitter.
+LONGEST_PAUSE = math.ceil((3600.0 + LONGEST_JITTER) * 1e3)
 
 # A sorted set has the leases of a token. A lease's score is the latest µs of Redis' clock at which
 # the API can have counted its request. Two members are no leases:
@@ -55,6 +60,10 @@ end
 
 local pause_ends = redis.call('ZRANGEBYSCORE', leases, '-inf', '-inf')[1] or now
 local paused = math.max(pause_ends - now, 0)
+if paused > 1000 * LONGEST then
+  -- Redis' clock was set back.
+  asked_pause, paused = math.max(asked_pause, 1000 * LONGEST), 0
+end
 if asked_pause > paused then
   paused = asked_pause
   redis.call('ZREMRANGEBYSCORE', leases, '-inf', '-inf')
@@ -98,7 +107,7 @@ for class = 1, 2 do
   end
 end
 return {tonumber(epoch), granted[1], granted[2], wait[1], wait[2], math.ceil(paused / 1000)}
-"""
+""".replace("LONGEST", str(LONGEST_PAUSE))
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 # The epoch, two counts of leases, two waits in µs, and the rest of the pause in ms.
 RESULTS = 6
@@ -111,7 +120,8 @@ class Message:
     Attributes:
         sent: When.
         worker: What the numbers of the leases belong to.
-        told: By the leases' numbers, when the API has counted them at the latest; None if never.
+        told: For each lease number, the latest moment at which the API can have counted it, or
+            None.
         numbers: The numbers of the leases that it is asked for.
         interactive: How many of them are not for bulk work.
         pause: The end of a pause that it is to share.

@@ -64,10 +64,11 @@ class Server:
 
     Attributes:
         name: What the log calls it.
-        state: Whether it is away, or answers what can't be understood, as far as is known.
+        state: The last known state: "" (working), "away" or "broken".
         reason: Why it is away; empty if it isn't.
         look_at: When it may be asked again while it is away, by `time.monotonic`.
         refusals: The keys and reasons of the refusals that were logged, and when.
+        nodes: The nodes, if it is a cluster.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Server:
     reason: str = ""
     look_at: float = -math.inf
     refusals: dict[tuple[str, str], float] = attrs.field(factory=dict)
+    nodes: dict[Address, Server] = attrs.field(factory=dict)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     @property
@@ -82,13 +84,14 @@ class Server:
         """Whether it was away at the last call."""
         return bool(self.reason)
 
-    @property
-    def rests(self) -> bool:
-        """Whether it is away, and isn't to be asked now."""
-        return self.is_away and time.monotonic() < self.look_at
+    def rests(self) -> str:
+        """Return the reason if it is away and must not be called yet, otherwise an empty text."""
+        # Read once: another thread may find it back meanwhile.
+        reason = self.reason
+        return reason if time.monotonic() < self.look_at else ""
 
     def lose(self, reason: str, policy: Policy) -> None:
-        """Take it for away, and leave it alone for a while."""
+        """Mark the server as away, and don't call it for 5 s."""
         with self._lock:
             was, self.state = self.state, "away"
             self.reason, self.look_at = reason, time.monotonic() + SECONDS_BETWEEN_LOOKS
@@ -137,14 +140,16 @@ class _Servers:
         self.begin()
 
     def begin(self) -> None:
-        """Know none; a forked process forgets those of its parent, whose locks may be held."""
+        """Forget all servers. A forked process calls this: its parent may hold their locks."""
         self._lock = threading.Lock()
-        self._known: WeakValueDictionary[tuple[str, Address | None], Server] = WeakValueDictionary()
+        self._known: WeakValueDictionary[str, Server] = WeakValueDictionary()
 
     def find(self, url: str, address: Address | None) -> Server:
-        name = "Redis" if address is None else "Redis at {}:{}".format(*address)
         with self._lock:
-            return self._known.setdefault((url, address), Server(name))
+            server = self._known.setdefault(url, Server("Redis"))
+            if address is None:
+                return server
+            return server.nodes.setdefault(address, Server("Redis at {}:{}".format(*address)))
 
 
 _servers = _Servers()

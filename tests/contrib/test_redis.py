@@ -65,6 +65,8 @@ def test_settings() -> None:
         "redis+cluster://:s3cret@h:\N{ARABIC-INDIC DIGIT ONE}",
         "redis+cluster://:s3cret@[::1",
         "redis+cluster://:s3cret@h:1/1",
+        "redis://:s3cret@h?protocol=9",
+        "rediss://:s3cret@h?ssl_cert_reqs=bogus",
         "redis+cluster://:s3cret@h:1/name",
         "redis+cluster://:s3cret@h:1?db=1",
         "redis+cluster://:s3cret@h:1?x=1",

@@ -27,7 +27,7 @@ class Ledger:
     """
 
     def __init__(self, span: float, hold: float) -> None:
-        self.worker = secrets.token_hex(8)
+        self.worker: str = secrets.token_hex(8)
         self.untold: dict[int, None] = {}
         self._span = span
         self._life = 2 * hold + span

@@ -56,7 +56,7 @@ class Link:
         self, url: str, key: str, constants: Sequence[int], policy: Policy, part: Part
     ) -> None:
         self._client = Client.of_loop(url)
-        self.loop = self._client.loop
+        self.loop: asyncio.AbstractEventLoop = self._client.loop
         self.busy = self.parting = False
         self.part = part
         self._key = key
@@ -98,7 +98,7 @@ class Client:
     """
 
     def __init__(self, url: str) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.links: WeakSet[Link] = WeakSet()
         self._url = url
         self._location = Location.of_url(url)

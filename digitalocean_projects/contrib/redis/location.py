@@ -12,6 +12,7 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from digitalocean_projects._messages import Secret
 
@@ -52,7 +53,7 @@ class Location:
             ValueError: There is none, or redis-py doesn't take its options. The message and its
                 context don't repeat the URL, since it may hold a password.
         """
-        with suppress(AttributeError, KeyError, TypeError, ValueError):
+        with suppress(AttributeError, KeyError, RedisError, TypeError, ValueError):
             location = _located(Secret(url))
             location.pool().make_connection()
             return location
@@ -149,7 +150,7 @@ class Pool(ConnectionPool):
     Not by `redis_connect_func`, since redis-py then calls what Python 3.14 deprecates.
     """
 
-    made = 0
+    made: int = 0
 
     def make_connection(self) -> Connection:  # noqa: D102 - redis-py's
         connection: Connection = super().make_connection()  # type: ignore[no-untyped-call]  # redis-py's

@@ -34,9 +34,9 @@ _redis_server.SECONDS_BETWEEN_LOOKS = 0.25
 
 async def main(windows, url, redis_url, requests):
     limits = redis.RedisLimits(
-        redis_url, windows=windows, margin=0.02, grace=0.1, hold=1.0, prefix="processes"
+        redis_url, windows=windows, margin=0.02, grace=0.1, hold=2.0, prefix="processes"
     )
-    async with AsyncClient("token", base_url=url, limits=limits) as client:
+    async with AsyncClient("token", base_url=url, timeout=0.9, limits=limits) as client:
         projects = client.projects
         await asyncio.gather(*(projects.list_resources().first_page() for _ in range(requests)))
         print(client.statistics().bucket.refused)

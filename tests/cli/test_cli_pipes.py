@@ -150,24 +150,32 @@ def test_note_after_an_interrupt(
     assert 1 == len(account.requests)
 
 
-def test_reconcile_that_is_interrupted(
-    account: Emulator, capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("method", "options", "text"), [("POST", [], AGAIN), ("GET", ["--dry-run"], "")]
+)
+def test_reconcile_that_is_interrupted(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    method: str,
+    options: list[str],
+    text: str,
 ) -> None:
-    """An interrupted `reconcile` says that it may have changed something."""
+    """An interrupted `reconcile` says that it may have changed something, unless it can't."""
     file = tmp_path / "urns.txt"
     file.write_text("do:droplet:1\ndo:droplet:77\n", "utf-8")
-    account.fail(faults.Silence(), when=lambda request: request.method == "POST", times=None)
+    account.fail(faults.Silence(), when=lambda request: request.method == method, times=None)
 
     def interrupt() -> None:
-        while not [request for request in account.requests if request.method == "POST"]:
+        while not [request for request in account.requests if request.method == method]:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    assert 130 == main(["reconcile", "default", str(file)])
+    assert 130 == main(["reconcile", "default", str(file), *options])
     thread.join()
-    assert ("", AGAIN) == capsys.readouterr()
+    assert ("", text) == capsys.readouterr()
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ import logging
 import signal
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 import pytest
 
+from digitalocean_projects.contrib.redis.link import call_alive
 from tests.contrib.conftest import source, told, use
 
 if TYPE_CHECKING:
@@ -137,3 +139,21 @@ def test_interrupted_answer(
         signal.signal(signal.SIGUSR1, before)
     assert interrupted
     assert 1 == len(own_server.leases(bucket))
+
+
+def test_timer_of_a_collected_source() -> None:
+    """A timer calls a source that lives, and leaves one alone that was collected."""
+    called: list[asyncio.AbstractEventLoop] = []
+
+    class Owner:
+        def call(self, loop: asyncio.AbstractEventLoop) -> None:
+            called.append(loop)
+
+    owner, loop = Owner(), asyncio.new_event_loop()
+    method: Any = WeakMethod(owner.call)
+    call_alive(method, loop)
+    del owner
+    gc.collect()
+    call_alive(method, loop)
+    loop.close()
+    assert [loop] == called

@@ -93,6 +93,6 @@ class Ledger:
         self.numbers(0, now)
         while self._issued[0][0] <= now - self._life:
             _, self._forgotten = self._issued.popleft()
-        for number in [each for each in self.untold if each < self._forgotten]:
-            if number not in self._counted:
-                del self.untold[number]
+        forgotten = [n for n in self.untold if n < self._forgotten and n not in self._counted]
+        for number in forgotten:
+            del self.untold[number]

@@ -205,8 +205,7 @@ async def test_storm(emulator: Emulator, make_either: MakeClient) -> None:
         statistics = client.statistics()
     assert urns == iterated
     assert urns == [str(resource.urn) for resource in collected]
-    assert (200, len(emulator.requests)) == (
-        statistics.requests - statistics.retries,
-        statistics.requests,
-    )
+    assert 200 == statistics.requests - statistics.retries
+    # On a busy machine a request may pass its time-out before the emulator has read it.
+    assert 200 <= len(emulator.requests) <= statistics.requests
     assert statistics.retries > 20

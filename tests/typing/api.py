@@ -306,7 +306,7 @@ def errors(error: APIError) -> None:
             raise error
 
 
-def other_errors(error: APIError) -> None:
+def other_errors(error: APIError | ClientUsageError) -> None:
     match error:
         case AssignmentError():
             assert_type(error.done + error.failed, tuple[Resource, ...])

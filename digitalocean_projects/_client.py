@@ -126,17 +126,11 @@ class AsyncClient:
             bulk=_checked_bulk(bulk),
             clock=SYSTEM_CLOCK if clock is None else clock,
         )
-        self._adapt: Callable[[SessionManager], None] | None = None
         self._manage(SessionManager(settings))
 
     def _manage(self, manager: SessionManager) -> None:
         self._manager = manager
         self._projects = AsyncProjects(manager)
-
-    def _adapt_managers(self, adapt: Callable[[SessionManager], None]) -> None:
-        """Call `adapt` with the manager of this client, and with those of its future views."""
-        self._adapt = adapt
-        adapt(self._manager)
 
     @property
     def projects(self) -> AsyncProjects:
@@ -194,9 +188,6 @@ class AsyncClient:
         }
         view = AsyncClient.__new__(AsyncClient)
         view._manage(self._manager.view(**changes))  # noqa: SLF001 - of this class
-        view._adapt = None  # noqa: SLF001 - of this class
-        if self._adapt is not None:
-            view._adapt_managers(self._adapt)  # noqa: SLF001 - of this class
         return view
 
     async def aclose(self) -> None:

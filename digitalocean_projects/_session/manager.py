@@ -96,7 +96,8 @@ class SessionManager:
 
     Attributes:
         settings: The settings.
-        bound: The bound on the threads that wait for the limits, if there is one.
+        bound: The bound on the threads that wait for the limits, if there is one; later views have
+            it, too.
     """
 
     def __init__(
@@ -123,13 +124,15 @@ class SessionManager:
         self._original: SessionManager | None = None
 
     def view(self, **changes: Any) -> SessionManager:
-        """Return a manager with other settings, on the same pool.
+        """Return a manager with other settings, on the same pool and with the same bound.
 
         It counts for the first manager, not for a view that it was made from: a client may be
         replaced by a view of itself any number of times.
         """
         root = self._counts.root or self._counts
-        return SessionManager(attrs.evolve(self.settings, **changes), self._pool, root)
+        view = SessionManager(attrs.evolve(self.settings, **changes), self._pool, root)
+        view.bound = self.bound
+        return view
 
     def starting_within(self, seconds: float) -> SessionManager:
         """Return this manager with no attempt starting later than `seconds` from now.

@@ -10,7 +10,6 @@ from digitalocean_projects._arguments import PROJECT_ID_PATTERN, checked_count
 from digitalocean_projects._facade.loop_thread import CALL
 from digitalocean_projects._limiter.lease import Bound
 from digitalocean_projects._messages import Secret
-from digitalocean_projects._session.manager import SessionManager
 
 try:
     from fastapi import Depends, FastAPI
@@ -32,7 +31,7 @@ ProjectID: TypeAlias = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTE
 
 
 def bound_waiting_threads(client: Client, most: int) -> None:
-    """Bound the threads that wait for the limits of one token, for a client and all its views.
+    """Bound the threads that wait for the limits of one token, for a client and its later views.
 
     A request that would have to wait for more than a second while `most` threads of this process
     wait for the limits of the same token raises `RateLimitWaitError` at once. All requests of one
@@ -43,12 +42,7 @@ def bound_waiting_threads(client: Client, most: int) -> None:
         client: A blocking client.
         most: The maximum number of waiting threads for each token.
     """
-    bound = Bound(most, CALL.get)
-
-    def adapt(manager: SessionManager) -> None:
-        manager.bound = bound
-
-    client._async._adapt_managers(adapt)  # noqa: SLF001 - of this package
+    client._async._manager.bound = Bound(most, CALL.get)  # noqa: SLF001 - of this package
 
 
 class _Clients:

@@ -43,7 +43,7 @@ HOUSE = """
     _cli: __init__
     __main__
     contrib: __init__ pytest
-    contrib/redis: errors location server script connections cluster link ledger limits
+    contrib/redis: errors location server limits script connections cluster link ledger
     contrib/redis: bucket __init__
     contrib/fastapi: problems streams dependencies __init__
 """

@@ -29,6 +29,7 @@ from tests.contrib.conftest import Server, free_ports, is_busy, look, source, to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import BufferedIOBase
 
     from digitalocean_projects import TokenBucket
     from digitalocean_projects.testing import Emulator
@@ -106,17 +107,23 @@ class ScriptedRedis(socketserver.ThreadingUnixStreamServer):
         self.server_close()
 
 
+def commands(file: BufferedIOBase) -> Iterator[list[bytes]]:
+    """Yield the commands that a client sends, each as a list of words."""
+    while line := file.readline():
+        words = []
+        for _ in range(int(line[1:])):
+            length = int(file.readline()[1:])
+            words.append(file.read(length + 2)[:-2])
+        yield words
+
+
 class Connection(socketserver.StreamRequestHandler):
     server: ScriptedRedis
 
     def handle(self) -> None:
         self.server.connections.append(self.connection)
         with suppress(ConnectionError):
-            while line := self.rfile.readline():
-                words = []
-                for _ in range(int(line[1:])):
-                    length = int(self.rfile.readline()[1:])
-                    words.append(self.rfile.read(length + 2)[:-2])
+            for words in commands(self.rfile):
                 if words[0] != b"EVALSHA":
                     self.wfile.write(b"+OK\r\n")
                     continue
@@ -610,11 +617,7 @@ class RedirectingNode(socketserver.StreamRequestHandler):
         _, port = self.connection.getsockname()
         slots = b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % port
         with suppress(ConnectionError):
-            while line := self.rfile.readline():
-                words = []
-                for _ in range(int(line[1:])):
-                    length = int(self.rfile.readline()[1:])
-                    words.append(self.rfile.read(length + 2)[:-2])
+            for words in commands(self.rfile):
                 if words[0] == b"CLUSTER":
                     self.wfile.write(slots)
                 elif words[0].startswith(b"EVAL"):

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from digitalocean_projects._limiter.budget import End, Flight
     from digitalocean_projects._limiter.lease import Lease
 
-
 _AT_ONCE = 8
 _SECONDS_UNTIL_TOLD = 0.05
 _TICK = 0.001
@@ -60,7 +59,7 @@ class RedisSource(Remote):
         self._budget = bucket.budget
         self._limits = limits
         self._key = f"{limits.prefix}:{{{name}}}"
-        self._constants = constants(limits, limits.hold)
+        self._constants = constants(limits)
         self._away = ""
         self._shares: list[Window] = []
         self._look_at = self._restated_at = -math.inf
@@ -184,10 +183,11 @@ class RedisSource(Remote):
     def _tell_later(self, loop: AbstractEventLoop) -> None:
         seconds = self._tell_at - self._now()
         if seconds < math.inf:
-            # A bucket without users needn't live until Redis is back.
-            tell = partial(call_alive, weakref.WeakMethod(self._tell), loop)
             if seconds <= _SECONDS_UNTIL_TOLD:
                 tell = partial(self._tell, loop)
+            else:
+                # A bucket without users needn't live until Redis is back.
+                tell = partial(call_alive, weakref.WeakMethod(self._tell), loop)
             call_later(self._bucket.clock, max(0.0, seconds) + _TICK, tell)
 
     def _tell(self, loop: AbstractEventLoop) -> None:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from digitalocean_projects._codec.headers import HOUR_SECONDS
 from digitalocean_projects._limiter.budget import LONGEST_JITTER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from digitalocean_projects._config import Limits
+    from .limits import RedisLimits
 
 # In ms: an hour, as the API may ask for, and the largest jitter.
-LONGEST_PAUSE = math.ceil((3600.0 + LONGEST_JITTER) * 1e3)
+LONGEST_PAUSE = math.ceil((HOUR_SECONDS + LONGEST_JITTER) * 1e3)
 
 # A sorted set has the leases of a token. A lease's score is the latest µs of Redis' clock at which
 # the API can have counted its request. Two members are no leases:
@@ -145,11 +146,11 @@ class Message:
         return arguments
 
 
-def constants(limits: Limits, hold: float) -> list[int]:
-    """The script's arguments that stay the same."""
+def constants(limits: RedisLimits) -> list[int]:
+    """Return the arguments of the script that stay the same."""
     spans = [math.ceil((period + limits.margin) * 1e6) for _, period in limits.windows]
-    life = math.ceil(max(spans) / 1e3 + max(hold, limits.grace) * 1e3)
-    values = [math.ceil(hold * 1e6), max(spans), life, len(spans)]
+    life = math.ceil(max(spans) / 1e3 + max(limits.hold, limits.grace) * 1e3)
+    values = [math.ceil(limits.hold * 1e6), max(spans), life, len(spans)]
     for (capacity, _), span in zip(limits.windows, spans, strict=True):
         values += capacity, min(limits.reserve, capacity - 1), span
     return values

@@ -148,7 +148,7 @@ class RetryPolicy:
     )
 
     def covers(self, failure: APIConnectionError | APIStatusError) -> bool:
-        """Whether another attempt may succeed where this one failed."""
+        """Return whether another attempt may succeed where this one failed."""
         if isinstance(failure, APIConnectionError):
             return failure.transient
         if failure.status in self.statuses:

@@ -152,7 +152,7 @@ def one_line(text: str, secret: str = "") -> str:
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """What an exception says of the request that it is about.
+    """A request, as an exception describes it.
 
     Args:
         method: Upper case.

@@ -138,7 +138,7 @@ class Output(Generic[T]):
 
     @property
     def is_text(self) -> bool:
-        """Whether the output is a table."""
+        """True if the output is a table."""
         return self._form == "text"
 
     @property

@@ -120,7 +120,7 @@ class TokenBucket:
 
     @property
     def lock(self) -> threading.Lock:
-        """What guards the attributes and the source; call `work` after releasing it."""
+        """The lock of the attributes and the source; call `work` after releasing it."""
         check_process()
         return self._lock
 
@@ -284,7 +284,7 @@ class TokenBucket:
                 break
 
     def _ask(self, lease: Lease, loop: AbstractEventLoop) -> bool:
-        """Let a lease go, or have it wait, or refuse it; return True if it goes."""
+        """Release, queue or refuse a lease; return True if it goes."""
         check_process()
         with self._lock:
             now, before = self.clock.time(), 0
@@ -399,7 +399,7 @@ class TokenBucket:
             self._remote.serve(loop)
 
     def _set_timer(self, loop: AbstractEventLoop) -> None:
-        """Have the running loop's timer end when the next lease may go, if any waits in it."""
+        """Set the running loop's timer to when the next lease may go, if any waits in the loop."""
         check_process()
         timer = self.waiting.timers.get(ref(loop))
         if timer is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._config import Limits
 
 End = Literal["settled", "refused", "unsent", "unknown", "overdue"]
-"""How a request ends: with a response, with a 429, without having been sent, or it is unknown
+"""The end of a request: with a response, with a 429, without having been sent, or it is unknown
 whether it was sent; it is overdue if it doesn't end in time."""
 
 NO_HEADERS: Mapping[str, str] = {}
@@ -333,7 +333,7 @@ class Budget:
         return at, reason
 
     def take(self, flight: Flight, now: float) -> None:
-        """Let a request go."""
+        """Record that a request goes."""
         flight.end = now + flight.timeout + self._grace
         self._flights.add(flight, now)
         flight.sent = now
@@ -368,7 +368,7 @@ class Budget:
         return self._flights.overdue(now) if self._flights.next_end <= now else _NONE
 
     def pause(self, until: float) -> None:
-        """Let nothing go until then."""
+        """Pause: nothing goes until then."""
         self._feedback.paused_until = max(self._feedback.paused_until, until)
 
     def is_idle(self, now: float) -> bool:

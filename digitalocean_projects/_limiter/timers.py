@@ -25,7 +25,7 @@ def _nothing() -> None:
 
 
 class Timer:
-    """What wakes the leases of an event loop when time lets the next one go.
+    """A timer that wakes the leases of an event loop when time lets the next one go.
 
     Args:
         loop: The loop.
@@ -129,7 +129,7 @@ class Waiting:
         return RateLimitWaitError(seconds, f"{reason}, and {waiting} already")
 
     def add(self, lease: Lease, loop: AbstractEventLoop, now: float) -> None:
-        """Let a lease wait in the running loop, for the result of `lease.future`."""
+        """Queue a lease of the running loop, which waits for the result of `lease.future`."""
         lease.future, lease.since = loop.create_future(), now
         lease.waiter = ref(lease.future)
         timer = self.timers.setdefault(ref(loop), Timer(loop))
@@ -137,7 +137,7 @@ class Waiting:
         self.queues[lease.place][lease] = timer
 
     def remove(self, lease: Lease) -> None:
-        """Let a lease that waits do so no longer."""
+        """Remove a lease from its queue."""
         timer = self.queues[lease.place].pop(lease)
         timer.waiting -= 1
 
@@ -168,7 +168,7 @@ class Waiting:
             queue.clear()
 
     def hasten(self, at: float, set_timer: Callable[[], object]) -> None:
-        """Let no timer end later than at a moment: call `set_timer` in the loops of the others."""
+        """End each timer at a moment at the latest: call `set_timer` in the loops of later ones."""
         for timer in self.timers.values():
             if timer.waiting > 0 and at < timer.at:
                 timer.call(set_timer)

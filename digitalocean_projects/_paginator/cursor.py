@@ -120,7 +120,7 @@ class Reading(Generic[T]):
         return False
 
     def _growth(self, document: PageDocument[T]) -> int:
-        """How many items have come since the first page: so many may come again in a row."""
+        """Return how many items have come since the first page: that many may repeat in a row."""
         return 0 if self._total is None else (document.total or 0) - self._total
 
     def _look_for_change(self, document: PageDocument[T], *, repeats: int) -> None:

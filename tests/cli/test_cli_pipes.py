@@ -223,7 +223,7 @@ def test_nobody_reads_the_help(
 @pytest.mark.process
 @pytest.mark.usefixtures("account")
 def test_full_disk() -> None:
-    """Output that can't be written is a failure, which is told once."""
+    """Output that can't be written is a failure, which is reported once."""
     done = in_bash("$C list > /dev/full")
     assert (1, NO_SPACE) == (done.returncode, done.stderr)
 

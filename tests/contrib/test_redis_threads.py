@@ -171,7 +171,7 @@ def test_other_thread(make_bucket: MakeBucket) -> None:
 
 
 def test_other_loop_that_is_stopped(server: Server, make_bucket: MakeBucket) -> None:
-    """The news are told by a loop that runs, if there is one."""
+    """A loop that runs, if there is one, sends the news to Redis."""
     bucket = make_bucket(windows=((9, 60.0),), hold=60.0)
 
     async def main() -> None:

@@ -105,7 +105,7 @@ class RedisSource(Remote):
         return at, reason
 
     def take(self, flight: Flight, now: float) -> None:
-        """Let a request go, with a lease from Redis if there is one."""
+        """Record that a request goes, with a lease from Redis if there is one."""
         self._budget.take(flight, now)
         if self._stock:
             number, since = self._stock.popleft()
@@ -350,7 +350,7 @@ class RedisSource(Remote):
 
         Redis may have lost what it was told: it was restarted, flushed, or replaced by a replica.
         Then its set of leases has another epoch, or, if it was restored from older data, at least
-        this loop needed a new connection. In both cases the leases that still count are told again,
+        this loop needed a new connection. In both cases the leases that still count are sent again,
         and what was granted is given back, since Redis granted it without knowing of them. If the
         epoch is new, the other workers have to do the same, so for the time in which each of them
         looks at Redis nothing is asked for.

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +55,7 @@ class CountingServer:
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._chance = random.Random(5)  # noqa: S311 - no secret
+        self._connections: set[asyncio.Task[None]] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
 
@@ -73,8 +75,13 @@ class CountingServer:
         self._ready.set()
         await self._stopping.wait()
         server.close()
+        # The workers are dead, so each connection sees its end; a loop must not be closed earlier.
+        await asyncio.gather(*self._connections)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
         try:
             while await reader.readuntil(b"\r\n\r\n"):
                 await asyncio.sleep(self._chance.uniform(0, 0.03))
@@ -84,6 +91,8 @@ class CountingServer:
                 writer.write(head.encode() + ANSWER)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def _install(session: nox.Session, *groups: str) -> None:
 
 QUICK = "not process and not redis and not slow"
 # The tests spend a third of their time waiting, so there are two more processes than cores: on two
-# cores they take 92 s instead of 142 s. A process that has run its tests takes over those of another.
+# cores they take 92 s instead of 142 s. A process that has run its tests takes over some of others.
 PARALLEL = (f"--numprocesses={(os.cpu_count() or 1) + 2}", "--dist=worksteal")
 
 

@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message without tokens, and exit with status 2."""
-        super().error(redacted(message))
+        super().error(f"{redacted(message)}\nTry '{self.prog} --help'.")
 
 
 class _RefuseToken(argparse.Action):
@@ -188,7 +188,9 @@ def add_project(parser: argparse.ArgumentParser, default: str = "") -> None:
 
 def add_quiet(parser: argparse._ActionsContainer) -> None:
     """Add the option `--quiet`."""
-    parser.add_argument("-q", "--quiet", action="store_true", help="print no notes and no progress")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print no counts, hints or progress"
+    )
 
 
 def _columns(columns: Columns[Any], names: str) -> tuple[Column[Any], ...]:

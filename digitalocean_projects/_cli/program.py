@@ -227,7 +227,7 @@ def _emulate(options: Namespace) -> int:
     with emulator:
         print(f"export {BASE_URL_VARIABLE}={emulator.url}")
         print(f"export {TOKEN_VARIABLES[0]}={emulator.token}", flush=True)
-        note("press Ctrl-C to stop", quiet=options.quiet)
+        note("paste these lines into another terminal; press Ctrl-C to stop", quiet=options.quiet)
         while True:
             sleep(_A_WHILE)
 

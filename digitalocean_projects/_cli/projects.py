@@ -192,7 +192,17 @@ def create_project(client: Client, options: Namespace) -> int:
 
 
 def update_project(client: Client, options: Namespace) -> int:
-    """Update a project."""
+    """Update a project.
+
+    Raises:
+        ValueError: No attribute is given.
+    """
+    attributes = (options.name, options.description, options.purpose, options.environment)
+    if {*attributes, options.default} == {None}:
+        raise ValueError(
+            "nothing to update; pass at least one of --name, --description, --purpose, "
+            "--environment and --default"
+        )
     output = Output(options, PROJECT_COLUMNS)
     project = client.projects.patch(
         project_id(client, options.project),

@@ -45,7 +45,9 @@ def add_report(commands: Commands) -> None:
         "report --demo",
         "report -o json | jq 'map({{name, resources}})'",
         details="It lists the projects and the resources of each, which takes at least one\n"
-        "request per project. It draws bars if the terminal is wide enough.",
+        "request per project, and draws bars if the terminal is wide enough. If a project\n"
+        "cannot be listed, it prints the error, goes on, and ends with exit status 1. The\n"
+        "members of its JSON objects are id, name, is_default, resources and types.",
     )
 
 

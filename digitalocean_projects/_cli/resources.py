@@ -85,7 +85,9 @@ def add_commands(commands: Commands) -> None:
         "reconcile web-shop urns.txt --dry-run",
         "reconcile web-shop urns.txt --prune",
         details="It assigns the listed resources that the project lacks. It prints '+' before a\n"
-        "URN that it added, '-' before one that it removed, '!' before one that failed.",
+        "URN that it added, '-' before one that it removed, '!' before one that failed.\n"
+        "The members of its JSON object are added, removed, kept, failed, unknown (the\n"
+        "API did not answer) and untouched (not sent, or only in a refused request).",
     )
     add_project(command)
     command.add_argument(
@@ -138,6 +140,7 @@ def _add_list(commands: Commands, *examples: str) -> ArgumentParser:
         list_resources,
         "list the resources of a project",
         *examples,
+        details="Its JSON objects have the members that the API sends.",
         columns=RESOURCE_COLUMNS,
         aliases=["ls"],
     )

@@ -173,11 +173,13 @@ def test_no_token(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["assign", "default"]])
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """An invalid call prints the usage."""
+    """An invalid call prints the usage, the reason, and the option for help."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert 2 == caught.value.code
-    assert "usage: digitalocean-projects" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("usage: digitalocean-projects")
+    assert error.endswith("--help'.\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["projects"], ["projects", "resources"]])
@@ -233,7 +235,7 @@ def test_emulator() -> None:
         assert 130 == process.wait(timeout=30)
         assert [
             "# projects web-shop and first-project (default)",
-            "# press Ctrl-C to stop",
+            "# paste these lines into another terminal; press Ctrl-C to stop",
         ] == process.stderr.read().splitlines()
 
 

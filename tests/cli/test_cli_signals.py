@@ -152,7 +152,9 @@ def test_stop_of_the_emulator() -> None:
         process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGTERM)
         assert 143 == process.wait(timeout=60)
-        assert [b"# press Ctrl-C to stop"] == screen.shown.splitlines()
+        assert [
+            b"# paste these lines into another terminal; press Ctrl-C to stop"
+        ] == screen.shown.splitlines()
 
 
 EVERYWHERE = """

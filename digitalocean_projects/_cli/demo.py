@@ -44,7 +44,7 @@ _ACCOUNT = (
 
 
 def seed(emulator: Emulator) -> str:
-    """Fill an emulator with the sample data, and return the names of its projects."""
+    """Fill an emulator with the sample data, and return the text of a note on its projects."""
     seed_demo(emulator)
     names = [
         f"{project.name} (default)" if project.is_default else project.name
@@ -58,7 +58,7 @@ def demo_client(*, quiet: bool) -> Iterator[Client]:
     """Yield a client of a new emulator with the sample data.
 
     Args:
-        quiet: True to write no note about it.
+        quiet: True to write no note on the emulator.
     """
     with Emulator() as emulator:
         note(f"demo emulator: {seed(emulator)}", quiet=quiet)
@@ -70,7 +70,7 @@ def show_tour(_: Namespace) -> int:
     """List, move and count the resources of an emulator, and print the next commands to try."""
     with Emulator() as emulator, Client(emulator.token, base_url=emulator.url) as client:
         web_shop = client.projects.get(seed_demo(emulator))
-        print("A tour on a local emulator of the API. It needs no token and no network.")
+        _print("A tour on a local emulator of the API. It needs no token and no network.")
 
         _print_heading("1. List the default project", "list")
         begin = perf_counter()
@@ -120,5 +120,4 @@ def _activation() -> list[str]:
     script = Path(sys.executable).with_name("activate")
     if shutil.which(PROGRAM) or not script.exists():
         return []
-    here = Path.cwd()
-    return [f". {shlex.quote(str(script.relative_to(here) if here in script.parents else script))}"]
+    return [f". {shlex.quote(str(script))}"]

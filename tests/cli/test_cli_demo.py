@@ -43,7 +43,7 @@ def test_tour(capsys: Capture) -> None:
     lines = output.out.splitlines()
     assert "" == output.err
     assert 40 <= len(lines) <= 48
-    assert [] == [line for line in lines if len(line) > 80]
+    assert [] == [line for line in lines if len(line) > 80 and "/activate" not in line]
 
     with Emulator() as emulator, Client(emulator.token, base_url=emulator.url) as client:
         web_shop = seed_demo(emulator)
@@ -89,21 +89,12 @@ def test_commands_of_the_tour(capsys: Capture) -> None:
             assert 0 == main([*command, "--demo"])
 
 
-@pytest.mark.parametrize(
-    ("folder", "shown"),
-    [(".", ". 'my env/bin/activate'"), ("my env/bin", ". activate"), ("other", ". '{}'")],
-)
-def test_activation(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture, folder: str, shown: str
-) -> None:
+def test_activation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
     """`demo` prints the line that activates its environment if the shell needs it."""
-    folders = tmp_path / "my env" / "bin", tmp_path / "other"
-    for path in folders:
-        path.mkdir(parents=True)
-    script = folders[0] / "activate"
+    script = tmp_path / "my env" / "activate"
+    script.parent.mkdir()
     monkeypatch.setattr("sys.executable", str(script.with_name("python")))
     monkeypatch.setenv("PATH", "")
-    monkeypatch.chdir(tmp_path / folder)
 
     def first_command() -> str:
         assert 0 == main(["demo"])
@@ -111,9 +102,9 @@ def test_activation(
 
     assert "digitalocean-projects emulator --demo" == first_command()
     script.touch()
-    assert shown.format(script) == first_command()
+    assert f". '{script}'" == first_command()
     script.with_name("digitalocean-projects").touch(0o755)
-    monkeypatch.setenv("PATH", str(folders[0]))
+    monkeypatch.setenv("PATH", str(script.parent))
     assert "digitalocean-projects emulator --demo" == first_command()
 
 

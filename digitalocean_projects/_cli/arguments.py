@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .output import Column, Columns
 
-    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its type
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no public name
     Command: TypeAlias = Callable[[Client, argparse.Namespace], int]
 
 
@@ -32,7 +32,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - it has no public name
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - no public name
             self._action_max_length += self._indent_increment
 
 

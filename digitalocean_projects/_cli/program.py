@@ -74,7 +74,7 @@ def run(arguments: Sequence[str] | None) -> int:
     try:
         with ended_by_signals():
             status = _run(make_parser().parse_args(arguments))
-            # Inside the block, so that its handlers see a closed pipe.
+            # This reports a closed pipe here, and not when Python exits.
             sys.stdout.flush()
     except Ended as end:
         return end.status

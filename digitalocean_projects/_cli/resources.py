@@ -170,13 +170,13 @@ def assign(client: Client, options: Namespace) -> int:
     output = _output(options)
     urns = _distinct_urns(options.resources)
     project = project_id(client, options.project)
-    return _tell(client, output, urns, partial(client.projects.assign_resources, project), options)
+    return _move(client, output, urns, partial(client.projects.assign_resources, project), options)
 
 
 def unassign(client: Client, options: Namespace) -> int:
     """Move resources to the default project."""
     urns = _distinct_urns(options.resources)
-    return _tell(client, _output(options), urns, client.projects.unassign_resources, options)
+    return _move(client, _output(options), urns, client.projects.unassign_resources, options)
 
 
 def reconcile(client: Client, options: Namespace) -> int:
@@ -269,7 +269,7 @@ def _urns_in(name: str) -> Iterator[URN]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise OSError(f"{source}:{line}: the text must be in UTF-8") from None
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
@@ -295,7 +295,7 @@ def _urn(text: str, place: str) -> URN:
         raise ValueError(f"{place}: {error}") from None
 
 
-def _tell(
+def _move(
     client: Client,
     output: Output[Resource],
     urns: list[URN],

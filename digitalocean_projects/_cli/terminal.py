@@ -32,15 +32,15 @@ class Style(StrEnum):
 def note(text: str, *, quiet: bool = False) -> None:
     """Write a note on standard error."""
     if not quiet:
-        _tell(f"# {text}")
+        _write_line(f"# {text}")
 
 
 def complain(text: object) -> None:
     """Write the reason of a failure on standard error."""
-    _tell(f"{PROGRAM}: {text}")
+    _write_line(f"{PROGRAM}: {text}")
 
 
-def _tell(line: str) -> None:
+def _write_line(line: str) -> None:
     # A note that cannot be written does not change the outcome of the command.
     with suppress(OSError):
         print(redacted(line), file=sys.stderr)

@@ -80,8 +80,8 @@ def test_assign_from_standard_input(
     account.seed(["do:droplet:1", "do:droplet:2", "do:droplet:3"])
     say("\ufeffdo:droplet:2\n\n  do:droplet:3 \n")
     assert 0 == main(["assign", "default", "do:droplet:1", "-", "-o", "json"])
-    told = [resource["urn"] for resource in json.loads(capsys.readouterr().out)]
-    assert ["do:droplet:1", "do:droplet:2", "do:droplet:3"] == told
+    printed = [resource["urn"] for resource in json.loads(capsys.readouterr().out)]
+    assert ["do:droplet:1", "do:droplet:2", "do:droplet:3"] == printed
 
 
 def test_assign_what_is_not_there(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:

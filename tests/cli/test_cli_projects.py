@@ -54,8 +54,8 @@ def test_projects_list(account: Emulator, web: str, capsys: Capture) -> None:
 def test_projects_list_as_json(account: Emulator, capsys: Capture) -> None:
     """JSON output has the shape of the API."""
     assert 0 == main(["projects", "list", "-o", "json"])
-    told = json.loads(capsys.readouterr().out)
-    assert [project.name for project in account.projects()] == [one["name"] for one in told]
+    printed = json.loads(capsys.readouterr().out)
+    assert [project.name for project in account.projects()] == [one["name"] for one in printed]
     assert {
         "created_at": "2024-01-01T00:00:01Z",
         "description": "",
@@ -67,7 +67,7 @@ def test_projects_list_as_json(account: Emulator, capsys: Capture) -> None:
         "owner_uuid": "579233b2c479241523cba5e3af55d0f50f2d6414",
         "purpose": "Web Application",
         "updated_at": "2024-01-01T00:00:01Z",
-    } == told[0]
+    } == printed[0]
 
 
 def test_projects_that_change(account: Emulator, capsys: Capture) -> None:
@@ -185,8 +185,8 @@ def test_moving_from_standard_input(
     """`unassign -` reads URNs from standard input, and exits with 1 if one fails."""
     say("# the old ones\n\n do:droplet:1 \ndo:droplet:404\n")
     assert 1 == main(["unassign", "-"])
-    told = [line[::2] for line in words(capsys.readouterr().out)[1:]]
-    assert [["do:droplet:1", "assigned"], ["do:droplet:404", "not_found"]] == told
+    printed = [line[::2] for line in words(capsys.readouterr().out)[1:]]
+    assert [["do:droplet:1", "assigned"], ["do:droplet:404", "not_found"]] == printed
     assert ["do:droplet:1", "do:droplet:3"] == account.resources()
 
 

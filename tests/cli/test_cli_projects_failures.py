@@ -108,7 +108,7 @@ def test_another_encoding(
 ) -> None:
     """A list that is not in UTF-8 is refused with its first such line, and nothing changes."""
     file = tmp_path / "wanted"
-    file.write_bytes("do:droplet:3\ndo:domain:bücher.example\n".encode("latin-1"))
+    file.write_bytes(b"\xef\xbb\xbfdo:droplet:3\n\xfc.example\n")
     name = str(file) if source == "file" else "-"
     with file.open(encoding="utf-8") as wanted:
         monkeypatch.setattr("sys.stdin", wanted)

@@ -122,18 +122,18 @@ def test_reconcile_with_what_is_refused(
     )
     say("do:droplet:3\n")
     assert 1 == main(["reconcile", "web", "--prune", "-o", output])
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     if output == "text":
-        assert "+ do:droplet:3\n- do:droplet:2\n! do:droplet:1  refused\n" == told.out
+        assert "+ do:droplet:3\n- do:droplet:2\n! do:droplet:1  refused\n" == printed.out
     else:
-        document = json.loads(told.out)
+        document = json.loads(printed.out)
         failed = [{"urn": "do:droplet:1", "status": "refused"}]
         assert (failed, []) == (document["failed"], document["untouched"])
     explanation = "do:droplet:1: 412 precondition_failed: Move the Droplet instead"
     assert [
         f"digitalocean-projects: {explanation}",
         "# 1 added, 1 removed, 0 kept, 1 not moved",
-    ] == told.err.splitlines()
+    ] == printed.err.splitlines()
     assert ["do:droplet:3", "do:droplet:1"] == account.resources(web)
 
 
@@ -152,9 +152,9 @@ def test_reconcile_fails_half_way(
             403, when=lambda request: request.method == "POST" and "default" in request.path
         )
         assert 1 == main(["reconcile", "web", "--prune", "-o", output])
-        told = capsys.readouterr()
-        assert expected == told.out
-        *notes, failure = told.err.splitlines()
+        printed = capsys.readouterr()
+        assert expected == printed.out
+        *notes, failure = printed.err.splitlines()
         assert ["# not moved: do:droplet:1", "# 1 added, 0 removed, 1 kept, 2 not moved"] == notes
         assert failure.startswith("digitalocean-projects: 403 (POST")
 
@@ -174,9 +174,9 @@ def test_reconcile_when_all_is_refused(
     for _ in range(2):
         say("do:droplet:2\n")
         assert 1 == main(["reconcile", "web", "--prune", "-o", "json", "-q"])
-        told = capsys.readouterr()
-        documents.append(json.loads(told.out))
-        assert "do:droplet:1: 412 precondition_failed: Move the Droplet instead" in told.err
+        printed = capsys.readouterr()
+        documents.append(json.loads(printed.out))
+        assert "do:droplet:1: 412 precondition_failed: Move the Droplet instead" in printed.err
     assert documents[0] == documents[1]
     assert [{"urn": "do:droplet:1", "status": "refused"}] == documents[0]["failed"]
     assert ["do:droplet:2"] == documents[0]["kept"]

@@ -124,18 +124,18 @@ def test_project_that_fails(account: Emulator, capsys: Capture, name: str, outpu
     """If a project cannot be listed, the others are printed and the exit status is 1."""
     break_project(account, name)
     assert 1 == main(["report", "-o", output])
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     names = [project.name for project in account.projects() if project.name != name]
     if output == "json":
-        assert names == [summary["name"] for summary in json.loads(told.out)]
+        assert names == [summary["name"] for summary in json.loads(printed.out)]
     elif output == "jsonl":
-        assert names == [json.loads(line)["name"] for line in told.out.splitlines()]
+        assert names == [json.loads(line)["name"] for line in printed.out.splitlines()]
     else:
-        rows = told.out.splitlines()[1:]
+        rows = printed.out.splitlines()[1:]
         assert names == [row.split()[0] for row in rows if not row.startswith(" ")]
-    failure = told.err.splitlines()[-1]
+    failure = printed.err.splitlines()[-1]
     assert failure.startswith(f"digitalocean-projects: {name}: 403 (GET /v2/projects/")
-    assert (2 if output == "text" else 1) == len(told.err.splitlines())
+    assert (2 if output == "text" else 1) == len(printed.err.splitlines())
 
 
 def test_all_projects_fail(account: Emulator, capsys: Capture) -> None:
@@ -143,10 +143,10 @@ def test_all_projects_fail(account: Emulator, capsys: Capture) -> None:
     account.seed(name="odd\x1b[2J\nname")
     break_project(account, *(project.name for project in account.projects()))
     assert 1 == main(["report", "-o", "json"])
-    told = capsys.readouterr()
-    assert "[]\n" == told.out
+    printed = capsys.readouterr()
+    assert "[]\n" == printed.out
     assert ["odd [2J name", "empty", "web", "first-project"] == [
-        line.split(": ")[1] for line in told.err.splitlines()
+        line.split(": ")[1] for line in printed.err.splitlines()
     ]
 
 
@@ -154,18 +154,18 @@ def test_report_fails(account: Emulator, capsys: Capture) -> None:
     """A failure that concerns all projects ends the report after the projects before it."""
     break_project(account, "web", status=401)
     assert 1 == main(["report", "-q"])
-    told = capsys.readouterr()
-    assert "Project  Type  Resources\nempty                  0\n" == told.out
-    assert told.err.startswith("digitalocean-projects: 401 (GET")
-    assert 1 == len(told.err.splitlines())
+    printed = capsys.readouterr()
+    assert "Project  Type  Resources\nempty                  0\n" == printed.out
+    assert printed.err.startswith("digitalocean-projects: 401 (GET")
+    assert 1 == len(printed.err.splitlines())
 
 
 def test_report_fails_at_once(account: Emulator, capsys: Capture) -> None:
     """If nothing could be listed, `report` prints the error only."""
     account.respond(401, times=None)
     assert 1 == main(["report", "-o", "json"])
-    told = capsys.readouterr()
-    assert ("", True) == (told.out, told.err.startswith("digitalocean-projects: 401 (GET"))
+    printed = capsys.readouterr()
+    assert ("", True) == (printed.out, printed.err.startswith("digitalocean-projects: 401 (GET"))
 
 
 @pytest.mark.parametrize("output", ["text", "json"])

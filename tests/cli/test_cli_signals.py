@@ -216,13 +216,13 @@ def test_signals_at_any_line() -> None:
             pass
         assert 0 == process.wait(timeout=60), screen.shown
         assert process.stdout
-        told = [line.split() for line in process.stdout.read().decode().splitlines()]
-    for (*ends, last), name in zip(told, ["KeyboardInterrupt"] * 2 + ["Ended"] * 2, strict=True):
+        printed = [line.split() for line in process.stdout.read().decode().splitlines()]
+    for (*ends, last), name in zip(printed, ["KeyboardInterrupt"] * 2 + ["Ended"] * 2, strict=True):
         assert "done" == last
         assert {name} == set(ends)
         assert len(ends) > 15
     runs = screen.shown.split(b"\x1b[5n")[:-1]
-    assert sum(map(len, told)) == len(runs)
+    assert sum(map(len, printed)) == len(runs)
     assert any(b"\x1b[?25l" in run for run in runs)
     for run in runs:
         changes = re.findall(rb"\x1b\[\?25([hl])", run)

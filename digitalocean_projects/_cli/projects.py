@@ -192,17 +192,7 @@ def create_project(client: Client, options: Namespace) -> int:
 
 
 def update_project(client: Client, options: Namespace) -> int:
-    """Update a project.
-
-    Raises:
-        ValueError: No attribute is given.
-    """
-    attributes = (options.name, options.description, options.purpose, options.environment)
-    if {*attributes, options.default} == {None}:
-        raise ValueError(
-            "nothing to update; pass at least one of --name, --description, --purpose, "
-            "--environment and --default"
-        )
+    """Update a project."""
     output = Output(options, PROJECT_COLUMNS)
     project = client.projects.patch(
         project_id(client, options.project),

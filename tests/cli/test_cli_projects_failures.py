@@ -36,7 +36,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["projects", "create", "web", "--purpose", "IoT"], 1, "409 conflict"),
     (["projects", "create", "", "--purpose", "IoT"], 2, "name is empty"),
     (["projects", "create", "x" * 176, "--purpose", "IoT"], 2, "name has at most 175 char"),
-    (["projects", "update", "web"], 2, "nothing to update; pass at least one of --name"),
+    (["projects", "update", "web"], 2, "nothing is to be set"),
     (["projects", "delete", "default"], 2, "the default project can't be deleted"),
     (["projects", "delete", "first-project"], 1, "400 bad_request"),
     (["projects", "delete", "web", "--wait", "nan"], 2, "wait is more than 0"),

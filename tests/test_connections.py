@@ -300,7 +300,7 @@ async def test_deadline_of_a_wait_for_a_connection(silent_server: SilentServer) 
     url = silent_server.url.replace("http:", "https:")
     # The last twentieth of the deadline is left for the request, which a busy machine must notice.
     once = RetryPolicy(attempts=1)
-    client = AsyncClient(TOKEN, base_url=url, deadline=3.0, limits=None, retry=once)
+    client = AsyncClient(TOKEN, base_url=url, deadline=8.0, limits=None, retry=once)
     error = await refused(client, ask)
     assert (False, False) == (error.sent, error.in_doubt)
 

@@ -284,8 +284,8 @@ def test_without_fastapi() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=False, text=True, timeout=30
     )
-    expected = "ImportError: to serve by FastAPI, install digitalocean_projects[fastapi]"
-    assert expected == done.stderr.splitlines()[-1]
+    expected = "ImportError: digitalocean_projects.contrib.fastapi requires FastAPI; install "
+    assert f"{expected}the extra digitalocean-projects[fastapi]" == done.stderr.splitlines()[-1]
 
 
 def test_websocket(account: Emulator) -> None:

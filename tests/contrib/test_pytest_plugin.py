@@ -273,7 +273,7 @@ def test_marker_takes_keywords(programs: Programs) -> None:
     """What the marker would leave out is an error."""
     test = "import pytest\n\n@pytest.mark.do_emulator(5.0)\ndef test_it(do_emulator):\n    pass\n"
     (programs.folder / "test_it.py").write_text(test, "utf-8")
-    assert "the marker do_emulator takes keyword arguments only" in programs.run_pytest()[0]
+    assert "the marker do_emulator takes only keyword arguments" in programs.run_pytest()[0]
 
 
 @pytest.mark.process

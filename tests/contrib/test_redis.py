@@ -162,7 +162,7 @@ def test_extra() -> None:
     """redis-py is an extra, which `RedisLimits` needs and the errors don't."""
     command = [sys.executable, "-c", WITHOUT_REDIS]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
-    reason = "to share limits through Redis, install digitalocean_projects[redis]"
+    reason = "RedisLimits requires redis-py; install the extra digitalocean-projects[redis]"
     assert ["False False", reason] == done.stdout.splitlines()
 
 

@@ -36,7 +36,7 @@ EXTRAS = {
 }
 # Which modules need more than the package does, and how they say so.
 NEED_MORE = {
-    f"{NAME}.contrib.fastapi": f"{NAME}[fastapi]",
+    f"{NAME}.contrib.fastapi": "digitalocean-projects[fastapi]",
     f"{NAME}.contrib.pytest": "No module named 'pytest'",
     **{
         f"{NAME}.contrib.redis.{module}": "No module named 'redis'"

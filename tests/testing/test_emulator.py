@@ -135,7 +135,10 @@ def test_wrong_move_delay(seconds: float) -> None:
 
 def test_resources_of_no_project(emulator: Emulator) -> None:
     """A project that isn't there holds nothing to ask for."""
-    with pytest.raises(ValueError, match="must be that of a project, got 'nothing'"):
+    with pytest.raises(
+        ValueError,
+        match="must be 'default' or the UUID of a project of this emulator, got 'nothing'",
+    ):
         emulator.resources("nothing")
 
 
@@ -149,7 +152,7 @@ def test_own_token(call: Call) -> None:
 @pytest.mark.parametrize("scopes", ["project:read", ["project"]])
 def test_wrong_scopes(emulator: Emulator, scopes: Any) -> None:
     """A scope has a resource and an action; a bare string is no list of them."""
-    with pytest.raises(ValueError, match="a scope must be like"):
+    with pytest.raises(ValueError, match="a scope must have the form"):
         emulator.add_token(scopes)
 
 
@@ -169,7 +172,7 @@ def test_requests(emulator: Emulator, call: Call) -> None:
 def test_url_needs_a_start() -> None:
     """There is no URL before the first start; there is one after the stop."""
     emulator = Emulator()
-    with pytest.raises(RuntimeError, match="before it is started"):
+    with pytest.raises(RuntimeError, match="must be started before it has a URL"):
         _ = emulator.url
     with emulator:
         url = emulator.url

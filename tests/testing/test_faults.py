@@ -71,5 +71,5 @@ def test_wrong_values(make: Callable[[], object]) -> None:
 @pytest.mark.parametrize("fault", [faults.Reset, None, 500, b""])
 def test_no_fault(emulator: Emulator, fault: Any) -> None:
     """A class or an answer is no fault."""
-    with pytest.raises(TypeError, match="fault must be one of faults"):
+    with pytest.raises(TypeError, match="fault must be a fault of testing"):
         emulator.fail(fault)

@@ -17,7 +17,10 @@ try:
     from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
     from pydantic import StringConstraints
 except ModuleNotFoundError as _missing:
-    raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from _missing
+    raise ImportError(
+        "digitalocean_projects.contrib.fastapi requires FastAPI; "
+        "install the extra digitalocean-projects[fastapi]"
+    ) from _missing
 
 from .problems import MalformedTokenError
 
@@ -116,7 +119,11 @@ def client_lifespan(
 async def _clients(connection: HTTPConnection) -> _Clients:
     clients: _Clients | None = getattr(connection.state, _STATE, None)
     if clients is None:
-        raise ClientUsageError("the application has no client: FastAPI(lifespan=client_lifespan())")
+        raise ClientUsageError(
+            "the application's state has no client; use FastAPI(lifespan=client_lifespan()), or "
+            "yield the state of client_lifespan() from your own lifespan; in tests, use "
+            "TestClient as a context manager"
+        )
     return clients
 
 
@@ -189,7 +196,7 @@ def _with_token(client: AnyClient, token: Secret) -> AnyClient:
     except ValueError as error:
         reason = str(error)
     if not token.of_tenant:
-        raise ClientUsageError(f"a dependency has returned a token that can't be used: {reason}")
+        raise ClientUsageError(f"a dependency has returned an invalid token: {reason}")
     raise MalformedTokenError(reason)
 
 

@@ -89,6 +89,8 @@ if TYPE_CHECKING:
     from digitalocean_projects import AsyncClient, Client
     from digitalocean_projects.testing import Emulator
 
+__all__ = ["do_async_client", "do_client", "do_emulator"]
+
 # Longer than the emulator takes to answer, and too short for a user to notice.
 _IDLE_SECONDS = 0.05
 _LONGEST_CLOSE = 10.0

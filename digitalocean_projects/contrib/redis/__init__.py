@@ -83,4 +83,4 @@ def __getattr__(name: str) -> Any:
         raise ImportError(
             "RedisLimits requires redis-py; install the extra digitalocean-projects[redis]"
         ) from error
-    return import_module(f"{__name__}.limits").RedisLimits
+    return globals().setdefault(name, import_module(f"{__name__}.limits").RedisLimits)

@@ -1,8 +1,7 @@
 """RedisLimits: limits that several processes share through Redis."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Iterable
+from typing import Any, get_args
 
 import attrs
 
@@ -13,9 +12,6 @@ from digitalocean_projects._messages import Secret
 from .location import Location
 from .server import Policy
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 _POLICIES = get_args(Policy)
 
 
@@ -24,16 +20,16 @@ def _as_url(url: Secret) -> Secret:
     return url
 
 
-def _checked_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+def _checked_seconds(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
     checked_seconds(attribute.name, value)
 
 
-def _checked_share(_: object, __: attrs.Attribute[Any], value: float) -> None:
+def _checked_share(_: object, __: "attrs.Attribute[Any]", value: float) -> None:
     if not 0 < value <= 1:
         raise ValueError(f"share is more than 0 and at most 1, not {value}")
 
 
-def _checked_policy(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+def _checked_policy(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
     if value not in _POLICIES:
         raise ValueError(f"{attribute.name} must be one of {', '.join(_POLICIES)}")
 

@@ -422,7 +422,10 @@ async def test_keys_that_are_flushed(
 def test_error() -> None:
     """The error is a value that can be pickled."""
     error = pickle.loads(pickle.dumps(RedisUnavailableError("gone")))  # noqa: S301 - our own
-    assert ("no limits from Redis: gone", "gone") == (str(error), error.reason)
+    assert ("the rate limits are not available from Redis: gone", "gone") == (
+        str(error),
+        error.reason,
+    )
 
 
 async def test_long_pause(server: Server, make_bucket: MakeBucket) -> None:

@@ -103,7 +103,9 @@ async def test_fail(away: str, emulator: Emulator, monkeypatch: pytest.MonkeyPat
         for error in await asyncio.gather(*calls, return_exceptions=True):
             assert isinstance(error, RedisUnavailableError)
         start = time.monotonic()
-        with pytest.raises(APIError, match="no limits from Redis: ") as caught:
+        with pytest.raises(
+            APIError, match="the rate limits are not available from Redis: "
+        ) as caught:
             await client.projects.list_resources().first_page()
         assert time.monotonic() - start < 30
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)

@@ -250,7 +250,9 @@ async def test_request_of_a_client(scripted: ScriptedRedis, emulator: Emulator) 
     scripted.answer = REFUSED[0]
     options: dict[str, Any] = {"base_url": emulator.url, "limits": RedisLimits(scripted.url)}
     async with AsyncClient(emulator.token, retry=RetryPolicy(), **options) as client:
-        with pytest.raises(RedisLimitsError, match="no limits from Redis: MovedError") as caught:
+        with pytest.raises(
+            RedisLimitsError, match="the rate limits are not available from Redis: MovedError"
+        ) as caught:
             await client.projects.list_resources().first_page()
     assert (None, None) == (caught.value.__cause__, caught.value.__context__)
     assert not isinstance(caught.value, RedisUnavailableError)

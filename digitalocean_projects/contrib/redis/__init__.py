@@ -73,11 +73,11 @@ __all__ = ["RedisLimits", "RedisLimitsError", "RedisUnavailableError"]
 
 
 def __getattr__(name: str) -> Any:
-    # The FastAPI module needs the errors, and `RedisLimits` alone needs redis-py.
+    # Only `RedisLimits` needs redis-py. The FastAPI module needs only the errors.
     if name != "RedisLimits":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        # This registers the kind of bucket that belongs to the limits.
+        # The import registers the bucket of these limits.
         import_module(f"{__name__}.bucket")
     except ModuleNotFoundError as error:
         raise ImportError(

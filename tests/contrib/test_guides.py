@@ -26,7 +26,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture
 def programs(forks: Forks, tmp_path: Path, account: Emulator) -> Programs:
-    """A folder for programs whose environment names the emulator."""
+    """Return a folder for programs, whose environment names the emulator."""
     environment = {"DIGITALOCEAN_API_URL": account.url, "DIGITALOCEAN_TOKEN": account.token}
     return Programs(forks, tmp_path, environment)
 

@@ -1,4 +1,4 @@
-"""What the emulator keeps of a request."""
+"""The recorded requests of the emulator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def test_record(emulator: Emulator, call: Call) -> None:
-    """A record holds the request as it was sent, with the query decoded."""
+    """A recorded request is the request that was sent, with the query decoded."""
     call("PUT", "/v2/a%20b?page=3&name=a%20b+c&page=4&empty=", b"\x00{")
     (request,) = emulator.requests
     assert (
@@ -33,7 +33,7 @@ def test_record(emulator: Emulator, call: Call) -> None:
 
 
 def test_headers_ignore_case(emulator: Emulator, call: Call) -> None:
-    """A header is found under any spelling of its name."""
+    """Names of headers ignore case."""
     call("GET", "/", headers={"X-Custom": "value"})
     (request,) = emulator.requests
     assert ("value", "value", None) == (
@@ -44,14 +44,14 @@ def test_headers_ignore_case(emulator: Emulator, call: Call) -> None:
 
 
 def test_frozen(emulator: Emulator, call: Call) -> None:
-    """A record doesn't change."""
+    """A recorded request is immutable."""
     call("GET", "/")
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         emulator.requests[0].method = "POST"  # type: ignore[misc] # what is tested
 
 
 def test_repr_hides_the_token(emulator: Emulator, call: Call) -> None:
-    """The `repr` of a record holds no header."""
+    """The `repr` of a recorded request has no headers."""
     call("GET", "/")
     assert "RecordedRequest(method='GET', path='/', query={}, body=b'')" == repr(
         emulator.requests[0]
@@ -59,7 +59,7 @@ def test_repr_hides_the_token(emulator: Emulator, call: Call) -> None:
 
 
 def texts(number: int, count: int, text: str) -> dict[str, str]:
-    """Return a mapping whose texts no other mapping shares."""
+    """Return a mapping whose texts are shared with no other mapping."""
     return {f"{number:05}-{each:03}{text}": f"{number:05}.{each:03}{text}" for each in range(count)}
 
 
@@ -76,7 +76,7 @@ def texts(number: int, count: int, text: str) -> dict[str, str]:
     ids=["query", "headers", "path", "body"],
 )
 def test_size(make: Callable[[int, int, str], dict[str, object]], count: int, text: str) -> None:
-    """The size of a request is about the memory that it takes, whatever it is made of."""
+    """The size of a request is close to the memory that it takes, for any content."""
     empty = {"method": "GET", "path": "/", "body": b""}
 
     def request(number: int) -> RecordedRequest:
@@ -92,5 +92,5 @@ def test_size(make: Callable[[int, int, str], dict[str, object]], count: int, te
         taken = tracemalloc.get_traced_memory()[0] / 50
     finally:
         tracemalloc.stop()
-    # Short texts may be shared with what other tests have left.
+    # Short texts may be shared with those of other tests.
     assert 0.25 * kept[-1].size <= taken <= 1.5 * kept[-1].size

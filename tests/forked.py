@@ -73,7 +73,7 @@ class Process:
 
 
 class _Reader(threading.Thread):
-    """A thread that reads a pipe to its end, so that what writes into it never waits."""
+    """A thread that reads a pipe to its end, so that its writer never blocks."""
 
     def __init__(self, file: TextIO) -> None:
         super().__init__(daemon=True)
@@ -92,7 +92,7 @@ class _Reader(threading.Thread):
 
 
 class Forks:
-    """The interpreter; at most one of its processes runs at a time."""
+    """The interpreter that forks processes; at most one runs at a time."""
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)

@@ -1,4 +1,4 @@
-"""The examples of the guides, which are the docstrings of public modules, in Markdown."""
+"""The examples of the guides: the docstrings of public modules, in Markdown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXAMPLES = re.compile(r"```python\n(.*?)```\n(?:```text\n(.*?)```\n)?", re.DOTA
 
 @attrs.frozen
 class Example:
-    """A block of Python, and the output that is shown behind it, if there is any."""
+    """A block of Python, and the output behind it, if there is any."""
 
     code: str
     output: str

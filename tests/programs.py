@@ -1,4 +1,4 @@
-"""Programs of tests, each in a process of its own that has imported the package already."""
+"""Programs of tests, each in its own process, which has imported the package."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PLUGIN = ["-p", "digitalocean_projects.contrib.pytest"]
 
 @attrs.frozen
 class Programs:
-    """A folder that is the working directory of programs, and what their environment has more."""
+    """The working directory of programs, and their additional environment variables."""
 
     forks: Forks
     folder: Path
@@ -42,7 +42,7 @@ class Programs:
         return self.forks.start(program).end()
 
     def run_pytest(self, *arguments: str) -> tuple[str, str, int]:
-        """Run the tests of the folder with the package's plugin, where each warning is an error."""
+        """Run the tests of the folder with the package's plugin; each warning is an error."""
         # Wherever the folder is, no other project's configuration is this one's.
         (self.folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
         options = ["-W", "error", "--strict-markers", *_PLUGIN, *arguments]

@@ -220,12 +220,12 @@ ENVIRONMENTS = "environment must be Development, Staging or Production"
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("name", "", "name must be 1 to 175 characters of text, got 0"),
-        ("name", "x" * 176, "name must be 1 to 175 characters of text, got 176"),
-        ("name", "\ud800", "name must be 1 to 175 characters of text, got lone surrogates"),
-        ("description", "x" * 256, "description must be 0 to 255 characters of text, got 256"),
-        ("purpose", "x" * 256, "purpose must be 0 to 255 characters of text, got 256"),
-        ("purpose", "Other: " + "x" * 256, "purpose must be 0 to 255 characters of text, got 256"),
+        ("name", "", "name must have 1 to 175 characters, got 0"),
+        ("name", "x" * 176, "name must have 1 to 175 characters, got 176"),
+        ("name", "\ud800", "name must be valid Unicode text, got a lone surrogate"),
+        ("description", "x" * 256, "description must have 0 to 255 characters, got 256"),
+        ("purpose", "x" * 256, "purpose must have 0 to 255 characters, got 256"),
+        ("purpose", "Other: " + "x" * 256, "purpose must have 0 to 255 characters, got 256"),
         ("environment", "Test", f"{ENVIRONMENTS}, got 'Test'"),
         ("environment", " Staging", f"{ENVIRONMENTS}, got ' Staging'"),
     ],
@@ -245,7 +245,7 @@ def test_wrong_value(name: str, value: str, message: str) -> None:
             for value in (5, True, None, ["x"], {"x": 1})
         ),
         *(
-            ("is_default", value, f"is_default must be a boolean, got {type(value).__name__}")
+            ("is_default", value, f"is_default must be a bool, got {type(value).__name__}")
             for value in (0, "true", None)
         ),
     ],

@@ -16,7 +16,6 @@ PROJECTS = "/v2/projects"
 DEFAULT = "/v2/projects/default"
 NOTHING = "/v2/projects/4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679"
 NO_DEFAULT = "you must always have a default project"
-NAME = "name must be 1 to 175 characters of text"
 WHOLE = {
     "name": "shop",
     "description": "My website API",
@@ -330,11 +329,11 @@ def test_own_name(emulator: Emulator, call: Call) -> None:
         ("shop", "the request body must be an object"),
         (None, "the request body must be an object"),
         ({**WHOLE, "name": 5}, "name must be a string, got int"),
-        ({**WHOLE, "name": ""}, f"{NAME}, got 0"),
-        ({**WHOLE, "name": "x" * 176}, f"{NAME}, got 176"),
-        ({**WHOLE, "name": "\ud800"}, f"{NAME}, got lone surrogates"),
+        ({**WHOLE, "name": ""}, "name must have 1 to 175 characters, got 0"),
+        ({**WHOLE, "name": "x" * 176}, "name must have 1 to 175 characters, got 176"),
+        ({**WHOLE, "name": "\ud800"}, "name must be valid Unicode text, got a lone surrogate"),
         ({**WHOLE, "description": []}, "description must be a string, got list"),
-        ({**WHOLE, "purpose": "x" * 256}, "purpose must be 0 to 255 characters of text, got 256"),
+        ({**WHOLE, "purpose": "x" * 256}, "purpose must have 0 to 255 characters, got 256"),
         (
             {**WHOLE, "environment": "Test"},
             "environment must be Development, Staging or Production, got 'Test'",
@@ -359,7 +358,7 @@ def test_wrong_body(
 def test_wrong_is_default(call: Call) -> None:
     """`is_default` must be a boolean."""
     reply = call("PATCH", DEFAULT, {"is_default": "true"})
-    assert (400, "is_default must be a boolean, got str") == (
+    assert (400, "is_default must be a bool, got str") == (
         reply.status,
         reply.document["message"],
     )

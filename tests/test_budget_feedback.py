@@ -1,4 +1,4 @@
-"""The bucket's reaction to the headers and statuses of answers."""
+"""The changes of a budget that the API's responses cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows: the times at which tokens come back, and at which one is free."""
+"""The windows of a budget: when each token comes back, and when the next one is free."""
 
 from __future__ import annotations
 

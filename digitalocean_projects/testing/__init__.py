@@ -35,8 +35,9 @@ the account with the 1,234 resources that `digitalocean-projects emulator --demo
 
 # Scopes
 
-`token` has every scope. `add_token` makes tokens with fewer scopes. As with the API, a listing
-leaves out the resources that a token may not read, but its `total` counts them.
+`token` has every scope. `add_token` makes tokens with fewer scopes, by their documented names: that
+of volumes is `block_storage:read`, for example. As with the API, a listing leaves out the resources
+that a token may not read, but its `total` counts them.
 
 ```python
 from digitalocean_projects import Client, PermissionDeniedError

@@ -141,13 +141,19 @@ class Assignment:
 
 @attrs.frozen
 class Token:
-    """A bearer token's scopes; None allows everything."""
+    """A bearer token's scopes; None allows everything.
+
+    `api:read` stands for every scope that reads, and `api:write` for every scope.
+    """
 
     scopes: frozenset[str] | None
 
     def allows(self, *scopes: str) -> bool:
         """Return True if the token has one of these scopes."""
-        return self.scopes is None or not self.scopes.isdisjoint(scopes)
+        if self.scopes is None or "api:write" in self.scopes:
+            return True
+        reads = any(scope.endswith(":read") for scope in scopes)
+        return not self.scopes.isdisjoint(scopes) or (reads and "api:read" in self.scopes)
 
 
 class NameTakenError(ValueError):

@@ -192,6 +192,9 @@ class Emulator:
     def add_token(self, scopes: Iterable[str]) -> str:
         """Create a token that has only these scopes, such as `project:read` and `droplet:read`.
 
+        The scopes have their documented names: `block_storage:read` for volumes, for example.
+        `api:read` stands for every scope that reads, and `api:write` for every scope.
+
         A listing is divided into pages first, and then leaves out the resources that the token may
         not read. So pages may be short or empty, and `meta.total` counts everything.
 

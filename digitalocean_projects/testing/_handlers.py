@@ -43,6 +43,24 @@ _SELF = {
     "volume": "https://api.digitalocean.com/v2/volumes/{}",
 }
 
+# Scopes are named after the API's resources, which differ from the types of these URNs.
+# https://docs.digitalocean.com/reference/api/scopes/
+_SCOPES = {
+    "dbaas": "database",
+    "floatingip": "reserved_ip",
+    "floatingipv6": "reserved_ip",
+    "loadbalancer": "load_balancer",
+    "reservedip": "reserved_ip",
+    "reservedipv6": "reserved_ip",
+    "space": "spaces",
+    "volume": "block_storage",
+    "volumesnapshot": "block_storage_snapshot",
+}
+
+
+def _read_scope(urn_type: str) -> str:
+    return f"{_SCOPES.get(urn_type, urn_type)}:read"
+
 
 @attrs.frozen(kw_only=True)
 class Call:
@@ -203,7 +221,7 @@ def list_resources(call: Call, project_id: str) -> dict[str, Any]:
     resources = [
         _resource_document(assignment, "ok")
         for assignment in page
-        if call.token.allows(f"{assignment.urn.type}:read")
+        if call.token.allows(_read_scope(assignment.urn.type))
     ]
     return {"resources": resources, **members}
 
@@ -217,8 +235,8 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
     call.need("project:update", "project:assign_resource")
     project = call.project(project_id)
     urns = _urns(call.document())
-    for resource_type in sorted({urn.type for urn in urns}):
-        call.need(f"{resource_type}:read")
+    for urn in urns:
+        call.need(_read_scope(urn.type))
     return {"resources": [_assign(call, project, urn) for urn in urns]}
 
 

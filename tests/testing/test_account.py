@@ -180,6 +180,13 @@ def test_token_allows() -> None:
     )
 
 
+def test_broad_scopes() -> None:
+    """`api:read` stands for every scope that reads, and `api:write` for every scope."""
+    tokens = [Token(frozenset({scope})) for scope in ("api:read", "api:write")]
+    assert [True, True] == [token.allows("project:read") for token in tokens]
+    assert [False, True] == [token.allows("project:update") for token in tokens]
+
+
 DOCUMENTED_PURPOSES = [
     *("Just trying out DigitalOcean", "Class project / Educational purposes"),
     *("Website or blog", "Web Application", "Service or API", "Mobile Application"),

@@ -209,6 +209,29 @@ def test_limited_listing(emulator: Emulator, call: Call) -> None:
     assert [True, True, False] == ["next" in page["links"]["pages"] for page in pages]
 
 
+@pytest.mark.parametrize(
+    ("urn", "scope"),
+    [
+        ("do:dbaas:1", "database"),
+        ("do:domain:a.example", "domain"),
+        ("do:floatingip:203.0.113.1", "reserved_ip"),
+        ("do:loadbalancer:1", "load_balancer"),
+        ("do:space:assets", "spaces"),
+        ("do:volume:1", "block_storage"),
+    ],
+)
+def test_documented_scopes(emulator: Emulator, call: Call, urn: str, scope: str) -> None:
+    """Scopes have their documented names, in a listing and in an assignment."""
+    project_id = emulator.seed([urn], name="web")
+    for scopes, listed in ([f"{scope}:read"], [urn]), (["droplet:read"], []):
+        token = emulator.add_token(["project:read", "project:update", *scopes])
+        bearer = f"Bearer {token}"
+        path = f"/v2/projects/{project_id}/resources"
+        assert listed == urns(call("GET", path, authorization=bearer).document)
+        reply = call("POST", path, {"resources": [urn]}, authorization=bearer)
+        assert (200 if listed else 403) == reply.status
+
+
 def shown(emulator: Emulator, call: Call, *project_ids: str) -> list[list[str]]:
     """Return the listings of the projects, after a check that the API shows the same."""
     listings = [

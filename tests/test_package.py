@@ -155,7 +155,7 @@ def test_circles() -> None:
 
 
 def test_testing_is_independent() -> None:
-    """The emulator imports only URN from the rest of the package."""
+    """The emulator shares nothing with the client but URN."""
     shared = {
         other
         for name, found in imports().items()

@@ -261,7 +261,7 @@ def test_resources_of_a_paginator(client: Client, emulator: Emulator) -> None:
 
 
 def test_resources_of_one_text(client: Client, emulator: Emulator) -> None:
-    """A single text is refused as a list of resources."""
+    """A text isn't taken apart into characters."""
     with pytest.raises(TypeError, match="resources is several: put a single one"):
         client.projects.assign_resources("default", "do:droplet:1")
     assert [] == emulator.requests

@@ -12,7 +12,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The approximate memory of a request and of an entry of a mapping in bytes, without their texts.
+# The approximate numbers of bytes that a request and an entry of a mapping take, besides texts.
 _REQUEST_BYTES = 400
 _ENTRY_BYTES = 64
 

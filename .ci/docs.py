@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -42,6 +43,10 @@ def described(name: str, docstrings: dict[str, str]) -> Module:
     module = import_module(name)
     # This loads the names that are imported lazily, too. pdoc doesn't.
     values = {each: getattr(module, each) for each in getattr(module, "__all__", [])}
+    for value in values.values():
+        if inspect.isfunction(value):
+            # pdoc resolves annotations in the module that a function reports.
+            value.__module__ = value.__globals__["__name__"]
     page = Module(module)
     for each, value in values.items():
         if inspect.ismodule(value):
@@ -59,6 +64,8 @@ def described(name: str, docstrings: dict[str, str]) -> Module:
 def main(folder: Path) -> None:
     """Write a page for each public module, an index and a search index."""
     pdoc.render.configure(docformat="google")
+    # A public class reports the public module, which pdoc shows, but whose source doesn't hold it.
+    warnings.filterwarnings("ignore", "Cannot determine where .* is taken from")
     docstrings = dict(values())
     pages = {name: described(name, docstrings) for name in PUBLIC}
     for name, page in pages.items():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
 OPTIONS = ["-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"]  # fork
-# A guard against a hang only.
+# This only guards against a hang.
 SECONDS = 60.0
 # The first line of scripts in development mode, where asyncio warns of steps over 0.1 s: a slow
 # machine is no error.
@@ -66,7 +66,7 @@ class Process:
         try:
             status = int(self._control.recv(32))
         except TimeoutError:
-            # Its status must not be taken for an answer about the next process.
+            # Its status must not look like an answer about the next process.
             os.kill(self._pid, signal.SIGKILL)
             self._control.recv(32)
             raise
@@ -104,7 +104,7 @@ class Forks:
                 [sys.executable, *OPTIONS, __file__],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                # Ctrl-C on a terminal is not for it; it ends with `control`.
+                # It ignores Ctrl-C on a terminal, and ends with `control`.
                 start_new_session=True,
             )
 
@@ -142,13 +142,13 @@ def fork_each(control: socket.socket) -> CodeType | None:
 if __name__ == "__main__":
     import gc
 
-    # No fork has to import these.
+    # These are imported once, before the forks.
     import anyio._backends._asyncio  # noqa: F401
 
     import digitalocean_projects._facade.sync
     import digitalocean_projects._session.manager  # noqa: F401
 
-    # What is collected in a fork is its own.
+    # A fork collects only its own garbage.
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=0) as control:

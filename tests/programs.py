@@ -19,7 +19,7 @@ os.chdir({folder!r})
 sys.path.insert(0, "")
 exec(compile({code!r}, "<program>", "exec", dont_inherit=True), {{"__name__": "__main__"}})
 """
-# Without the plugins that happen to be installed, each of which takes a while to load.
+# Other installed plugins are disabled, because each of them takes a while to load.
 _PYTEST = """
 import os, sys, pytest
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -43,7 +43,7 @@ class Programs:
 
     def run_pytest(self, *arguments: str) -> tuple[str, str, int]:
         """Run the tests of the folder with the package's plugin; each warning is an error."""
-        # Wherever the folder is, no other project's configuration is this one's.
+        # An empty configuration keeps pytest from using that of a parent folder.
         (self.folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
         options = ["-W", "error", "--strict-markers", *_PLUGIN, *arguments]
         return self.run(_PYTEST.format(arguments=options))

@@ -160,7 +160,7 @@ def test_unused_and_wrong_tokens() -> None:
     shared(users[1], clock)
     clock.run(unauthorized(shared(users[0], clock)))
     del users[0]
-    # It is used, so it holds back who sends a wrong token all the time.
+    # It is kept while it is used, so it limits a client that repeats a wrong token.
     assert (1,) == shared(users[0], clock).statistics().in_use
     users.clear()
     assert wrong() is None

@@ -241,7 +241,7 @@ def unconnected(request: pytest.FixtureRequest, silent_server: SilentServer) -> 
             case "TCP":
                 listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
                 for _ in range(3):
-                    # What is beyond the backlog waits for a place in it.
+                    # A connection beyond the backlog waits for a place in it.
                     filler = stack.enter_context(socket.socket())
                     filler.settimeout(0)
                     filler.connect_ex(listener.getsockname())
@@ -280,7 +280,7 @@ async def test_wait_for_a_connection(unconnected: dict[str, Any]) -> None:
         connect_timeout=0.3,
         **unconnected,
     ) as client:
-        # Takes the only connection that there may be, where there is a limit.
+        # With a limit of one, this takes the only connection.
         first = asyncio.create_task(ask(client.with_options(timeout=20.0, limits=None)))
         await asyncio.sleep(0.01)
         with pytest.raises(APITimeoutError) as caught:

@@ -418,7 +418,7 @@ def hang(bucket: TokenBucket, number: int, **options: Any) -> None:
     tasks = [loop.create_task(request()) for _ in range(number)]
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
-    # What keeps the tasks is no concern of the bucket's.
+    # The bucket is not responsible for references to the tasks elsewhere.
     kept.append(tasks)
     for task in tasks:
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is the point
@@ -538,7 +538,7 @@ def test_pause_that_is_too_long(seconds: float) -> None:
                 await task
             assert seconds <= caught.value.seconds <= seconds + 1
         assert 0.0 == clock.now
-        # Who doesn't mind waits.
+        # A request without a maximum waits.
         await patient
         assert seconds <= clock.now <= seconds + 1
         assert 16 == bucket.statistics().in_flight + 1
@@ -711,7 +711,7 @@ def test_exception_before_a_timer_is_set(monkeypatch: pytest.MonkeyPatch) -> Non
         refused = await hold(bucket)
         waiting = asyncio.create_task(use(bucket))
         await asyncio.sleep(30.0)
-        # The pause ends after the timer, which is then to be set again.
+        # The pause ends after the timer, so the timer must be set again.
         refused.refused({"retry-after": "100"})
         monkeypatch.setattr(bucket, "_attend", interrupt)
         await asyncio.sleep(70.0)

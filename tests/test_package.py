@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "digitalocean_projects"
 PACKAGE = Path(digitalocean_projects.__file__).parent
-# Each line is a module, or a folder and its modules. A module imports only what stands before it.
+# Each line is a module, or a folder and its modules. A module imports only earlier ones.
 HOUSE = """
     _version
     _clock
@@ -53,14 +53,14 @@ LAYERS = [
     for name in names.split() or [""]
 ]
 UPWARD = {
-    # pydantic asks a class for its schema, which is made where pydantic is imported.
+    # pydantic asks a class for its schema, which only this module with pydantic can create.
     ("_codec/urn", "_codec/pydantic"),
     ("_codec/models", "_codec/pydantic"),
 }
 CIRCLES = {
     frozenset(f"_codec/{name}" for name in ("urn", "models", "structure", "pydantic")),
 }
-# A method for each operation, and most of it docstrings; a lock with its queues and timers.
+# One has a method with a docstring for each operation, the other a lock, queues and timers.
 LONGER = {"_projects": 600, "_limiter/bucket": 445}
 FOREIGN = {
     "aiohttp": {"_session/transport", "testing/_server"},

@@ -449,6 +449,6 @@ for limit in (free, free + 1, free + 2):
 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 print(threads(), total(client))
 """)
-    # Nothing is said of stderr, since there asyncio complains of its own half-made loop.
+    # stderr isn't checked, because asyncio logs an error about its own incomplete loop.
     reason = "no thread with an event loop can be started: [Errno 24] Too many open files\n"
     assert f"{3 * reason}[] 9\n" == process.end()[0]

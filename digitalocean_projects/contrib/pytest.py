@@ -168,7 +168,7 @@ def _close(client: AsyncClient) -> None:
     """
     import asyncio  # noqa: PLC0415 - as do_emulator says
 
-    loop = client._manager._pool.loop  # noqa: SLF001 - no public attribute tells it
+    loop = client._manager._pool.loop  # noqa: SLF001 - there is no public attribute for it
     if loop is None or loop.is_closed():
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             runner.run(client.aclose())

@@ -96,7 +96,7 @@ True do:volume:2
 The rate limits, the moves and the dates follow `Emulator.clock`, which is a `MockClock`. Pass the
 same clock to the client, so that its limits and waits follow it, too. `jump` moves the clock
 forward. With `rate=0` it stands still otherwise. With `autojump_threshold` it jumps to the end of
-the next sleep as soon as nobody has used it for that many real seconds, so no test waits for a rate
+the next sleep as soon as it was not used for that many real seconds, so no test waits for a rate
 limit or a retry.
 
 ```python

@@ -47,12 +47,12 @@ answer within a second. `on_unavailable` says what happens then:
 - `"fail"`: requests raise `RedisUnavailableError`.
 - `"open"`: each worker keeps to the whole limits by itself.
 
-The log has one warning, whatever the number of tokens and event loops. Redis is tried again every
-five seconds. When it is back, each active worker reports those of its requests that the API still
+The log has one warning, for any number of tokens and event loops. Redis is tried again every five
+seconds. When it is back, each active worker reports those of its requests that the API still
 counts, in case Redis has lost them. After a failover, the tokens are shared again within five
 seconds. In a cluster, only the API tokens of the master that is away are affected.
 
-Any other error raises `RedisLimitsError`, whatever `on_unavailable` says: for example a missing
+Any other error raises `RedisLimitsError`, for any value of `on_unavailable`: for example a missing
 permission, or a node of a cluster without `+cluster` in the URL. If Redis refuses the key of one
 API token, only the requests of that token fail, and the log has one error an hour for each key.
 

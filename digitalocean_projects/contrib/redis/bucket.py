@@ -273,7 +273,7 @@ class RedisSource(Remote):
     def _message(self, link: Link, now: float) -> Message | None:
         """Return the reports and questions for Redis, or None if nothing is due."""
         if self._stock:
-            # The leases that it was for have left.
+            # The requests for these leases were cancelled.
             self._ledger.repeat(number for number, _ in self._stock)
             self._stock.clear()
             self._tell_at = now
@@ -346,14 +346,14 @@ class RedisSource(Remote):
         return windows
 
     def _receive(self, link: Link, message: Message, answer: list[int], now: float) -> None:
-        """Learn from the answer of Redis.
+        """Process the answer of Redis.
 
-        Redis may have lost what it was told: it was restarted, flushed, or replaced by a replica.
-        Then its set of leases has another epoch, or, if it was restored from older data, at least
-        this loop needed a new connection. In both cases the leases that still count are sent again,
-        and what was granted is given back, since Redis granted it without knowing of them. If the
-        epoch is new, the other workers have to do the same, so for the time in which each of them
-        looks at Redis nothing is asked for.
+        Redis may have lost its reports: it was restarted, flushed, or replaced by a replica. Then
+        its set of leases has another epoch, or, if it was restored from older data, at least this
+        loop needed a new connection. In both cases all leases that still count are reported again,
+        and the granted ones are given back, because Redis granted them without these reports. If
+        the epoch is new, the other workers must do the same. Until each of them has called Redis,
+        no lease is requested.
         """
         epoch, interactive, bulk, *waits, paused = answer
         granted = message.numbers[: interactive + bulk]
@@ -371,7 +371,7 @@ class RedisSource(Remote):
             self._tell_at = now
             granted = range(0)
             if epoch != self._epoch:
-                # By then the others, too, have looked and told again.
+                # By then the other workers have reported again, too.
                 self._restated_at = self._look_at
         if not self._is_stale:
             self._epoch = epoch

@@ -1,4 +1,4 @@
-"""What the emulator keeps of a request."""
+"""The recorded requests of the emulator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def test_record(emulator: Emulator, call: Call) -> None:
-    """A record holds the request as it was sent, with the query decoded."""
+    """A recorded request is the request that was sent, with the query decoded."""
     call("PUT", "/v2/a%20b?page=3&name=a%20b+c&page=4&empty=", b"\x00{")
     (request,) = emulator.requests
     assert (
@@ -34,7 +34,7 @@ def test_record(emulator: Emulator, call: Call) -> None:
 
 
 def test_headers_ignore_case(emulator: Emulator, call: Call) -> None:
-    """A header is found under any spelling of its name."""
+    """Names of headers ignore case."""
     call("GET", "/", headers={"X-Custom": "value"})
     (request,) = emulator.requests
     assert ("value", "value", None) == (
@@ -45,14 +45,14 @@ def test_headers_ignore_case(emulator: Emulator, call: Call) -> None:
 
 
 def test_frozen(emulator: Emulator, call: Call) -> None:
-    """A record doesn't change."""
+    """A recorded request is immutable."""
     call("GET", "/")
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         emulator.requests[0].method = "POST"  # type: ignore[misc] # what is tested
 
 
 def test_repr_hides_the_token(emulator: Emulator, call: Call) -> None:
-    """The `repr` of a record holds no header."""
+    """The `repr` of a recorded request has no headers."""
     call("GET", "/")
     assert "RecordedRequest(method='GET', path='/', query={}, body=b'')" == repr(
         emulator.requests[0]
@@ -60,7 +60,7 @@ def test_repr_hides_the_token(emulator: Emulator, call: Call) -> None:
 
 
 def texts(number: int, count: int, text: str) -> dict[str, str]:
-    """Return a mapping whose texts no other mapping shares."""
+    """Return a mapping whose texts are shared with no other mapping."""
     return {f"{number:05}-{each:03}{text}": f"{number:05}.{each:03}{text}" for each in range(count)}
 
 
@@ -74,7 +74,7 @@ PARTS: dict[str, Callable[[int, int, str], object]] = {
 
 
 def test_size() -> None:
-    """The size of a request is about the memory that it takes, for each of its parts."""
+    """The size of a request is close to the memory that it takes, for any content."""
 
     def request(number: int, part: str, count: int, text: str) -> RecordedRequest:
         empty = {"method": "GET", "path": "/", "body": b"", "query": {}, "headers": CIMultiDict()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ._answer import Answer, RefusedError
+from ._call import Call
 from ._handlers import perform
 
 if TYPE_CHECKING:
@@ -58,7 +59,14 @@ class API:
             token = self._authenticated(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
-            status, document = perform(self._account, self.origin, request, token, status_of)
+            call = Call(
+                account=self._account,
+                origin=self.origin,
+                request=request,
+                token=token,
+                status_of=status_of,
+            )
+            status, document = perform(call)
         except RefusedError as refusal:
             return self._refusal(refusal, text, now)
         body = b"" if document is None else json.dumps(document).encode()

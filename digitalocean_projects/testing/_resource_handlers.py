@@ -1,0 +1,116 @@
+"""Resource handlers: one function for each operation on the resources of a project.
+
+https://docs.digitalocean.com/reference/api/reference/project-resources/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from digitalocean_projects._codec.urn import URN
+
+from ._answer import RefusedError
+
+if TYPE_CHECKING:
+    from ._account import Assignment, StoredProject
+    from ._call import Call
+
+_SELF = {
+    "app": "https://api.digitalocean.com/v2/apps/{}",
+    "dbaas": "https://api.digitalocean.com/v2/databases/{}",
+    "domain": "https://api.digitalocean.com/v2/domains/{}",
+    "droplet": "https://api.digitalocean.com/v2/droplets/{}",
+    "floatingip": "https://api.digitalocean.com/v2/floating_ips/{}",
+    "kubernetes": "https://api.digitalocean.com/v2/kubernetes/clusters/{}",
+    "loadbalancer": "https://api.digitalocean.com/v2/load_balancers/{}",
+    "space": "https://{}.nyc3.digitaloceanspaces.com",
+    "volume": "https://api.digitalocean.com/v2/volumes/{}",
+}
+
+# Scopes are named after the API's resources, which differ from the types of these URNs.
+# https://docs.digitalocean.com/reference/api/scopes/
+_SCOPES = {
+    "dbaas": "database",
+    "floatingip": "reserved_ip",
+    "floatingipv6": "reserved_ip",
+    "loadbalancer": "load_balancer",
+    "reservedip": "reserved_ip",
+    "reservedipv6": "reserved_ip",
+    "space": "spaces",
+    "volume": "block_storage",
+    "volumesnapshot": "block_storage_snapshot",
+}
+
+
+def _read_scope(urn_type: str) -> str:
+    return f"{_SCOPES.get(urn_type, urn_type)}:read"
+
+
+def list_resources(call: Call, project_id: str) -> dict[str, Any]:
+    """List the project's resources that the token may read, newest first."""
+    call.need("project:read")
+    project = call.project(project_id)
+    page, members = call.page(f"/v2/projects/{project.id}/resources", call.account.listing(project))
+    resources = [
+        _resource_document(assignment, "ok")
+        for assignment in page
+        if call.token.allows(_read_scope(assignment.urn.type))
+    ]
+    return {"resources": resources, **members}
+
+
+def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
+    """Assign resources, and return each with its status.
+
+    A resource belongs to the project of its last assignment, even if listings don't show that yet:
+    if it is assigned to the same project again, its status is `already_assigned`.
+    """
+    call.need("project:update", "project:assign_resource")
+    project = call.project(project_id)
+    urns = _urns(call.document())
+    for urn in urns:
+        call.need(_read_scope(urn.type))
+    return {"resources": [_assign(call, project, urn) for urn in urns]}
+
+
+def _resource_document(assignment: Assignment, status: str) -> dict[str, Any]:
+    urn = assignment.urn
+    link = _SELF.get(urn.type, f"https://api.digitalocean.com/v2/{urn.type}s/{{}}")
+    return {
+        "urn": str(urn),
+        "assigned_at": assignment.assigned_at,
+        "links": {"self": link.format(urn.id)},
+        "status": status,
+    }
+
+
+def _urns(document: Any) -> list[URN]:
+    """Return the URNs of an assignment in the form of listings, without repeats."""
+    match document:
+        case {"resources": [*texts]} if all(isinstance(text, str) for text in texts):
+            pass
+        case _:
+            raise RefusedError(400, "resources must be a list of URNs")
+    try:
+        urns = [URN.parse(text).canonical for text in texts]
+    except ValueError:
+        message = (
+            "resource objects must have an urn in the following format: "
+            "do:resource_type:resource_id"
+        )
+        raise RefusedError(400, message) from None
+    if any(urn.type == "vpc" for urn in urns):
+        raise RefusedError(400, "resources of type vpc cannot be assigned to a project")
+    return list(dict.fromkeys(urns))
+
+
+def _assign(call: Call, project: StoredProject, urn: URN) -> dict[str, Any]:
+    if (status := call.status_of(urn)) is not None:
+        return {"urn": str(urn), "status": status}
+    account = call.account
+    assignment = account.assignment(urn)
+    if assignment is None:
+        return {"urn": str(urn), "status": "not_found"}
+    if assignment.project_id == project.id:
+        return _resource_document(assignment, "already_assigned")
+    return _resource_document(account.place(urn, project, account.move_delay), "assigned")

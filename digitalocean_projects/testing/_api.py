@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._codec.urn import URN
 
     from ._account import Account, Token
+    from ._call import Rules
     from ._clock import MockClock
     from ._limits import Limits
     from ._recording import RecordedRequest
@@ -38,11 +39,12 @@ class API:
         origin: The base URL, for the links in answers.
     """
 
-    def __init__(self, account: Account, limits: Limits, clock: MockClock) -> None:
+    def __init__(self, account: Account, limits: Limits, clock: MockClock, rules: Rules) -> None:
         self.origin = ""
         self._account = account
         self._limits = limits
         self._clock = clock
+        self._rules = rules
         self._epoch = time.time() - clock.time()
 
     def answer(
@@ -61,6 +63,7 @@ class API:
             self._limits.count(text, now)
             call = Call(
                 account=self._account,
+                rules=self._rules,
                 origin=self.origin,
                 request=request,
                 token=token,

@@ -11,7 +11,7 @@ import attrs
 from ._answer import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from digitalocean_projects._codec.urn import URN
 
@@ -21,12 +21,45 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+RESOURCE_TYPES = frozenset(
+    {
+        *("app", "dbaas", "domain", "droplet", "firewall", "floatingip", "floatingipv6", "image"),
+        *("kubernetes", "loadbalancer", "nat_gateway", "reservedip", "reservedipv6", "space"),
+        *("volume", "volumesnapshot"),
+    }
+)
+"""The resource types that an assignment accepts by default, as `Emulator.resource_types`."""
+
+
+def checked_types(types: Iterable[str]) -> frozenset[str]:
+    """Return the types as a set.
+
+    Raises:
+        TypeError: They are a single string.
+    """
+    if isinstance(types, str):
+        raise TypeError(f"resource_types must be a collection of strings, got {types!r}")
+    return frozenset(types)
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """The behavior of the API that a user of the emulator can choose.
+
+    Attributes:
+        resource_types: The types of the resources that an assignment accepts.
+    """
+
+    resource_types: frozenset[str] = RESOURCE_TYPES
+
+
 @attrs.frozen(kw_only=True)
 class Call:
     """A call of an operation. Each method may raise `RefusedError`.
 
     Attributes:
         account: The account to read and change.
+        rules: The behavior that the user of the emulator has chosen.
         origin: The base URL, for the links in answers.
         request: The request.
         token: The token of the request.
@@ -35,6 +68,7 @@ class Call:
     """
 
     account: Account
+    rules: Rules
     origin: str
     request: RecordedRequest
     token: Token

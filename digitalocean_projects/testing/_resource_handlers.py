@@ -67,7 +67,7 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
     """
     call.need("project:update", "project:assign_resource")
     project = call.project(project_id)
-    urns = _urns(call.document())
+    urns = _urns(call)
     for urn in urns:
         call.need(_read_scope(urn.type))
     return {"resources": [_assign(call, project, urn) for urn in urns]}
@@ -84,24 +84,26 @@ def _resource_document(assignment: Assignment, status: str) -> dict[str, Any]:
     }
 
 
-def _urns(document: Any) -> list[URN]:
+def _urns(call: Call) -> list[URN]:
     """Return the URNs of an assignment in the form of listings, without repeats."""
-    match document:
+    match call.document():
         case {"resources": [*texts]} if all(isinstance(text, str) for text in texts):
             pass
         case _:
             raise RefusedError(400, "resources must be a list of URNs")
     try:
-        urns = [URN.parse(text).canonical for text in texts]
+        urns = [URN.parse(text) for text in texts]
     except ValueError:
         message = (
             "resource objects must have an urn in the following format: "
             "do:resource_type:resource_id"
         )
         raise RefusedError(400, message) from None
-    if any(urn.type == "vpc" for urn in urns):
-        raise RefusedError(400, "resources of type vpc cannot be assigned to a project")
-    return list(dict.fromkeys(urns))
+    types = call.rules.resource_types
+    if not types.issuperset(urn.type for urn in urns):
+        message = f"resource types must be one of the following: {' '.join(sorted(types))}"
+        raise RefusedError(400, message)
+    return list(dict.fromkeys(urn.canonical for urn in urns))
 
 
 def _assign(call: Call, project: StoredProject, urn: URN) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from digitalocean_projects.testing import faults
+from digitalocean_projects.testing import RESOURCE_TYPES, faults
 
 if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
@@ -171,10 +171,6 @@ def test_assign_nothing(call: Call) -> None:
         ({"resources": ["do:droplet:1", 1]}, "resources must be a list of URNs"),
         ({"resources": ["do:droplet:1", "do:droplet"]}, MALFORMED),
         ({"resources": ["do:droplet:1", "\ud800"]}, MALFORMED),
-        (
-            {"resources": ["do:droplet:1", "do:vpc:1"]},
-            "resources of type vpc cannot be assigned to a project",
-        ),
     ],
 )
 def test_wrong_body(emulator: Emulator, call: Call, body: object, message: str) -> None:
@@ -187,6 +183,45 @@ def test_wrong_body(emulator: Emulator, call: Call, body: object, message: str) 
         reply.document["message"],
     )
     assert [] == emulator.resources()
+
+
+@pytest.mark.parametrize(
+    "resource_type",
+    ["database", "spaces", "registry", "natgateway", "vpc", "vpc_nat_gateway", "genai_agent"],
+)
+def test_unknown_type(emulator: Emulator, call: Call, resource_type: str) -> None:
+    """A resource of an unknown type refuses the whole request, even if it exists."""
+    emulator.seed(urns := [f"do:{resource_type}:1", *droplets(1)], name="web")
+    reply = call("POST", DEFAULT, {"resources": urns})
+    assert (400, "bad_request") == (reply.status, reply.document["id"])
+    assert reply.document["message"].startswith(
+        "resource types must be one of the following: app dbaas domain droplet "
+    )
+    assert [] == emulator.resources()
+
+
+def test_known_types(emulator: Emulator, call: Call) -> None:
+    """The documented types are known, and those that the API was seen to accept."""
+    urns = [f"do:{resource_type}:1" for resource_type in sorted(RESOURCE_TYPES)]
+    emulator.seed(urns, name="web")
+    document = call("POST", DEFAULT, {"resources": urns}).document
+    assert {"assigned"} == {resource["status"] for resource in document["resources"]}
+    assert {
+        *("app", "dbaas", "domain", "droplet", "kubernetes", "loadbalancer", "space", "volume"),
+        *("floatingip", "floatingipv6", "firewall", "image", "nat_gateway", "volumesnapshot"),
+        *("reservedip", "reservedipv6"),
+    } == RESOURCE_TYPES
+
+
+@pytest.mark.parametrize(
+    "emulator", [{"resource_types": [*RESOURCE_TYPES, "genai_agent"]}], indirect=True
+)
+def test_new_type(emulator: Emulator, call: Call) -> None:
+    """The known types can be chosen."""
+    emulator.seed(["do:genai_agent:1"], name="web")
+    reply = call("POST", DEFAULT, {"resources": ["do:genai_agent:1"]})
+    assert [("do:genai_agent:1", "assigned")] == statuses(reply.document)
+    assert 400 == call("POST", DEFAULT, {"resources": ["do:vpc:1"]}).status
 
 
 def test_limited_listing(emulator: Emulator, call: Call) -> None:

@@ -37,7 +37,7 @@ HOUSE = """
     _client
     _facade: __init__ loop_thread portal sync generator
     __init__
-    testing: _answer _recording _clock _account _limits _call _project_handlers
+    testing: _answer _recording _clock _attachments _account _limits _call _project_handlers
     testing: _resource_handlers _handlers _api faults _site _server _emulator _demo __init__
     _cli: terminal output progress signals doctl arguments resources report projects demo
     _cli: program __init__

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import attrs
 
+from ._attachments import Attachments
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -193,10 +195,12 @@ class Account:
 
     Attributes:
         move_delay: The seconds that callers of `place` pass as `delay`.
+        attachments: The reserved IPs of Droplets, and the load balancers of Kubernetes clusters.
     """
 
     def __init__(self, clock: MockClock) -> None:
         self.move_delay = 0.0
+        self.attachments = Attachments()
         self._clock = clock
         self._projects: dict[str, StoredProject] = {}
         self._project_ids: set[str] = set()
@@ -219,8 +223,8 @@ class Account:
         return list(reversed(self._projects.values()))
 
     def project(self, project_id: str) -> StoredProject | None:
-        """Return the project with this id, the default one for `default`, or None."""
-        return self.default if project_id == "default" else self._projects.get(project_id)
+        """Return the project with this id, in any case, the default one for `default`, or None."""
+        return self.default if project_id == "default" else self._projects.get(project_id.lower())
 
     def add_project(self, name: str | None, **attributes: Any) -> StoredProject:
         """Create an empty project, and return it.
@@ -302,11 +306,13 @@ class Account:
     def place(self, urn: URN, project: StoredProject, delay: float = 0.0) -> Assignment:
         """Move the resource to the project, as its newest; create it if it doesn't exist.
 
-        Listings show it in its old project until `delay` seconds have passed on the clock. If it
-        moves again before that, they never show the earlier move.
+        The reserved IPs that are attached to a Droplet move with it. Listings show a resource in
+        its old project until `delay` seconds have passed on the clock. If it moves again before
+        that, they never show the earlier move.
         """
         self._settle()
         urn = urn.canonical
+        self.attachments.show(urn)
         assignment = Assignment(
             urn=urn, project_id=project.id, assigned_at=_instant(next(self._numbers))
         )
@@ -316,13 +322,45 @@ class Account:
             heappush(self._moves, move)
         else:
             self._show(assignment)
+        self._follow(urn, delay)
         return assignment
+
+    def attach(self, urn: URN, to: URN) -> None:
+        """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
+
+        The IP moves to the project of its Droplet. The load balancer disappears from all listings.
+
+        Raises:
+            ValueError: The types are others, or one of the resources doesn't exist.
+        """
+        self._settle()
+        urn, to = urn.canonical, to.canonical
+        for one in (urn, to):
+            if one not in self._assignments:
+                raise ValueError(f"the resource must exist, got {one}; create it with seed()")
+        self.attachments.attach(urn, to)
+        if self.attachments.hides(urn):
+            del self._assignments[urn]
+            self._shown.pop(urn).remove(urn)
+        else:
+            self._follow(to, 0.0)
+
+    def _follow(self, droplet: URN, delay: float) -> None:
+        """Move the reserved IPs of a Droplet to its project."""
+        project_id = self._assignments[droplet].project_id
+        for address in self.attachments.addresses(droplet):
+            if self._assignments[address].project_id != project_id:
+                self.place(address, self._projects[project_id], delay)
+
+    def place_hidden(self, urn: URN, project: StoredProject) -> Assignment:
+        """Return a new assignment of a resource that no listing shows."""
+        return Assignment(urn=urn, project_id=project.id, assigned_at=_instant(next(self._numbers)))
 
     def _settle(self) -> None:
         """Show the moves whose time has passed."""
         while self._moves and self._moves[0][0] <= self._clock.time():
             _, _, assignment = heappop(self._moves)
-            if self._assignments[assignment.urn] is assignment:
+            if self._assignments.get(assignment.urn) is assignment:
                 self._show(assignment)
 
     def _show(self, assignment: Assignment) -> None:

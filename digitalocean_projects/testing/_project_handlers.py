@@ -9,6 +9,7 @@ Any other invalid attribute is a 400, too. Read-only attributes and unknown ones
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._account import NameTakenError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_match_other = re.compile("other: *(.?)", re.IGNORECASE | re.DOTALL).match
 _CREATED = ("name", "description", "purpose", "environment")
 _CHANGED = (*_CREATED, "is_default")
 
@@ -79,11 +81,19 @@ def _attributes(call: Call, names: tuple[str, ...], required: tuple[str, ...]) -
     if not isinstance(document, dict):
         raise RefusedError(400, "the request body must be an object")
     attributes = {name: document[name] for name in names if document.get(name) is not None}
+    if isinstance(purpose := attributes.get("purpose"), str):
+        attributes["purpose"] = _purpose(purpose)
     if missing := [name for name in required if name not in attributes]:
         raise RefusedError(400, f"{', '.join(missing)} must be given")
     if not attributes:
         raise RefusedError(400, f"one of {', '.join(names)} must be given")
     return attributes
+
+
+def _purpose(text: str) -> str:
+    """Return a purpose with its prefix `Other: `, if it has one, and then a capital."""
+    found = _match_other(text)
+    return text if found is None else f"Other: {found[1].upper()}{text[found.end() :]}"
 
 
 def _checked(change: Callable[..., T], *arguments: Any, **attributes: Any) -> T:

@@ -27,6 +27,8 @@ _SELF = {
     "volume": "https://api.digitalocean.com/v2/volumes/{}",
 }
 
+_ATTACHED = "Cannot move a Reserved IP with an associated Droplet. Move the Droplet instead"
+
 # Scopes are named after the API's resources, which differ from the types of these URNs.
 # https://docs.digitalocean.com/reference/api/scopes/
 _SCOPES = {
@@ -64,13 +66,27 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
 
     A resource belongs to the project of its last assignment, even if listings don't show that yet:
     if it is assigned to the same project again, its status is `already_assigned`.
+
+    A reserved IP that is attached to a Droplet can't move without it: the request is refused. A
+    Space that doesn't exist is left out of the answer. A load balancer of a Kubernetes cluster is
+    `assigned` each time, and never listed.
     """
-    call.need("project:update", "project:assign_resource")
+    # `project:update` includes both of the other scopes.
+    if not call.token.allows("project:update"):
+        call.need("project:assign_resource")
+        call.need("project:read")
     project = call.project(project_id)
     urns = _urns(call)
     for urn in urns:
         call.need(_read_scope(urn.type))
-    return {"resources": [_assign(call, project, urn) for urn in urns]}
+    before = {urn: call.account.assignment(urn) for urn in urns}
+    for urn, assignment in before.items():
+        droplet = call.account.attachments.droplet(urn)
+        moves = assignment is not None and assignment.project_id != project.id
+        if moves and droplet is not None and droplet not in before:
+            raise RefusedError(412, _ATTACHED)
+    answers = (_assign(call, project, urn, assignment) for urn, assignment in before.items())
+    return {"resources": [answer for answer in answers if answer is not None]}
 
 
 def _resource_document(assignment: Assignment, status: str) -> dict[str, Any]:
@@ -106,13 +122,28 @@ def _urns(call: Call) -> list[URN]:
     return list(dict.fromkeys(urn.canonical for urn in urns))
 
 
-def _assign(call: Call, project: StoredProject, urn: URN) -> dict[str, Any]:
+def _assign(
+    call: Call, project: StoredProject, urn: URN, before: Assignment | None
+) -> dict[str, Any] | None:
+    """Assign a resource, and return its part of the answer, or None if the answer has none.
+
+    Args:
+        call: The call.
+        project: The project that gets the resource.
+        urn: The resource.
+        before: The resource's assignment before the call.
+    """
     if (status := call.status_of(urn)) is not None:
         return {"urn": str(urn), "status": status}
     account = call.account
+    if account.attachments.hides(urn):
+        return _resource_document(account.place_hidden(urn, project), "assigned")
+    if before is None:
+        return None if urn.type == "space" else {"urn": str(urn), "status": "not_found"}
+    if before.project_id == project.id:
+        return _resource_document(before, "already_assigned")
     assignment = account.assignment(urn)
-    if assignment is None:
-        return {"urn": str(urn), "status": "not_found"}
-    if assignment.project_id == project.id:
-        return _resource_document(assignment, "already_assigned")
-    return _resource_document(account.place(urn, project, account.move_delay), "assigned")
+    if assignment is None or assignment.project_id != project.id:
+        assignment = account.place(urn, project, account.move_delay)
+    # Otherwise it has just moved with its Droplet.
+    return _resource_document(assignment, "assigned")

@@ -59,6 +59,29 @@ do:droplet:1 2
 403
 ```
 
+# Several accounts
+
+`add_account` creates an account of its own, with its own token, for tests of services that work for
+several users. It has `seed`, `resources`, `projects` and `add_token`, as the emulator has for its
+first account.
+
+```python
+from digitalocean_projects import Client, NotFoundError
+from digitalocean_projects.testing import Emulator
+
+with Emulator() as emulator:
+    first, second = emulator.add_account(), emulator.add_account()
+    project = first.seed(["do:droplet:1"], name="web")
+    with Client(second.token, base_url=emulator.url) as client:
+        try:
+            client.projects.get(project)
+        except NotFoundError as error:
+            print(error.status, first.resources(project))
+```
+```text
+404 ['do:droplet:1']
+```
+
 # Errors and faults
 
 `respond` answers the next requests with a status and a body of your choice, and `respond_raw` with
@@ -148,10 +171,12 @@ from . import faults
 from ._account import StoredProject
 from ._clock import MockClock
 from ._demo import seed_demo
+from ._emulated_account import EmulatedAccount
 from ._emulator import Emulator
 from ._recording import RecordedRequest
 
 __all__ = [
+    "EmulatedAccount",
     "Emulator",
     "MockClock",
     "RecordedRequest",

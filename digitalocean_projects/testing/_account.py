@@ -190,14 +190,17 @@ class Account:
 
     Args:
         clock: The clock of `move_delay`.
+        number: The number of the account within its emulator. It determines the ids and the tokens.
 
     Attributes:
         move_delay: The seconds that callers of `place` pass as `delay`.
     """
 
-    def __init__(self, clock: MockClock) -> None:
+    def __init__(self, clock: MockClock, number: int = 0) -> None:
         self.move_delay = 0.0
         self._clock = clock
+        # Ids and tokens of different accounts differ.
+        self._salt = f"{number} " if number else ""
         self._projects: dict[str, StoredProject] = {}
         self._project_ids: set[str] = set()
         self._changes = 0
@@ -333,7 +336,7 @@ class Account:
         holding.add(assignment)
 
     def _new_id(self, name: str) -> str:
-        digest = f"project {name}".encode("utf-8", "surrogatepass")
+        digest = f"{self._salt}project {name}".encode("utf-8", "surrogatepass")
         while True:
             digest = hashlib.sha256(digest).digest()
             project_id = str(UUID(bytes=digest[:16], version=4))
@@ -350,10 +353,11 @@ class Account:
     def add_token(self, scopes: Iterable[str] | None, text: str | None = None) -> str:
         """Add a token with these scopes, and return it; None allows everything."""
         if text is None:
-            text = f"dop_v1_{hashlib.sha256(f'token {len(self._tokens)}'.encode()).hexdigest()}"
+            digest = hashlib.sha256(f"{self._salt}token {len(self._tokens)}".encode())
+            text = f"dop_v1_{digest.hexdigest()}"
         self._tokens[text] = Token(None if scopes is None else frozenset(scopes))
         return text
 
-    def token(self, text: str) -> Token | None:
-        """Return the token with this text, or None."""
-        return self._tokens.get(text)
+    def token(self, text: str) -> Token:
+        """Return the token with this text, which must be one of the account."""
+        return self._tokens[text]

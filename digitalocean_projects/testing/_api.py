@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._codec.urn import URN
 
-    from ._account import Account, Token
+    from ._account import Account
     from ._clock import MockClock
     from ._limits import Limits
     from ._recording import RecordedRequest
@@ -35,11 +35,12 @@ class API:
 
     Attributes:
         origin: The base URL, for the links in answers.
+        accounts: The account of each token.
     """
 
-    def __init__(self, account: Account, limits: Limits, clock: MockClock) -> None:
+    def __init__(self, limits: Limits, clock: MockClock) -> None:
         self.origin = ""
-        self._account = account
+        self.accounts: dict[str, Account] = {}
         self._limits = limits
         self._clock = clock
         self._epoch = time.time() - clock.time()
@@ -55,10 +56,11 @@ class API:
         """
         now, text = self._clock.time(), _bearer(request)
         try:
-            token = self._authenticated(text)
+            account = self._account(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
-            status, document = perform(self._account, self.origin, request, token, status_of)
+            token = account.token(text)
+            status, document = perform(account, self.origin, request, token, status_of)
         except RefusedError as refusal:
             return self._refusal(refusal, text, now)
         body = b"" if document is None else json.dumps(document).encode()
@@ -97,13 +99,17 @@ class API:
 
     def knows(self, request: RecordedRequest) -> bool:
         """Return True if the request's token is valid."""
-        return self._account.token(_bearer(request)) is not None
+        return _bearer(request) in self.accounts
 
-    def _authenticated(self, text: str) -> Token:
-        token = self._account.token(text)
-        if token is None:
+    def all_accounts(self) -> list[Account]:
+        """Return all accounts, in the order in which they were added."""
+        return list(dict.fromkeys(self.accounts.values()))
+
+    def _account(self, text: str) -> Account:
+        account = self.accounts.get(text)
+        if account is None:
             raise RefusedError(401)
-        return token
+        return account
 
     def _refusal(self, refusal: RefusedError, text: str, now: float) -> Answer:
         headers = self._headers(refusal.status, text, now) | refusal.headers
@@ -120,6 +126,6 @@ class API:
         }
         if status != HTTPStatus.NO_CONTENT:
             headers["Content-Type"] = "application/json"
-        if status != HTTPStatus.UNAUTHORIZED and self._account.token(text) is not None:
+        if status != HTTPStatus.UNAUTHORIZED and text in self.accounts:
             headers |= self._limits.headers(text, now, self._epoch)
         return headers

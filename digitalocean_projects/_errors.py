@@ -31,16 +31,13 @@ from __future__ import annotations
 
 import copyreg
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ._codec.models import ResourceStatus
-from ._messages import one_line, quoted, redacted, status_text
-
-if TYPE_CHECKING:
-    from ._codec.headers import RateLimit
-    from ._codec.models import Project, Refusal, Resource
-    from ._codec.urn import URN
-    from ._messages import Request
+from ._codec.headers import RateLimit
+from ._codec.models import Project, Refusal, Resource, ResourceStatus
+from ._codec.urn import URN
+from ._messages import Request, one_line, quoted, redacted, status_text
+from ._public import publish
 
 
 class _SafeError(Exception):
@@ -384,3 +381,6 @@ _KNOWN = frozenset(ResourceStatus)
 def _status_text(resource: Resource) -> str:
     # What else a server may send is not for a message.
     return str(resource.status) if resource.status in _KNOWN else "a new status"
+
+
+publish(globals())

@@ -107,7 +107,7 @@ def subclasses(cls: type[Exception]) -> dict[str, str]:
     """Each class of the package below `cls`, with the one right above it."""
     found: dict[str, str] = {}
     for subclass in cls.__subclasses__():
-        if subclass.__module__ == _errors.__name__:
+        if subclass.__module__ == digitalocean_projects.__name__:
             found |= {subclass.__name__: cls.__name__, **subclasses(subclass)}
     return found
 

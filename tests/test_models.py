@@ -56,7 +56,7 @@ def test_listed_urn(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "droplet:1", "do::1", "do:a b:1", "do:droplet:1\n"])
 def test_malformed_urn(text: str) -> None:
-    with pytest.raises(ValueError, match="not a URN of the form do:type:id: "):
+    with pytest.raises(ValueError, match="a URN must have the form do:TYPE:ID, got "):
         Resource(text)
 
 
@@ -81,15 +81,16 @@ def test_equality(status: ResourceStatus) -> None:
     [
         (
             Resource(DROPLET),
-            "Resource('do:droplet:1', assigned_at=None, self_link=None, status=None)",
+            "Resource(urn='do:droplet:1', assigned_at=None, self_link=None, status=None)",
         ),
         (
             Resource(DROPLET, status=ResourceStatus.NOT_FOUND),
-            "Resource('do:droplet:1', assigned_at=None, self_link=None, status='not_found')",
+            "Resource(urn='do:droplet:1', assigned_at=None, self_link=None, status='not_found')",
         ),
         (
             WHOLE,
-            f"Resource('do:droplet:1', assigned_at={MOMENT!r}, self_link={LINK!r}, status='ok')",
+            f"Resource(urn='do:droplet:1', assigned_at={MOMENT!r}, "
+            f"self_link={LINK!r}, status='ok')",
         ),
     ],
 )

@@ -22,6 +22,7 @@ PACKAGE = Path(digitalocean_projects.__file__).parent
 # Each line is a module, or a folder and its modules. A module imports only what stands before it.
 HOUSE = """
     _version
+    _public
     _clock
     _process
     _messages
@@ -53,7 +54,9 @@ LAYERS = [
     for name in names.split() or [""]
 ]
 UPWARD = {
-    # pydantic asks a class for its schema, which is made where pydantic is imported.
+    # pydantic asks a class for its schema, which is made where pydantic is imported; and cattrs is
+    # imported when a value is asked for its form in JSON.
+    ("_codec/models", "_codec/structure"),
     ("_codec/urn", "_codec/pydantic"),
     ("_codec/models", "_codec/pydantic"),
 }
@@ -63,7 +66,8 @@ CIRCLES = {
 # A method for each operation, and most of it docstrings; a lock with its queues and timers.
 LONGER = {"_projects": 600, "_limiter/bucket": 445}
 FOREIGN = {
-    "aiohttp": {"_session/transport", "testing/_server"},
+    # The clients have its classes in their annotations.
+    "aiohttp": {"_client", "_facade/sync", "_session/transport", "testing/_server"},
     "anyio": {"_facade/loop_thread"},
     "backoff": {"_config"},
     "cattrs": {"_codec/structure"},

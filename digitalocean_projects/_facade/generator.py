@@ -48,6 +48,10 @@ _HEADER = """\
 from __future__ import annotations
 
 """
+_FOOTER = """
+
+publish(globals())
+"""
 _speaks_of_waiting = re.compile(r"(?i)\b(async|await\w*|coroutines?)\b").search
 _is_awaited = re.compile(r"Async|Await|Coroutine|Future|Task").search
 _renamed = re.compile(rf"\b({'|'.join(RENAMES)})\b")
@@ -95,7 +99,7 @@ def generate(sources: Mapping[str, str]) -> str:
         for node in tree.body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
-    return _HEADER + _head(modules, classes) + "\n\n" + classes
+    return _HEADER + _head(modules, classes) + "\n\n" + classes + _FOOTER
 
 
 def _class(node: ast.ClassDef) -> str:
@@ -258,7 +262,11 @@ def _passed_on(node: _Function) -> str:
 def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
     """The imports and type variables that the classes need."""
     origins = {"Iterator": "collections.abc", "Secret": f"{NAME}._messages"}
-    origins |= {"Portal": f"{NAME}._facade.portal", "distinct_urns": f"{NAME}._codec.urn"}
+    origins |= {
+        "publish": f"{NAME}._public",
+        "Portal": f"{NAME}._facade.portal",
+        "distinct_urns": f"{NAME}._codec.urn",
+    }
     variables: dict[str, str] = {}
     for module, tree in modules.items():
         for node in ast.walk(tree):
@@ -269,18 +277,10 @@ def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
                 origins[node.name] = f"{NAME}.{module}"
             elif isinstance(node, ast.Assign) and "TypeVar(" in ast.unparse(node.value):
                 variables[ast.unparse(node.targets[0])] = ast.unparse(node)
-    at_run_time, for_types = _names(ast.parse(classes))
-    used = [line for name, line in variables.items() if name in at_run_time | for_types]
-    at_run_time |= {"TYPE_CHECKING", *(["TypeVar"] if used else [])}
-    at_run_time |= {name for name in for_types if origins.get(name) == "typing"}
-    lines = [
-        *_import_lines(origins, at_run_time),
-        "if TYPE_CHECKING:",
-        *(f"    {line}" for line in _import_lines(origins, for_types - at_run_time)),
-        "",
-        *used,
-    ]
-    return "\n".join(lines)
+    names = {node.id for node in ast.walk(ast.parse(classes)) if isinstance(node, ast.Name)}
+    used = [line for name, line in variables.items() if name in names]
+    names |= {"publish", *(["TypeVar"] if used else [])}
+    return "\n".join([*_import_lines(origins, names), "", *used])
 
 
 def _absolute(node: ast.ImportFrom, module: str) -> str:
@@ -291,22 +291,6 @@ def _absolute(node: ast.ImportFrom, module: str) -> str:
 
 def _import_lines(origins: Mapping[str, str], names: Iterable[str]) -> list[str]:
     return [f"from {origins[name]} import {name}" for name in sorted(names) if name in origins]
-
-
-def _names(tree: ast.AST) -> tuple[set[str], set[str]]:
-    """The names in the code, and those in its annotations."""
-    annotations = [
-        annotation
-        for node in ast.walk(tree)
-        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None))
-        if annotation is not None
-    ]
-    for_types = [node for root in annotations for node in ast.walk(root)]
-    seen = set(map(id, for_types))
-    return (
-        {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in seen},
-        {n.id for n in for_types if isinstance(n, ast.Name)},
-    )
 
 
 def _formatted(source: str) -> str:

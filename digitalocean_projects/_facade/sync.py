@@ -3,13 +3,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
-from attrs import NOTHING
+from aiohttp import ClientSession, TraceConfig
+from attrs import NOTHING, NothingType
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
+from digitalocean_projects._arguments import DEFAULT_PROJECT, ProjectLike
+from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
 from digitalocean_projects._client import AsyncClient
-from digitalocean_projects._codec.urn import distinct_urns
+from digitalocean_projects._clock import Clock
+from digitalocean_projects._codec.headers import RateLimit
+from digitalocean_projects._codec.models import (
+    Environment,
+    Page,
+    Project,
+    ProjectResources,
+    Resource,
+)
+from digitalocean_projects._codec.urn import URNLike, distinct_urns
 from digitalocean_projects._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
@@ -20,34 +33,16 @@ from digitalocean_projects._config import (
     DEFAULT_PER_PAGE,
     DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
+    Limits,
+    RetryPolicy,
 )
 from digitalocean_projects._facade.portal import Portal
 from digitalocean_projects._messages import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from types import TracebackType
-
-    from aiohttp import ClientSession, TraceConfig
-    from attrs import NothingType
-
-    from digitalocean_projects._arguments import ProjectLike
-    from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
-    from digitalocean_projects._clock import Clock
-    from digitalocean_projects._codec.headers import RateLimit
-    from digitalocean_projects._codec.models import (
-        Environment,
-        Page,
-        Project,
-        ProjectResources,
-        Resource,
-    )
-    from digitalocean_projects._codec.urn import URNLike
-    from digitalocean_projects._config import Limits, RetryPolicy
-    from digitalocean_projects._paginator.inventory import AsyncInventory
-    from digitalocean_projects._paginator.paginator import AsyncPaginator
-    from digitalocean_projects._projects import AsyncProjects
-    from digitalocean_projects._session.manager import Statistics
+from digitalocean_projects._paginator.inventory import AsyncInventory
+from digitalocean_projects._paginator.paginator import AsyncPaginator
+from digitalocean_projects._projects import AsyncProjects
+from digitalocean_projects._public import publish
+from digitalocean_projects._session.manager import Statistics
 
 T = TypeVar("T")
 
@@ -702,3 +697,6 @@ class Paginator(Generic[T]):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+publish(globals())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Self
 
 import attrs
 
-from digitalocean_projects._codec.models import ProjectResources
+from digitalocean_projects._codec.models import Project, ProjectResources, Resource
 from digitalocean_projects._errors import (
     APIConnectionError,
     APIError,
@@ -18,21 +19,15 @@ from digitalocean_projects._errors import (
     RateLimitError,
     RateLimitWaitError,
 )
+from digitalocean_projects._public import publish
 from digitalocean_projects._session.pool import current_loop
 
-from .listing import Items
+from .listing import Items, Listing
 from .paginator import AsyncPaginator
 from .prefetch import Waves
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from digitalocean_projects._codec.models import Project, Resource
-
-    from .listing import Listing
-
-    _Failure = tuple[Project, APIError]
-    _Outcome = ProjectResources | _Failure
+_Failure = tuple[Project, APIError]
+_Outcome = ProjectResources | _Failure
 
 
 class AsyncInventory:
@@ -160,3 +155,6 @@ class _Pages:
         self._projects, self._number = projects, 1
         self._waves = Waves(lambda n: self._read(projects[n - 1], self._gate), self._concurrency)
         return self._waves
+
+
+publish(globals())

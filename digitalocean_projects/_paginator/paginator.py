@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Hashable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 from digitalocean_projects._arguments import checked_count
 from digitalocean_projects._codec.headers import RateLimit
+from digitalocean_projects._codec.json import PageDocument
 from digitalocean_projects._codec.models import Page
 from digitalocean_projects._errors import ClientUsageError, PaginationError
+from digitalocean_projects._public import publish
 from digitalocean_projects._session.pool import current_loop
+from digitalocean_projects._session.transport import Answer
 
 from .cursor import Reading
-from .listing import Items
-from .prefetch import Waves, Window, close
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-    from collections.abc import AsyncIterator, Callable, Hashable
-    from types import TracebackType
-
-    from digitalocean_projects._codec.json import PageDocument
-    from digitalocean_projects._session.transport import Answer
-
-    from .listing import Listing
-    from .prefetch import Prefetch
+from .listing import Items, Listing
+from .prefetch import Prefetch, Waves, Window, close
 
 T = TypeVar("T")
 
@@ -235,3 +230,6 @@ class _Pages(Generic[T]):
         elif self._on_end is not None:
             self._on_end(reading)
         return items, document, answer
+
+
+publish(globals())

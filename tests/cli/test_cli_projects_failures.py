@@ -124,7 +124,8 @@ def test_file_with_a_wrong_line(account: Emulator, capsys: Capture, tmp_path: Pa
     file = tmp_path / "wanted"
     file.write_text("do:droplet:3\ndroplet:1\n", "utf-8")
     assert 2 == main(["reconcile", "web", str(file), "--prune"])
-    assert "resources[1]: not a URN of the form do:type:id: 'droplet:1'" in capsys.readouterr().err
+    expected = "resources[1]: a URN must have the form do:TYPE:ID, got 'droplet:1'"
+    assert expected in capsys.readouterr().err
     assert ["do:droplet:3"] == account.resources()
 
 

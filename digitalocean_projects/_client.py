@@ -125,6 +125,13 @@ class AsyncClient:
         self._manager = manager
         self._projects = AsyncProjects(manager)
 
+    def __repr__(self) -> str:
+        return self._shown("AsyncClient", is_open=self._manager.is_open)
+
+    def _shown(self, name: str, *, is_open: bool) -> str:
+        state = "open" if is_open else "closed"
+        return f"<{name} at {self._manager.settings.base_url} ({state})>"
+
     @property
     def projects(self) -> AsyncProjects:
         """The operations on projects."""

@@ -58,6 +58,9 @@ class AsyncProjects:
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
 
+    def __repr__(self) -> str:
+        return f"<AsyncProjects at {self._manager.settings.base_url}>"
+
     def list(
         self,
         *,

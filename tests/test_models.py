@@ -89,8 +89,7 @@ def test_equality(status: ResourceStatus) -> None:
         ),
         (
             WHOLE,
-            f"Resource(urn='do:droplet:1', assigned_at={MOMENT!r}, "
-            f"self_link={LINK!r}, status='ok')",
+            f"Resource(urn={DROPLET!r}, assigned_at={MOMENT!r}, self_link={LINK!r}, status='ok')",
         ),
     ],
 )

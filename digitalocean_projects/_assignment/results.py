@@ -176,8 +176,8 @@ class Reconciliation(Value):
 
 
 def _counts(result: AssignmentResult | Reconciliation, *names: str) -> str:
-    counts = ", ".join(f"{len(getattr(result, name))} {name}" for name in names)
-    return f"<{type(result).__name__}: {counts}>"
+    counts = " ".join(f"{name}={len(getattr(result, name))}" for name in names)
+    return f"<{type(result).__name__} {counts}>"
 
 
 def assignment_error(

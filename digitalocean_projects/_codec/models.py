@@ -231,8 +231,7 @@ class Page(Value, Generic[T]):
     rate_limit: RateLimit | None
 
     def __repr__(self) -> str:
-        total = "unknown" if self.total is None else self.total
-        return f"<Page {self.number}: {len(self.items)} items, total {total}>"
+        return f"<Page number={self.number} items={len(self.items)} total={self.total}>"
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -254,7 +253,7 @@ class ProjectResources(Value):
 
     def __repr__(self) -> str:
         name = quoted(self.project.name)
-        return f"<ProjectResources: {len(self.resources)} resources of {name}>"
+        return f"<ProjectResources project={name} resources={len(self.resources)}>"
 
 
 publish(globals())

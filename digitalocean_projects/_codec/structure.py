@@ -5,12 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from pkgutil import resolve_name
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import cattrs
 import msgspec
 from cattrs.cols import is_mutable_sequence, list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from digitalocean_projects._public import PACKAGE
 
 from .models import Environment, Page, Project, Resource, ResourceStatus
 from .urn import URN, listed_urn
@@ -157,6 +161,26 @@ _WIRE: dict[type, dict[str, Any]] = {
 }
 
 
+def _is_error(cls: Any) -> bool:
+    kinds = get_args(cls) if get_origin(cls) is UnionType else (cls,)
+    return any(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
+
+
+def _named_error(error: BaseException) -> list[Any]:
+    return [f"{type(error).__module__}:{type(error).__qualname__}", *error.args]
+
+
+def _error(value: Any, _: object) -> Any:
+    """Return the error of this package with this name and these arguments, or None."""
+    if value is None:
+        return None
+    name, *arguments = value
+    cls: Any = resolve_name(name) if name.startswith(PACKAGE) else None
+    if not _is_error(cls):
+        raise ValueError("the name must be that of an error of this package")
+    return cls(*arguments)
+
+
 def _list_hook(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     structure = list_structure_factory(cls, converter)
 
@@ -189,6 +213,10 @@ def converter(*, detailed: bool = False) -> cattrs.Converter:
     )
     converter.register_structure_hook(URN, lambda value, _: listed_urn(value))
     converter.register_unstructure_hook(URN, str)
+    converter.register_structure_hook(datetime, _time)
+    converter.register_unstructure_hook(datetime, time_text)
+    converter.register_structure_hook_func(_is_error, _error)
+    converter.register_unstructure_hook(BaseException, _named_error)
     converter.register_structure_hook_factory(
         is_mutable_sequence, lambda cls: _list_hook(cls, converter)
     )

@@ -41,7 +41,7 @@ from digitalocean_projects._messages import Secret
 from digitalocean_projects._paginator.inventory import AsyncInventory
 from digitalocean_projects._paginator.paginator import AsyncPaginator
 from digitalocean_projects._projects import AsyncProjects
-from digitalocean_projects._public import publish
+from digitalocean_projects._public import explain_misuse, publish
 from digitalocean_projects._session.manager import Statistics
 
 T = TypeVar("T")
@@ -144,6 +144,9 @@ class Client:
         view._projects = Projects(view._portal, view._async.projects)
         return view
 
+    def __repr__(self) -> str:
+        return self._async._shown("Client", is_open=self._portal.is_open)
+
     @property
     def projects(self) -> Projects:
         """The operations on projects."""
@@ -235,6 +238,9 @@ class Projects:
     def __init__(self, portal: Portal, original: AsyncProjects) -> None:
         self._portal = portal
         self._async = original
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
 
     def list(
         self,
@@ -588,8 +594,21 @@ class Inventory:
         self._portal = portal
         self._async = original
 
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
+
     def __iter__(self) -> Iterator[tuple[Project, Resource]]:
         return self._portal.items(self._async.pages())
+
+    def collect(self) -> list[tuple[Project, Resource]]:
+        """Return all pairs of a project and a resource, project by project.
+
+        Raises:
+            InventoryError: Some projects couldn't be read. Iterate instead to get the resources of
+                all other projects before the error.
+            APIError: As in `pages`.
+        """
+        return self._portal.call(self._async.collect)
 
     def pages(self) -> Iterator[ProjectResources]:
         """Return an iterator over the projects, each with all its resources.
@@ -639,6 +658,9 @@ class Paginator(Generic[T]):
         came as left between two pages.
         """
         return self._async.settled
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
 
     def __iter__(self) -> Iterator[T]:
         return self._portal.items(self._async.pages())
@@ -700,3 +722,6 @@ class Paginator(Generic[T]):
 
 
 publish(globals())
+for _class in (Paginator, Inventory):
+    _reason = f"a blocking {_class.__name__} must be read with `for` or `collect()`"
+    explain_misuse(_class, _reason, "__aiter__", "__await__")

@@ -19,10 +19,10 @@ from digitalocean_projects._errors import (
     RateLimitError,
     RateLimitWaitError,
 )
-from digitalocean_projects._public import publish
+from digitalocean_projects._public import explain_misuse, publish
 from digitalocean_projects._session.pool import current_loop
 
-from .listing import Items, Listing
+from .listing import NOT_BLOCKING, Items, Listing
 from .paginator import AsyncPaginator
 from .prefetch import Waves
 
@@ -56,8 +56,21 @@ class AsyncInventory:
         self._max_pages = max_pages
         self._secret = secret
 
+    def __repr__(self) -> str:
+        return "<AsyncInventory of all projects>"
+
     def __aiter__(self) -> AsyncIterator[tuple[Project, Resource]]:
         return Items(self.pages())
+
+    async def collect(self) -> list[tuple[Project, Resource]]:
+        """Return all pairs of a project and a resource, project by project.
+
+        Raises:
+            InventoryError: Some projects couldn't be read. Iterate instead to get the resources of
+                all other projects before the error.
+            APIError: As in `pages`.
+        """
+        return [pair async for page in self.pages() for pair in page.items]
 
     def pages(self) -> AsyncIterator[ProjectResources]:
         """Return an iterator over the projects, each with all its resources.
@@ -158,3 +171,11 @@ class _Pages:
 
 
 publish(globals())
+explain_misuse(
+    AsyncInventory,
+    "an AsyncInventory must be read with `async for project, resource in inventory` or "
+    "`await inventory.collect()`",
+    "__await__",
+    "__iter__",
+)
+explain_misuse(_Pages, NOT_BLOCKING, "__await__", "__iter__")

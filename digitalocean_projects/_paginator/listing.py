@@ -10,6 +10,7 @@ import attrs
 
 from digitalocean_projects._codec.json import decode_page
 from digitalocean_projects._messages import Request
+from digitalocean_projects._public import explain_misuse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._session.transport import Answer
 
 T = TypeVar("T")
+NOT_BLOCKING = "an asynchronous iterator must be read with `async for`"
 
 
 @attrs.frozen(kw_only=True)
@@ -76,3 +78,6 @@ class Items(Generic[T]):
                 return item
             page = await anext(self._pages)
             self._items = iter(page.items)
+
+
+explain_misuse(Items, NOT_BLOCKING, "__await__", "__iter__")

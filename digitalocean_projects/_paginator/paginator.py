@@ -12,12 +12,12 @@ from digitalocean_projects._codec.headers import RateLimit
 from digitalocean_projects._codec.json import PageDocument
 from digitalocean_projects._codec.models import Page
 from digitalocean_projects._errors import ClientUsageError, PaginationError
-from digitalocean_projects._public import publish
+from digitalocean_projects._public import explain_misuse, publish
 from digitalocean_projects._session.pool import current_loop
 from digitalocean_projects._session.transport import Answer
 
 from .cursor import Reading
-from .listing import Items, Listing
+from .listing import NOT_BLOCKING, Items, Listing
 from .prefetch import Prefetch, Waves, Window, close
 
 T = TypeVar("T")
@@ -60,6 +60,9 @@ class AsyncPaginator(Generic[T]):
         came as left between two pages.
         """
         return self._settled
+
+    def __repr__(self) -> str:
+        return f"<AsyncPaginator of {self._listing.path}>"
 
     def __aiter__(self) -> AsyncIterator[T]:
         return Items(self.pages())
@@ -233,3 +236,11 @@ class _Pages(Generic[T]):
 
 
 publish(globals())
+explain_misuse(
+    AsyncPaginator,
+    "an AsyncPaginator must be read with `async for item in paginator` or "
+    "`await paginator.collect()`",
+    "__await__",
+    "__iter__",
+)
+explain_misuse(_Pages, NOT_BLOCKING, "__await__", "__iter__")

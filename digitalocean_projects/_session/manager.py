@@ -160,6 +160,11 @@ class SessionManager:
             bucket=None if self._bucket is None else self._bucket.statistics(),
         )
 
+    @property
+    def is_open(self) -> bool:
+        """False once the client was closed."""
+        return self._pool.is_open
+
     def check_open(self) -> None:
         """Do nothing, unless the manager is closed.
 

@@ -42,7 +42,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["projects", "delete", "web", "--wait", "nan"], 2, "wait is more than 0"),
     (["projects", "delete", "web", "--wait=-1"], 2, "wait is more than 0"),
     (["assign", "shop", "do:droplet:1"], 1, "no project is named 'shop'"),
-    (["unassign", "do:droplet:1", "droplet:2"], 2, "resources[1]: not a URN"),
+    (["unassign", "do:droplet:1", "droplet:2"], 2, "resources[1]: a URN must have the form"),
     (["unassign", "do:vpc:1"], 1, "400 bad_request"),
     (["reconcile", "shop"], 1, "no project is named 'shop'"),
     (["reconcile", "default", "--prune"], 2, "the default project can't be pruned"),

@@ -344,7 +344,7 @@ async def emulator() -> None:
     with Emulator(limits=()) as emulator:
         assert_type((emulator.url, emulator.token), tuple[str, str])
         assert_type(emulator.seed(["do:droplet:1"], name="web"), str)
-        assert_type(emulator.resources(), list[str])
+        assert_type(emulator.resources(), list[URN])
         assert_type(emulator.projects(), list[StoredProject])
         assert_type(list(emulator.requests), list[RecordedRequest])
     async with Emulator() as entered:

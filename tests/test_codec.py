@@ -400,6 +400,7 @@ def test_all_fields() -> None:
     """A resource that was read has all that one has, and can't be changed either."""
     [resource] = decode_resources(body(resources=[WIRE]))
     assert attrs.asdict(RESOURCE) == attrs.asdict(resource)
+    assert URN is type(resource.urn)
     for field in attrs.fields(Resource):
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             setattr(resource, field.name, None)

@@ -60,8 +60,10 @@ async def test_all(emulator: Emulator, make_either: MakeClient, concurrency: int
             async for page in inventory.pages():
                 found[page.project.name] = [str(resource.urn) for resource in page.resources]
             assert (held, list(held)) == (found, list(found))
-        pairs = [(project.name, str(resource.urn)) async for project, resource in inventory]
+        pairs = [(project.name, resource.urn) async for project, resource in inventory]
+        collected = await inventory.collect()
     assert [(name, urn) for name, urns in held.items() for urn in urns] == pairs
+    assert pairs == [(project.name, resource.urn) for project, resource in collected]
 
 
 async def test_bounded(emulator: Emulator) -> None:

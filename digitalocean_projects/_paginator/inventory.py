@@ -34,11 +34,12 @@ class AsyncInventory:
     """The resources of all projects, as pairs of a project and a resource.
 
     Iterate over it for the pairs, project by project. Projects are read in waves, with a bounded
-    number of concurrent requests. Between two pairs nothing runs, so a loop may be left at any
-    point. Each iteration reads everything again, and each project like `collect` of its paginator.
-    A resource that moves to another project meanwhile may come with either, with both, or with
-    none. A project that is deleted meanwhile holds nothing. Projects that can't be read don't end
-    an iteration: an `InventoryError` lists them at its end; see `pages`.
+    number of concurrent requests. No task runs between two pairs, so you may leave the loop at any
+    point. Each iteration reads everything again, and reads each project as `collect` of a
+    paginator does. A resource that moves to another project meanwhile can appear with either
+    project, with both, or with none. A project that is deleted meanwhile is returned without
+    resources. A project that can't be read doesn't end the iteration: an `InventoryError` at the
+    end lists such projects; see `pages`.
     """
 
     def __init__(
@@ -76,14 +77,15 @@ class AsyncInventory:
         """Return an iterator over the projects, each with all its resources.
 
         After an error the iterator can be used again. After an `InventoryError` it reads the
-        projects that failed once more, and after any other one it goes on where it was.
+        failed projects again. After any other error it continues with the same project.
 
         Raises:
-            InventoryError: After all other projects, if some couldn't be read. Its `failures` has
-                the error of each.
-            APIError: At once, if the projects can't be listed, or the reason isn't about a single
-                project: the token is refused (401) or its rate limit used up, no connection can be
-                made, or the client can't be used.
+            InventoryError: Some projects could not be read. It is raised after all other projects,
+                and its `failures` has the error of each.
+            APIError: The projects could not be listed, or the error concerns all projects: the
+                token is refused (401), its rate limit is used up, or no connection can be made.
+                It is raised at once.
+            ClientUsageError: The client can't be used, or another task uses the iterator.
         """
         return _Pages(self._projects, self._read, self._concurrency, self._secret)
 
@@ -100,13 +102,13 @@ class AsyncInventory:
         except APIError as error:
             if _concerns_all(error):
                 raise
-            # With its traceback it would keep this frame, and be kept by it.
+            # Its traceback holds this frame, which would hold the error: a reference cycle.
             return project, error.with_traceback(None)
         return ProjectResources(project=project, resources=tuple(resources))
 
 
 def _concerns_all(error: APIError) -> bool:
-    """Return true if the reason isn't about a single project, so that reading on is in vain."""
+    """Return whether the error would be the same for every other project."""
     if isinstance(error, APIConnectionError):
         return not error.sent
     return isinstance(error, AuthenticationError | RateLimitError | RateLimitWaitError)
@@ -131,7 +133,7 @@ class _Pages:
         self._waves: Waves[_Outcome] | None = None
         self._gate = asyncio.Semaphore(concurrency)
         self._number = 1
-        # Not for a closed loop or a parent process, whose step will never end.
+        # A step in a closed loop or in a parent process never ends, so it must not block others.
         self._busy_in: asyncio.AbstractEventLoop | None = None
 
     def __aiter__(self) -> Self:
@@ -150,7 +152,7 @@ class _Pages:
     async def _next(self) -> ProjectResources:
         waves = self._waves or self._begin(await self._paginator.collect())
         while self._number <= len(self._projects):
-            # Nothing of a wave outlives this call, whose loop need not be the next one's.
+            # A wave ends within this call. The next call may run in another event loop.
             self._gate = asyncio.Semaphore(self._concurrency)
             outcome = await waves.get(self._number, len(self._projects))
             self._number += 1

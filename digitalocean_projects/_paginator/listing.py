@@ -30,12 +30,12 @@ class Listing(Generic[T]):
     """A collection that the API lists page by page.
 
     Args:
-        manager: What sends the requests.
+        manager: The session manager that sends the requests.
         path: The collection's path.
         item: The class of its items.
-        key: What makes two items the same.
-        per_page: How many items to ask for on a page; the API may send fewer.
-        scopes: What a token needs to list it.
+        key: Returns the identity of an item.
+        per_page: The number of items to request for a page; the API may send fewer.
+        scopes: The scopes that a token needs.
         gate: A context manager that is held during each request.
     """
 
@@ -63,7 +63,7 @@ class Listing(Generic[T]):
 
 
 class Items(Generic[T]):
-    """The items of some pages."""
+    """An iterator over the items of pages."""
 
     def __init__(self, pages: AsyncIterator[HasItems[T]]) -> None:
         self._pages = pages

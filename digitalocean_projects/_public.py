@@ -24,8 +24,7 @@ def publish(namespace: dict[str, Any], package: str = PACKAGE) -> None:
         value = namespace.get(name)
         if not isinstance(value, type | FunctionType):
             continue
-        if isinstance(value, type) and value.__module__.startswith(namespace["__name__"]):
-            own = get_annotations(value)
+        if isinstance(value, type) and (own := get_annotations(value)):
             hints = get_type_hints(value, include_extras=True)
             value.__annotations__ = {each: hints[each] for each in own}
         value.__module__ = package

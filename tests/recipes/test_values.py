@@ -105,8 +105,8 @@ def test_celery_with_a_response(client: Client) -> None:
 def check_celery(error: Exception) -> None:
     backend = Backend(Celery("tests", set_as_current=False), serializer="json")
     stored = backend.encode_result(error, "FAILURE")
-    restored: Any = backend.decode_result(backend.encode({"result": stored}))["result"]
-    again = backend.exception_to_python(restored)
+    meta = backend.encode({"status": "FAILURE", "result": stored})
+    again: Any = backend.decode_result(meta)["result"]
     assert type(error) is type(again)
     assert (str(error), vars(error)) == (str(again), vars(again))
 

@@ -407,7 +407,9 @@ def test_no_token_in_arguments() -> None:
     """A token that the server sends in place of a status or link is not in the arguments."""
     resource = Resource(DROPLETS[0], self_link=f"https://x/{HIDDEN}", status=HIDDEN)
     error = AssignmentError(done=(), failed=(resource,), unknown=())
+    cls: Any = AssignmentError
     assert HIDDEN not in json.dumps(error.args)
+    assert ("***", None) == (cls(*error.args).failed[0].status, cls(*error.args).error)
 
 
 @pytest.mark.parametrize("status", CLASSES)

@@ -117,7 +117,7 @@ class Project(Value):
     updated_at: datetime | None = None
 
 
-@attrs.frozen(weakref_slot=False)
+@attrs.frozen(init=False, weakref_slot=False)
 class Resource(Value):
     """A resource of a project, as the API sends it.
 
@@ -134,10 +134,20 @@ class Resource(Value):
         ValueError: `urn` is not of the form `do:TYPE:REST`.
     """
 
-    urn: URN = attrs.field(converter=listed_urn)
+    urn: URN
     assigned_at: datetime | None = None
     self_link: str | None = None
     status: ResourceStatus | str | None = attrs.field(default=None, repr=_text_repr)
+
+    # A converter of attrs would do, but then pyright sees no `HasURN` in this class.
+    def __init__(
+        self,
+        urn: URN | str,
+        assigned_at: datetime | None = None,
+        self_link: str | None = None,
+        status: ResourceStatus | str | None = None,
+    ) -> None:
+        self.__attrs_init__(listed_urn(urn), assigned_at, self_link, status)
 
     @property
     def type(self) -> str:

@@ -40,7 +40,7 @@ class Pool:
     def __init__(self, open_session: Callable[[], ClientSession]) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
         self._open_session = open_session
-        self.is_open = True
+        self.is_open: bool = True
 
     @property
     def loop(self) -> AbstractEventLoop | None:

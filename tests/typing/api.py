@@ -280,8 +280,7 @@ def values(resource: Resource, project: Project, page: Page[Resource]) -> None:
     assert_type(URN.parse("do:droplet:1"), URN)
     assert_type(URN.of(has_urn), URN)
     assert_type(sorted({urn}), list[URN])
-    text: str = urn
-    assert_type({text} - {urn}, set[str])
+    assert_type({str(urn)} - {urn}, set[str])
     URN("droplet", 1.5)  # type: ignore[arg-type]
     URN.of(1)  # type: ignore[arg-type]
 

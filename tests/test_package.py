@@ -85,7 +85,7 @@ def modules() -> dict[str, ast.Module]:
 
 
 def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is in a module, but not what only type checkers see."""
+    """Yield the nodes of a module, without those that only type checkers see."""
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         return
     yield node
@@ -131,7 +131,7 @@ def imports() -> dict[str, set[str]]:
 
 
 def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
-    """Return the groups of modules that import each other, directly or through others."""
+    """Return the groups of modules that import each other, directly or indirectly."""
     reached = {name: set(found) for name, found in graph.items()}
     for middle in graph:
         for found in reached.values():

@@ -46,7 +46,7 @@ class Order(BaseModel):
 
 @pytest.mark.parametrize("value", [DROPLET, "do:droplet:1", WHOLE])
 def test_urn(value: Any) -> None:
-    """A URN is made of its text, and of whatever has one."""
+    """A URN is read from its text, and from an object that has one."""
     assert DROPLET == Order(urn=value).urn
 
 

@@ -278,7 +278,7 @@ class Emulator:
                     "project_id must be 'default' or the UUID of a project of this emulator, "
                     f"got {project_id!r}"
                 )
-            return [str(assignment.urn) for assignment in self._account.listing(project)]
+            return [assignment.urn for assignment in self._account.listing(project)]
 
     def respond(
         self,

@@ -86,3 +86,6 @@ def __getattr__(name: str) -> Any:
             "RedisLimits requires redis-py; install the extra digitalocean-projects[redis]"
         ) from error
     return globals().setdefault(name, import_module(f"{__name__}.limits").RedisLimits)
+
+
+publish(globals(), __name__)

@@ -6,7 +6,8 @@ for them is retried later, and its child runs other tasks meanwhile. A task of a
 one request. Needs `pip install ".[redis]" "celery[redis]"`; start it with
 `celery --app celery_tasks worker`.
 """
-# mypy: ignore-errors  # Celery isn't installed where types are checked.
+# Celery isn't installed where types are checked.
+# mypy: ignore-errors
 
 import os
 

@@ -6,7 +6,8 @@ an ASGI server runs them all in one event loop. If the browser leaves, Django ca
 with it the request to the API. Under WSGI and in code that is called through `async_to_sync`, use
 `Client`: an `AsyncClient` serves one event loop after another, but not several at once.
 """
-# mypy: ignore-errors  # Django isn't installed where types are checked.
+# Django isn't installed where types are checked.
+# mypy: ignore-errors
 
 from functools import cache
 from uuid import UUID

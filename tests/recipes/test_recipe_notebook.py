@@ -46,7 +46,7 @@ def test_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     document = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     notebook = tmp_path / "notebook.ipynb"
     notebook.write_text(json.dumps(document), "utf-8")
-    command = [sys.executable, "-m", "jupyter", "execute", "--inplace", notebook]
+    command = [sys.executable, "-m", "jupyter", "execute", "--inplace", str(notebook)]
     subprocess.run(command, check=True, cwd=tmp_path, timeout=LONG)
     output = json.loads(notebook.read_text("utf-8"))["cells"][-1]["outputs"][-1]
     assert ["(1034, 1234, b'\\x89PNG')"] == output["data"]["text/plain"]

@@ -69,9 +69,13 @@ async def _wait_for_end(aclose: Callable[[], Awaitable[None]]) -> AsyncGenerator
     try:
         yield
     finally:
-        # A forked process leaves the parent's connections alone.
-        if pid == os.getpid():
-            await aclose()
+        await _call_in(pid, aclose)
+
+
+async def _call_in(pid: int, aclose: Callable[[], Awaitable[None]]) -> None:
+    # A forked process leaves the parent's connections alone.
+    if pid == os.getpid():
+        await aclose()
 
 
 def step(awaitable: Awaitable[None]) -> None:

@@ -1,4 +1,4 @@
-"""What the bucket makes of what the API's answers say."""
+"""The changes of a budget that the API's responses cause."""
 
 from __future__ import annotations
 

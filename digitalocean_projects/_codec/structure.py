@@ -105,7 +105,7 @@ def _time(value: Any, _: object) -> datetime | None:
     try:
         # As a usual resource's time is read.
         return _with_zone(msgspec.convert(value, datetime))
-    except ValueError:
+    except (msgspec.ValidationError, ValueError):  # before msgspec 0.21, it is no ValueError
         pass
     try:
         return _with_zone(datetime.fromisoformat(value))

@@ -120,7 +120,7 @@ def _time(value: Any, _: object) -> datetime | None:
     try:
         # The times of usual resources are read in the same way.
         return _with_zone(msgspec.convert(value, datetime))
-    except ValueError:
+    except (msgspec.ValidationError, ValueError):  # before msgspec 0.21, it is no ValueError
         pass
     try:
         return _with_zone(datetime.fromisoformat(value))

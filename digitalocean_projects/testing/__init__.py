@@ -167,6 +167,8 @@ These behaviors are not documented:
 
 from __future__ import annotations
 
+from digitalocean_projects._public import publish
+
 from . import faults
 from ._account import StoredProject
 from ._clock import MockClock
@@ -184,3 +186,5 @@ __all__ = [
     "faults",
     "seed_demo",
 ]
+
+publish(globals(), __name__)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from threading import RLock
 
 from digitalocean_projects._codec.urn import URN
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from threading import RLock
-
-    from ._account import Account, StoredProject
-    from ._api import API
+from ._account import Account, StoredProject
+from ._api import API
 
 _is_token = re.compile("[!-~]+").fullmatch
 
@@ -117,7 +114,7 @@ class EmulatedAccount:
         with self._lock:
             return self._account.projects()
 
-    def resources(self, project_id: str = "default") -> list[str]:
+    def resources(self, project_id: str = "default") -> list[URN]:
         """Return the URNs that the listing of a project shows now, in its order.
 
         Args:
@@ -133,4 +130,4 @@ class EmulatedAccount:
                     "project_id must be 'default' or the UUID of a project of this emulator, "
                     f"got {project_id!r}"
                 )
-            return [str(assignment.urn) for assignment in self._account.listing(project)]
+            return [assignment.urn for assignment in self._account.listing(project)]

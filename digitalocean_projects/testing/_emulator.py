@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from ._account import Account
 from ._answer import message
@@ -12,15 +13,10 @@ from ._api import API
 from ._clock import MockClock, not_negative
 from ._emulated_account import EmulatedAccount
 from ._limits import Limits
-from ._recording import Record, checked_bound
+from ._recording import Record, RecordedRequest, checked_bound
 from ._server import Server
 from ._site import Script, Site
 from .faults import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from ._recording import RecordedRequest
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))
 _MEBIBYTE = 1 << 20
@@ -144,6 +140,10 @@ class Emulator(EmulatedAccount):
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.stop)
+
+    def __repr__(self) -> str:
+        state = "stopped" if self._server is None else "listening"
+        return f"<Emulator at {self._url} ({state}) projects={len(self.projects())}>"
 
     @property
     def url(self) -> str:

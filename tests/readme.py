@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import attrs
@@ -15,24 +14,15 @@ README = (ROOT / "README.rst").read_text("utf-8")
 
 @attrs.frozen
 class Block:
-    """A code block, which has a name if it is a part of a recipe."""
+    """A code block; it has a name if it is a file or a cell of a notebook."""
 
     language: str
     text: str
     name: str = ""
 
 
-@attrs.frozen
-class Example:
-    """A block of Python, and the output that is shown behind it, if there is any."""
-
-    code: str
-    output: str
-    name: str
-
-
 def blocks() -> list[Block]:
-    """All code blocks; a markup fault is an exception."""
+    """Return all code blocks; a fault of the markup or a dangling link is an exception."""
     settings = {"halt_level": 2, "report_level": 2, "syntax_highlight": "none"}
     document = docutils.core.publish_doctree(README, settings_overrides=settings)
     return [
@@ -41,16 +31,7 @@ def blocks() -> list[Block]:
     ]
 
 
-def examples() -> list[Example]:
-    """All blocks of Python."""
-    return [
-        Example(block.text, following.text if following.language == "none" else "", block.name)
-        for block, following in pairwise([*blocks(), Block("", "")])
-        if block.language == "python"
-    ]
-
-
-def recipe(name: str) -> Example:
-    """The recipe of this name."""
-    (found,) = (example for example in examples() if example.name == f"recipe-{name}")
-    return found
+def named(name: str) -> str:
+    """Return the code of a named block."""
+    (text,) = (block.text for block in blocks() if block.name == name)
+    return text

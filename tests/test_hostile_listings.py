@@ -1,4 +1,4 @@
-"""Hostile listings: pages and answers with random texts end in linear time, decoded or refused."""
+"""Hostile listings: random pages are decoded or refused in linear time."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def document(chance: Random) -> bytes:
 
 
 def fuzz() -> None:
-    """Feed a client random pages and answers; write how many were decoded and refused."""
+    """Send a client random pages; print the numbers of decoded and refused ones."""
     chance = Random(13)  # noqa: S311 # the same documents in each run
     bodies = [document(chance) for _ in range(ROUNDS)]
     bodies += [
@@ -129,7 +129,7 @@ async def test_odd_urn(emulator: Emulator, make_client: MakeClient, urn: str) ->
         plan = await client.projects.reconcile("default", [listed.urn], dry_run=True)
         assert ((listed.urn.canonical,), ()) == (plan.kept, plan.added)
         emulator.forget_requests()
-        with pytest.raises(ValueError, match="not a URN of the form do:type:id: "):
+        with pytest.raises(ValueError, match="a URN must have the form do:TYPE:ID, got "):
             await client.projects.assign_resources("default", [urn])
     assert [] == emulator.requests
 

@@ -326,7 +326,7 @@ def test_errors_take_nothing_in() -> None:
     ],
 )
 def test_signs_of_change(pages: Sequence[PageDocument[int]], changed: bool) -> None:  # noqa: FBT001
-    """Totals or last pages differ, items repeat, or the end is not at the last page of 3 items."""
+    """Totals or last pages differ, items repeat, or the listing of 3 items ends at another page."""
     state = reading(per_page=3)
     last = pages[-1]
     end = page(*last.items, more=False, last=last.last, total=last.total)

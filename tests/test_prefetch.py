@@ -18,7 +18,7 @@ from digitalocean_projects._session.transport import Answer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-ENDED = "reading ahead has ended: with its block, or a new iteration"
+ENDED = "prefetching has stopped: the `with` block ended, or a new iteration began"
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
@@ -127,7 +127,7 @@ async def test_waves(source: Source) -> None:
 
 
 async def test_wave_ends_at_the_limit(source: Source) -> None:
-    """No page beyond the limit is fetched, even if the limit is the page or before it."""
+    """No page beyond the limit is fetched, even if the limit is the page itself or before it."""
     waves = Waves(source.fetch, 3)
     await source.let(*range(1, 10))
     for number, limit in [(1, 2), (2, 2), (3, 3), (4, 1), (5, 9)]:

@@ -8,13 +8,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from digitalocean_projects import (
     URN,
+    AssignmentResult,
     Environment,
     Page,
     Project,
+    ProjectResources,
+    Reconciliation,
     Resource,
     ResourceStatus,
 )
@@ -68,7 +73,7 @@ def test_bad_urn(value: Any) -> None:
         {
             "type": "urn_parsing",
             "loc": ("urn",),
-            "msg": "Input should be a URN of the form do:type:id",
+            "msg": "Input should be a URN of the form do:TYPE:ID",
             "input": value,
         }
     ] == caught.value.errors()
@@ -250,3 +255,26 @@ def test_strict() -> None:
 
     model = Strict(page=PAGE, project=PROJECT)
     assert model == Strict.model_validate_json(model.model_dump_json())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        AssignmentResult(resources=(WHOLE,), unknown=(DROPLET,)),
+        Reconciliation(
+            added=(DROPLET,), removed=(Resource("do:App:").urn,), kept=(), failed=(WHOLE,)
+        ),
+        ProjectResources(project=PROJECT, resources=(WHOLE,)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_response_types(value: Any) -> None:
+    """A value can be the response of a FastAPI endpoint, and OpenAPI describes it by its name."""
+    app = FastAPI()
+    app.get("/", response_model=type(value))(lambda: value)
+    with TestClient(app) as http:
+        assert value.to_dict() == http.get("/").json()
+    assert value == TypeAdapter(type(value)).validate_python(value.to_dict())
+    schema = app.openapi()["components"]["schemas"][type(value).__name__]
+    assert value.to_dict().keys() == schema["properties"].keys()
+    assert (type(value).__doc__ or "").startswith(schema["description"])

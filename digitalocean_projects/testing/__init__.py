@@ -59,6 +59,29 @@ do:droplet:1 2
 403
 ```
 
+# Several accounts
+
+`add_account` creates an account of its own, with its own token, for tests of services that work for
+several users. It has `seed`, `resources`, `projects` and `add_token`, as the emulator has for its
+first account.
+
+```python
+from digitalocean_projects import Client, NotFoundError
+from digitalocean_projects.testing import Emulator
+
+with Emulator() as emulator:
+    first, second = emulator.add_account(), emulator.add_account()
+    project = first.seed(["do:droplet:1"], name="web")
+    with Client(second.token, base_url=emulator.url) as client:
+        try:
+            client.projects.get(project)
+        except NotFoundError as error:
+            print(error.status, first.resources(project))
+```
+```text
+404 ['do:droplet:1']
+```
+
 # Errors and faults
 
 `respond` answers the next requests with a status and a body of your choice, and `respond_raw` with
@@ -146,16 +169,20 @@ These behaviors are not documented:
 
 from __future__ import annotations
 
+from digitalocean_projects._public import publish
+
 from . import faults
 from ._account import StoredProject
 from ._call import RESOURCE_TYPES
 from ._clock import MockClock
 from ._demo import seed_demo
+from ._emulated_account import EmulatedAccount
 from ._emulator import Emulator
 from ._recording import RecordedRequest
 
 __all__ = [
     "RESOURCE_TYPES",
+    "EmulatedAccount",
     "Emulator",
     "MockClock",
     "RecordedRequest",
@@ -163,3 +190,5 @@ __all__ = [
     "faults",
     "seed_demo",
 ]
+
+publish(globals(), __name__)

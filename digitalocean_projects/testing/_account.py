@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import attrs
 
+from digitalocean_projects._codec.urn import URN
+
 from ._attachments import Attachments
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from digitalocean_projects._codec.urn import URN
-
-    from ._clock import MockClock
+from ._clock import MockClock
 
 _NO_DEFAULT = "you must always have a default project"
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
@@ -192,16 +189,19 @@ class Account:
 
     Args:
         clock: The clock of `move_delay`.
+        number: The number of the account within its emulator. It determines the ids and the tokens.
 
     Attributes:
         move_delay: The seconds that callers of `place` pass as `delay`.
         attachments: The reserved IPs of Droplets, and the load balancers of Kubernetes clusters.
     """
 
-    def __init__(self, clock: MockClock) -> None:
+    def __init__(self, clock: MockClock, number: int = 0) -> None:
         self.move_delay = 0.0
         self.attachments = Attachments()
         self._clock = clock
+        # Ids and tokens of different accounts differ.
+        self._salt = f"{number} " if number else ""
         self._projects: dict[str, StoredProject] = {}
         self._project_ids: set[str] = set()
         self._changes = 0
@@ -371,7 +371,7 @@ class Account:
         holding.add(assignment)
 
     def _new_id(self, name: str) -> str:
-        digest = f"project {name}".encode("utf-8", "surrogatepass")
+        digest = f"{self._salt}project {name}".encode("utf-8", "surrogatepass")
         while True:
             digest = hashlib.sha256(digest).digest()
             project_id = str(UUID(bytes=digest[:16], version=4))
@@ -388,10 +388,11 @@ class Account:
     def add_token(self, scopes: Iterable[str] | None, text: str | None = None) -> str:
         """Add a token with these scopes, and return it; None allows everything."""
         if text is None:
-            text = f"dop_v1_{hashlib.sha256(f'token {len(self._tokens)}'.encode()).hexdigest()}"
+            digest = hashlib.sha256(f"{self._salt}token {len(self._tokens)}".encode())
+            text = f"dop_v1_{digest.hexdigest()}"
         self._tokens[text] = Token(None if scopes is None else frozenset(scopes))
         return text
 
-    def token(self, text: str) -> Token | None:
-        """Return the token with this text, or None."""
-        return self._tokens.get(text)
+    def token(self, text: str) -> Token:
+        """Return the token with this text, which must be one of the account."""
+        return self._tokens[text]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._codec.urn import URN
 
-    from ._account import Account, Token
+    from ._account import Account
     from ._call import Rules
     from ._clock import MockClock
     from ._limits import Limits
@@ -37,11 +37,12 @@ class API:
 
     Attributes:
         origin: The base URL, for the links in answers.
+        accounts: The account of each token.
     """
 
-    def __init__(self, account: Account, limits: Limits, clock: MockClock, rules: Rules) -> None:
+    def __init__(self, limits: Limits, clock: MockClock, rules: Rules) -> None:
         self.origin = ""
-        self._account = account
+        self.accounts: dict[str, Account] = {}
         self._limits = limits
         self._clock = clock
         self._rules = rules
@@ -58,15 +59,15 @@ class API:
         """
         now, text = self._clock.time(), _bearer(request)
         try:
-            token = self._authenticated(text)
+            account = self._account(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
             call = Call(
-                account=self._account,
+                account=account,
                 rules=self._rules,
                 origin=self.origin,
                 request=request,
-                token=token,
+                token=account.token(text),
                 status_of=status_of,
             )
             status, document = perform(call)
@@ -108,13 +109,17 @@ class API:
 
     def knows(self, request: RecordedRequest) -> bool:
         """Return True if the request's token is valid."""
-        return self._account.token(_bearer(request)) is not None
+        return _bearer(request) in self.accounts
 
-    def _authenticated(self, text: str) -> Token:
-        token = self._account.token(text)
-        if token is None:
+    def all_accounts(self) -> list[Account]:
+        """Return all accounts, in the order in which they were added."""
+        return list(dict.fromkeys(self.accounts.values()))
+
+    def _account(self, text: str) -> Account:
+        account = self.accounts.get(text)
+        if account is None:
             raise RefusedError(401)
-        return token
+        return account
 
     def _refusal(self, refusal: RefusedError, text: str, now: float) -> Answer:
         headers = self._headers(refusal.status, text, now) | refusal.headers
@@ -131,6 +136,6 @@ class API:
         }
         if status != HTTPStatus.NO_CONTENT:
             headers["Content-Type"] = "application/json"
-        if status != HTTPStatus.UNAUTHORIZED and self._account.token(text) is not None:
+        if status != HTTPStatus.UNAUTHORIZED and text in self.accounts:
             headers |= self._limits.headers(text, now, self._epoch)
         return headers

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Self
-
-from digitalocean_projects._codec.urn import URN
+from typing import Self
 
 from ._account import Account
 from ._answer import message
 from ._api import API
 from ._call import RESOURCE_TYPES, Rules, checked_types
 from ._clock import MockClock, not_negative
+from ._emulated_account import EmulatedAccount
 from ._limits import Limits
-from ._recording import Record, checked_bound
+from ._recording import Record, RecordedRequest, checked_bound
 from ._server import Server
 from ._site import Script, Site
 from .faults import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from ._account import StoredProject
-    from ._recording import RecordedRequest
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))
 _MEBIBYTE = 1 << 20
 
 
-class Emulator:
-    """A server that answers as the Projects API does, with an account of its own.
+class Emulator(EmulatedAccount):
+    """A server that answers as the Projects API does, with accounts of its own.
 
     It runs in a thread of its own, so it serves blocking and asyncio code alike. Start it with
     `with Emulator() as emulator:`, with `async with`, or with `start`. Its account is kept in
     memory and starts with an empty default project. It can be filled before or after the start.
+    `add_account` creates further accounts; the methods of `EmulatedAccount` are for the first one.
     Ids, tokens and the times of projects and assignments are the same in every run. The port, the
     request ids and the dates differ.
 
@@ -97,10 +92,11 @@ class Emulator:
         self._host = host
         self._port = port
         self._clock = MockClock() if clock is None else clock
-        self._account = Account(self._clock)
-        self._account.move_delay = not_negative("move_delay", move_delay)
-        self._token = self._account.add_token(None, token)
-        self._lock = RLock()
+        account = Account(self._clock)
+        account.move_delay = not_negative("move_delay", move_delay)
+        rules = Rules(resource_types=checked_types(resource_types))
+        api = API(Limits(limits), self._clock, rules)
+        super().__init__(account, api, RLock(), token)
         self._site = Site(
             lock=self._lock,
             record=Record(
@@ -108,12 +104,7 @@ class Emulator:
                 checked_bound("keep_bytes", keep_bytes),
             ),
             script=Script(),
-            api=API(
-                self._account,
-                Limits(limits),
-                self._clock,
-                Rules(resource_types=checked_types(resource_types)),
-            ),
+            api=api,
             max_body=checked_bound("max_body", max_body),
         )
         self._lifecycle = Lock()
@@ -156,6 +147,10 @@ class Emulator:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.stop)
 
+    def __repr__(self) -> str:
+        state = "stopped" if self._server is None else "listening"
+        return f"<Emulator at {self._url} ({state}) projects={len(self.projects())}>"
+
     @property
     def url(self) -> str:
         """The base URL, such as `http://127.0.0.1:8080`; a stopped emulator keeps it.
@@ -191,119 +186,28 @@ class Emulator:
 
     @move_delay.setter
     def move_delay(self, seconds: float) -> None:
+        not_negative("move_delay", seconds)
         with self._lock:
-            self._account.move_delay = not_negative("move_delay", seconds)
+            for account in self._site.api.all_accounts():
+                account.move_delay = seconds
 
-    @property
-    def token(self) -> str:
-        """The token that has every scope."""
-        return self._token
+    def add_account(self, token: str | None = None) -> EmulatedAccount:
+        """Create another account, with an empty default project and a token of its own.
 
-    def add_token(self, scopes: Iterable[str]) -> str:
-        """Create a token that has only these scopes, such as `project:read` and `droplet:read`.
-
-        The scopes have their documented names: `block_storage:read` for volumes, for example.
-        `api:read` stands for every scope that reads, and `api:write` for every scope.
-
-        A listing is divided into pages first, and then leaves out the resources that the token may
-        not read. So pages may be short or empty, and `meta.total` counts everything.
-
-        Raises:
-            ValueError: A scope is not of the form `resource:action`.
-        """
-        scopes = frozenset(scopes)
-        for scope in scopes:
-            if ":" not in scope:
-                raise ValueError(f"a scope must have the form 'droplet:read', got {scope!r}")
-        with self._lock:
-            return self._account.add_token(scopes)
-
-    @property
-    def default_project_id(self) -> str:
-        """The UUID of the default project."""
-        with self._lock:
-            return self._account.default.id
-
-    def seed(
-        self,
-        resources: Iterable[URN | str] = (),
-        name: str | None = None,
-        *,
-        default: bool = False,
-        description: str = "",
-        purpose: str = "Web Application",
-        environment: str = "",
-    ) -> str:
-        """Create a project that holds these resources, and return its UUID.
-
-        Resources that do not exist are created, and existing ones move to the project, both at
-        once. They are listed in the given order, before those that the project held, as if the
-        first one had been assigned last.
+        Its projects and resources are separate from those of other accounts, and so are its ids.
+        The emulator's own methods, such as `seed` and `resources`, are for its first account.
 
         Args:
-            resources: The URNs; repeats are dropped.
-            name: The project's name. It determines the UUID, unless a project had that UUID
-                before. None chooses a name.
-            default: Put the resources into the default project, and ignore the other arguments.
-            description: As in `StoredProject`.
-            purpose: As in `StoredProject`; any other text gets `Other: ` before it.
-            environment: As in `StoredProject`.
+            token: The account's token with every scope; None creates one.
 
         Raises:
-            TypeError: A resource is not a URN, or an attribute is not a string.
-            ValueError: A URN is malformed, the name is taken, or the API would refuse the project.
-                The account is unchanged.
-        """
-        urns = [URN.of(resource) for resource in resources]
-        with self._lock:
-            account = self._account
-            project = (
-                account.default
-                if default
-                else account.add_project(
-                    name, description=description, purpose=purpose, environment=environment
-                )
-            )
-            for urn in reversed(urns):
-                account.place(urn, project)
-            return project.id
-
-    def attach(self, resource: URN | str, to: URN | str) -> None:
-        """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
-
-        A reserved IP moves to the project of its Droplet, and follows it from then on. A request
-        that would move it without the Droplet is a 412. A load balancer of a cluster disappears
-        from all listings; assignments answer `assigned`.
-
-        Raises:
-            TypeError: A resource is not a URN.
-            ValueError: A URN is malformed or of another type, or there is no such resource.
+            ValueError: The token is already in use, or it is empty, or it contains a character that
+                a header can't have.
         """
         with self._lock:
-            self._account.attach(URN.of(resource), URN.of(to))
-
-    def projects(self) -> list[StoredProject]:
-        """Return the current projects, newest first, as in a listing."""
-        with self._lock:
-            return self._account.projects()
-
-    def resources(self, project_id: str = "default") -> list[str]:
-        """Return the URNs that the listing of a project shows now, in its order.
-
-        Args:
-            project_id: The project's UUID, or `default`.
-
-        Raises:
-            ValueError: There is no such project.
-        """
-        with self._lock:
-            project = self._account.project(project_id)
-            if project is None:
-                raise ValueError(
-                    "project_id must be 'default' or the UUID of a project of this emulator, "
-                    f"got {project_id!r}"
-                )
-            return [str(assignment.urn) for assignment in self._account.listing(project)]
+            account = Account(self._clock, len(self._site.api.all_accounts()))
+            account.move_delay = self._account.move_delay
+            return EmulatedAccount(account, self._site.api, self._lock, token)
 
     def respond(
         self,

@@ -1,4 +1,4 @@
-"""README.rst's FastAPI application in a browser: what Swagger UI shows of it."""
+"""The documentation of a FastAPI application in a browser: Swagger UI."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def driver(tmp_path: Path) -> Iterator[WebDriver]:
 
 
 def add_docs(app: FastAPI) -> None:
-    """A page like FastAPI's own, which loads its script from the internet."""
+    """Add a page like FastAPI's own, but with a script that needs no network."""
     app.mount("/static", StaticFiles(packages=[("fastapi_offline", "static")]))
     page = get_swagger_ui_html(
         openapi_url="/openapi.json",
@@ -75,14 +75,14 @@ def add_docs(app: FastAPI) -> None:
 
 
 class Page:
-    """The page of the application's documentation."""
+    """A page with the application's documentation."""
 
     def __init__(self, driver: WebDriver, url: str) -> None:
         self.driver = driver
         driver.get(url)
 
     def find(self, selector: str) -> WebElement:
-        """The element, when it is there."""
+        """Wait for an element, and return it."""
         wait: Any = WebDriverWait(self.driver, 20)
         found: WebElement = wait.until(
             lambda driver: next(iter(driver.find_elements(By.CSS_SELECTOR, selector)), None)
@@ -97,7 +97,7 @@ class Page:
     def write(self, selector: str, text: str) -> None:
         field = self.find(selector)
         field.clear()
-        # Swagger UI takes what is typed a moment later, or when the field is left.
+        # Swagger UI takes the text over when the field loses the focus.
         field.send_keys(text, Keys.TAB)
 
     def texts(self, selector: str) -> list[str]:
@@ -106,7 +106,7 @@ class Page:
 
 
 def test_swagger(driver: WebDriver, account: Emulator) -> None:
-    """It shows each operation and type, takes a tenant's token, and performs an assignment."""
+    """The page shows all operations and types, accepts a tenant's token and assigns a resource."""
     account.seed(["do:droplet:1"], name="web")
     app = example()["app"]
     add_docs(app)

@@ -23,12 +23,12 @@ ROOT = Path(__file__).parents[2]
 NAME = "digitalocean_projects"
 DIST_INFO = f"{NAME}-{digitalocean_projects.__version__}.dist-info"
 NEEDED = {
-    "aiohttp>=3.14",
-    "anyio>=4.12",
-    "attrs>=25.4",
+    "aiohttp>=3.14.1",
+    "anyio>=4.4",
+    "attrs>=24.3",
     "backoff>=2.2.1",
-    "cattrs>=26.1",
-    "msgspec>=0.20",
+    "cattrs>=25.2",
+    "msgspec>=0.18.4",
 }
 # The modules that each extra is for.
 EXTRAS = {

@@ -1,4 +1,4 @@
-"""A folder for the files of a recipe, and the programs that serve them."""
+"""Fixtures for recipes: an emulator, and programs in the folder of the test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,6 @@ from tests.forked import PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from digitalocean_projects.testing import Emulator
 
@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 _LONG = 120
 
 
+def recipe(name: str) -> str:
+    """Return the code of a file of this folder."""
+    return Path(__file__).with_name(name).read_text("utf-8")
+
+
 class Program:
-    """A program that goes on until it is told to end."""
+    """A program that runs until it is stopped."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._log = folder / "log"
@@ -46,7 +51,7 @@ class Program:
         return self._log.read_text("utf-8")
 
     def logged(self, pattern: str) -> str:
-        """The group of the pattern, once something in the log matches it."""
+        """Wait until a part of the log matches the pattern, and return its group."""
         end = monotonic() + _LONG
         while not (found := re.search(pattern, self.log)):
             assert self.process.poll() is None, self.log
@@ -55,16 +60,16 @@ class Program:
         return found[1]
 
     def stop(self) -> None:
-        """End it, which it does with nothing left open."""
+        """Stop the program, and check that it leaves nothing open."""
         self.process.terminate()
-        # Some raise the signal again once they are done.
+        # Some programs raise the signal again after they have cleaned up.
         assert self.process.wait(_LONG) in {0, -signal.SIGTERM}, self.log
         assert "ResourceWarning" not in self.log, self.log
 
 
 @pytest.fixture
 def emulator(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """The emulator with the demonstration's account, named by the environment."""
+    """An emulator with the sample data, which the environment names."""
     seed_demo(emulator)
     monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
@@ -73,7 +78,7 @@ def emulator(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a module as a program in the test's folder, and leaves none behind."""
+    """A function that starts a module as a program in the test's folder."""
     programs: list[Program] = []
 
     def start(*arguments: str) -> Program:
@@ -88,7 +93,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[[str], str]:
-    """Runs a script in the test's folder; returns what it printed."""
+    """A function that runs a script in the test's folder, and returns its output."""
 
     def run(code: str) -> str:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""README.rst's Celery tasks, in a worker with two children."""
+"""The Celery tasks, in a worker with two children."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from digitalocean_projects.testing import faults
 from tests.contrib.conftest import Server
-from tests.readme import recipe
+from tests.recipes.conftest import recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.process, pytest.mark.redis, pytest.mark.slow]
 
 # A child that ends waits up to 30 s until its parent has counted all its results. A parent that
-# ends, too, doesn't always count the last ones.
+# ends at the same time doesn't always count the last ones.
 WARM = """
 import billiard.pool
 import tasks
@@ -62,7 +62,7 @@ while len(set(re.findall(r"{CHILD}retry", Path("log").read_text()))) < 2:
 
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A Redis on a port, which Celery and `RedisLimits` name in the same way."""
+    """A Redis on a port, since Celery and `RedisLimits` write the URL of a socket differently."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="r") as folder:
@@ -75,10 +75,10 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def worker(emulator: Emulator, redis: Server, start: Start, tmp_path: Path) -> Program:
-    """A worker that has used its client before it forks."""
+    """A worker that uses its client before it forks."""
     assert emulator.url
     assert redis.url
-    (tmp_path / "tasks.py").write_text(recipe("celery-tasks").code, "utf-8")
+    (tmp_path / "tasks.py").write_text(recipe("celery_tasks.py"), "utf-8")
     (tmp_path / "warm.py").write_text(WARM, "utf-8")
     options = ["--pool", "prefork", "--concurrency", "2", "-O", "fair", "--loglevel", "info"]
     program = start("celery", "--app", "warm", "worker", *options)
@@ -89,7 +89,7 @@ def worker(emulator: Emulator, redis: Server, start: Start, tmp_path: Path) -> P
 def test_children(
     worker: Program, emulator: Emulator, redis: Server, script: Callable[[str], str]
 ) -> None:
-    """The children use the worker's client, and share its limits."""
+    """Both children use the worker's client and share its limits."""
     shop = next(project.id for project in emulator.projects() if project.name == "web-shop")
     urns = emulator.resources()[:80]
     emulator.fail(faults.Delay(0.2), when=lambda request: request.method == "POST", times=8)
@@ -103,7 +103,7 @@ def test_children(
 
 
 def test_wait(worker: Program, emulator: Emulator, script: Callable[[str], str]) -> None:
-    """What one child hears of a refusal both obey, and give way to other tasks meanwhile."""
+    """After a 429 for one child, both children retry their tasks later and send no request."""
     emulator.forget_requests()
     emulator.fail(faults.Status(429, retry_after=90))
     assert "True\n" == script(REFUSED)

@@ -1,4 +1,4 @@
-"""README.rst's Django views, under the servers that people use."""
+"""The Django views, under gunicorn, uvicorn and Django's test clients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.readme import recipe
+from tests.recipes.conftest import recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,13 +78,13 @@ print([len(answer.json()["urns"]) for answer in answers("/{project}/resources")]
 
 @pytest.fixture(autouse=True)
 def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A site with README.rst's views."""
+    """A site with the views."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "settings")
     files = {
         "gunicorn.conf.py": GUNICORN,
         "settings.py": SETTINGS,
         "urls.py": URLS,
-        "views.py": recipe("django-views").code,
+        "views.py": recipe("django_views.py"),
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text, "utf-8")
@@ -92,7 +92,7 @@ def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def asgi(start: Start) -> Callable[[], tuple[Program, int]]:
-    """Starts an ASGI server; returns its port, too."""
+    """A function that starts an ASGI server, and returns it and its port."""
 
     def serve() -> tuple[Program, int]:
         program = start("uvicorn", "--factory", ASGI, "--port", "0")
@@ -107,14 +107,14 @@ def ask(url: str) -> Any:
 
 
 def ask_often(url: str) -> list[Any]:
-    """The different answers to many requests at once."""
+    """Send many requests at once, and return the distinct responses."""
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(ask, [url] * 16))
     return [answer for n, answer in enumerate(answers) if answer not in answers[:n]]
 
 
 def test_wsgi(start: Start, emulator: Emulator) -> None:
-    """One client serves the threads of a process; forked workers go on with the master's."""
+    """One client serves the threads of a process, and forked workers use the master's client."""
     program = start("gunicorn", WSGI)
     address = program.logged(r"Listening at: (\S+)")
     project = emulator.default_project_id
@@ -127,7 +127,7 @@ def test_wsgi(start: Start, emulator: Emulator) -> None:
 
 
 def test_asgi(asgi: Callable[[], tuple[Program, int]], emulator: Emulator) -> None:
-    """Async and sync views work beside each other, and the connections end with the server."""
+    """Async and sync views work in one server, which closes their connections when it ends."""
     program, port = asgi()
     url = f"http://127.0.0.1:{port}/{emulator.default_project_id}"
     assert [{"total": 1034}] == ask_often(f"{url}/total")
@@ -141,7 +141,7 @@ def test_browser_goes(
     silent_server: SilentServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A browser that goes away ends its request to the API, and no other browser's."""
+    """A browser that leaves cancels its own request to the API and no other one."""
     monkeypatch.setenv("DIGITALOCEAN_API_URL", silent_server.url)
     program, port = asgi()
     path = f"/{UNKNOWN}/total"
@@ -160,6 +160,6 @@ def test_browser_goes(
 
 
 def test_djangos_test_clients(script: Callable[[str], str], emulator: Emulator) -> None:
-    """The views work in tests with Django's clients, whose loops follow each other."""
+    """The views work with Django's test clients, which use one event loop after another."""
     code = WITH_DJANGOS_CLIENTS.replace("{project}", emulator.default_project_id)
     assert f"{[1034] * 4}\n{[1034] * 4}\n" == script(code)

@@ -255,6 +255,8 @@ Each worker process has clients of its own. Give all of them `limits=RedisLimits
 `digitalocean_projects.contrib.redis`, and they share the allowance of each token.
 """
 
+from digitalocean_projects._public import publish
+
 from .dependencies import (
     AsyncClientDep,
     ClientDep,
@@ -281,3 +283,5 @@ __all__ = [
     "exception_handlers",
     "until_disconnected",
 ]
+
+publish(globals(), __name__)

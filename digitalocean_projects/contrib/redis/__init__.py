@@ -64,6 +64,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from digitalocean_projects._public import publish
+
 from .errors import RedisLimitsError, RedisUnavailableError
 
 if TYPE_CHECKING:
@@ -84,3 +86,6 @@ def __getattr__(name: str) -> Any:
             "RedisLimits requires redis-py; install the extra digitalocean-projects[redis]"
         ) from error
     return globals().setdefault(name, import_module(f"{__name__}.limits").RedisLimits)
+
+
+publish(globals(), __name__)

@@ -8,6 +8,7 @@ import attrs
 from digitalocean_projects._arguments import checked_seconds
 from digitalocean_projects._config import DEFAULT_LIMITS, Limits
 from digitalocean_projects._messages import Secret
+from digitalocean_projects._public import publish
 
 from .location import Location
 from .server import Policy
@@ -70,9 +71,6 @@ class RedisLimits(Limits):
         ValueError: The URL is invalid, there is no window, or a value is out of range.
     """
 
-    # A process that unpickles limits imports this module, which registers the kind of bucket.
-    __module__ = "digitalocean_projects.contrib.redis"
-
     url: Secret = attrs.field(converter=_as_url)
     hold: float = attrs.field(validator=_checked_seconds, kw_only=True)
     on_unavailable: Policy = attrs.field(validator=_checked_policy, kw_only=True)
@@ -117,3 +115,7 @@ class RedisLimits(Limits):
             raise ValueError(
                 f"hold must be more than twice the timeout of {timeout:g} s, got {self.hold:g}"
             )
+
+
+# A process that unpickles limits imports that module, which registers the kind of bucket.
+publish(globals(), "digitalocean_projects.contrib.redis")

@@ -37,6 +37,8 @@ from ._codec.models import ResourceStatus
 from ._messages import one_line, quoted, redacted, status_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ._codec.headers import RateLimit
     from ._codec.models import Project, Refusal, Resource
     from ._codec.urn import URN
@@ -51,6 +53,10 @@ class _SafeError(Exception):
     def __init__(self, *arguments: object) -> None:
         # Here for all classes, since a user may pass a token in place of any argument.
         super().__init__(*(redacted(one) if isinstance(one, str) else one for one in arguments))
+
+    def __str__(self) -> str:
+        attempts = getattr(self, "attempts", 1)
+        return f"{super().__str__()}{f', after {attempts} attempts' if attempts > 1 else ''}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
@@ -83,19 +89,33 @@ class RateLimitWaitError(APIError):
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
     Attributes:
-        seconds: How long the wait is, about.
-        reason: For what.
+        seconds: The estimated wait in seconds.
+        reason: The reason for the wait, such as the limit that is used up.
+        maximum: The maximum number of seconds that the request may wait, because of the `deadline`,
+            the `timeout` of an operation or `max_retry_after`; None if it may not wait at all.
     """
 
     seconds: float
     reason: str
+    maximum: float | None
     in_doubt: bool = False
 
-    def __init__(self, seconds: float, reason: str, request: Request | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        reason: str,
+        request: Request | None = None,
+        *,
+        maximum: float | None = None,
+    ) -> None:
+        most = "" if maximum is None else f", but the maximum is {round(maximum, 1):g} s"
         where = f" ({request})" if request else ""
-        super().__init__(f"the wait for the rate limit is about {seconds:.0f} s: {reason}{where}")
+        super().__init__(
+            f"rate limit ({reason}): the wait would be about {seconds:.0f} s{most}{where}"
+        )
         self.seconds = seconds
         self.reason = reason
+        self.maximum = maximum
 
 
 class APIConnectionError(APIError):
@@ -124,7 +144,7 @@ class APIConnectionError(APIError):
     ) -> None:
         super().__init__(f"{reason} ({request})")
         self.method = request.method
-        self.path = request.path
+        self.path = request.target
         self.attempts = 1
         self.transient = transient
         self.sent = self.in_doubt = sent
@@ -192,7 +212,7 @@ class APIStatusError(APIError):
         self.rate_limit = rate_limit
         self.retry_after = retry_after
         self.method = request.method
-        self.path = request.path
+        self.path = request.target
         self.attempts = 1
         self.in_doubt = status == HTTPStatus.REQUEST_TIMEOUT or status in SERVER_ERRORS
 
@@ -276,7 +296,7 @@ class APIResponseError(APIError):
         self.status = status
         self.request_id = request_id
         self.method: str = request.method
-        self.path: str = request.path
+        self.path: str = request.target
 
 
 class PaginationError(APIResponseError):
@@ -369,10 +389,21 @@ class ProjectLookupError(APIError):
         found: The projects that have it.
     """
 
-    def __init__(self, name: str, found: tuple[Project, ...] = (), *, secret: str = "") -> None:
-        ids = ", ".join(redacted(project.id, secret) for project in found[:_NAMED])
+    def __init__(
+        self,
+        name: str,
+        found: tuple[Project, ...] = (),
+        *,
+        near: Sequence[str] = (),
+        secret: str = "",
+    ) -> None:
         count = f"{len(found)} projects are named" if found else "no project is named"
-        super().__init__(one_line(f"{count} {quoted(name, secret)}{ids and f': {ids}'}"))
+        text = f"{count} {quoted(name, secret)}"
+        if found:
+            text += f": {', '.join(redacted(project.id, secret) for project in found[:_NAMED])}"
+        elif near:
+            text += f"; did you mean {' or '.join(quoted(other, secret) for other in near)}?"
+        super().__init__(one_line(text))
         self.name: str = redacted(name, secret)
         self.found = found
 

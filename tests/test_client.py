@@ -245,7 +245,7 @@ async def test_wrong_numbers(
 async def test_wrong_chunk_size(make_either: MakeClient) -> None:
     """A chunk holds at least one."""
     async with make_either() as client:
-        with pytest.raises(ValueError, match="chunk_size is at least 1, not 0"):
+        with pytest.raises(ValueError, match="chunk_size must be at least 1, got 0"):
             await client.projects.assign_resources("default", [], chunk_size=0)
 
 

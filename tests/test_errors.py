@@ -99,7 +99,7 @@ def examples() -> list[APIError | ClientUsageError]:
         AssignmentTimeoutError(tuple(DROPLETS)),
         InventoryError(((PROJECT, refused(500, document)),)),
         ProjectLookupError("web"),
-        RateLimitWaitError(61.0, "no more than 250 requests in 60 s"),
+        RateLimitWaitError(61.0, "250 requests per 60 s"),
     ]
 
 

@@ -119,6 +119,8 @@ class Assignment:
             delay = retries.delay_while_down()
             if delay is None:
                 return ()
+            reason = f"{ResourceStatus.SERVICE_DOWN} for {len(urns)} of the resources ({request})"
+            retries.log(answer.request, delay, reason, error=ResourceStatus.SERVICE_DOWN)
             await self._manager.sleep(delay, request)
 
     def _note_refusal(self, error: APIStatusError) -> None:

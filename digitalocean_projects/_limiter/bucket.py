@@ -225,7 +225,8 @@ class TokenBucket:
         try:
             if lease.waits_for > _MOMENT:
                 why = {"do_wait": lease.waits_for, "do_reason": lease.reason}
-                _logger.info("waiting for about %(do_wait).0f s: %(do_reason)s", why, extra=why)
+                text = "waiting about %(do_wait).0f s for the rate limit: %(do_reason)s"
+                _logger.info(text, why, extra=why)
             self._set_timer(loop)
             if lease.bound is not None and not lease.has_place:
                 stops.append(call_later(self.clock, _MOMENT, partial(self._end, lease, "moment")))
@@ -309,7 +310,7 @@ class TokenBucket:
         if self._remote is not None:
             lease.error = self._remote.refusal(now)
         if lease.waits_for > lease.max_wait or self._pauses_too_long(lease, now):
-            lease.error = lease.error or RateLimitWaitError(lease.waits_for, lease.reason)
+            lease.error = lease.error or _too_long(lease, lease.waits_for, lease.reason)
         if lease.error is None and lease.waits_for > _MOMENT:
             lease.error = self.waiting.take_place(lease, lease.waits_for, lease.reason)
         if lease.error is None:
@@ -342,7 +343,7 @@ class TokenBucket:
         """Refuse a lease that waits, since its wait takes too long."""
         if lease in self.waiting:
             at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
-            self.waiting.refuse(lease, RateLimitWaitError(at - lease.since, reason))
+            self.waiting.refuse(lease, _too_long(lease, at - lease.since, reason))
 
     def _expire_moment(self, lease: Lease, now: float) -> None:
         """Refuse a lease that waits for more than a moment, unless there is a place for it."""
@@ -435,3 +436,8 @@ class TokenBucket:
         self.budget.leave_to_parent(self.clock.time())
         if self._remote is not None:
             self._remote.leave_to_parent()
+
+
+def _too_long(lease: Lease, seconds: float, reason: str) -> RateLimitWaitError:
+    maximum = lease.max_wait if seconds >= lease.max_wait else lease.max_pause
+    return RateLimitWaitError(seconds, reason, maximum=maximum)

@@ -70,7 +70,7 @@ class Window:
     """
 
     def __init__(self, capacity: int, period: float, *, margin: float, reserve: int) -> None:
-        self.name = f"no more than {capacity} requests in {period:g} s"
+        self.name = f"{capacity} request{'s' if capacity > 1 else ''} per {period:g} s"
         self.period = period + margin
         self._capacity = capacity
         self._reserve = min(reserve, capacity - 1)
@@ -132,8 +132,8 @@ class _Feedback:
     def free_at(self) -> tuple[float, str]:
         """Return when a request may go at the earliest, and the reason for a wait."""
         if self.left <= 0 and self._left_until > self.paused_until:
-            return self._left_until, "the API says that no more are left"
-        return self.paused_until, "a pause after a refusal"
+            return self._left_until, "the API reports that none are left"
+        return self.paused_until, "a pause after a response 429"
 
     def lose(self, now: float) -> None:
         """Record a request whose response didn't say what is left: assume it was counted.

@@ -9,6 +9,7 @@ import math
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -120,6 +121,7 @@ class SessionManager:
                 user=self,
             )
         )
+        self._prefix = urlsplit(settings.base_url).path
         self._start_by = math.inf
         self._original: SessionManager | None = None
 
@@ -177,6 +179,10 @@ class SessionManager:
         if self._owns_pool:
             await self._pool.aclose()
 
+    def located(self, request: Request) -> Request:
+        """Return the request with the path of the base URL, if it has one."""
+        return attrs.evolve(request, prefix=self._prefix) if self._prefix else request
+
     def retries(self) -> Retries:
         """Return the attempts that the settings allow, from now on."""
         settings = self.settings
@@ -200,6 +206,7 @@ class SessionManager:
             ClientUsageError: The manager is closed, or belongs to another loop.
         """
         retries = retries or self.retries()
+        request = self.located(request)
         return await self._until_closed(partial(self._send, request, body, retries), request)
 
     async def sleep(self, seconds: float, request: Request) -> None:
@@ -208,7 +215,7 @@ class SessionManager:
         Raises:
             ClientUsageError: The manager is closed, or belongs to another loop.
         """
-        await self._until_closed(partial(self._wait, seconds), request)
+        await self._until_closed(partial(self._wait, seconds), self.located(request))
 
     async def _until_closed(self, function: Callable[[], Awaitable[T]], request: Request) -> T:
         """Return the result of the function, which the end of the pool cancels.
@@ -262,14 +269,20 @@ class SessionManager:
                     return await self._once(request, body, retries, None)
                 return await self._in_turn(self._bucket, request, body, retries)
             except RateLimitWaitError as error:
-                failure = failure or RateLimitWaitError(error.seconds, error.reason, request)
+                failure = failure or RateLimitWaitError(
+                    error.seconds, error.reason, request, maximum=error.maximum
+                )
                 break
             except (APIConnectionError, APIStatusError) as error:
+                text = str(error)
                 retries.record(error)
                 delay = retries.delay_after(error)
                 if delay is None or (error.in_doubt and not request.idempotent):
                     raise
-                # With its traceback it would keep this frame, and be kept by it.
+                status = error.status if isinstance(error, APIStatusError) else None
+                name = type(error).__name__
+                retries.log(request, delay, text, status=status, error=name)
+                # The traceback would keep this frame, which would keep the exception.
                 failure = error.with_traceback(None)
             # A refusal pauses the bucket, where the request then waits in front.
             if self._bucket is None or not isinstance(failure, RateLimitError):
@@ -366,7 +379,7 @@ class SessionManager:
             answered,
             extra={
                 "do_method": request.method,
-                "do_path": request.path,
+                "do_path": request.target,
                 "do_attempt": attempts + 1,
                 "do_status": status,
                 "do_error": error,

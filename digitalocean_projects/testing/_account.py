@@ -43,13 +43,16 @@ _has_surrogate = re.compile("[\ud800-\udfff]").search
 
 def _string(name: str, value: str) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+        raise TypeError(f"{name} must be a string, got {type(value).__name__}")
     return value
 
 
 def _text(name: str, value: str, *, least: int = 0, most: int = 255) -> str:
-    if not least <= len(_string(name, value)) <= most or _has_surrogate(value):
-        raise ValueError(f"{name} must be {least} to {most} characters of text")
+    length = len(_string(name, value))
+    if not least <= length <= most:
+        raise ValueError(f"{name} must have {least} to {most} characters, got {length}")
+    if _has_surrogate(value):
+        raise ValueError(f"{name} must be valid Unicode text, got a lone surrogate")
     return value
 
 
@@ -77,7 +80,7 @@ def _environment(value: str) -> str:
 
 def _flag(value: bool) -> bool:  # noqa: FBT001 - attrs calls it
     if not isinstance(value, bool):
-        raise TypeError(f"is_default must be a boolean, not {type(value).__name__}")
+        raise TypeError(f"is_default must be a bool, got {type(value).__name__}")
     return value
 
 

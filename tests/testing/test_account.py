@@ -215,12 +215,12 @@ def test_attribute(name: str, value: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("name", "", "name must be 1 to 175 characters of text"),
-        ("name", "x" * 176, "name must be 1 to 175 characters of text"),
-        ("name", "\ud800", "name must be 1 to 175 characters of text"),
-        ("description", "x" * 256, "description must be 0 to 255 characters of text"),
-        ("purpose", "x" * 256, "purpose must be 0 to 255 characters of text"),
-        ("purpose", "Other: " + "x" * 256, "purpose must be 0 to 255 characters of text"),
+        ("name", "", "name must have 1 to 175 characters, got 0"),
+        ("name", "x" * 176, "name must have 1 to 175 characters, got 176"),
+        ("name", "\ud800", "name must be valid Unicode text, got a lone surrogate"),
+        ("description", "x" * 256, "description must have 0 to 255 characters, got 256"),
+        ("purpose", "x" * 256, "purpose must have 0 to 255 characters, got 256"),
+        ("purpose", "Other: " + "x" * 256, "purpose must have 0 to 255 characters, got 256"),
         ("environment", "Test", "environment must be Development, Staging or Production"),
         ("environment", " Staging", "environment must be Development, Staging or Production"),
     ],
@@ -235,12 +235,12 @@ def test_wrong_value(name: str, value: str, message: str) -> None:
     ("name", "value", "message"),
     [
         *(
-            (name, value, f"{name} must be a string, not {type(value).__name__}")
+            (name, value, f"{name} must be a string, got {type(value).__name__}")
             for name in ("name", "description", "purpose", "environment")
             for value in (5, True, None, ["x"], {"x": 1})
         ),
         *(
-            ("is_default", value, f"is_default must be a boolean, not {type(value).__name__}")
+            ("is_default", value, f"is_default must be a bool, got {type(value).__name__}")
             for value in (0, "true", None)
         ),
     ],

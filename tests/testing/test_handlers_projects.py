@@ -328,12 +328,12 @@ def test_own_name(emulator: Emulator, call: Call) -> None:
         ([], "the request body must be an object"),
         ("shop", "the request body must be an object"),
         (None, "the request body must be an object"),
-        ({**WHOLE, "name": 5}, "name must be a string, not int"),
-        ({**WHOLE, "name": ""}, "name must be 1 to 175 characters of text"),
-        ({**WHOLE, "name": "x" * 176}, "name must be 1 to 175 characters of text"),
-        ({**WHOLE, "name": "\ud800"}, "name must be 1 to 175 characters of text"),
-        ({**WHOLE, "description": []}, "description must be a string, not list"),
-        ({**WHOLE, "purpose": "x" * 256}, "purpose must be 0 to 255 characters of text"),
+        ({**WHOLE, "name": 5}, "name must be a string, got int"),
+        ({**WHOLE, "name": ""}, "name must have 1 to 175 characters, got 0"),
+        ({**WHOLE, "name": "x" * 176}, "name must have 1 to 175 characters, got 176"),
+        ({**WHOLE, "name": "\ud800"}, "name must be valid Unicode text, got a lone surrogate"),
+        ({**WHOLE, "description": []}, "description must be a string, got list"),
+        ({**WHOLE, "purpose": "x" * 256}, "purpose must have 0 to 255 characters, got 256"),
         (
             {**WHOLE, "environment": "Test"},
             "environment must be Development, Staging or Production",
@@ -358,7 +358,7 @@ def test_wrong_body(
 def test_wrong_is_default(call: Call) -> None:
     """Whether it is the default project is true or false, not a text."""
     reply = call("PATCH", DEFAULT, {"is_default": "true"})
-    assert (400, "is_default must be a boolean, not str") == (
+    assert (400, "is_default must be a bool, got str") == (
         reply.status,
         reply.document["message"],
     )

@@ -227,7 +227,7 @@ class LoopThread:
             self._loop.call_soon_threadsafe(callback)
 
     def _look(self) -> None:
-        """Start the calls that have arrived, and end the loop if it was told to."""
+        """Start the calls that have arrived, and end the loop if `end` was called."""
         while self._inbox:
             call = self._inbox.popleft()
             if not call.abandoned:

@@ -369,7 +369,7 @@ class Budget:
         return self._flights.overdue(now) if self._flights.next_end <= now else _NONE
 
     def pause(self, until: float) -> None:
-        """Let no request start before a moment."""
+        """Pause until a moment, before which no request starts."""
         self._feedback.paused_until = max(self._feedback.paused_until, until)
 
     def is_idle(self, now: float) -> bool:

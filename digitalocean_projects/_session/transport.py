@@ -84,7 +84,7 @@ class Answer:
 
 @attrs.frozen(eq=False)
 class _TooLargeError(Exception):
-    """A response body exceeds the maximum size."""
+    """A response body that exceeds the maximum size."""
 
     status: int
     headers: Mapping[str, str]

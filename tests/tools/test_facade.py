@@ -198,7 +198,7 @@ class Paginator(Generic[T]):
 UNKNOWN_CLASSES = {
     "class Other:\n    pass": "line 2: a public class that is not in RENAMES: class Other:",
     "class AsyncPaginator(Base):\n    'D.'": "line 2: a base class other than Generic: Base",
-    "class AsyncPaginator(Protocol[T]):\n    'D.'": "line 2: a base class other than Generic: Proto",
+    "class AsyncPaginator(Protocol[T]):\n    'D.'": "line 2: a base class other than Generic: ",
     "class AsyncClient:\n    r'\\d'": "line 2: a docstring with a backslash or quotes: class",
     "class AsyncClient:\n    'Say \"x\"'": "line 2: a docstring with a backslash or quotes: class",
     "class AsyncClient:\n    'Await it.'": "line 2: a docstring that is wrong for blocking",

@@ -76,7 +76,7 @@ def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
 
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
-    """After the test no thread is left, and what is forgotten is collected while it would show."""
+    """Check that no thread is left, and collect garbage while warnings would still show."""
     before = set(threading.enumerate())
     yield
     gc.collect()

@@ -146,7 +146,7 @@ if __name__ == "__main__":
     import digitalocean_projects._facade.sync
     import digitalocean_projects._session.manager  # noqa: F401
 
-    # What is collected in a fork is its own.
+    # A fork collects only its own garbage.
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=0) as control:

@@ -124,7 +124,7 @@ class Server:
                 log.popleft()
 
     def accepts(self) -> bool:
-        """Whether one more request fits, which counts then."""
+        """Count one more request and return True, if it fits."""
         self._forget()
         fits = all(
             len(log) < capacity for log, (capacity, _) in zip(self._logs, self.windows, strict=True)
@@ -137,7 +137,7 @@ class Server:
         return fits
 
     def headers(self) -> dict[str, str]:
-        """What it says, if it does, of its last window, and of its first one if that is full."""
+        """Return its headers about the last window, or about the first one if that is full."""
         if not self.says:
             return {}
         self._forget()

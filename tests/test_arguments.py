@@ -15,7 +15,7 @@ ID = "4E1BFBC3-dc3e-41f2-a18f-1b4d7ba71679"
 
 @pytest.mark.parametrize("project", [ID, ID.lower(), UUID(ID), Project(id=ID, name="x")])
 def test_path(project: Any) -> None:
-    """A project is told by its UUID, in any case, or by itself."""
+    """A project is given as its UUID, in any case, or as a `Project`."""
     assert f"/v2/projects/{ID.lower()}" == project_path(project)
 
 
@@ -43,7 +43,7 @@ def test_no_project(project: Any, error: type[Exception]) -> None:
 
 
 def test_settable() -> None:
-    """What is given is set, an environment in the API's own case, and what the API has added."""
+    """Given attributes are returned, with the API's spelling and a prefix that the API added."""
     assert {"name": "a", "environment": "Production", "is_default": False} == settable(
         name="a", environment="pRODUCTION", is_default=False
     )
@@ -80,6 +80,6 @@ def test_settable() -> None:
     ],
 )
 def test_not_settable(members: dict[str, Any], error: type[Exception], text: str) -> None:
-    """What the API would refuse is refused at once."""
+    """An attribute that the API would refuse is refused at once."""
     with pytest.raises(error, match=text):
         settable(**members)

@@ -22,7 +22,7 @@ LIMITS = Limits(windows=((2, 60.0),))
 
 
 class User:
-    """Who uses a bucket."""
+    """A user of a bucket."""
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_shared() -> None:
     "options", [{"base_url": "https://b.example"}, {"token": "b"}, {"limits": Limits()}]
 )
 def test_not_shared(options: dict[str, Any]) -> None:
-    """Whoever differs in one of them has a bucket of their own."""
+    """A difference in any of them leads to another bucket."""
     clock, one, two = VirtualTime(), User(), User()
     assert shared(one, clock) is not shared(two, clock, **options)
 
@@ -104,7 +104,7 @@ def test_outlives_a_manager_with_a_deadline() -> None:
 
 
 def test_stays_with_a_user() -> None:
-    """A bucket that is idle stays while somebody has it, who came after others had left."""
+    """An idle bucket stays while a new user has it, after earlier users have left."""
     clock, users = VirtualTime(), [User(), User()]
     kept = ref(shared(users[0], clock))
     clock.run(take(shared(users[0], clock)))

@@ -1,4 +1,4 @@
-"""What waits, by the machine's clock or by another one."""
+"""Waiting on the machine's clock and on other clocks."""
 
 from __future__ import annotations
 

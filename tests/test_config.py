@@ -1,4 +1,4 @@
-"""Config: which settings are refused, where the others come from, and what never shows."""
+"""Config: settings that are refused, sources of their defaults, and secrets that never show."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_no_token(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) ->
     ],
 )
 def test_malformed_token(texts: list[str], problem: str) -> None:
-    """What can't be a bearer token is refused; the message names the problem, not the token."""
+    """A malformed token is refused; the message names the problem without the token."""
     for text in texts:
         with pytest.raises(ValueError, match=rf"^token must be {problem}") as caught:
             checked_token(Secret(text))
@@ -195,7 +195,7 @@ def test_insecure(scheme: str, host: str) -> None:
 )
 @pytest.mark.parametrize("allow_insecure", [True, False])
 def test_malformed_base_url(*, allow_insecure: bool, url: str) -> None:
-    """User, query, fragment and what is no URL are refused, and the message doesn't repeat it."""
+    """A URL with user, query or fragment, or a malformed one, is refused and not repeated."""
     with pytest.raises(ValueError, match="base_url") as caught:
         checked_base_url(url, allow_insecure=allow_insecure)
     assert NOT_A_BASE_URL == str(caught.value)
@@ -237,14 +237,14 @@ def test_proxy(proxy: str | None) -> None:
     ],
 )
 def test_malformed_proxy(proxy: object) -> None:
-    """What is no proxy's URL is refused, and the message doesn't repeat it."""
+    """A malformed URL of a proxy is refused, and the message doesn't repeat it."""
     with pytest.raises(ValueError, match="proxy") as caught:
         checked_proxy(Secret.hide(proxy))
     assert "proxy must be http://[user:password@]host[:port]" == str(caught.value)
 
 
 def test_user_agent() -> None:
-    """The server is told the package, its version and Python's, or what the user wants."""
+    """The User-Agent header names the package and the versions, unless the user sets another."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     expected = f"digitalocean-projects/{digitalocean_projects.__version__} (Python {python})"
     assert expected == checked_user_agent(None)

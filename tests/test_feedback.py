@@ -1,4 +1,4 @@
-"""What the bucket makes of what the API's answers say."""
+"""Feedback: the effect of the API's responses on the bucket."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def hold(bucket: TokenBucket, number: int) -> list[Any]:
 
 
 async def may_go(bucket: TokenBucket) -> int:
-    """How many requests may go now; it takes none."""
+    """Return the number of requests that may start now, without starting any."""
     leases: list[Any] = []
     while True:
         entering = asyncio.ensure_future(bucket.lease().__aenter__())
@@ -57,7 +57,7 @@ PAUSES: list[tuple[dict[str, str], float]] = [
 
 @pytest.mark.parametrize(("headers", "seconds"), PAUSES)
 def test_pause(headers: dict[str, str], seconds: float) -> None:
-    """Nothing goes for as long as a refusal asks, at most the longest period, and a jitter."""
+    """A response 429 pauses the bucket for the time it asks for, up to an hour, plus a jitter."""
     clock = VirtualTime()
     limited = bucket(clock, jitter=0.25)
 
@@ -72,7 +72,7 @@ def test_pause(headers: dict[str, str], seconds: float) -> None:
 
 
 def test_refusals_of_one_pause() -> None:
-    """Refusals of what was sent before the end of a pause belong to it, later ones to another."""
+    """A response 429 to a request from before the end of a pause doesn't start another one."""
     clock = VirtualTime()
     limited = bucket(clock, jitter=0.25)
 
@@ -142,7 +142,7 @@ def test_slow_start_forgets_the_slow() -> None:
 
 
 def test_what_is_left() -> None:
-    """No more go than are left, of which those under way may be some; others may use them, too."""
+    """No more requests start than remain; requests in flight may be among the remaining ones."""
     clock = VirtualTime()
     limited = bucket(clock)
 
@@ -166,7 +166,7 @@ def test_what_is_left() -> None:
 
 
 def test_answers_in_another_order() -> None:
-    """An answer that was overtaken doesn't raise what is left, and isn't held against it twice."""
+    """A response that was overtaken neither raises the remaining number nor lowers it twice."""
     clock = VirtualTime()
     limited = bucket(clock)
 
@@ -186,7 +186,7 @@ def test_answers_in_another_order() -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "many", "1e3", "٣", "1" * 16])
 def test_garbage(text: str) -> None:
-    """What can't be read says nothing."""
+    """Unreadable headers are ignored."""
     clock = VirtualTime()
     limited = bucket(clock)
 
@@ -224,7 +224,7 @@ def test_none_left(reset: str, seconds: float) -> None:
 
 
 def test_others_spend_the_hour() -> None:
-    """When others spend the hour's requests, what is left is sent, and one that finds out."""
+    """When other processes use up the hour's requests, the rest and one more request are sent."""
     clock = VirtualTime()
     server, random, limited = Server(clock), Random(1), bucket(clock)  # noqa: S311 - no secret
 
@@ -261,7 +261,7 @@ def test_uncoordinated(least: int, most: int, *, says: bool) -> None:
 
 
 def test_nothing_said_for_an_hour() -> None:
-    """An hour after the last response that said what is left, it no longer holds requests back."""
+    """An hour after the latest report, the remaining number no longer holds requests back."""
     limited = bucket(clock := VirtualTime())
 
     async def main() -> None:

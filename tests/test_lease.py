@@ -230,7 +230,7 @@ def test_order_across_threads() -> None:
 
 
 def test_pause_from_another_thread() -> None:
-    """Who waits for an answer is let go at the end of the pause that another loop causes."""
+    """A lease proceeds at the end of a pause that another loop has caused."""
     bucket = TokenBucket(Limits(), jitter=lambda: 0.05)
     waits = threading.Event()
 
@@ -275,7 +275,7 @@ def test_loop_that_died_is_no_reason_to_keep_a_bucket() -> None:
 
 
 def test_let_go_and_not_woken() -> None:
-    """Who is let go in a loop that is closed before it notices gives the token back."""
+    """A lease that is released in a loop which is then closed returns its token."""
     bucket = TokenBucket(ONE, clock=VirtualTime())
     lease = asyncio.run(hold(bucket))
     wait_in_vain(bucket, meanwhile=lease.unsent)
@@ -284,7 +284,7 @@ def test_let_go_and_not_woken() -> None:
 
 
 def test_waits_are_collected_elsewhere() -> None:
-    """What waits may be collected as garbage in any thread, and leaves the queue."""
+    """A waiting lease may be collected as garbage in any thread, and leaves the queue."""
     bucket = TokenBucket(ONE)
 
     async def main() -> None:
@@ -318,7 +318,7 @@ def test_ends_with_the_lock_held(function: Any) -> None:
 
 
 def test_collected_with_the_lock_held() -> None:
-    """What waits may be collected as garbage while the same thread holds the lock."""
+    """A waiting lease may be collected as garbage while the same thread holds the lock."""
     clock = HookedClock()
     bucket = TokenBucket(ONE, clock=clock)
 
@@ -337,7 +337,7 @@ def test_collected_with_the_lock_held() -> None:
 
 @pytest.mark.parametrize("asked", [1, 2])
 def test_no_end_is_lost(asked: int) -> None:
-    """Whatever a bucket does with its lock held, who waits learns of a request's end meanwhile."""
+    """The end of a request reaches the waiting leases, even if it comes while the lock is held."""
     clock = HookedClock()
     bucket = TokenBucket(Limits(), clock=clock)
     calls = 0
@@ -458,7 +458,7 @@ def test_a_closed_loop_holds_nobody_up() -> None:
 
 
 def test_one_left_and_a_closed_loop() -> None:
-    """The request that was to find out what is left may be one of a closed loop."""
+    """The single request that is sent when none remain may belong to a closed loop."""
     bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
 
     async def main() -> None:
@@ -489,7 +489,7 @@ def test_end_after_the_end() -> None:
 
 
 def test_waits_of_a_closed_loop_count_for_nothing() -> None:
-    """Requests that wait in a closed loop don't make others seem to wait too long."""
+    """Leases in a closed loop don't lengthen the estimated wait of new leases."""
     bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
     clock.run(use(bucket))
     for _ in range(3):
@@ -563,7 +563,7 @@ def test_pause_beyond_a_deadline() -> None:
 
 
 def test_pause_that_is_not_too_long() -> None:
-    """A pause of just what is allowed is waited for, with its jitter."""
+    """A pause that is exactly the maximum is waited for, including its jitter."""
     bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()), jitter=lambda: 1.0)
 
     async def main() -> None:

@@ -42,7 +42,7 @@ async def together(number: int, function: Callable[[], Awaitable[object]]) -> No
 )
 @pytest.mark.slow
 def test_no_refusal(requests: int, seeds: int, optimum: float, *, told: bool) -> None:
-    """However the network delays requests, none is refused, in 3 % more time than need be.
+    """No delay of the network leads to a refused request, at 3 % more time than the optimum.
 
     So it is also where the answers say how many are left, and come in another order.
     """
@@ -65,7 +65,7 @@ async def on_time(lease: Lease, server: Server, random: Random) -> None:
 
 
 async def at_the_worst_moment(lease: Lease, server: Server, random: Random) -> None:
-    """Every other minute's requests are counted when they are answered, the others when sent."""
+    """The server counts requests on arrival in one minute, and at their response in the next."""
     del random
     late = server.clock.now % 122 < 61
     await asyncio.sleep(1.0 if late else 0.0)
@@ -105,7 +105,7 @@ UNSOUND: dict[str, tuple[Limits, float, Callable[..., Awaitable[None]]]] = {
 
 
 def refusals(limits: Limits, fast: float, send: Callable[..., Awaitable[None]]) -> int:
-    """How many of 2,000 requests the server refuses."""
+    """Return the number of requests, of 2,000, that the server refuses."""
     clock, random = VirtualTime(), chance()
     server, bucket = Server(clock), TokenBucket(limits, clock=FastClock(clock, fast))
 
@@ -281,7 +281,7 @@ def test_wait_that_gets_too_long() -> None:
 
 
 def test_few_left_for_too_long() -> None:
-    """A request that waits for the responses of others does so no longer than it may."""
+    """A wait for other responses ends at the maximum."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(), clock=clock)
 
@@ -349,7 +349,7 @@ def test_short_wait_leaves_no_record(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_record_of_a_pause(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever handles the record may ask the bucket."""
+    """A log handler may call the bucket."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(), clock=clock, jitter=lambda: 0.0)
     waiting: list[int] = []
@@ -378,7 +378,7 @@ def test_record_of_a_pause(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_statistics() -> None:
-    """They count what was let go and how long it waited, and tell what is under way."""
+    """The statistics count granted requests and their waits, and show the requests in flight."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(windows=((2, 60.0), (3, 90.0))), clock=clock)
 

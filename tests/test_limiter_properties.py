@@ -1,4 +1,4 @@
-"""The token bucket, whatever is done with it, against a model of what it promises."""
+"""Any sequence of operations on a token bucket keeps its promises, which a model states."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Call:
         return bool(self.lease.sent > -math.inf)
 
     def counts(self, at: float, period: float) -> bool:
-        """Whether an adversary can have the server count it in the period that ends then."""
+        """Return True if the server may count the request in the period that ends then."""
         return self.went and self.last > at - period
 
 

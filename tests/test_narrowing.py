@@ -150,7 +150,7 @@ async def test_attached_ip(
 
 
 async def test_type_that_is_refused(emulator: Emulator, make_client: MakeClient) -> None:
-    """All resources of a type that the API refuses are named, and the others go through."""
+    """The result names all resources of a refused type, and the other ones are assigned."""
     urns = droplets(*range(95))
     for position in (3, 20, 21, 70, 95):
         urns.insert(position, f"do:vpc:{position}")
@@ -470,7 +470,7 @@ async def test_innocent_chunk_after_vain_searches(
 
 
 async def test_reconcile_does_nothing(emulator: Emulator, make_client: MakeClient) -> None:
-    """If the API refuses all that is to be done, the result says so, as it does for a part."""
+    """If the API refuses every change, the result says so, as it does for some of them."""
     web = emulator.seed(droplets(1), name="web")
     refuse(emulator, droplets(1, 2))
     async with make_client() as client:

@@ -1,4 +1,4 @@
-"""What a client tells of its work: log records with fields, and counters."""
+"""Observability: log records with fields, and counters."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def test_fields(make_either: MakeClient, emulator: Emulator, records: Reco
 async def test_part_sent_again(
     make_either: MakeClient, emulator: Emulator, records: Records
 ) -> None:
-    """What is sent again for a service that is down is a further attempt."""
+    """A repetition for a service that is down is a further attempt, and is logged as a retry."""
     emulator.fail(faults.NotAssigned("service_down"))
     emulator.seed([DROPLET])
     async with make_either(retry=RetryPolicy(base_delay=0)) as client:
@@ -170,7 +170,7 @@ async def test_retries(
 
 
 async def test_caller(make_either: MakeClient, records: Records) -> None:
-    """A record is written in the caller's context, so it can be told whose it is."""
+    """A record is written in the caller's context, so that filters can add its variables."""
     async with make_either() as client:
         for name in ("one", "two"):
             caller.set(name)
@@ -192,7 +192,7 @@ async def test_no_log(
 
 
 async def test_wait(make_either: MakeClient, clock: MockClock, records: Records) -> None:
-    """A long wait for the limits is told when it begins: for how long about, and why."""
+    """A long wait for the limits is logged when it begins, with its length and reason."""
     limits = Limits(windows=((1, 60.0),))
     async with make_either(clock=clock, limits=limits) as client:
         await ask(client)
@@ -205,7 +205,7 @@ async def test_wait(make_either: MakeClient, clock: MockClock, records: Records)
 
 
 async def test_counters(make_either: MakeClient, emulator: Emulator, clock: MockClock) -> None:
-    """What a client and its views have sent is counted, what was sent again, and what waited."""
+    """The counters of a client include its views: requests, retries and waits."""
     emulator.respond(503, headers={"Retry-After": "7"})
     async with make_either(clock=clock, retry=RetryPolicy()) as client:
         await ask(client)
@@ -228,7 +228,7 @@ async def test_counters(make_either: MakeClient, emulator: Emulator, clock: Mock
 async def test_looks_are_counted(
     make_either: MakeClient, emulator: Emulator, clock: MockClock
 ) -> None:
-    """The time between two looks for what is on its way was waited, too."""
+    """The time between polls counts as waited."""
     emulator.seed([DROPLET], default=True)
     async with make_either(clock=clock) as client:
         with pytest.raises(AssignmentTimeoutError):
@@ -239,7 +239,7 @@ async def test_looks_are_counted(
 async def test_waits_that_were_cut_short(
     make_either: MakeClient, emulator: Emulator, clock: MockClock
 ) -> None:
-    """Who gives up has not waited for a request."""
+    """A request that is refused because of its wait counts neither as sent nor as waited."""
     limits = Limits(windows=((1, 60.0),))
     async with make_either(clock=clock, limits=limits, deadline=30.0) as client:
         await ask(client)

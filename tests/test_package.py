@@ -81,7 +81,7 @@ def modules() -> dict[str, ast.Module]:
 
 
 def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is in a module, but not what only type checkers see."""
+    """Yield the members of a module that exist at run time."""
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         return
     yield node
@@ -127,7 +127,7 @@ def imports() -> dict[str, set[str]]:
 
 
 def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
-    """Return the groups of modules that import each other, directly or through others."""
+    """Return the groups of modules that import each other, directly or indirectly."""
     reached = {name: set(found) for name, found in graph.items()}
     for middle in graph:
         for found in reached.values():
@@ -188,7 +188,7 @@ def test_public_names() -> None:
 
 
 def test_public_types_are_tested() -> None:
-    """What type checkers are shown uses each public name, and each operation on both sides."""
+    """The file for type checkers uses each public name, and each operation on both sides."""
     shown = (Path(__file__).parent / "typing" / "api.py").read_text("utf-8")
     assert [] == [name for name in digitalocean_projects.__all__ if name not in shown]
     for side in (AsyncClient, AsyncProjects, AsyncPaginator, AsyncInventory):

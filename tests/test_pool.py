@@ -1,4 +1,4 @@
-"""The pool, when others meddle with its session, its loop or its tasks."""
+"""Pool: its session, loop or tasks are closed or cancelled by other code."""
 
 from __future__ import annotations
 

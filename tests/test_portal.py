@@ -49,7 +49,7 @@ def test_interrupted_start(client: Client) -> None:
     main, released = threading.get_ident(), threading.Event()
 
     def hold(*_: object) -> None:
-        """What the new thread does first."""
+        """The first action of the new thread."""
         sys.setprofile(None)
         signal.pthread_kill(main, signal.SIGINT)
         released.wait(30)
@@ -93,7 +93,7 @@ def test_threads(silent_server: SilentServer) -> None:
 
 
 def test_calls_during_the_start(client: Client) -> None:
-    """Who calls while the loop is started waits for it, and doesn't start another."""
+    """A call during the start of the loop waits for it, and doesn't start a second one."""
     starting, released = threading.Event(), threading.Event()
 
     def hold(*_: object) -> None:
@@ -166,7 +166,7 @@ def test_closed_during_a_call(silent_server: SilentServer) -> None:
 
 
 def test_in_its_own_loop(emulator: Emulator) -> None:
-    """What the client calls in its loop can't call the client, which would wait for itself."""
+    """A hook in the client's loop can't call the client, which would wait for itself."""
     said: list[str] = []
 
     def session() -> aiohttp.ClientSession:
@@ -254,7 +254,7 @@ def test_left_after_close(client: Client) -> None:
 
 
 def test_resources_of_a_paginator(client: Client, emulator: Emulator) -> None:
-    """What is assigned may come out of a listing of the same client."""
+    """The resources to assign may come from a listing of the same client."""
     project = emulator.seed()
     result = client.projects.assign_resources(project, client.projects.list_resources(per_page=2))
     result.raise_for_failed()
@@ -270,7 +270,7 @@ def test_resources_of_one_text(client: Client, emulator: Emulator) -> None:
 
 
 def test_failure_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fails while the loop ends is told to `threading.excepthook`."""
+    """A failure during the end of the loop goes to `threading.excepthook`."""
     told: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", told.append)
 

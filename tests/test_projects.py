@@ -189,7 +189,7 @@ FAILURES: list[tuple[Operation, type[Exception]]] = [
 async def test_failures(
     emulator: Emulator, make_client: MakeClient, operation: Operation, error: type[Exception]
 ) -> None:
-    """What is wrong is an error, before anything is sent if that can be told."""
+    """An invalid argument is an error, if possible before any request."""
     async with make_client() as client:
         with pytest.raises(error):
             await operation(client.projects)
@@ -297,7 +297,7 @@ def clock(emulator: Emulator) -> SharedClock:
 async def test_moving_and_deleting(
     emulator: Emulator, make_client: MakeClient, clock: SharedClock
 ) -> None:
-    """A job that moves everything and deletes the project takes as long as the API does."""
+    """A script that moves all resources and deletes the project waits for the API."""
     emulator.move_delay = 40.0
     web = emulator.seed(urns(1, 2, 3), name="web")
     async with make_client(clock=clock) as client:
@@ -329,7 +329,7 @@ async def test_delete_tries_again(
 async def test_waiting_in_vain(
     emulator: Emulator, make_client: MakeClient, clock: SharedClock
 ) -> None:
-    """When the time is up, it is said what is missing."""
+    """The error of a timeout names the missing resources."""
     emulator.move_delay = 100.0
     emulator.seed(urns(1), default=True)
     emulator.seed(urns(2), name="web")

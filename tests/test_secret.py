@@ -62,7 +62,7 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secret() -> None:
-    """A secret is its text and shows in no `repr`, also not in that of what holds it."""
+    """A secret equals its text, and no `repr` shows it, even that of its container."""
     secret = Secret(HIDDEN)
     assert HIDDEN == secret
     assert hash(HIDDEN) == hash(secret)
@@ -102,7 +102,7 @@ def test_operators() -> None:
     """Slices, single characters, sums and formatted texts are secrets, too."""
     secret = Secret(HIDDEN)
     derived = [secret[:50], secret[0], secret[::-1], secret + "x", "x" + secret, secret * 2]
-    derived += [2 * secret, "a %s" % secret, *secret, *secret.split("_"), *sorted(secret)]  # noqa: UP031 - it is what is tested
+    derived += [2 * secret, "a %s" % secret, *secret, *secret.split("_"), *sorted(secret)]  # noqa: UP031 - the subject of this test
     assert {"'***'"} == set(map(repr, derived))
     assert f"Bearer {HIDDEN}" == "Bearer " + secret
     assert HIDDEN == "".join(secret)
@@ -182,7 +182,7 @@ def test_tracebacks(length: int) -> None:
     ],
 )
 def test_redacted(text: str, expected: str) -> None:
-    """Whatever looks like a token is masked, wherever it stands; other texts stay as they are."""
+    """Text that looks like a token is masked anywhere; other text is unchanged."""
     assert expected == redacted(text)
 
 

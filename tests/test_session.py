@@ -235,7 +235,7 @@ async def test_cut_off(
     ids=lambda data: f"{data[-40:] if len(data) < 1000 else data[:40]!r}",
 )
 async def test_no_http(make_client: MakeClient, emulator: Emulator, data: bytes) -> None:
-    """What isn't HTTP, or too much of it, is no answer of the API; the error doesn't repeat it."""
+    """Invalid or excessive HTTP is an error that doesn't repeat it."""
     emulator.respond_raw(data)
     error = await refused(APIResponseError, make_client())
     assert ("the response is not valid HTTP", None) == (error.reason, error.status)
@@ -346,7 +346,7 @@ async def test_bomb(make_client: MakeClient, emulator: Emulator) -> None:
 
 
 async def test_max_body(make_client: MakeClient, emulator: Emulator) -> None:
-    """A body may be as long as `max_body`; if it is longer, the error still says of what."""
+    """A body may have `max_body` bytes; the error for a longer one has the status and the id."""
     emulator.respond(200, DOCUMENT, {"X-Request-Id": "id-1"}, times=2)
     async with make_client(max_body=len(DOCUMENT)) as client:
         assert [DROPLET] == await listed(client)

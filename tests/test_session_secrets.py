@@ -259,7 +259,7 @@ async def test_failing_trace(
     raised: type[Exception],
     told: tuple[type[APIError], str],
 ) -> None:
-    """What a hook raises fails the request, without the token that it may hold."""
+    """An exception of a hook fails the request, and the error doesn't contain its token."""
 
     async def fail(_: object, __: object, parameters: Any) -> None:
         token = parameters.headers["Authorization"].removeprefix("Bearer ")
@@ -290,7 +290,7 @@ async def test_failing_trace(
     ids=lambda token: f"{token!r}",
 )
 def test_bad_token(client_class: Callable[..., object], token: Any) -> None:
-    """What can't be a token is named, and not shown, not even in a traceback with locals."""
+    """The error for a malformed token never shows it, even in a traceback with locals."""
     with pytest.raises(ValueError, match=r"^token must ") as caught:
         client_class(token)
     assert not any(SECRET in text for text in exposed(caught.value))

@@ -1,4 +1,4 @@
-"""What is sent, on which connections, who can cancel it, and who can watch it."""
+"""Sending: headers, connections, cancellation and tracing of requests."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_headers(make_client: MakeClient, emulator: Emulator) -> None:
 
 
 async def test_user_agent(make_client: MakeClient, emulator: Emulator) -> None:
-    """What the server is told of the client can be chosen."""
+    """The User-Agent header can be set."""
     async with make_client(user_agent="inventory/2 (ops@example.com)") as client:
         await listed(client)
     assert "inventory/2 (ops@example.com)" == emulator.requests[0].headers["User-Agent"]
@@ -87,7 +87,7 @@ async def test_cookies(make_client: MakeClient, emulator: Emulator) -> None:
 
 
 async def test_proxy(make_client: MakeClient, emulator: Emulator) -> None:
-    """A proxy is asked for the whole URL, and told who asks."""
+    """A proxy gets the whole URL and its credentials."""
     proxy = emulator.url.replace("://", f"://user:{SECRET}@")
     emulator.seed([DROPLET], default=True)
     options = {"base_url": "http://api.example", "allow_insecure": True, "proxy": proxy}
@@ -135,7 +135,7 @@ async def test_environment(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Neither netrc nor proxies are taken from the environment, unless a session is told to."""
+    """The client uses neither netrc nor the proxies of the environment, unless its session does."""
     netrc = tmp_path / "netrc"
     netrc.write_text(f"default login user password {SECRET}")
     netrc.chmod(0o600)
@@ -324,7 +324,7 @@ def test_no_factory(client_class: Callable[..., object]) -> None:
 
 @pytest.mark.parametrize("made", [None, "session", ClientSession])
 async def test_factory_of_something_else(make_client: MakeClient, made: object) -> None:
-    """What the factory makes is looked at when it is needed."""
+    """The session of a factory is checked on the first request."""
     async with make_client(session_factory=lambda: made) as client:
         for _ in range(2):
             with pytest.raises(TypeError, match=r"must return an aiohttp\.ClientSession, got "):
@@ -332,7 +332,7 @@ async def test_factory_of_something_else(make_client: MakeClient, made: object) 
 
 
 def test_factory_with_traces() -> None:
-    """Hooks belong to the session, so whoever makes it gives it them."""
+    """Trace hooks can't be combined with a session factory."""
     with pytest.raises(ValueError, match=r"^pass trace_configs to the session that "):
         AsyncClient(SECRET, session_factory=ClientSession, trace_configs=[TraceConfig()])
 

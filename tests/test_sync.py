@@ -110,7 +110,7 @@ def test_signatures(original: Member, twin: Member) -> None:
 
 @pytest.mark.parametrize(("original", "twin"), TWINS)
 def test_properties(original: type, twin: type) -> None:
-    """What is a property of one class is one of the other."""
+    """Both classes have the same members, and the same of them are properties."""
     kinds = {rename(name): isinstance(vars(original)[name], property) for name in members(original)}
     assert kinds == {name: isinstance(vars(twin)[name], property) for name in members(twin)}
 
@@ -132,7 +132,7 @@ def test_projects(client_class: type[AsyncClient | Client]) -> None:
 
 
 def test_script() -> None:
-    """What is written for one client runs with the other after the renames."""
+    """Code for one client runs with the other one after the renames."""
     names: dict[str, Any] = {"AsyncClient": AsyncClient, "Client": Client}
     exec(SCRIPT, names)  # noqa: S102 - the text above
     main = names["main"]

@@ -340,14 +340,14 @@ def test_unknown_classes(source: str, message: str) -> None:
 
 @pytest.mark.parametrize(("source", "message"), UNKNOWN_MEMBERS.items())
 def test_unknown_members(source: str, message: str) -> None:
-    """What stands in a class and has no blocking image is refused."""
+    """A member that the generator can't translate is refused."""
     with pytest.raises(UnknownShapeError) as caught:
         generate({"_client": 'class AsyncProjects:\n    """D."""\n\n' + indent(source, "    ")})
     assert f": {message}" in str(caught.value)
 
 
 def test_long_shapes_are_cut() -> None:
-    """An error shows the first 100 characters of what it is about."""
+    """An error shows the first 100 characters of the code."""
     with pytest.raises(UnknownShapeError) as caught:
         generate({"_client": f"class {'C' * 1000}: ..."})
     assert f"line 1: a public class that is not in RENAMES: class {'C' * 94}" == str(caught.value)
@@ -372,7 +372,7 @@ def target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("change", ["# changed\n", "\n", "x = 1\n"])
 def test_check(change: str, target: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--check` finds any difference and lets it be; without it, the facade is written anew."""
+    """`--check` finds any difference and keeps the file; without it, the file is replaced."""
     current = target.read_text("utf-8")
     target.write_text(current + change, "utf-8")
     assert 1 == main(["--check"])

@@ -70,9 +70,13 @@ async def _wait_for_end(aclose: Callable[[], Awaitable[None]]) -> AsyncGenerator
     try:
         yield
     finally:
-        # A forked process must not close the connections of its parent.
-        if pid == os.getpid():
-            await aclose()
+        await _call_in(pid, aclose)
+
+
+async def _call_in(pid: int, aclose: Callable[[], Awaitable[None]]) -> None:
+    # A forked process must not close the connections of its parent.
+    if pid == os.getpid():
+        await aclose()
 
 
 def step(awaitable: Awaitable[None]) -> None:

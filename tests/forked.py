@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 OPTIONS = ["-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"]  # fork
 # A guard against a hang only.
 SECONDS = 60.0
-# A slow machine is no error.
-BEGINNING = """
-import logging, signal
-logging.getLogger("asyncio").setLevel(logging.ERROR)
+# The first line of scripts in development mode, where asyncio warns of steps over 0.1 s: a slow
+# machine is no error.
+PATIENT = 'import logging; logging.getLogger("asyncio").setLevel(logging.ERROR)\n'
+BEGINNING = f"""
+{PATIENT}
+import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.alarm(30)
 """

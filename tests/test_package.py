@@ -39,8 +39,8 @@ HOUSE = """
     __init__
     testing: _answer _recording _clock _account _limits _handlers _api faults _site _server
     testing: _emulator _demo __init__
-    _cli: terminal output progress signals doctl arguments resources report projects program
-    _cli: __init__
+    _cli: terminal output progress signals doctl arguments resources report projects demo
+    _cli: program __init__
     __main__
     contrib: __init__ pytest
     contrib/redis: errors location server limits script connections cluster link ledger

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.forked import OPTIONS
+from tests.forked import OPTIONS, PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -423,7 +423,7 @@ def test_multiprocessing_spawn(emulator: Emulator, tmp_path: Path) -> None:
     emulator.seed(LISTED, default=True)
     file = tmp_path / "script.py"
     script = MULTIPROCESSING.replace("METHOD", "spawn")
-    file.write_text(beginning(emulator.url, emulator) + script)
+    file.write_text(PATIENT + beginning(emulator.url, emulator) + script)
     # CPython 3.15 warns of its own module `__mp_main__` where asyncio notes a traceback.
     options = [*OPTIONS, "-W", "ignore:Module globals:DeprecationWarning"]
     command = [sys.executable, *options, str(file)]

@@ -15,6 +15,7 @@ import pytest
 from digitalocean_projects import AuthenticationError, Client, ClientUsageError
 from digitalocean_projects._facade.loop_thread import LoopThread
 from digitalocean_projects._facade.portal import Portal
+from tests.forked import PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,7 +190,7 @@ except ClientUsageError as error:
     print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+        [sys.executable, "-X", "dev", "-W", "error", "-c", PATIENT + code],
         capture_output=True,
         check=False,
         text=True,

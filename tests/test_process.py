@@ -242,3 +242,25 @@ del kept
 gc.collect()
 """
     assert ("collected\nTrue\n", "", 0) == run(script)
+
+
+@pytest.mark.process
+def test_end_of_a_loop(run: Run) -> None:
+    """The end of an event loop calls what was registered, but not in a forked process."""
+    script = """
+import asyncio
+from digitalocean_projects._process import call_at_loop_end, step
+
+async def aclose():
+    print("closed", flush=True)
+
+async def main():
+    generator = call_at_loop_end(aclose)
+    if not os.fork():
+        step(generator.aclose())
+        os._exit(0)
+    wait()
+
+asyncio.run(main())
+"""
+    assert ("0\nclosed\n", "", 0) == run(script)

@@ -13,7 +13,7 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
     try:
-        from .program import run  # noqa: PLC0415 - it takes a while, in which Ctrl-C may come
+        from .program import run  # noqa: PLC0415 - Ctrl-C may come while it loads
 
         return run(arguments)
     except KeyboardInterrupt:

@@ -1,8 +1,9 @@
-"""Arguments: the parser, and the arguments that several subcommands have."""
+"""Arguments: the parser, and the arguments that several subcommands share."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,26 +20,38 @@ if TYPE_CHECKING:
 
     from .output import Column, Columns
 
-    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its type
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - no public name
     Command: TypeAlias = Callable[[Client, argparse.Namespace], int]
+
+
+_USAGE = 2
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """A formatter that makes room for the indent of subcommands, which argparse ignores."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - no public name
+            self._action_max_length += self._indent_increment
 
 
 class Parser(argparse.ArgumentParser):
     """A parser for the command or one of its subcommands.
 
-    It refuses doctl's options for a token, and no usage message repeats a token, whichever argument
-    it was passed as.
+    It refuses doctl's options for a token. Its messages show no token, even if the token was passed
+    as another argument.
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, formatter_class=argparse.RawDescriptionHelpFormatter)
+        super().__init__(**options, formatter_class=_HelpFormatter)
         self.add_argument(
             "-t", "--access-token", action=_RefuseToken, nargs="?", help=argparse.SUPPRESS
         )
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, without tokens, and exit with 2."""
-        super().error(redacted(message))
+        """Print the usage and the message without tokens, and exit with status 2."""
+        super().error(f"{redacted(message)}\nTry '{self.prog} --help'.")
 
 
 class _RefuseToken(argparse.Action):
@@ -50,15 +63,21 @@ class _RefuseToken(argparse.Action):
 
 
 def add_parser(
-    commands: Commands, name: str, text: str, *examples: str, aliases: Sequence[str] = ()
+    commands: Commands,
+    name: str,
+    text: str,
+    *examples: str,
+    details: str = "",
+    aliases: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
     """Add a subcommand, and return its parser.
 
     Args:
-        commands: What to add it to.
+        commands: The group that gets the subcommand.
         name: Its name.
-        text: What it does, as an imperative.
+        text: Its summary, as an imperative.
         examples: Calls of it, without the command's name.
+        details: More sentences, in lines of at most 80 characters.
         aliases: Other names.
     """
     lines = (f"  {PROGRAM} {example.format(PROGRAM)}" for example in examples)
@@ -66,15 +85,32 @@ def add_parser(
         name,
         aliases=aliases,
         help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog="\n".join(("examples:" if len(examples) > 1 else "example:", *lines)),
+        description=f"{text[0].upper()}{text[1:]}.\n{details}",
+        epilog="\n".join(
+            (
+                f"For environment variables and exit statuses, see {PROGRAM} --help.",
+                "",
+                "examples:" if len(examples) > 1 else "example:",
+                *lines,
+            )
+        ),
     )
 
 
+def add_commands_to(parser: argparse.ArgumentParser) -> Commands:
+    """Return the group for the subcommands of a parser, which prints its help without one."""
+
+    def print_help(_: argparse.Namespace) -> int:
+        parser.print_help(sys.stderr)
+        return _USAGE
+
+    parser.set_defaults(run=print_help)
+    return parser.add_subparsers(metavar="COMMAND", title="commands")
+
+
 def add_group(commands: Commands, name: str, text: str, *examples: str) -> Commands:
-    """Add a subcommand that has subcommands itself, and return those."""
-    group = add_parser(commands, name, text, *examples)
-    return group.add_subparsers(required=True, metavar="COMMAND")
+    """Add a subcommand that has subcommands itself, and return the group for them."""
+    return add_commands_to(add_parser(commands, name, text, *examples))
 
 
 def add_command(
@@ -83,6 +119,7 @@ def add_command(
     command: Command,
     text: str,
     *examples: str,
+    details: str = "",
     columns: Columns[Any] | None = None,
     aliases: Sequence[str] = (),
     has_output: bool = True,
@@ -90,26 +127,34 @@ def add_command(
     """Add a subcommand that works with an account, and return its parser.
 
     Args:
-        commands: What to add it to.
+        commands: The group that gets the subcommand.
         name: Its name.
         command: Called with a client and the options; returns the exit status.
-        text: What it does, as an imperative.
+        text: Its summary, as an imperative.
         examples: Calls of it, without the command's name.
-        columns: What its table may show; None if it has no table.
+        details: More sentences, in lines of at most 80 characters.
+        columns: The columns of its table; None if it prints no table.
         aliases: Other names.
-        has_output: Whether it writes anything to standard output.
+        has_output: False if it writes nothing to standard output.
     """
-    parser = add_parser(commands, name, text, *examples, aliases=aliases)
+    parser = add_parser(commands, name, text, *examples, details=details, aliases=aliases)
     parser.set_defaults(command=command)
     account = parser.add_argument_group("account").add_mutually_exclusive_group()
-    add_demo(account)
     account.add_argument(
-        "--context", metavar="NAME", help="use the token of this context of doctl's"
+        "--demo",
+        action="store_true",
+        help="use a new emulator with sample resources in two projects; it needs no token and "
+        "no network, and ends with this command",
+    )
+    account.add_argument(
+        "--context",
+        metavar="NAME",
+        help="use the token of this context in 'doctl auth list'; it requires PyYAML",
     )
     output = parser.add_argument_group("output")
     add_quiet(output)
     if has_output:
-        forms = "a table, one JSON document, or a JSON line each (default: %(default)s)"
+        forms = "text, one JSON document, or one JSON object per line (default: %(default)s)"
         output.add_argument("-o", "--output", choices=FORMS, default="text", help=forms)
     if columns is not None:
         output.add_argument(
@@ -117,31 +162,35 @@ def add_command(
             type=partial(_columns, columns),
             dest="columns",
             metavar="COLUMN,...",
-            help=f"what the table shows, of {columns.names.replace(',', ', ')} "
-            f"(default: {columns.default})",
+            help="columns to print, with -o text only; choose from "
+            f"{columns.names.replace(',', ', ')} (default: {columns.default})",
         )
-        output.add_argument("--no-header", action="store_true", help="leave out the headings")
+        output.add_argument(
+            "--no-header", action="store_true", help="print no headings, with -o text only"
+        )
     return parser
 
 
-def add_project(parser: argparse.ArgumentParser, **options: Any) -> None:
-    """Add the argument PROJECT."""
-    text = "its UUID, its name, or 'default'"
-    parser.add_argument("project", metavar="PROJECT", help=text, **options)
-
-
-def add_demo(parser: argparse._ActionsContainer) -> None:
-    """Add the option `--demo`."""
-    parser.add_argument(
-        "--demo",
-        action="store_true",
-        help="use an emulator with 1,234 resources in two projects: no token, no network",
-    )
+def add_project(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """Add the argument PROJECT, which is optional if it has a default."""
+    text = "UUID, name, or 'default' for the default project"
+    if default:
+        parser.add_argument(
+            "project",
+            metavar="PROJECT",
+            nargs="?",
+            default=default,
+            help=f"{text} (default: {default})",
+        )
+    else:
+        parser.add_argument("project", metavar="PROJECT", help=text)
 
 
 def add_quiet(parser: argparse._ActionsContainer) -> None:
     """Add the option `--quiet`."""
-    parser.add_argument("-q", "--quiet", action="store_true", help="no notes, and no progress")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print no counts, hints or progress"
+    )
 
 
 def _columns(columns: Columns[Any], names: str) -> tuple[Column[Any], ...]:

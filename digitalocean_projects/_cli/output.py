@@ -1,4 +1,4 @@
-"""Output: resources and projects on standard output, as a table, JSON, or JSON lines."""
+"""Output: resources and projects on standard output as a table, JSON, or JSON lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T", Resource, Project)
 FORMS = ("text", "json", "jsonl")
 _MISSING = "N/A"
 _REFUSALS = frozenset({ResourceStatus.NOT_FOUND, ResourceStatus.SERVICE_DOWN, REFUSED})
-# The longest URN with a UUID; what is longer moves its own line only.
+# The longest URN with a UUID has 52 characters. A longer cell shifts the rest of its own line only.
 _WIDEST = 52
 
 
@@ -36,8 +36,8 @@ class Column(Generic[T]):
     Args:
         name: Its name for `--format`.
         heading: Its heading.
-        value: Returns what to show of an item; None if there is nothing to show.
-        is_bad: Returns whether to alarm the reader.
+        value: Returns the text of an item; None if it has no such value.
+        is_bad: Returns true if the item is to be printed in red.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Column(Generic[T]):
 
 @attrs.frozen
 class Columns(Generic[T]):
-    """The columns for one kind of item.
+    """The columns of a table for one kind of item.
 
     Args:
         known: All columns.
-        default: The names of the columns that are shown by default.
+        default: The names of the columns that are shown by default, separated by commas.
     """
 
     known: tuple[Column[T], ...]
@@ -65,14 +65,14 @@ class Columns(Generic[T]):
 
     @property
     def names(self) -> str:
-        """The names of all columns, as a user would write them."""
+        """The names of all columns, separated by commas."""
         return ",".join(column.name for column in self.known)
 
     def named(self, names: str) -> tuple[Column[T], ...]:
-        """Return the columns with these names, in any case and separated by commas.
+        """Return the columns with these names, which are separated by commas and in any case.
 
         Raises:
-            ValueError: There is no such column.
+            ValueError: A name is unknown.
         """
         by_name = {column.name.lower(): column for column in self.known}
         wanted = [name.strip() for name in names.split(",")]
@@ -117,12 +117,12 @@ PROJECT_COLUMNS = Columns[Project](
 class Output(Generic[T]):
     """A writer of items to standard output.
 
-    A table's columns are as wide as the cells written so far, so that a listing of any length can
-    be written page by page.
+    The columns of a table are as wide as the cells written so far, so that a listing of any length
+    can be written page by page.
 
     Args:
         options: The options of the user.
-        columns: The columns that a table may show.
+        columns: The columns that a table can show.
 
     Raises:
         ValueError: An option for tables was given for JSON.
@@ -131,7 +131,7 @@ class Output(Generic[T]):
     def __init__(self, options: Namespace, columns: Columns[T]) -> None:
         self._form: str = options.output
         if not self.is_text and (options.columns or options.no_header):
-            raise ValueError("--format and --no-header are for tables, so for -o text only")
+            raise ValueError(f"--format and --no-header require -o text, got -o {self._form}")
         self._columns: Sequence[Column[T]] = options.columns or columns.named(columns.default)
         self._widths = [0] * len(self._columns)
         self._headings = [] if options.no_header else [one.heading for one in self._columns]
@@ -143,14 +143,14 @@ class Output(Generic[T]):
 
     @property
     def is_streamed(self) -> bool:
-        """Whether items may be written part by part."""
+        """True if items can be written in several calls."""
         return self._form != "json"
 
     def write(self, items: Sequence[T]) -> None:
-        """Write some items; in JSON, all of them.
+        """Write items; with `-o json`, all items in one call.
 
         Raises:
-            OSError: It can't be written; a BrokenPipeError if nobody reads it any more.
+            OSError: They cannot be written; a BrokenPipeError if the reader has closed the pipe.
         """
         if self._form == "json":
             print_json(encode(items))
@@ -160,7 +160,7 @@ class Output(Generic[T]):
             self._write_table(items)
 
     def _write_table(self, items: Sequence[T]) -> None:
-        # Without what a server might send to play with the terminal.
+        # one_line removes control characters, which a server could send to alter the terminal.
         rows: list[list[str]] = [
             [one_line(column.text(item)) for column in self._columns] for item in items
         ]
@@ -189,22 +189,22 @@ class Output(Generic[T]):
 
 
 def print_document(members: Mapping[str, object]) -> None:
-    """Write one object, as JSON and as a JSON line alike."""
+    """Write one object on one line, which serves as a JSON document and as a JSON line."""
     print_json(encode_members(members))
 
 
 def print_documents(some: Iterable[Mapping[str, object]]) -> None:
-    """Write objects, as a JSON list."""
+    """Write objects as a JSON array."""
     print_json(b"[" + b",".join(map(encode_members, some)) + b"]")
 
 
 def print_json(document: bytes) -> None:
-    """Write JSON at once."""
+    """Write a JSON document and flush it."""
     _write(document + b"\n")
 
 
 def _write(data: bytes) -> None:
-    """Write JSON in UTF-8, and ignore the encoding of standard output."""
+    """Write JSON in UTF-8, whatever the encoding of standard output is."""
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()

@@ -3,47 +3,67 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from contextlib import contextmanager
 from time import sleep
 from typing import TYPE_CHECKING
 
+from digitalocean_projects._config import BASE_URL, BASE_URL_VARIABLE
 from digitalocean_projects._errors import APIError, ClientUsageError
 from digitalocean_projects._facade.sync import Client
+from digitalocean_projects._messages import TOKEN_VARIABLES
 from digitalocean_projects._version import __version__
 
 from . import projects, resources
-from .arguments import Parser, add_demo, add_parser, add_quiet
+from .arguments import Parser, add_commands_to, add_parser, add_quiet
 from .doctl import context_token
 from .report import add_report
 from .resources import FAILED
 from .signals import Ended, ended_by_signals
-from .terminal import PROGRAM, complain, drop_unwritten, note, prepare_streams, warnings_noted
+from .terminal import (
+    INSTALL,
+    PROGRAM,
+    complain,
+    drop_unwritten,
+    note,
+    prepare_streams,
+    warnings_noted,
+)
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
+    from digitalocean_projects._messages import Secret
+
     from .arguments import Commands
 
 _USAGE = 2
 _LAST_PORT = 65535
-# Seconds. A signal can't end a longer wait on each system, and two signals may miss it.
+# Seconds between two looks for a signal, which does not interrupt a wait on every system.
 _A_WHILE = 0.5
 _EPILOG = f"""\
-A PROJECT is its UUID, its name, or 'default'; name:TEXT is the one named TEXT,
-whatever that looks like. A URN is like do:droplet:1; '-' reads lines of them
-from standard input, and leaves out what is empty or begins with '#'.
+A PROJECT is its UUID, its name, or 'default'. 'name:TEXT' is always a name. A
+URN has the form do:TYPE:ID, such as do:droplet:1. '-' reads URNs from standard
+input, one per line; empty lines and lines that begin with '#' are skipped.
 
-The token is taken from DIGITALOCEAN_TOKEN, or else DIGITALOCEAN_ACCESS_TOKEN,
-or with --context from doctl's configuration; the API's address from
-DIGITALOCEAN_API_URL, if it is set.
+environment variables:
+  {TOKEN_VARIABLES[0]}         API token; --context takes one from doctl instead
+  {TOKEN_VARIABLES[1]}  API token if the variable above is not set
+  {BASE_URL_VARIABLE}       address of the API
+                             (default: {BASE_URL})
+  NO_COLOR                   print no colors unless it is empty
 
-Exit status: 0; 1 if the API refused or failed, a resource was not assigned, or
-a file could not be read or written; 2 if the call is wrong; 130 after Ctrl-C,
-143 after SIGTERM, 129 after SIGHUP.
+exit status:
+  0    success
+  1    the API or the network failed, a resource was not assigned, or a file
+       could not be read or written
+  2    an argument or a setting is invalid; nothing was changed
+  130  stopped by Ctrl-C (129 by SIGHUP, 143 by SIGTERM)
 
-examples, all without an account:
+examples, which need no account:
+  {PROGRAM} demo
   {PROGRAM} list --demo
   {PROGRAM} list web-shop --demo -o jsonl | head -3
   {PROGRAM} report --demo
@@ -55,14 +75,14 @@ def run(arguments: Sequence[str] | None) -> int:
     """Run the command, and return its exit status.
 
     Raises:
-        SystemExit: The arguments are wrong, or only help was requested.
-        KeyboardInterrupt: Ctrl-C ended it.
+        SystemExit: An argument is invalid, or help or the version was requested.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     prepare_streams()
     try:
         with ended_by_signals():
             status = _run(make_parser().parse_args(arguments))
-            # Here, so that a reader who has left is noticed here.
+            # This reports a closed pipe here, and not when Python exits.
             sys.stdout.flush()
     except Ended as end:
         return end.status
@@ -96,35 +116,42 @@ def _run(options: Namespace) -> int:
 @contextmanager
 def _client(options: Namespace) -> Iterator[Client]:
     if not options.demo:
-        token = None if options.context is None else context_token(options.context)
-        with Client(token) as client:
+        with Client(_token(options.context)) as client:
             yield client
         return
-    from digitalocean_projects.testing import (  # noqa: PLC0415 - it takes a while
-        Emulator,
-        seed_demo,
-    )
+    from .demo import demo_client  # noqa: PLC0415 - the emulator loads slowly
 
-    with Emulator() as emulator:
-        web_shop = seed_demo(emulator)
-        note(f"on an emulator: projects 'default' and {web_shop}", quiet=options.quiet)
-        with Client(emulator.token, base_url=emulator.url) as client:
-            yield client
+    with demo_client(quiet=options.quiet) as client:
+        yield client
+
+
+def _token(context: str | None) -> Secret | None:
+    """Return the token of a doctl context, or None for the token in the environment."""
+    if context is not None:
+        return context_token(context)
+    if not any(map(os.environ.get, TOKEN_VARIABLES)):
+        raise ClientUsageError(
+            f"no API token; set {TOKEN_VARIABLES[0]}, pass --context, or try --demo"
+        )
+    return None
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments.
 
-    Its result has a `command` that is called with a client and the result, or a `run` that is
-    called with the result alone.
+    The options that it returns have a `command`, which is called with a client and the options, or
+    a `run`, which is called with the options alone.
     """
     parser: argparse.ArgumentParser = Parser(
         prog=PROGRAM,
-        description="List and assign the resources of DigitalOcean projects.",
+        description="List, assign and count the resources of DigitalOcean projects.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument(
+        "--version", action="version", version=__version__, help="print the version and exit"
+    )
+    commands = add_commands_to(parser)
+    _add_tour(commands)
     resources.add_commands(commands)
     add_report(commands)
     projects.add_commands(commands)
@@ -133,17 +160,38 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_tour(commands: Commands) -> None:
+    tour = add_parser(
+        commands,
+        "demo",
+        "show a short tour on a local emulator",
+        "demo",
+        details="It lists, moves and counts sample resources, and prints the commands to try\n"
+        "next. It needs no token and no network.",
+    )
+    tour.set_defaults(run=_show_tour)
+
+
 def _add_emulator(commands: Commands) -> None:
     emulator = add_parser(
         commands,
         "emulator",
-        "serve the API, emulated",
+        "run a local emulator of the API",
         "emulator --demo --port 8080",
+        details="It prints two lines for your shell, which set DIGITALOCEAN_API_URL and\n"
+        "DIGITALOCEAN_TOKEN, and runs until Ctrl-C (exit status 130). Its data is in\n"
+        "memory and is lost at the end.",
     )
-    add_demo(emulator)
+    emulator.add_argument(
+        "--demo", action="store_true", help="start with sample resources in two projects"
+    )
     add_quiet(emulator)
-    emulator.add_argument("--host", default="127.0.0.1", help="the address (default: %(default)s)")
-    emulator.add_argument("--port", type=_port, default=0, help="the port (default: a free one)")
+    emulator.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    emulator.add_argument(
+        "--port", type=_port, default=0, help="port to listen on (default: a free port)"
+    )
     emulator.set_defaults(run=_emulate)
 
 
@@ -151,35 +199,43 @@ def _add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None
     completion = add_parser(
         commands,
         "completion",
-        "print what lets a shell complete this command",
+        "print a shell completion script",
         "completion bash >> ~/.bash_completion",
         "completion zsh > ~/.zfunc/_{}",
+        details=f"It requires shtab: {INSTALL}",
     )
-    completion.add_argument("shell", choices=("bash", "fish", "zsh", "tcsh"))
+    completion.add_argument(
+        "shell", choices=("bash", "fish", "zsh", "tcsh"), help="shell that runs the script"
+    )
     completion.set_defaults(run=_complete, parser=parser)
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"not a port: {text!r}")
+        raise argparse.ArgumentTypeError(f"must be from 0 to {_LAST_PORT}, got {text!r}")
     return int(text)
+
+
+def _show_tour(options: Namespace) -> int:
+    from .demo import show_tour  # noqa: PLC0415 - the emulator loads slowly
+
+    return show_tour(options)
 
 
 def _emulate(options: Namespace) -> int:
     """Serve an emulator of the API until a signal ends the command."""
-    from digitalocean_projects.testing import (  # noqa: PLC0415 - it takes a while
-        Emulator,
-        seed_demo,
-    )
+    from digitalocean_projects.testing import Emulator  # noqa: PLC0415 - it loads slowly
 
-    # Nobody can look at the requests of this process.
+    from .demo import seed  # noqa: PLC0415 - the emulator loads slowly
+
+    # Nothing in this process reads the recorded requests.
     emulator = Emulator(options.host, options.port, keep_requests=0)
     if options.demo:
-        note(f"the projects are 'default' and {seed_demo(emulator)}", quiet=options.quiet)
+        note(seed(emulator), quiet=options.quiet)
     with emulator:
-        print(f"export DIGITALOCEAN_API_URL={emulator.url}")
-        print(f"export DIGITALOCEAN_TOKEN={emulator.token}", flush=True)
-        note("Ctrl-C ends it", quiet=options.quiet)
+        print(f"export {BASE_URL_VARIABLE}={emulator.url}")
+        print(f"export {TOKEN_VARIABLES[0]}={emulator.token}", flush=True)
+        note("paste these lines into another terminal; press Ctrl-C to stop", quiet=options.quiet)
         while True:
             sleep(_A_WHILE)
 
@@ -187,10 +243,8 @@ def _emulate(options: Namespace) -> int:
 def _complete(options: Namespace) -> int:
     """Print a script that lets a shell complete the command."""
     try:
-        import shtab  # noqa: PLC0415 - an extra
+        import shtab  # noqa: PLC0415 - an optional extra
     except ImportError:
-        raise ClientUsageError(
-            'completion needs shtab: pip install "digitalocean-projects[cli]"'
-        ) from None
+        raise ClientUsageError(f"completion requires shtab: {INSTALL}") from None
     print(shtab.complete(options.parser, options.shell))
     return 0

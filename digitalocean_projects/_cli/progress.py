@@ -1,4 +1,4 @@
-"""Progress: the progress of long work, on standard error, if that is a terminal."""
+"""Progress: a report of long work on standard error, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Progress:
         unit: The unit of `done` and `total`.
         done: The number of units that are done.
         total: The number of all units; None if it is unknown.
-        waiting: Whether the work waits for the rate limit.
+        waiting: True if the work waits for the rate limit.
     """
 
     unit: str
@@ -44,16 +44,16 @@ class Progress:
 
 
 @contextmanager
-def told(
+def progress_shown(
     client: Client, look: Callable[[], Progress], *, quiet: bool, streamed: bool = False
 ) -> Iterator[None]:
-    """Show the progress of the block on standard error, unless the block ends at once.
+    """Show the progress of the block on standard error if it takes longer than `PATIENCE`.
 
     Args:
         client: The client that does the work.
         look: Returns the progress; called in another thread.
-        quiet: Whether to show nothing.
-        streamed: Whether the block writes as it works, which shows enough on a terminal.
+        quiet: True to show nothing.
+        streamed: True if the block writes while it works. On a terminal, that is progress enough.
     """
     if quiet or not sys.stderr.isatty() or (streamed and sys.stdout.isatty()):
         yield
@@ -63,27 +63,27 @@ def told(
         bucket = client.statistics().bucket
         return attrs.evolve(look(), waiting=bucket is not None and bucket.waiting > 0)
 
-    teller = _Teller(progress)
+    reporter = _Reporter(progress)
     try:
-        # First, since a signal may come at any point from here on.
-        _tellers.add(teller)
-        teller.start()
+        # This stands before the start, since a signal may come at any point after it.
+        _reporters.add(reporter)
+        reporter.start()
         yield
     finally:
-        teller.end()
-        _tellers.discard(teller)
+        reporter.end()
+        _reporters.discard(reporter)
 
 
 def end_progress() -> None:
-    """Take the progress off the terminal. A signal handler may call it at any point."""
-    for teller in list(_tellers):
-        teller.end()
+    """Erase the progress from the terminal. A signal handler may call this at any point."""
+    for reporter in list(_reporters):
+        reporter.end()
 
 
 @contextmanager
 def cursor_shown() -> Iterator[None]:
     """Show the cursor of the terminal during the block, if a bar hides it."""
-    hidden = any(teller.has_bar for teller in _tellers)
+    hidden = any(reporter.has_bar for reporter in _reporters)
     if hidden:
         _write(_SHOW_CURSOR)
     yield
@@ -92,50 +92,50 @@ def cursor_shown() -> Iterator[None]:
 
 
 def _write(sequence: bytes) -> None:
-    """Write to the terminal, unless that would wait for it: its output may be stopped by Ctrl-S."""
-    # Directly, since the interrupted code may hold the stream's lock.
+    """Write to the terminal unless that would block, as it does after Ctrl-S."""
+    # This bypasses the stream, since the interrupted code may hold the stream's lock.
     with suppress(OSError):
         if sys.platform == "win32" or select.select((), (_STDERR,), (), 0)[1]:
             os.write(_STDERR, sequence)
 
 
-class _Teller:
-    """A thread that shows progress until it is ended.
+class _Reporter:
+    """A thread that shows progress until `end` is called.
 
     Attributes:
-        has_bar: Whether it shows a bar, which hides the cursor.
+        has_bar: True while it shows a bar, which hides the cursor.
     """
 
     def __init__(self, progress: Callable[[], Progress]) -> None:
         self.has_bar = False
         self._progress = progress
-        # Not an Event: a signal handler that sets one can wait for ever for the lock inside it.
+        # An Event has a lock, for which a signal handler that sets it could wait forever.
         self._end: SimpleQueue[None] = SimpleQueue()
-        self._thread = Thread(target=self._tell, name=__name__, daemon=True)
+        self._thread = Thread(target=self._report, name=__name__, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def end(self) -> None:
-        """Take the progress off the terminal; do nothing a second time."""
+        """Erase the progress from the terminal; a second call has no effect."""
         self._end.put(None)
-        with suppress(RuntimeError):  # A thread that has not been started shows nothing.
+        with suppress(RuntimeError):  # The thread has not been started.
             self._thread.join(LONGEST_END)
         if self._thread.is_alive():
-            # It waits for a lock that the code holds which a signal has interrupted.
+            # The thread waits for a lock that the code under the signal handler holds.
             _write(_SHOW_CURSOR)
 
     def _is_ended(self, seconds: float) -> bool:
-        """Wait for the end, for at most this many seconds."""
+        """Wait for the end for at most `seconds`; return true if it came."""
         with suppress(Empty):
             self._end.get(timeout=seconds)
             return True
         return False
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._is_ended(PATIENCE):
             return
-        # Nobody is left to read where the terminal is gone.
+        # The terminal may be closed.
         with suppress(OSError):
             if is_capable(sys.stderr) and find_spec("rich"):
                 self._show_bar()
@@ -147,8 +147,8 @@ class _Teller:
             note(str(self._progress()))
 
     def _show_bar(self) -> None:
-        from rich import progress as rich  # noqa: PLC0415 - an extra
-        from rich.console import Console  # noqa: PLC0415 - an extra
+        from rich import progress as rich  # noqa: PLC0415 - an optional extra
+        from rich.console import Console  # noqa: PLC0415 - an optional extra
 
         self.has_bar = True
         with rich.Progress(
@@ -158,7 +158,7 @@ class _Teller:
             console=Console(stderr=True),
             transient=True,
             auto_refresh=False,
-            # Standard output is the subcommand's.
+            # The subcommand writes its results to standard output.
             redirect_stdout=False,
             redirect_stderr=False,
         ) as bar:
@@ -171,7 +171,7 @@ class _Teller:
         self.has_bar = False
 
 
-_tellers: set[_Teller] = set()
+_reporters: set[_Reporter] = set()
 _STDERR = 2
 _HIDE_CURSOR = b"\x1b[?25l"
 _SHOW_CURSOR = b"\x1b[?25h"

@@ -1,4 +1,4 @@
-"""Projects: the subcommands that list, make, change and delete them."""
+"""Projects: the subcommands that list, create, update and delete projects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from digitalocean_projects._codec.models import Environment, Purpose
 
 from .arguments import add_command, add_group, add_project
 from .output import PROJECT_COLUMNS, Output
-from .progress import told
+from .progress import progress_shown
 from .resources import add_doctl_commands, note_change, project_id, requests_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_commands(commands: Commands) -> None:
     commands = add_group(
         commands,
         "projects",
-        "list, make, change and delete projects",
+        "list, create, update and delete projects",
         "projects list",
         "projects get --help",
     )
@@ -33,7 +33,7 @@ def add_commands(commands: Commands) -> None:
         commands,
         "list",
         list_projects,
-        "list the projects",
+        "list the projects of the account",
         "projects list --format ID,Name,Purpose",
         "projects list -o json | jq -r '.[].name'",
         columns=PROJECT_COLUMNS,
@@ -56,30 +56,33 @@ def add_commands(commands: Commands) -> None:
         commands,
         "create",
         create_project,
-        "make a project",
+        "create a project",
         f'projects create billing --purpose "{Purpose.SERVICE}" \\\n      --environment production',
         columns=PROJECT_COLUMNS,
         aliases=["c"],
     )
     name = command.add_mutually_exclusive_group(required=True)
-    name.add_argument("name", nargs="?", metavar="NAME", help="its name")
-    name.add_argument("--name", dest="named", metavar="NAME", help="the same, as doctl has it")
-    command.add_argument("--purpose", required=True, metavar="TEXT", help="what it is for")
+    name.add_argument("name", nargs="?", metavar="NAME", help="unique name, at most 175 characters")
+    name.add_argument(
+        "--name", dest="named", metavar="NAME", help="the same as an option, for doctl"
+    )
+    _add_purpose(command, required=True)
     _add_members(command)
 
     command = add_command(
         commands,
         "update",
         update_project,
-        "change a project",
-        "projects update web-shop --description 'All that sells'",
+        "update a project",
+        "projects update web-shop --description 'Sells shoes'",
         "projects update web-shop --default",
+        details="It changes the given attributes only.",
         columns=PROJECT_COLUMNS,
         aliases=["u"],
     )
     add_project(command)
-    command.add_argument("--name", metavar="TEXT", help="its new name")
-    command.add_argument("--purpose", metavar="TEXT", help="what it is for")
+    command.add_argument("--name", metavar="TEXT", help="new name, at most 175 characters")
+    _add_purpose(command)
     command.add_argument(
         "--default",
         "--is_default",
@@ -88,7 +91,7 @@ def add_commands(commands: Commands) -> None:
         help="make it the default project",
     )
     for value in (True, False):
-        # As doctl has it, where a switch takes its value only behind a `=`.
+        # A switch of doctl's takes a value only after a `=`.
         command.add_argument(
             f"--is_default={value}".lower(),
             action="store_const",
@@ -103,7 +106,9 @@ def add_commands(commands: Commands) -> None:
         "delete",
         delete_project,
         "delete an empty project",
+        "projects delete web-shop",
         "projects delete web-shop --wait 120",
+        details="The API refuses to delete the default project or one that holds resources.",
         aliases=["d", "rm"],
         has_output=False,
     )
@@ -112,36 +117,53 @@ def add_commands(commands: Commands) -> None:
         "--wait",
         type=float,
         metavar="SECONDS",
-        help="wait up to SECONDS for moved resources to leave the project",
+        help="retry for at most SECONDS while moved resources leave the project (default: do not "
+        "retry)",
     )
     command.add_argument(
         "-f",
         "--force",
         action="store_true",
-        help="accepted for doctl's sake; there is never a prompt",
+        help="accepted for compatibility with doctl; there is no prompt",
     )
     group = add_group(
         commands,
         "resources",
-        "list and assign, as doctl has it",
+        "list and assign resources in doctl's syntax",
         "projects resources list default",
     )
     add_doctl_commands(group)
 
 
+def _add_purpose(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    text = (
+        f"purpose, at most 255 characters: one that the API knows, such as '{Purpose.SERVICE}', or "
+        "a text of your own, which the API stores as 'Other: TEXT'"
+    )
+    parser.add_argument("--purpose", required=required, metavar="TEXT", help=text)
+
+
 def _add_members(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--description", metavar="TEXT", help="what it is")
+    parser.add_argument("--description", metavar="TEXT", help="description, at most 255 characters")
     parser.add_argument(
         "--environment",
-        type=str.capitalize,
+        type=_environment,
         choices=list(map(str, Environment)),
         metavar="NAME",
-        help=f"one of {', '.join(Environment)}, in any case",
+        help=f"{', '.join(Environment)}; in upper or lower case",
     )
 
 
+def _environment(text: str) -> str:
+    try:
+        return str(Environment(text.capitalize()))
+    except ValueError:
+        names = ", ".join(Environment)
+        raise argparse.ArgumentTypeError(f"must be one of {names}, got {text!r}") from None
+
+
 def list_projects(client: Client, options: Namespace) -> int:
-    """List the projects."""
+    """List the projects of the account."""
     output = Output(options, PROJECT_COLUMNS)
     paginator = client.projects.list()
     output.write(paginator.collect())
@@ -157,7 +179,7 @@ def get_project(client: Client, options: Namespace) -> int:
 
 
 def create_project(client: Client, options: Namespace) -> int:
-    """Make a project."""
+    """Create a project."""
     output = Output(options, PROJECT_COLUMNS)
     project = client.projects.create(
         options.name if options.named is None else options.named,
@@ -170,7 +192,7 @@ def create_project(client: Client, options: Namespace) -> int:
 
 
 def update_project(client: Client, options: Namespace) -> int:
-    """Change a project."""
+    """Update a project."""
     output = Output(options, PROJECT_COLUMNS)
     project = client.projects.patch(
         project_id(client, options.project),
@@ -187,6 +209,6 @@ def update_project(client: Client, options: Namespace) -> int:
 def delete_project(client: Client, options: Namespace) -> int:
     """Delete a project."""
     project = project_id(client, options.project)
-    with told(client, requests_of(client), quiet=options.quiet):
+    with progress_shown(client, requests_of(client), quiet=options.quiet):
         client.projects.delete(project, wait=options.wait)
     return 0

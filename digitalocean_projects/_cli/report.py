@@ -1,4 +1,4 @@
-"""Report: the subcommand that counts the resources of each type, with bars to look at."""
+"""Report: the subcommand that counts the resources of each type and draws bars."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from digitalocean_projects._messages import one_line
 
 from .arguments import add_command
 from .output import print_document, print_documents
-from .progress import told
+from .progress import progress_shown
 from .resources import FAILED, requests_of
-from .terminal import Style, complain, is_written, note, styled, terminal_width, width_of
+from .terminal import Style, complain, counted, is_written, note, styled, terminal_width, width_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -35,25 +35,30 @@ _ASCII = ("#", "~")
 
 
 def add_report(commands: Commands) -> None:
-    """Add the subcommand."""
+    """Add the subcommand `report`."""
     add_command(
         commands,
         "report",
         report,
         "count the resources by project and type",
         "report",
+        "report --demo",
         "report -o json | jq 'map({{name, resources}})'",
+        details="It lists the projects and the resources of each, which takes at least one\n"
+        "request per project, and draws bars if the terminal is wide enough. If a project\n"
+        "cannot be listed, it prints the error, goes on, and ends with exit status 1. The\n"
+        "members of its JSON objects are id, name, is_default, resources and types.",
     )
 
 
 def report(client: Client, options: Namespace) -> int:
-    """Show how many resources of each type the projects hold."""
+    """Count the resources of each type in each project."""
     summaries: list[Summary] = []
     failures: tuple[tuple[Project, APIError], ...] = ()
     end: APIError | ClientUsageError | None = None
     is_streamed = options.output == "jsonl"
     try:
-        with told(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
+        with progress_shown(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
             for page in client.projects.resources_by_project().pages():
                 summary = Summary.of(page)
                 if is_streamed:
@@ -73,7 +78,10 @@ def report(client: Client, options: Namespace) -> int:
     elif options.output == "text":
         written = is_written(partial(print_report, summaries))
         total = sum(summary.total for summary in summaries)
-        note(f"{total} resources in {len(summaries)} projects", quiet=options.quiet)
+        note(
+            f"{counted(total, 'resource')} in {counted(len(summaries), 'project')}",
+            quiet=options.quiet,
+        )
     for project, reason in failures:
         complain(f"{one_line(project.name)}: {reason}")
     if end is not None:
@@ -83,11 +91,11 @@ def report(client: Client, options: Namespace) -> int:
 
 @attrs.frozen
 class Summary:
-    """A project with the numbers of its resources.
+    """The counts of the resources of a project.
 
     Args:
         project: The project.
-        types: The number of resources of each type, highest first.
+        types: The number of resources of each type, in descending order.
     """
 
     project: Project
@@ -97,7 +105,7 @@ class Summary:
     def of(cls, page: ProjectResources) -> Summary:
         """Return the summary of a project and its resources."""
         types = Counter(resource.type for resource in page.resources)
-        # By name, where there are as many.
+        # Equal counts are ordered by type.
         ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
         return cls(page.project, dict(ordered))
 
@@ -107,7 +115,7 @@ class Summary:
         return sum(self.types.values())
 
     def members(self) -> dict[str, object]:
-        """Return the summary for JSON."""
+        """Return the members of the JSON object for the summary."""
         project = self.project
         return {
             "id": project.id,
@@ -121,8 +129,8 @@ class Summary:
 def print_report(summaries: Sequence[Summary]) -> None:
     """Write the summaries as a table.
 
-    It is no wider than the terminal, if that has room for the types, the numbers, and the first
-    letters of the names; in a narrower one there are no bars.
+    The table fits into the terminal if that has room for the types, the counts, and the first
+    letters of the names. A narrow terminal gets no bars.
     """
     rows = [row for summary in summaries for row in _rows(summary)]
     texts = [_HEADINGS, *((name, kind, f"{count:,}") for name, kind, count in rows)]
@@ -148,7 +156,7 @@ def _rows(summary: Summary) -> Iterator[tuple[str, str, int]]:
 
 
 def _fitted(text: str, width: int, ellipsis: str) -> str:
-    """Return `text` in exactly `width` cells."""
+    """Return `text` cut or padded to `width` cells."""
     if width_of(text) > width:
         while width_of(text) >= width:
             text = text[:-1]
@@ -159,7 +167,7 @@ def _fitted(text: str, width: int, ellipsis: str) -> str:
 def _glyphs() -> tuple[str, str]:
     """Return the blocks of bars, from the smallest to a full cell, and the ellipsis.
 
-    They are ASCII if the encoding of standard output lacks the others.
+    They are ASCII if the encoding of standard output lacks the Unicode ones.
     """
     try:
         "".join(_UNICODE).encode(sys.stdout.encoding)
@@ -169,7 +177,7 @@ def _glyphs() -> tuple[str, str]:
 
 
 def _bar(part: float, cells: int, blocks: str) -> str:
-    """Return a bar for a part of all cells; it shows at least the smallest block."""
+    """Return a bar for a fraction of `cells`; it has at least the smallest block."""
     if cells < 1:
         return ""
     length = max(round(part * cells * len(blocks)), 1)

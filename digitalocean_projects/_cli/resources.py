@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from digitalocean_projects._arguments import DEFAULT_PROJECT, is_project_id
 from digitalocean_projects._assignment.results import Reconciliation
 from digitalocean_projects._codec.models import ResourceStatus
-from digitalocean_projects._codec.urn import distinct_urns
+from digitalocean_projects._codec.urn import URN, distinct_urns
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
 from .arguments import add_command, add_project
 from .output import RESOURCE_COLUMNS, Output, print_document
-from .progress import Progress, told
-from .terminal import Style, complain, is_written, note, styled
+from .progress import Progress, progress_shown
+from .terminal import Style, complain, counted, is_written, note, styled
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -26,20 +26,30 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._assignment.results import AssignmentResult
     from digitalocean_projects._codec.models import Resource
-    from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client, Paginator
 
     from .arguments import Commands
 
 FAILED = 1
 _NAME_PREFIX = "name:"
+_STDIN = "-"
 
-_SOME_MAY_BE_ASSIGNED = "some may have been assigned: to assign them again does no harm"
+_SOME_MAY_BE_ASSIGNED = "some resources may have been moved; it is safe to run the command again"
+_LATER = """\
+The API completes a move seconds to minutes after it has answered. Until then,
+the old project may still list the resource. It is safe to repeat a move."""
 
 
 def add_commands(commands: Commands) -> None:
     """Add the subcommands on resources."""
-    add_project(_add_list(commands), nargs="?", default=DEFAULT_PROJECT)
+    parser = _add_list(
+        commands,
+        "list",
+        "list web-shop --format URN,Status",
+        "list web-shop --format URN --no-header > urns.txt",
+        "list -o jsonl | jq -r .urn",
+    )
+    add_project(parser, default=DEFAULT_PROJECT)
 
     command = add_command(
         commands,
@@ -49,6 +59,7 @@ def add_commands(commands: Commands) -> None:
         "assign web-shop do:droplet:1 do:domain:example.com",
         "assign web-shop - < urns.txt",
         "list --format URN --no-header | grep droplet |\n    {} assign web-shop -",
+        details=_LATER,
         columns=RESOURCE_COLUMNS,
     )
     add_project(command)
@@ -60,6 +71,8 @@ def add_commands(commands: Commands) -> None:
         unassign,
         "move resources to the default project",
         "unassign do:droplet:310984024",
+        "unassign --demo do:droplet:310984024",
+        details=_LATER,
         columns=RESOURCE_COLUMNS,
     )
     _add_urns(command)
@@ -68,31 +81,43 @@ def add_commands(commands: Commands) -> None:
         commands,
         "reconcile",
         reconcile,
-        "assign what is missing, only that",
+        "make a project match a list of URNs",
         "reconcile web-shop urns.txt --dry-run",
         "reconcile web-shop urns.txt --prune",
+        details="It assigns the listed resources that the project lacks. It prints '+' before a\n"
+        "URN that it added, '-' before one that it removed, '!' before one that failed.\n"
+        "The members of its JSON object are added, removed, kept, failed, unknown (the\n"
+        "API did not answer) and untouched (not sent, or only in a refused request).",
     )
     add_project(command)
     command.add_argument(
         "file",
         nargs="?",
-        default="-",
+        default=_STDIN,
         metavar="FILE",
-        help="lines of the wanted URNs (default: standard input)",
+        help="file with one URN per line; empty lines and lines that begin with '#' are skipped "
+        "(default: standard input)",
     )
-    command.add_argument("--dry-run", action="store_true", help="only tell what would be done")
-    command.add_argument("--prune", action="store_true", help="unassign what isn't in the file")
+    command.add_argument(
+        "--dry-run", action="store_true", help="print the changes without making them"
+    )
+    command.add_argument(
+        "--prune",
+        action="store_true",
+        help="also move all resources that are not in the list to the default project",
+    )
 
 
 def add_doctl_commands(commands: Commands) -> None:
     """Add the subcommands on resources that doctl has, with its arguments."""
-    add_project(_add_list(commands))
+    add_project(_add_list(commands, "projects resources list web-shop --format URN,Status"))
     command = add_command(
         commands,
         "assign",
         assign,
         "move resources to a project",
         "projects resources assign web-shop \\\n      --resource=do:droplet:310984024",
+        details=_LATER,
         columns=RESOURCE_COLUMNS,
         aliases=["a"],
     )
@@ -104,38 +129,36 @@ def add_doctl_commands(commands: Commands) -> None:
         required=True,
         dest="resources",
         metavar="URN[,URN]",
-        help="may be repeated",
+        help="URNs, separated by commas; the option can be repeated",
     )
 
 
-def _add_list(commands: Commands) -> ArgumentParser:
+def _add_list(commands: Commands, *examples: str) -> ArgumentParser:
     return add_command(
         commands,
         "list",
         list_resources,
-        "list a project's resources",
-        "list",
-        "list web-shop --format URN,Status",
-        "list web-shop --format URN --no-header > urns.txt",
-        "list -o jsonl | jq -r .urn",
+        "list the resources of a project",
+        *examples,
+        details="Its JSON objects have the members that the API sends.",
         columns=RESOURCE_COLUMNS,
         aliases=["ls"],
     )
 
 
 def _add_urns(parser: ArgumentParser) -> None:
-    text = "like do:droplet:1, or '-' for lines of standard input"
+    text = "resource, such as do:droplet:1; '-' reads URNs from standard input, one per line"
     parser.add_argument("resources", nargs="+", metavar="URN", help=text)
 
 
 def list_resources(client: Client, options: Namespace) -> int:
-    """List a project's resources."""
+    """List the resources of a project."""
     output = _output(options)
     paginator = client.projects.list_resources(project_id(client, options.project))
     if output.is_streamed:
         _stream(client, output, paginator, options)
     else:
-        with told(client, requests_of(client), quiet=options.quiet):
+        with progress_shown(client, requests_of(client), quiet=options.quiet):
             resources = paginator.collect()
         output.write(resources)
     note_change(paginator)
@@ -145,26 +168,28 @@ def list_resources(client: Client, options: Namespace) -> int:
 def assign(client: Client, options: Namespace) -> int:
     """Move resources to a project."""
     output = _output(options)
-    urns = distinct_urns(_urns(options.resources))
+    urns = _distinct_urns(options.resources)
     project = project_id(client, options.project)
-    return _tell(client, output, urns, partial(client.projects.assign_resources, project), options)
+    return _move(client, output, urns, partial(client.projects.assign_resources, project), options)
 
 
 def unassign(client: Client, options: Namespace) -> int:
     """Move resources to the default project."""
-    urns = distinct_urns(_urns(options.resources))
-    return _tell(client, _output(options), urns, client.projects.unassign_resources, options)
+    urns = _distinct_urns(options.resources)
+    return _move(client, _output(options), urns, client.projects.unassign_resources, options)
 
 
 def reconcile(client: Client, options: Namespace) -> int:
-    """Bring a project to a wanted state."""
-    desired = distinct_urns(_lines(options.file))
+    """Assign the listed resources that a project lacks; with `--prune`, move the rest away."""
+    desired = distinct_urns(_urns_in(options.file))
     if options.prune and not desired:
-        raise ValueError("there is no URN to keep, so all would be pruned: unassign them instead")
+        raise ValueError(
+            "refusing to prune: the list of URNs is empty; to empty a project, use unassign"
+        )
     project = project_id(client, options.project)
     failure = None
     try:
-        with told(client, requests_of(client), quiet=options.quiet):
+        with progress_shown(client, requests_of(client), quiet=options.quiet):
             done = client.projects.reconcile(
                 project, desired, dry_run=options.dry_run, prune=options.prune
             )
@@ -180,17 +205,14 @@ def reconcile(client: Client, options: Namespace) -> int:
         else partial(print_document, _as_members(done))
     )
     _note_doubts(done)
-    added, removed = len(done.added), len(done.removed)
-    to_be = " to be" if options.dry_run else ""
-    counts = f"{added}{to_be} added, {removed}{to_be} removed, {len(done.kept)} kept"
-    note(counts, quiet=options.quiet)
+    note(_counts(done, " to be" if options.dry_run else ""), quiet=options.quiet)
     if failure:
         complain(failure)
     return FAILED if not written or failure or _is_short(done) else 0
 
 
 def project_id(client: Client, text: str) -> str:
-    """Return the id of the project that `text` names by its id, `default` or its name.
+    """Return `text` if it is a project's UUID or `default`, else the id of the project so named.
 
     Text after `name:` is always a name.
     """
@@ -205,9 +227,9 @@ def requests_of(client: Client) -> Callable[[], Progress]:
 
 
 def note_change(paginator: Paginator[Any]) -> None:
-    """Tell the user that a listing may be incomplete or out of date."""
+    """Warn the user if a listing may be incomplete or out of date."""
     if not paginator.settled:
-        note("the listing changed while it was read: items may be missing, or have left")
+        note("the listing changed while it was read; items may be missing or out of date")
 
 
 def _output(options: Namespace) -> Output[Resource]:
@@ -219,35 +241,61 @@ def _stream(
 ) -> None:
     progress = Progress("resources")
     pages = 0
-    with told(client, lambda: progress, quiet=options.quiet, streamed=True):
+    with progress_shown(client, lambda: progress, quiet=options.quiet, streamed=True):
         for page in paginator.pages():
             progress.done += len(page.items)
             progress.total = page.total
             output.write(page.items)
             pages = page.number
     if output.is_text:
-        note(f"{progress.done} resources on {pages} pages", quiet=options.quiet)
+        note(
+            f"{counted(progress.done, 'resource')} on {counted(pages, 'page')}",
+            quiet=options.quiet,
+        )
 
 
-def _lines(name: str) -> Iterator[str]:
-    """Yield the lines of a file, or of standard input, except empty ones and comments."""
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+def _urns_in(name: str) -> Iterator[URN]:
+    """Yield the URNs in the lines of a file or of standard input.
+
+    Empty lines and comments are skipped.
+
+    Raises:
+        OSError: The file cannot be read, or is not in UTF-8.
+        ValueError: A line is not a URN; the message names the file and the line.
+    """
+    is_stdin = name == _STDIN
+    source = "standard input" if is_stdin else one_line(name)
+    data = sys.stdin.buffer.read() if is_stdin else Path(name).read_bytes()
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        source = "standard input" if name == "-" else repr(name)
-        raise OSError(f"{source} is not in UTF-8") from None
-    for line in map(str.strip, text.splitlines()):
-        if line and not line.startswith("#"):
-            yield line
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise OSError(f"{source}:{line}: the text must be in UTF-8") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield _urn(stripped, f"{source}:{number}")
 
 
-def _urns(arguments: Iterable[str]) -> Iterator[str]:
-    for argument in arguments:
-        yield from _lines(argument) if argument == "-" else [argument]
+def _distinct_urns(arguments: Iterable[str]) -> list[URN]:
+    def urns() -> Iterator[URN]:
+        for argument in arguments:
+            if argument == _STDIN:
+                yield from _urns_in(argument)
+            else:
+                yield _urn(argument, "argument URN")
+
+    return distinct_urns(urns())
 
 
-def _tell(
+def _urn(text: str, place: str) -> URN:
+    try:
+        return URN.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+
+
+def _move(
     client: Client,
     output: Output[Resource],
     urns: list[URN],
@@ -255,18 +303,18 @@ def _tell(
     options: Namespace,
 ) -> int:
     if not urns:
-        note("there is nothing to assign", quiet=options.quiet)
+        note("the list of URNs is empty; nothing was moved", quiet=options.quiet)
     before = _first_attempts(client)
 
     def look() -> Progress:
-        # What is under way isn't done.
+        # The latest request has no answer yet.
         chunks = max(_first_attempts(client) - before - 1, 0)
         return Progress("resources", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
 
     outcome: AssignmentResult | AssignmentError
     failure = None
     try:
-        with told(client, look, quiet=options.quiet):
+        with progress_shown(client, look, quiet=options.quiet):
             outcome = result = assigning(urns)
         resources = result.resources
     except AssignmentError as error:
@@ -290,22 +338,22 @@ def _first_attempts(client: Client) -> int:
 
 
 def _note_doubts(outcome: AssignmentResult | AssignmentError | Reconciliation) -> None:
-    """Write why resources were refused, and which ones have no known outcome."""
+    """Write the reasons of refusals, and the resources whose outcome is unknown or unchanged."""
     for refusal in outcome.refused:
         complain(f"{one_line(str(refusal.urn))}: {refusal}")
     for urn in outcome.unknown:
-        note(f"it is unknown what became of {urn}")
+        note(f"outcome unknown: {urn}")
     for urn in outcome.untouched:
-        note(f"nothing was done with {urn}")
+        note(f"not moved: {urn}")
 
 
 def _is_short(outcome: AssignmentResult | AssignmentError | Reconciliation) -> bool:
-    """Return true unless every resource is where it should be."""
+    """Return true if a resource is not, or may not be, in its project."""
     return bool(outcome.failed or outcome.unknown or outcome.untouched)
 
 
 def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
-    """Return what was done before an error."""
+    """Return the changes that were made before an error."""
     wanted = dict.fromkeys(urn.canonical for urn in desired)
     there = {r.urn for r in error.done if r.status == ResourceStatus.ALREADY_ASSIGNED}
     done = [resource.urn for resource in error.done if resource.urn not in there]
@@ -333,13 +381,20 @@ def _print_changes(done: Reconciliation) -> None:
     print(end="", flush=True)
 
 
+def _counts(done: Reconciliation, to_be: str) -> str:
+    added, removed, kept = len(done.added), len(done.removed), len(done.kept)
+    counts = f"{added:,}{to_be} added, {removed:,}{to_be} removed, {kept:,} kept"
+    left = len(done.failed) + len(done.unknown) + len(done.untouched)
+    return f"{counts}, {left:,} not moved" if left else counts
+
+
 def _as_members(done: Reconciliation) -> dict[str, object]:
-    urns = {
-        "added": done.added,
-        "removed": done.removed,
-        "kept": done.kept,
-        "failed": [resource.urn for resource in done.failed],
-        "unknown": done.unknown,
-        "untouched": done.untouched,
+    failed = [{"urn": str(resource.urn), "status": resource.status} for resource in done.failed]
+    return {
+        "added": list(map(str, done.added)),
+        "removed": list(map(str, done.removed)),
+        "kept": list(map(str, done.kept)),
+        "failed": failed,
+        "unknown": list(map(str, done.unknown)),
+        "untouched": list(map(str, done.untouched)),
     }
-    return {name: list(map(str, some)) for name, some in urns.items()}

@@ -1,4 +1,4 @@
-"""Signals that end or stop the command, which leaves the terminal as it was."""
+"""Signals: handlers that restore the terminal before a signal ends or stops the command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Ended(KeyboardInterrupt):
-    """A signal other than Ctrl-C ends the command.
+    """An exception for a signal other than Ctrl-C that ends the command.
 
     Attributes:
         status: The exit status.
@@ -30,13 +30,13 @@ class Ended(KeyboardInterrupt):
 def ended_by_signals() -> Iterator[None]:
     """Raise exceptions for signals in the block, after the progress has left the terminal.
 
-    Without a handler, a process that is number 1 of a container ignores SIGTERM, and any other one
-    dies with the terminal's cursor hidden. Signals that are ignored, as with `nohup`, or that have
-    a handler already, stay as they are. Does nothing outside of the main thread.
+    Without a handler, a process with the id 1 in a container ignores SIGTERM, and any other process
+    ends with the cursor of the terminal hidden. Signals that are ignored, as with `nohup`, or that
+    have a handler already, are left alone. Outside of the main thread, this has no effect.
 
     Raises:
-        KeyboardInterrupt: SIGINT came.
-        Ended: SIGTERM or SIGHUP came.
+        KeyboardInterrupt: SIGINT was received.
+        Ended: SIGTERM or SIGHUP was received.
     """
     before = {}
     try:
@@ -58,7 +58,7 @@ def _end(number: int, _: object) -> None:
 
 
 def _stop(number: int, _: object) -> None:
-    """Do what the signal does by default: stop the process, which may go on later, or kill it."""
+    """Show the cursor, and apply the signal's default action: stop or end the process."""
     with cursor_shown():
         handler = signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 PROGRAM = "digitalocean-projects"
+INSTALL = f'pip install "{PROGRAM}[cli]"'
 
 
 class Style(StrEnum):
@@ -32,7 +33,7 @@ class Style(StrEnum):
 def note(text: str, *, quiet: bool = False) -> None:
     """Write a note on standard error."""
     if not quiet:
-        _tell(f"# {text}")
+        _write_line(f"# {text}")
 
 
 class _Notes(logging.Handler):
@@ -58,25 +59,30 @@ def warnings_noted(*, quiet: bool) -> Iterator[None]:
 
 
 def complain(text: object) -> None:
-    """Write why the command failed on standard error."""
-    _tell(f"{PROGRAM}: {text}")
+    """Write the reason of a failure on standard error."""
+    _write_line(f"{PROGRAM}: {text}")
 
 
-def _tell(line: str) -> None:
-    # That nobody reads it changes nothing in what was done.
+def _write_line(line: str) -> None:
+    # A note that cannot be written does not change the outcome of the command.
     with suppress(OSError):
         print(redacted(line), file=sys.stderr)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless the number is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def is_capable(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal that can do more than lines."""
+    """Return true if a stream is a terminal that can do more than print lines."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def styled(text: str, style: Style) -> str:
-    """Return `text` in a style if standard output is a terminal and colour is welcome.
+    """Return `text` in a style if standard output is a terminal that shows styles.
 
-    https://no-color.org
+    A NO_COLOR in the environment that is not empty turns styles off: https://no-color.org
     """
     if os.environ.get("NO_COLOR") or not is_capable(sys.stdout):
         return text
@@ -84,7 +90,7 @@ def styled(text: str, style: Style) -> str:
 
 
 def width_of(text: str) -> int:
-    """Return the number of terminal cells that `text` takes."""
+    """Return the number of terminal cells that `text` occupies."""
     return sum(_width(character) for character in text) if not text.isascii() else len(text)
 
 
@@ -95,15 +101,15 @@ def _width(character: str) -> int:
 
 
 def terminal_width() -> int:
-    """Return the number of cells in a line of standard output; 80 if it is no terminal."""
+    """Return the width of standard output in cells; 80 if it is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else _USUAL_WIDTH
 
 
 def prepare_streams() -> None:
     """Make sure that any text can be written to the standard streams.
 
-    A stream that the shell has closed discards its text. Characters that the encoding of standard
-    output lacks are written as escapes.
+    Text for a stream that the shell has closed is discarded. Characters that the encoding of
+    standard output lacks are written as escapes.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -114,7 +120,7 @@ def prepare_streams() -> None:
 
 
 def drop_unwritten(stream: TextIO) -> None:
-    """Drop what a stream can't write, since Python would try again at its exit."""
+    """Discard text that a stream cannot write, since Python would try again when it exits."""
     try:
         stream.flush()
     except OSError:
@@ -122,9 +128,10 @@ def drop_unwritten(stream: TextIO) -> None:
 
 
 def is_written(write: Callable[[], None]) -> bool:
-    """Return whether `write` wrote its output, or nobody reads it any more.
+    """Call `write`; return false if its output could not be written.
 
-    An error is reported here, so that notes may follow it.
+    A reader that has closed the pipe is not a failure. An error is reported here, so that notes may
+    follow it.
     """
     try:
         write()

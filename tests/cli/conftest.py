@@ -1,4 +1,4 @@
-"""What the command reads."""
+"""Standard input of the command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def say(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """What puts text into standard input."""
+    """A function that puts text into standard input."""
 
     def put(text: str) -> None:
         file = io.BytesIO(text.encode())

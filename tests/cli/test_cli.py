@@ -1,4 +1,4 @@
-"""The command."""
+"""The command: listing, assigning, failures, and the emulator."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
     from digitalocean_projects.testing import Emulator
 
-WEB_SHOP = "7372f58d-31f8-476c-b2e6-32be4df0ec2d"
-# Not in development mode, where asyncio complains of a slow machine.
+# Without the development mode, in which asyncio warns on a slow machine.
 COMMAND = [sys.executable, "-W", "error", "-m", "digitalocean_projects"]
 
 
 def test_list(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line for each resource; how many there are goes to standard error."""
+    """`list` prints a line for each resource, and the counts on standard error."""
     web = account.seed(["do:droplet:1", "do:app:a"], name="web")
     account.seed(["do:droplet:2"], default=True)
     assert 0 == main(["list", web])
@@ -38,7 +37,7 @@ def test_list(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["list"])
     output = capsys.readouterr()
     assert ["URN", "do:droplet:2"] == [line.split()[0] for line in output.out.splitlines()]
-    assert "# 1 resources on 1 pages\n" == output.err
+    assert "# 1 resource on 1 page\n" == output.err
 
 
 @pytest.mark.parametrize("quiet", [False, True])
@@ -54,7 +53,7 @@ def test_retry(account: Emulator, capsys: pytest.CaptureFixture[str], *, quiet: 
 
 
 def test_list_as_json(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """JSON is as the API sends it."""
+    """JSON output has the shape of the API."""
     account.seed(["do:droplet:2"], default=True)
     assert 0 == main(["list", "-o", "json"])
     assert [
@@ -68,7 +67,7 @@ def test_list_as_json(account: Emulator, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_list_of_a_changing_project(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """Signs of a change are told."""
+    """A listing that changed while it was read is reported."""
     resource = {"urn": "do:droplet:1"}
     account.respond(200, {"resources": [resource, resource]}, times=None)
     assert 0 == main(["list"])
@@ -76,7 +75,7 @@ def test_list_of_a_changing_project(account: Emulator, capsys: pytest.CaptureFix
 
 
 def test_assign(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each resource gets a line; 0 says that all were assigned."""
+    """`assign` prints a line for each resource, and exits with 0 if all were assigned."""
     web = account.seed(["do:droplet:1"], name="web")
     account.seed(["do:droplet:2"])
     assert 0 == main(["assign", web, "do:droplet:1", "do:droplet:2"])
@@ -89,32 +88,32 @@ def test_assign(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
 def test_assign_from_standard_input(
     account: Emulator, capsys: pytest.CaptureFixture[str], say: Callable[[str], None]
 ) -> None:
-    """A dash stands for lines of URNs, of which empty ones are passed over."""
+    """A dash reads URNs from the lines of standard input, and skips empty lines."""
     account.seed(["do:droplet:1", "do:droplet:2", "do:droplet:3"])
     say("\ufeffdo:droplet:2\n\n  do:droplet:3 \n")
     assert 0 == main(["assign", "default", "do:droplet:1", "-", "-o", "json"])
-    told = [resource["urn"] for resource in json.loads(capsys.readouterr().out)]
-    assert ["do:droplet:1", "do:droplet:2", "do:droplet:3"] == told
+    printed = [resource["urn"] for resource in json.loads(capsys.readouterr().out)]
+    assert ["do:droplet:1", "do:droplet:2", "do:droplet:3"] == printed
 
 
 def test_assign_what_is_not_there(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """1 says that a resource was not assigned, or may not be."""
+    """`assign` exits with 1 if a resource was not, or may not have been, assigned."""
     assert 1 == main(["assign", "default", "do:droplet:1"])
     assert ["do:droplet:1", "N/A", "not_found"] == capsys.readouterr().out.split()[-3:]
     account.respond(200, {"resources": []})
     assert 1 == main(["assign", "default", "do:droplet:1"])
-    assert "# it is unknown what became of do:droplet:1\n" == capsys.readouterr().err
+    assert "# outcome unknown: do:droplet:1\n" == capsys.readouterr().err
 
 
 def test_assign_fails_later(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where a later chunk fails, what was done before is told."""
+    """After a failed chunk, the results of earlier chunks are printed."""
     urns = [f"do:droplet:{number}" for number in range(201)]
     account.seed(urns)
     account.respond(403, when=lambda request: b"do:droplet:100" in request.body)
     assert 1 == main(["assign", "default", *urns])
     output = capsys.readouterr()
     assert ["URN", *urns[:100]] == [line.split()[0] for line in output.out.splitlines()]
-    assert [f"# nothing was done with {urn}" for urn in urns[100:]] == output.err.splitlines()[:-1]
+    assert [f"# not moved: {urn}" for urn in urns[100:]] == output.err.splitlines()[:-1]
     assert output.err.splitlines()[-1].startswith("digitalocean-projects: 403 (POST /v2/")
 
 
@@ -122,7 +121,7 @@ def test_assign_fails_later(account: Emulator, capsys: pytest.CaptureFixture[str
 def test_refused_resource(
     account: Emulator, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    """A resource that the API refuses fails by itself, with the API's explanation."""
+    """A refused resource does not stop the others, and the API's reason is printed."""
     account.seed(["do:droplet:2", "do:droplet:3"])
     assert 1 == main([*command, "do:droplet:2", "do:vpc:1", "do:droplet:3"])
     output = capsys.readouterr()
@@ -137,14 +136,14 @@ def test_refused_resource(
 
 
 def test_undecided_resources(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """Resources that the search leaves undecided are listed as untouched; the exit status is 1."""
+    """Resources that were never accepted or refused alone are reported, with exit status 1."""
     urns = [f"do:type{number}:{number}" for number in range(100)]
     account.seed(urns)
     refused = [f'"{urn}"'.encode() for urn in urns[60::10]]
     account.respond(412, when=lambda request: any(u in request.body for u in refused), times=None)
     assert 1 == main(["assign", "default", *urns])
     output = capsys.readouterr()
-    untouched = [line.split()[-1] for line in output.err.splitlines() if "# nothing was" in line]
+    untouched = [line.split()[-1] for line in output.err.splitlines() if "# not moved" in line]
     assert untouched
     assert sorted(urns) == sorted(
         untouched + [line.split()[0] for line in output.out.splitlines()[1:]]
@@ -156,7 +155,7 @@ def test_undecided_resources(account: Emulator, capsys: pytest.CaptureFixture[st
     [
         (["list", "00000000-0000-0000-0000-000000000000"], 1, "404 not_found"),
         (["list", "web"], 1, "no project is named 'web'"),
-        (["assign", "default", "droplet:1"], 2, "resources[0]"),
+        (["assign", "default", "droplet:1"], 2, "argument URN: "),
         (["emulator", "--host", "192.0.2.1", "--port", "65535"], 1, "ssign requested address"),
     ],
 )
@@ -167,7 +166,7 @@ def test_failures(
     expected: int,
     text: str,
 ) -> None:
-    """A failure is one line, without a traceback."""
+    """A failure prints one line and no traceback."""
     assert expected == main(arguments)
     error = capsys.readouterr().err
     assert error.startswith("digitalocean-projects: ")
@@ -176,41 +175,56 @@ def test_failures(
 
 
 def test_no_token(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a token the call is wrong."""
+    """Without a token, the command says how to get one or go without, and exits with 2."""
     monkeypatch.delenv("DIGITALOCEAN_TOKEN", raising=False)
     monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
     assert 2 == main(["list"])
-    assert "set DIGITALOCEAN_TOKEN" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "set DIGITALOCEAN_TOKEN, pass --context, or try --demo" in error
 
 
-@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["assign", "default"]])
+@pytest.mark.parametrize("arguments", [["no-such-command"], ["assign", "default"]])
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """A wrong call is told what is right."""
+    """An invalid call prints the usage, the reason, and the option for help."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert 2 == caught.value.code
-    assert "usage: digitalocean-projects" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("usage: digitalocean-projects")
+    assert error.endswith("--help'.\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["projects"], ["projects", "resources"]])
+def test_without_a_subcommand(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A command without its subcommand prints the help on standard error, and exits with 2."""
+    assert 2 == main(arguments)
+    output = capsys.readouterr()
+    assert "" == output.out
+    assert output.err.startswith(f"usage: {' '.join(['digitalocean-projects', *arguments])} [-h]")
+    assert "\ncommands:\n" in output.err
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """The command knows the package's version."""
+    """`--version` prints the version of the package."""
     with pytest.raises(SystemExit):
         main(["--version"])
     assert f"{__version__}\n" == capsys.readouterr().out
 
 
 def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
-    """The demonstration needs neither token nor network."""
+    """`--demo` lists sample resources without a token."""
     assert 0 == main(["list", "--demo"])
     output = capsys.readouterr()
     assert 1 + 1034 == len(output.out.splitlines())
-    assert f"# on an emulator: projects 'default' and {WEB_SHOP}" in output.err
-    assert "# 1034 resources on 6 pages" in output.err
+    assert [
+        "# demo emulator: projects web-shop and first-project (default)",
+        "# 1,034 resources on 6 pages",
+    ] == output.err.splitlines()
 
 
 @pytest.mark.process
 def test_emulator() -> None:
-    """The emulator runs in the shell until Ctrl-C, and prints what to export."""
+    """`emulator` prints two variables for the shell, and runs until Ctrl-C."""
     with subprocess.Popen(
         [*COMMAND, "emulator", "--demo"],
         stdout=subprocess.PIPE,
@@ -231,27 +245,28 @@ def test_emulator() -> None:
         finally:
             os.kill(process.pid, signal.SIGINT)
         assert 130 == process.wait(timeout=30)
-        assert [f"# the projects are 'default' and {WEB_SHOP}", "# Ctrl-C ends it"] == (
-            process.stderr.read().splitlines()
-        )
+        assert [
+            "# projects web-shop and first-project (default)",
+            "# paste these lines into another terminal; press Ctrl-C to stop",
+        ] == process.stderr.read().splitlines()
 
 
 @pytest.mark.parametrize("port", ["70000", "-1", "x", "²", "٨٠"])
 def test_wrong_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A port that there can't be is a wrong call."""
+    """A port outside of 0 to 65535 is refused."""
     with pytest.raises(SystemExit) as caught:
         main(["emulator", f"--port={port}"])
     assert 2 == caught.value.code
-    assert "not a port" in capsys.readouterr().err
+    assert "argument --port: must be from 0 to 65535, got" in capsys.readouterr().err
 
 
 def test_status_from_elsewhere(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a server sends can't play with the terminal."""
+    """Control characters from the server are not printed."""
     account.respond(200, {"resources": [{"urn": "do:droplet:1", "status": "\x1b[2Jgone"}]})
     assert 0 == main(["list"])
     assert ["do:droplet:1", "N/A", "[2Jgone"] == capsys.readouterr().out.split()[-3:]
 
 
 def test_module_is_only_imported() -> None:
-    """To import `__main__` runs nothing."""
+    """Importing `__main__` does not run the command."""
     assert main is importlib.import_module("digitalocean_projects.__main__").main

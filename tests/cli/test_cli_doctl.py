@@ -1,4 +1,4 @@
-"""doctl's configuration, as the command reads it."""
+"""The command and the configuration of doctl."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     Capture = pytest.CaptureFixture[str]
 
-SECRET = "dop_v1_5ec2e7"  # noqa: S105 - of nobody
+SECRET = "dop_v1_5ec2e7"  # noqa: S105 - not a real token
 
 
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where doctl's configuration would be."""
+    """The path of doctl's configuration file, which does not exist."""
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "doctl").mkdir()
@@ -50,7 +50,7 @@ def test_context(  # noqa: PLR0917 - fixtures
     written: str,
     capsys: Capture,
 ) -> None:
-    """`--context` takes the token of a context of doctl's, and not the environment's."""
+    """`--context` uses the token of a doctl context instead of the environment's token."""
     config.write_text(written.format(account.token), "utf-8")
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", "dop_v1_wrong")
     assert 0 == main(["projects", "list", "--context", context, "--format", "Name", "--no-header"])
@@ -60,7 +60,7 @@ def test_context(  # noqa: PLR0917 - fixtures
 def test_only_on_request(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, config: Path, capsys: Capture
 ) -> None:
-    """Without `--context`, doctl's configuration is left alone, whatever doctl's variables say."""
+    """Without `--context`, doctl's configuration and its variables are ignored."""
     config.write_text(f"access-token: {account.token}\n", "utf-8")
     monkeypatch.setenv("DIGITALOCEAN_CONTEXT", "default")
     monkeypatch.delenv("DIGITALOCEAN_TOKEN")
@@ -70,7 +70,7 @@ def test_only_on_request(
 
 
 def test_context_without_a_name(account: Emulator, config: Path, capsys: Capture) -> None:
-    """A context whose name is empty, as of a variable that isn't set, is none of doctl's."""
+    """An empty context name, as from an unset variable, is refused."""
     config.write_text(f"access-token: {account.token}\n", "utf-8")
     assert 2 == main(["list", "--context", ""])
     assert "doctl has no token for the context ''" in capsys.readouterr().err
@@ -85,19 +85,19 @@ def test_context_without_a_name(account: Emulator, config: Path, capsys: Capture
         (f"access-token: {SECRET}\nauth-contexts: [work]\n", "no token for the context 'work'"),
         (f"auth-contexts:\n  work: [{SECRET}]\n", "no token for the context 'work'"),
         (f"access-token: {SECRET}\n", "no token for the context 'work'"),
-        (f"auth-contexts: {{work: {SECRET}", "is not what doctl writes"),
-        (f"work: {SECRET}\n{SECRET}", "is not what doctl writes"),
-        (f"- {SECRET}\n", "is not what doctl writes"),
-        (f"{SECRET}: !!python/object:os.system x\n? [a]\n: b", "is not what doctl writes"),
-        ("[" * 100_000, "is not what doctl writes"),
-        (f"\x00{SECRET}", "is not what doctl writes"),
-        ("", "is not what doctl writes"),
+        (f"auth-contexts: {{work: {SECRET}", "must be a doctl configuration"),
+        (f"work: {SECRET}\n{SECRET}", "must be a doctl configuration"),
+        (f"- {SECRET}\n", "must be a doctl configuration"),
+        (f"{SECRET}: !!python/object:os.system x\n? [a]\n: b", "must be a doctl configuration"),
+        ("[" * 100_000, "must be a doctl configuration"),
+        (f"\x00{SECRET}", "must be a doctl configuration"),
+        ("", "must be a doctl configuration"),
         (f"auth-contexts: {{work: 'two {SECRET}'}}", "token must be printable ASCII"),
         ("auth-contexts: {work: dor_v1_x}", "token must be an access token"),
     ],
 )
 def test_wrong_configuration(config: Path, written: str, text: str, capsys: Capture) -> None:
-    """What can't be used is a wrong call, and nothing that the file holds is shown."""
+    """An unusable configuration is refused, and no message shows content of the file."""
     config.write_text(written, "utf-8")
     assert 2 == main(["list", "--context", "work"])
     error = capsys.readouterr().err
@@ -109,23 +109,26 @@ def test_wrong_configuration(config: Path, written: str, text: str, capsys: Capt
 
 
 def test_no_configuration(config: Path, capsys: Capture) -> None:
-    """Where doctl has none, its place is told."""
+    """Without a configuration file, the message names its path."""
     assert 2 == main(["list", "--context", "work"])
-    assert f"doctl has no configuration in {config}" in capsys.readouterr().err
+    assert (
+        f"doctl has no configuration file {config}; create one with 'doctl auth init'"
+        in capsys.readouterr().err
+    )
     config.mkdir()
     assert 1 == main(["list", "--context", "work"])
     assert "Is a directory" in capsys.readouterr().err
 
 
 def test_bytes_that_are_no_text(config: Path, capsys: Capture) -> None:
-    """A file in another encoding is no configuration."""
+    """A file that is not in UTF-8 is refused."""
     config.write_bytes(b"access-token: \xff\xfe" + SECRET.encode())
     assert 2 == main(["list", "--context", "default"])
-    assert "is not what doctl writes" in capsys.readouterr().err
+    assert "must be a doctl configuration" in capsys.readouterr().err
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, config: Path, capsys: Capture) -> None:
-    """Without PyYAML, it is told how to get it."""
+    """Without PyYAML, the message says how to install it."""
     config.write_text("access-token: x", "utf-8")
     monkeypatch.setitem(sys.modules, "yaml", None)
     assert 2 == main(["list", "--context", "default"])
@@ -133,14 +136,14 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, config: Path, capsys
 
 
 def test_token_is_hidden(config: Path) -> None:
-    """The token shows in no traceback."""
+    """The token is a `Secret`, whose `repr` does not show it."""
     config.write_text(f"access-token: {SECRET}\n", "utf-8")
     token = context_token("default")
     assert (SECRET, "'***'") == (token, repr(token))
 
 
 def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is where doctl has it on each system."""
+    """The path is the one that doctl uses on each system."""
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("XDG_CONFIG_HOME", "")
     monkeypatch.setenv("APPDATA", "/roaming")

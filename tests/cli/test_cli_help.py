@@ -1,4 +1,4 @@
-"""The command's help, its completion, and what it loads."""
+"""The help of the command, and its completion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """A parser with all those of its subcommands, each once."""
+    """Yield a parser and the parsers of its subcommands, each once."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -32,14 +32,14 @@ PARSERS = {parser.prog: parser for parser in parsers(make_parser())}
 EXAMPLES = [
     line.strip()
     for parser in PARSERS.values()
-    for line in (parser.epilog or "").replace("\\\n", "").splitlines()
+    for line in (parser.epilog or "").rpartition("\nexample")[2].replace("\\\n", "").splitlines()
     if line.startswith("  ")
 ]
 
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_help(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """Each subcommand has help that fits into a terminal, in ASCII, with an example."""
+    """Each subcommand has help in ASCII, at most 80 characters wide, with an example."""
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as caught:
         main([*name.split()[1:], "--help"])
@@ -54,7 +54,7 @@ def test_help(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> No
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_examples(example: str) -> None:
-    """What the help shows can be typed."""
+    """The examples in the help are valid calls."""
     words = shlex.split(example, comments=False)
     calls = [i for i, word in enumerate(words) if word == "digitalocean-projects"]
     assert calls
@@ -68,7 +68,8 @@ def test_examples(example: str) -> None:
             arguments.pop()
             assert " ".join(["digitalocean-projects", *arguments]) in PARSERS
         else:
-            assert "demo" in make_parser().parse_args(arguments) or arguments[0] == "completion"
+            options = make_parser().parse_args(arguments)
+            assert "demo" in options or arguments[0] in {"completion", "demo"}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_examples(example: str) -> None:
 )
 @pytest.mark.process
 def test_completion(typed: str, expected: list[str], capsys: Capture) -> None:
-    """In bash, Tab completes subcommands, options and what they may be."""
+    """In bash, Tab completes subcommands, options and their values."""
     assert 0 == main(["completion", "bash"])
     script = f"""
         {capsys.readouterr().out}
@@ -92,7 +93,7 @@ def test_completion(typed: str, expected: list[str], capsys: Capture) -> None:
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     done = subprocess.run(
-        ["bash", "--norc", "-c", script],  # noqa: S607 - wherever it is
+        ["bash", "--norc", "-c", script],  # noqa: S607 - found on the path
         capture_output=True,
         check=True,
         text=True,
@@ -103,7 +104,7 @@ def test_completion(typed: str, expected: list[str], capsys: Capture) -> None:
 
 @pytest.mark.parametrize("shell", ["zsh", "fish", "tcsh"])
 def test_other_shells(shell: str, capsys: Capture) -> None:
-    """Other shells have completion of their own kind."""
+    """Other shells get a script in their own language."""
     assert 0 == main(["completion", shell])
     assert {"zsh": "#compdef digitalocean-projects", "fish": "complete -c", "tcsh": "complete "}[
         shell
@@ -111,7 +112,7 @@ def test_other_shells(shell: str, capsys: Capture) -> None:
 
 
 def test_completion_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """Without shtab, it is told how to get it."""
+    """Without shtab, the message says how to install it."""
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert 2 == main(["completion", "bash"])
     assert 'pip install "digitalocean-projects[cli]"' in capsys.readouterr().err

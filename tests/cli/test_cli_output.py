@@ -1,4 +1,4 @@
-"""What the command writes: its tables, JSON lines and colours, and doctl's ways to ask for them."""
+"""The output of the command: tables, JSON, colors, and doctl's options for them."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def account(account: Emulator) -> Emulator:
-    """The emulator, with a droplet in the default project."""
+    """The emulator with a droplet in the default project."""
     account.seed(["do:droplet:1"], default=True)
     return account
 
 
 def make_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have standard output be a terminal with colours."""
+    """Make standard output a terminal with colors."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
 
 def test_format(account: Emulator, capsys: Capture) -> None:
-    """The columns are those asked for, in that order and in any case."""
+    """`--format` selects columns in the given order, in upper or lower case."""
     assert 0 == main(["list", "--format", "id, TYPE,Urn"])
     assert "ID  Type     URN\n1   droplet  do:droplet:1\n" == capsys.readouterr().out
     assert 0 == main(["assign", "default", "do:droplet:1", "--format", "Status", "--no-header"])
@@ -69,7 +69,7 @@ def test_format(account: Emulator, capsys: Capture) -> None:
 def test_no_such_column(
     account: Emulator, command: list[str], known: str, columns: str, capsys: Capture
 ) -> None:
-    """A column that isn't there is a wrong call, which tells those that are, and does nothing."""
+    """An unknown column is refused before any request, with the known ones."""
     with pytest.raises(SystemExit) as caught:
         main([*command, "--format", columns])
     assert 2 == caught.value.code
@@ -84,14 +84,14 @@ def test_no_such_column(
 def test_columns_of_json(
     account: Emulator, option: list[str], output: str, capsys: Capture
 ) -> None:
-    """JSON has no columns: to ask for them is a wrong call, and nothing is done."""
+    """Options for tables are refused with JSON, before any request."""
     assert 2 == main(["assign", "default", "do:droplet:1", "-o", output, *option])
-    assert "so for -o text only" in capsys.readouterr().err
+    assert f"--format and --no-header require -o text, got -o {output}" in capsys.readouterr().err
     assert [] == account.requests
 
 
 def test_json_lines(account: Emulator, capsys: Capture) -> None:
-    """Each item is an object on a line of its own, as the API sends it."""
+    """JSON lines have one object per line, in the shape of the API."""
     account.seed([f"do:droplet:{number}" for number in range(2, 303)], default=True)
     assert 0 == main(["list", "-o", "jsonl"])
     output = capsys.readouterr()
@@ -107,7 +107,7 @@ def test_json_lines(account: Emulator, capsys: Capture) -> None:
 
 
 def test_json_of_a_changing_project(account: Emulator, capsys: Capture) -> None:
-    """A listing that seems to change while it is read is read again, twice at most."""
+    """A listing that changes while it is read is read again, at most twice."""
     twice = {"resources": [{"urn": "do:droplet:2"}, {"urn": "do:droplet:2"}]}
     account.respond(200, twice)
     assert 0 == main(["list", "-o", "json"])
@@ -117,16 +117,16 @@ def test_json_of_a_changing_project(account: Emulator, capsys: Capture) -> None:
     assert 2 == len(account.requests)
     account.respond(200, twice, times=None)
     assert 0 == main(["list", "-o", "json"])
-    expected = "# the listing changed while it was read: items may be missing, or have left\n"
+    expected = "# the listing changed while it was read; items may be missing or out of date\n"
     assert expected == capsys.readouterr().err
     assert 2 + 3 == len(account.requests)
 
 
 def test_empty_project(account: Emulator, capsys: Capture) -> None:
-    """A project without resources has headings, and no JSON line."""
+    """An empty project prints headings, an empty array, or no JSON line."""
     empty = account.seed()
     assert 0 == main(["list", empty])
-    assert ("URN  Assigned At  Status\n", "# 0 resources on 1 pages\n") == capsys.readouterr()
+    assert ("URN  Assigned At  Status\n", "# 0 resources on 1 page\n") == capsys.readouterr()
     assert 0 == main(["list", empty, "-o", "jsonl"])
     assert ("", "") == capsys.readouterr()
     assert 0 == main(["list", empty, "-o", "json"])
@@ -134,7 +134,7 @@ def test_empty_project(account: Emulator, capsys: Capture) -> None:
 
 
 def test_wide_names(account: Emulator, capsys: Capture) -> None:
-    """Columns line up by what a terminal shows; what is too long moves its own line only."""
+    """Columns align by terminal cells, and a long cell shifts its own line only."""
     for name in ("東京", ACCENTED, "x" * 60):
         account.seed(name=name)
     assert 0 == main(["projects", "list", "--format", "Name,IsDefault"])
@@ -148,7 +148,7 @@ def test_wide_names(account: Emulator, capsys: Capture) -> None:
 
 
 def test_widths_of_pages(account: Emulator, capsys: Capture) -> None:
-    """A column is as wide as what was written so far, so a page needs no later one."""
+    """A column is as wide as the cells written so far, so pages can be streamed."""
     account.seed(["do:space:" + "y" * 30], default=True)
     account.seed([f"do:droplet:{number}" for number in range(1000, 1200)], default=True)
     assert 0 == main(["list", "--format", "URN,Status"])
@@ -158,7 +158,7 @@ def test_widths_of_pages(account: Emulator, capsys: Capture) -> None:
 
 
 def test_colours(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """On a terminal the headings are bold, and what failed is red."""
+    """On a terminal, headings are bold and failed resources are red."""
     make_terminal(monkeypatch)
     assert 1 == main(
         ["assign", "default", "do:droplet:1", "do:droplet:404", "--format", "urn,status"]
@@ -176,7 +176,7 @@ def test_colours(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Cap
 def test_colours_of_a_reconciliation(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
 ) -> None:
-    """What was changed is green, and what couldn't be is red."""
+    """`reconcile` prints changes in green and failures in red."""
     make_terminal(monkeypatch)
     web = account.seed(["do:droplet:2"], name="web")
     wanted = tmp_path / "wanted"
@@ -196,7 +196,7 @@ def test_colours_of_a_reconciliation(
 def test_no_colours(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, variable: str, value: str | None
 ) -> None:
-    """Nor is anything coloured if the user, or the terminal, won't have it."""
+    """NO_COLOR and a terminal without colors turn colors off."""
     make_terminal(monkeypatch)
     if value is None:
         monkeypatch.delenv(variable)
@@ -207,7 +207,7 @@ def test_no_colours(
 
 
 def test_another_standard_output(account: Emulator) -> None:
-    """A table is written to whatever stands in for standard output."""
+    """A table is written to a replaced standard output."""
     with redirect_stdout(io.StringIO()) as output:
         assert 0 == main(["list", "--format", "URN"])
     assert account.requests
@@ -215,20 +215,20 @@ def test_another_standard_output(account: Emulator) -> None:
 
 
 def test_quiet(account: Emulator, capsys: Capture) -> None:
-    """`--quiet` silences notes, but not what went wrong."""
+    """`--quiet` suppresses notes, but no failure and no doubt."""
     assert 0 == main(["list", "-q"])
     assert "" == capsys.readouterr().err
     assert 0 == main(["list", "--demo", "--quiet"])
     assert "" == capsys.readouterr().err
     account.fail(faults.Omit(["do:droplet:1"]))
     assert 1 == main(["assign", "default", "do:droplet:1", "-q"])
-    assert "# it is unknown what became of do:droplet:1\n" == capsys.readouterr().err
+    assert "# outcome unknown: do:droplet:1\n" == capsys.readouterr().err
     assert 1 == main(["list", UNKNOWN, "-q"])
     assert "404 not_found" in capsys.readouterr().err
 
 
 def test_doctl_shapes(account: Emulator, capsys: Capture) -> None:
-    """What doctl's users type does the same here."""
+    """Commands in doctl's syntax have the same effect."""
     urns = ["do:droplet:2", "do:droplet:3", "do:droplet:4"]
     account.seed(urns)
     create = ["projects", "create", "--name", "shop", "--purpose", "IoT"]
@@ -253,7 +253,7 @@ def test_doctl_shapes(account: Emulator, capsys: Capture) -> None:
 
 
 def test_doctl_aliases(account: Emulator, capsys: Capture) -> None:
-    """Subcommands have doctl's short names, too."""
+    """Subcommands have the aliases that doctl has."""
     assert 0 == main(["projects", "c", "--name", "shop", "--purpose", "IoT"])
     assert 0 == main(["projects", "resources", "a", "shop", "--resource=do:droplet:1"])
     assert 0 == main(["projects", "u", "shop", "--name", "web"])
@@ -277,7 +277,7 @@ def test_doctl_aliases(account: Emulator, capsys: Capture) -> None:
     ],
 )
 def test_doctl_switch(account: Emulator, option: list[str], expected: dict[str, object]) -> None:
-    """`--is_default` takes a value, but only behind a `=`."""
+    """`--is_default` takes an optional value after a `=`."""
     shop = account.seed(name="shop")
     assert 0 == main(["projects", "update", *option, shop, "--name", "web"])
     assert expected == json.loads(account.requests[-1].body)
@@ -286,7 +286,7 @@ def test_doctl_switch(account: Emulator, option: list[str], expected: dict[str, 
 
 @pytest.mark.parametrize("name", ["default", UNKNOWN, "name:x"])
 def test_names_that_look_like_something_else(account: Emulator, name: str, capsys: Capture) -> None:
-    """A project whose name looks like an id can be told by it all the same."""
+    """`name:` selects a project whose name looks like an id."""
     project_id = account.seed(["do:droplet:2"], name=name)
     assert 0 == main(["list", f"name:{name}", "--format", "URN", "--no-header"])
     assert "do:droplet:2\n" == capsys.readouterr().out
@@ -306,7 +306,7 @@ def test_names_that_look_like_something_else(account: Emulator, name: str, capsy
     ],
 )
 def test_times(account: Emulator, capsys: Capture, sent: str, shown: str) -> None:
-    """Times are whole seconds in UTC, but for those that UTC has none for."""
+    """Times are printed in UTC with whole seconds, if UTC can express them."""
     resource = {"urn": "do:droplet:1", "assigned_at": sent}
     account.respond(200, {"resources": [resource]})
     assert 0 == main(["list", "--format", "AssignedAt", "--no-header"])

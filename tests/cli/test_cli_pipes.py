@@ -1,7 +1,7 @@
-"""The command between others in the shell.
+"""The command in a pipeline of the shell.
 
-What the streams are is the same for `main` in this process, as far as it goes; a few cases run in a
-process of their own, for what Python does with the streams when it starts and ends.
+Most cases replace the standard streams of this process. The others start a process, since Python
+handles the streams when it starts and exits.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
     Run = Callable[..., int]
 
-# Not in development mode, where asyncio complains of a slow machine.
+# Without the development mode, in which asyncio warns on a slow machine.
 COMMAND = [sys.executable, "-W", "error", "-m", "digitalocean_projects"]
 ONE_WAVE = 16
 NO_SPACE = "digitalocean-projects: [Errno 28] No space left on device\n"
-AGAIN = "# some may have been assigned: to assign them again does no harm\n"
+AGAIN = "# some resources may have been moved; it is safe to run the command again\n"
 
 
 @pytest.fixture(autouse=True)
 def _buffered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have Python write to pipes and files as it usually does."""
+    """Let Python buffer what it writes to pipes and files, which is its default."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 
 def in_bash(script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in which the command is `$C`, where each part of a pipeline must succeed."""
+    """Run a script in which `$C` is the command; each part of a pipeline must succeed."""
     return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script],  # noqa: S607 - wherever it is
+        ["bash", "-o", "pipefail", "-c", script],  # noqa: S607 - found on the path
         capture_output=True,
         check=False,
         env={**os.environ, "C": shlex.join(COMMAND)},
@@ -56,7 +56,7 @@ def in_bash(script: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process, with other standard streams."""
+    """A function that runs the command in this process with other standard streams."""
 
     def run(*arguments: str, **streams: Any) -> int:
         with monkeypatch.context() as patch:
@@ -73,7 +73,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 @pytest.mark.process
 @pytest.mark.parametrize("form", ["text", "jsonl"])
 def test_head(account: Emulator, form: str) -> None:
-    """When the reader has enough, no more is asked for than was under way, and all is well."""
+    """If the reader closes the pipe, no further request starts and the status is 0."""
     account.seed([f"do:droplet:{number}" for number in range(20_000)], default=True)
     done = in_bash(f"$C list -o {form} | head -3")
     assert (0, "", 3) == (done.returncode, done.stderr, len(done.stdout.splitlines()))
@@ -83,7 +83,7 @@ def test_head(account: Emulator, form: str) -> None:
 def test_reader_of_the_demonstration_leaves(
     run: Run, capsys: pytest.CaptureFixture[str], unread: int
 ) -> None:
-    """The same holds for what newcomers type."""
+    """With `--demo`, a closed pipe is no failure either."""
     with os.fdopen(os.dup(unread), "w") as output:
         assert 0 == run("list", "--demo", stdout=output)
     assert [] == [line for line in capsys.readouterr().err.splitlines() if not line.startswith("#")]
@@ -92,7 +92,7 @@ def test_reader_of_the_demonstration_leaves(
 def test_pipeline(
     account: Emulator, run: Run, capsys: pytest.CaptureFixture[str], say: Callable[[str], None]
 ) -> None:
-    """What one command lists, another one assigns."""
+    """`assign` accepts the output of `list`."""
     account.seed([f"do:droplet:{number}" for number in range(300)], default=True)
     web = account.seed(["do:domain:example.com"], name="web")
     assert 0 == run("list", "--format", "URN", "--no-header", "-q")
@@ -105,7 +105,7 @@ def test_pipeline(
 
 @pytest.mark.process
 def test_interrupt(account: Emulator) -> None:
-    """Ctrl-C ends it at once."""
+    """Ctrl-C ends the command at once, and a note says that resources may have moved."""
     account.fail(faults.Silence(), times=None)
     with subprocess.Popen(
         [*COMMAND, "assign", "default", "do:droplet:1"],
@@ -134,7 +134,7 @@ def test_interrupt(account: Emulator) -> None:
 def test_note_after_an_interrupt(
     account: Emulator, capsys: pytest.CaptureFixture[str], command: list[str], note: str
 ) -> None:
-    """An interrupted command says nothing if it can't have changed anything."""
+    """An interrupted command prints a note only if it may have changed something."""
     account.fail(faults.Silence(), times=None)
 
     def interrupt() -> None:
@@ -161,7 +161,7 @@ def test_reconcile_that_is_interrupted(  # noqa: PLR0917 - fixtures
     options: list[str],
     text: str,
 ) -> None:
-    """An interrupted `reconcile` says that it may have changed something, unless it can't."""
+    """An interrupted `reconcile` prints a note unless it is a dry run."""
     file = tmp_path / "urns.txt"
     file.write_text("do:droplet:1\ndo:droplet:77\n", "utf-8")
     account.fail(faults.Silence(), when=lambda request: request.method == method, times=None)
@@ -180,7 +180,7 @@ def test_reconcile_that_is_interrupted(  # noqa: PLR0917 - fixtures
 
 @pytest.fixture
 def unread() -> Iterator[int]:
-    """A pipe whose reader has left."""
+    """A pipe whose reader has closed it."""
     read, write = os.pipe()
     os.close(read)
     yield write
@@ -191,7 +191,7 @@ def unread() -> Iterator[int]:
 def test_nobody_reads_the_notes(
     account: Emulator, run: Run, capsys: pytest.CaptureFixture[str], unread: int
 ) -> None:
-    """That nobody reads notes or output doesn't hide that resources were not assigned."""
+    """Closed pipes do not change the exit status if resources were not assigned."""
     urns = [f"do:droplet:{number}" for number in range(301)]
     account.seed(urns)
     account.respond(403, when=lambda request: b"do:droplet:100" in request.body, times=None)
@@ -213,7 +213,7 @@ def test_nobody_reads_the_notes(
 def test_nobody_reads_the_help(
     option: str, expected: int, unread_streams: list[str], unread: int
 ) -> None:
-    """Nor does it change the status of a call that is only told what is right."""
+    """Closed pipes do not change the exit status of help and usage messages."""
     streams: dict[str, Any] = {"stderr": subprocess.PIPE, **dict.fromkeys(unread_streams, unread)}
     done = subprocess.run([*COMMAND, option], check=False, **streams, timeout=60)
     assert expected == done.returncode
@@ -223,7 +223,7 @@ def test_nobody_reads_the_help(
 @pytest.mark.process
 @pytest.mark.usefixtures("account")
 def test_full_disk() -> None:
-    """Output that can't be written is a failure, which is reported once."""
+    """A failure to write output is reported once, with exit status 1."""
     done = in_bash("$C list > /dev/full")
     assert (1, NO_SPACE) == (done.returncode, done.stderr)
 
@@ -236,7 +236,7 @@ def test_doubt_on_a_full_disk(
     say: Callable[[str], None],
     form: str,
 ) -> None:
-    """A failure to write hides nothing that is in doubt."""
+    """After a failure to write, resources with an unknown outcome are still reported."""
     account.seed(["do:droplet:1"], default=True)
 
     def run_on_a_full_disk(*arguments: str) -> str:
@@ -249,12 +249,12 @@ def test_doubt_on_a_full_disk(
     account.fail(
         faults.Omit(["do:droplet:2"]), when=lambda request: request.method == "POST", times=None
     )
-    doubt = "# it is unknown what became of do:droplet:2\n"
+    doubt = "# outcome unknown: do:droplet:2\n"
     assign = ["assign", "default", "do:droplet:1", "do:droplet:2"]
     assert NO_SPACE + doubt == run_on_a_full_disk(*assign)
     account.seed(["do:droplet:3"])
     say("do:droplet:1\ndo:droplet:2\ndo:droplet:3\n")
-    counts = "# 1 added, 0 removed, 1 kept\n"
+    counts = "# 1 added, 0 removed, 1 kept, 1 not moved\n"
     assert NO_SPACE + doubt + counts == run_on_a_full_disk("reconcile", "default")
 
 
@@ -270,7 +270,7 @@ def test_doubt_on_a_full_disk(
 def test_names_that_the_encoding_lacks(
     account: Emulator, run: Run, form: str, encoding: str, expected: bytes
 ) -> None:
-    """A table has escapes for characters that the output's encoding lacks; JSON is UTF-8."""
+    """A table escapes characters that the encoding lacks; JSON is always in UTF-8."""
     account.seed(["do:domain:bücher.example"], default=True)
     output = io.TextIOWrapper(written := io.BytesIO(), encoding)
     assert 0 == run("list", "-o", form, stdout=output)
@@ -287,7 +287,7 @@ def test_names_that_the_encoding_lacks(
 )
 @pytest.mark.usefixtures("account")
 def test_streams_that_the_shell_closes(script: str, expected: tuple[int, str, str]) -> None:
-    """What would go to a stream that the shell has closed goes to nowhere."""
+    """Output for a stream that the shell has closed is discarded."""
     done = in_bash(script)
     assert expected == (done.returncode, done.stdout, done.stderr)
 
@@ -296,10 +296,14 @@ def test_streams_that_the_shell_closes(script: str, expected: tuple[int, str, st
     ("closed", "command", "expected"),
     [
         ("stderr", "list", (0, "URN  Assigned At  Status\n", "")),
-        ("stdout", "list", (0, "", "# 0 resources on 1 pages\n")),
+        ("stdout", "list", (0, "", "# 0 resources on 1 page\n")),
         ("stderr", "list no-such-project", (1, "", "")),
         ("stderr", "list --no-such-option", (2, "", "")),
-        ("stdin", "assign default - -o json", (0, "[]\n", "# there is nothing to assign\n")),
+        (
+            "stdin",
+            "assign default - -o json",
+            (0, "[]\n", "# the list of URNs is empty; nothing was moved\n"),
+        ),
     ],
 )
 @pytest.mark.usefixtures("account")
@@ -310,5 +314,5 @@ def test_closed_streams(
     command: str,
     expected: tuple[int, str, str],
 ) -> None:
-    """The other streams are used as usual where Python finds one closed."""
+    """A closed stream does not affect the other streams."""
     assert expected == (run(*command.split(), **{closed: None}), *capsys.readouterr())

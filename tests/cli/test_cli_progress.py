@@ -1,4 +1,4 @@
-"""How far long work is, as the command tells it on a terminal."""
+"""The progress that the command shows on a terminal."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class Terminal(io.StringIO):
-    """A terminal that knows what it has shown."""
+    """A terminal that records its text."""
 
     def isatty(self) -> bool:
         return True
 
     def shows(self, text: str, after: int = 0) -> bool:
-        """Wait until it has shown `text`, behind so many characters."""
+        """Wait until `text` is shown after the first `after` characters."""
         end = time.monotonic() + 60
         while text not in self.getvalue()[after:]:
             if time.monotonic() > end:
@@ -44,14 +44,14 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def account(account: Emulator) -> Emulator:
-    """The emulator, with 300 resources in `web` and one elsewhere."""
+    """The emulator with 300 resources in `web` and one in the default project."""
     account.seed([f"do:droplet:{number}" for number in range(300)], name="web")
     account.seed(["do:domain:example.com"], default=True)
     return account
 
 
 def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Have standard error be a terminal, where progress is told at once."""
+    """Make standard error a terminal on which progress is shown at once."""
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
@@ -63,7 +63,7 @@ def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def hold(account: Emulator, where: str, until: Callable[[], bool]) -> list[bool]:
-    """Answer the first request that has `where` in it only after `until`; returns its result."""
+    """Delay the first request that contains `where` by `until`; return the list of its results."""
     results: list[bool] = []
 
     def look(request: RecordedRequest) -> bool:
@@ -97,7 +97,7 @@ def test_long_work(  # noqa: PLR0917 - fixtures
     where: str,
     shown: str,
 ) -> None:
-    """While an answer is awaited, a terminal shows how much is done: as a bar, or in lines."""
+    """During a request, a terminal shows the progress as a bar or in lines."""
     terminal = open_terminal(monkeypatch)
     if kind == "without rich":
         monkeypatch.setitem(sys.modules, "rich", None)
@@ -119,7 +119,7 @@ def test_long_work(  # noqa: PLR0917 - fixtures
 def test_streamed_elsewhere(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, form: str, capsys: Capture
 ) -> None:
-    """What is written into a file or a pipe as it comes has a progress: nobody sees it come."""
+    """A listing that is streamed into a file or a pipe shows progress."""
     terminal = open_terminal(monkeypatch)
     results = hold(account, "'page': '2'", partial(terminal.shows, "200 of 300 resources"))
     assert 0 == main(["list", "web", "-o", form])
@@ -128,16 +128,16 @@ def test_streamed_elsewhere(
 
 
 @pytest.fixture
-def tellers(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """The threads that were started to tell a progress."""
+def reporters(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads that were started to show progress."""
     started: list[threading.Thread] = []
 
-    class Teller(threading.Thread):
+    class Reporter(threading.Thread):
         def start(self) -> None:
             started.append(self)
             super().start()
 
-    monkeypatch.setattr("digitalocean_projects._cli.progress.Thread", Teller)
+    monkeypatch.setattr("digitalocean_projects._cli.progress.Thread", Reporter)
     return started
 
 
@@ -154,18 +154,18 @@ def tellers(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
 def test_streamed(  # noqa: PLR0917 - fixtures
     account: Emulator,
     monkeypatch: pytest.MonkeyPatch,
-    tellers: list[threading.Thread],
+    reporters: list[threading.Thread],
     command: list[str],
     expected: int,
     capsys: Capture,
 ) -> None:
-    """What a terminal shows as it comes has no other progress."""
+    """A listing that is streamed to the terminal shows no other progress."""
     open_terminal(monkeypatch)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert 0 == main(command)
     assert account.requests
     assert capsys.readouterr().out
-    assert expected == len(tellers)
+    assert expected == len(reporters)
 
 
 @pytest.mark.parametrize(
@@ -182,33 +182,33 @@ def test_streamed(  # noqa: PLR0917 - fixtures
 def test_quiet(  # noqa: PLR0917 - fixtures
     account: Emulator,
     monkeypatch: pytest.MonkeyPatch,
-    tellers: list[threading.Thread],
+    reporters: list[threading.Thread],
     command: list[str],
     option: list[str],
     expected: int,
 ) -> None:
-    """`--quiet` is without progress."""
+    """`--quiet` suppresses progress."""
     open_terminal(monkeypatch)
     assert 0 == main([*command, *option])
     assert account.requests
-    assert expected == len(tellers)
+    assert expected == len(reporters)
 
 
 def test_quick_work(
-    account: Emulator, monkeypatch: pytest.MonkeyPatch, tellers: list[threading.Thread]
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, reporters: list[threading.Thread]
 ) -> None:
-    """What is done at once has no progress."""
+    """Short work shows no progress."""
     terminal = open_terminal(monkeypatch)
     monkeypatch.setattr("digitalocean_projects._cli.progress.PATIENCE", 60)
     assert 0 == main(["list", "web", "-o", "json"])
     assert account.requests
-    assert (1, "") == (len(tellers), terminal.getvalue())
+    assert (1, "") == (len(reporters), terminal.getvalue())
 
 
 def test_retries_are_no_progress(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
 ) -> None:
-    """A request that is sent again does not count twice."""
+    """A retried request counts once."""
     terminal = open_terminal(monkeypatch)
     monkeypatch.setattr(
         "digitalocean_projects._cli.program.Client",
@@ -218,7 +218,7 @@ def test_retries_are_no_progress(
     say("\n".join(account.resources(web(account))))
     account.fail(faults.Reset(), when=lambda request: request.method == "POST", times=2)
     line = "# 100 of 300 resources\n"
-    # Two lines, since one may be of what was before.
+    # Two lines, since the first one may show the state before the request.
     results = hold(
         account,
         "do:droplet:199",
@@ -232,7 +232,7 @@ def test_retries_are_no_progress(
 def test_waiting_for_the_rate_limit(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, say: Callable[[str], None]
 ) -> None:
-    """What the rate limit holds up says so."""
+    """The progress says when the work waits for the rate limit."""
     terminal = open_terminal(monkeypatch)
     clock = MockClock(rate=0)
     limits = Limits(windows=[(2, 60.0)])
@@ -257,7 +257,7 @@ def test_waiting_for_the_rate_limit(
 def test_interrupt_before_anything_is_sent(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    """Ctrl-C while the rate limit holds up the first chunk leaves nothing in doubt."""
+    """Ctrl-C before the first chunk was sent prints no note."""
     terminal = open_terminal(monkeypatch)
     monkeypatch.setenv("TERM", "dumb")
     limits = Limits(windows=[(1, 60.0)])

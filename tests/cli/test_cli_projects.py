@@ -1,4 +1,4 @@
-"""The command's subcommands on projects, and those that move resources."""
+"""The subcommands on projects, and those that move resources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IN_WEB_SHOP = "do:droplet:310984024"
 
 @pytest.fixture
 def account(account: Emulator) -> Emulator:
-    """The emulator, with two droplets in `web` and one elsewhere."""
+    """The emulator with two droplets in `web` and one in the default project."""
     account.seed(["do:droplet:1", "do:droplet:2"], name="web", environment="Staging")
     account.seed(["do:droplet:3"], default=True)
     return account
@@ -40,7 +40,7 @@ def words(text: str) -> list[list[str]]:
 
 
 def test_projects_list(account: Emulator, web: str, capsys: Capture) -> None:
-    """A line for each project: id, name, environment, and which one is the default."""
+    """`projects list` prints the id, name and environment of each project, and the default."""
     assert 0 == main(["projects", "list"])
     output = capsys.readouterr()
     assert [
@@ -52,10 +52,10 @@ def test_projects_list(account: Emulator, web: str, capsys: Capture) -> None:
 
 
 def test_projects_list_as_json(account: Emulator, capsys: Capture) -> None:
-    """JSON is as the API sends it."""
+    """JSON output has the shape of the API."""
     assert 0 == main(["projects", "list", "-o", "json"])
-    told = json.loads(capsys.readouterr().out)
-    assert [project.name for project in account.projects()] == [one["name"] for one in told]
+    printed = json.loads(capsys.readouterr().out)
+    assert [project.name for project in account.projects()] == [one["name"] for one in printed]
     assert {
         "created_at": "2024-01-01T00:00:01Z",
         "description": "",
@@ -67,11 +67,11 @@ def test_projects_list_as_json(account: Emulator, capsys: Capture) -> None:
         "owner_uuid": "579233b2c479241523cba5e3af55d0f50f2d6414",
         "purpose": "Web Application",
         "updated_at": "2024-01-01T00:00:01Z",
-    } == told[0]
+    } == printed[0]
 
 
 def test_projects_that_change(account: Emulator, capsys: Capture) -> None:
-    """Signs of a change of the listing are told."""
+    """A listing of projects that changed while it was read is reported."""
     twin = {"id": "x", "name": "y"}
     account.respond(200, {"projects": [twin, twin]}, times=None)
     assert 0 == main(["projects", "list"])
@@ -80,7 +80,7 @@ def test_projects_that_change(account: Emulator, capsys: Capture) -> None:
 
 @pytest.mark.parametrize("way", ["id", "upper-case id", "name", "default"])
 def test_projects_get(account: Emulator, web: str, way: str, capsys: Capture) -> None:
-    """A project is told by its id, by its name, or by `default`."""
+    """A project is given as its id, its name, or `default`."""
     ways = {"id": web, "upper-case id": web.upper(), "name": "web", "default": "default"}
     assert 0 == main(["projects", "get", ways[way]])
     expected = account.default_project_id if way == "default" else web
@@ -100,7 +100,7 @@ def test_projects_get(account: Emulator, web: str, way: str, capsys: Capture) ->
 def test_names_everywhere(
     account: Emulator, command: list[str], web: str, say: Callable[[str], None]
 ) -> None:
-    """Whatever takes a project takes its name, at the cost of one listing of the projects."""
+    """Each subcommand that takes a project takes its name, which costs one listing."""
     say("do:droplet:1")
     assert 0 == main(command)
     assert ["/v2/projects", f"/v2/projects/{web}"] == [
@@ -109,7 +109,7 @@ def test_names_everywhere(
 
 
 def test_projects_create(account: Emulator, capsys: Capture) -> None:
-    """A project is made, and shown."""
+    """`projects create` creates a project and prints it."""
     arguments = ["--purpose", "IoT", "--description", "It sells", "--environment", "PRODUCTION"]
     assert 0 == main(["projects", "create", "shop", *arguments])
     shop = account.projects()[0]
@@ -122,7 +122,7 @@ def test_projects_create(account: Emulator, capsys: Capture) -> None:
 
 
 def test_projects_update(account: Emulator, web: str, capsys: Capture) -> None:
-    """What is given is set, and all else left alone."""
+    """`projects update` sends the given attributes only."""
     assert 0 == main(["projects", "update", "web", "--name", "shop", "--description", ""])
     assert [[web, "shop", "Staging", "false"]] == words(capsys.readouterr().out)[1:]
     assert {"name": "shop", "description": ""} == json.loads(account.requests[-1].body)
@@ -133,7 +133,7 @@ def test_projects_update(account: Emulator, web: str, capsys: Capture) -> None:
 
 
 def test_projects_delete(account: Emulator, web: str, capsys: Capture) -> None:
-    """An empty project is deleted, without a word; another one isn't."""
+    """`projects delete` deletes an empty project and prints nothing."""
     assert 1 == main(["projects", "delete", "web"])
     assert "412 precondition_failed" in capsys.readouterr().err
     assert 0 == main(["unassign", "do:droplet:1", "do:droplet:2"])
@@ -148,7 +148,7 @@ def test_projects_delete(account: Emulator, web: str, capsys: Capture) -> None:
 def test_projects_delete_waits(
     monkeypatch: pytest.MonkeyPatch, account: Emulator, capsys: Capture
 ) -> None:
-    """With a time to wait, a project is deleted when what was moved has left it."""
+    """With `--wait`, a project is deleted once the moved resources have left it."""
 
     class WaitingMoves:
         time = account.clock.time
@@ -168,7 +168,7 @@ def test_projects_delete_waits(
 
 
 def test_assign_and_unassign(account: Emulator, web: str, capsys: Capture) -> None:
-    """Resources are moved to a project, or to the default one."""
+    """`assign` moves resources to a project, and `unassign` to the default project."""
     assert 0 == main(["assign", "web", "do:droplet:1", "do:droplet:3"])
     assert [["do:droplet:1", "already_assigned"], ["do:droplet:3", "assigned"]] == [
         line[::2] for line in words(capsys.readouterr().out)[1:]
@@ -182,11 +182,11 @@ def test_assign_and_unassign(account: Emulator, web: str, capsys: Capture) -> No
 def test_moving_from_standard_input(
     account: Emulator, capsys: Capture, say: Callable[[str], None]
 ) -> None:
-    """A dash stands for lines of URNs; 1 says that one was not assigned."""
+    """`unassign -` reads URNs from standard input, and exits with 1 if one fails."""
     say("# the old ones\n\n do:droplet:1 \ndo:droplet:404\n")
     assert 1 == main(["unassign", "-"])
-    told = [line[::2] for line in words(capsys.readouterr().out)[1:]]
-    assert [["do:droplet:1", "assigned"], ["do:droplet:404", "not_found"]] == told
+    printed = [line[::2] for line in words(capsys.readouterr().out)[1:]]
+    assert [["do:droplet:1", "assigned"], ["do:droplet:404", "not_found"]] == printed
     assert ["do:droplet:1", "do:droplet:3"] == account.resources()
 
 
@@ -194,17 +194,17 @@ def test_moving_from_standard_input(
 def test_nothing_to_move(
     account: Emulator, command: list[str], capsys: Capture, say: Callable[[str], None]
 ) -> None:
-    """An empty list, as of a `grep` that finds nothing, is told, and sends nothing."""
+    """An empty list of URNs is reported, and nothing is sent."""
     say("# none\n")
     assert 0 == main([*command, "--no-header"])
-    assert ("", "# there is nothing to assign\n") == capsys.readouterr()
+    assert ("", "# the list of URNs is empty; nothing was moved\n") == capsys.readouterr()
     assert 0 == main([*command, "--no-header", "-q"])
     assert ("", "") == capsys.readouterr()
     assert "POST" not in {request.method for request in account.requests}
 
 
 def test_moving_fails_later(account: Emulator, capsys: Capture) -> None:
-    """Where a later chunk fails, what was done before is told, and what was not done."""
+    """After a failed chunk, earlier results and the remaining resources are printed."""
     urns = [f"do:droplet:{number}" for number in range(1000, 1201)]
     account.seed(urns)
     account.respond(403, when=lambda request: b"do:droplet:1100" in request.body)
@@ -212,17 +212,17 @@ def test_moving_fails_later(account: Emulator, capsys: Capture) -> None:
     output = capsys.readouterr()
     assert urns[:100] == [line[0] for line in words(output.out)[1:]]
     *notes, failure = output.err.splitlines()
-    assert [f"# nothing was done with {urn}" for urn in urns[100:]] == notes
+    assert [f"# not moved: {urn}" for urn in urns[100:]] == notes
     assert failure.startswith("digitalocean-projects: 403 (POST /v2/projects/default/resources")
 
 
 def test_projects_of_the_demonstration(capsys: Capture) -> None:
-    """The demonstration has two projects, and needs neither token nor network."""
+    """`--demo` has two projects, and needs no token and no network."""
     assert 0 == main(["projects", "list", "--demo"])
     output = capsys.readouterr()
     assert [WEB_SHOP, "web-shop", "false"] == words(output.out)[1]
     assert ["first-project", "true"] == words(output.out)[2][1:]
-    assert f"# on an emulator: projects 'default' and {WEB_SHOP}\n" == output.err
+    assert "# demo emulator: projects web-shop and first-project (default)\n" == output.err
 
 
 @pytest.mark.parametrize(
@@ -236,13 +236,13 @@ def test_projects_of_the_demonstration(capsys: Capture) -> None:
     ],
 )
 def test_demo(command: list[str], capsys: Capture, say: Callable[[str], None]) -> None:
-    """Each subcommand can be tried without an account."""
+    """Each subcommand works with `--demo`."""
     say(IN_WEB_SHOP)
     assert 0 == main([*command, "--demo"])
-    assert WEB_SHOP in capsys.readouterr().err
+    assert "# demo emulator: " in capsys.readouterr().err
 
 
 def test_deleting_in_the_demonstration(capsys: Capture) -> None:
-    """Its projects hold something, so neither can be deleted."""
+    """With `--demo`, a project that holds resources is not deleted."""
     assert 1 == main(["projects", "delete", "web-shop", "--demo"])
     assert "412 precondition_failed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What the command's subcommands on projects do where something is wrong."""
+"""The failures of the subcommands on projects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 @pytest.fixture
 def account(account: Emulator) -> Emulator:
-    """The emulator, with two droplets in `web` and one elsewhere."""
+    """The emulator with two droplets in `web` and one in the default project."""
     account.seed(["do:droplet:1", "do:droplet:2"], name="web")
     account.seed(["do:droplet:3"], default=True)
     return account
@@ -50,7 +50,7 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["projects", "delete", "web", "--wait", "nan"], 2, "wait must be between 0 and 1e+09"),
     (["projects", "delete", "web", "--wait=-1"], 2, "wait must be between 0 and 1e+09"),
     (["assign", "shop", "do:droplet:1"], 1, "no project is named 'shop'"),
-    (["unassign", "do:droplet:1", "droplet:2"], 2, "resources[1]: not a URN"),
+    (["unassign", "do:droplet:1", "droplet:2"], 2, "argument URN: "),
     (["unassign", "do:vpc:1"], 1, "400 bad_request"),
     (["reconcile", "shop"], 1, "no project is named 'shop'"),
     (["reconcile", "default", "--prune"], 2, "the default project can't be pruned"),
@@ -69,7 +69,7 @@ def test_failures(  # noqa: PLR0917 - fixtures
     expected: int,
     text: str,
 ) -> None:
-    """A failure is one line, with its status, and changes nothing."""
+    """A failure prints one line and changes nothing."""
     before = account.projects()
     say("do:droplet:1\n")
     assert expected == main(arguments)
@@ -83,7 +83,6 @@ def test_failures(  # noqa: PLR0917 - fixtures
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["projects"],
         ["projects", "rename"],
         ["projects", "get"],
         ["projects", "create", "web"],
@@ -96,7 +95,7 @@ def test_failures(  # noqa: PLR0917 - fixtures
     ],
 )
 def test_usage(arguments: list[str], capsys: Capture) -> None:
-    """A wrong call is told what is right."""
+    """An invalid call prints the usage."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert 2 == caught.value.code
@@ -104,7 +103,7 @@ def test_usage(arguments: list[str], capsys: Capture) -> None:
 
 
 def test_names_that_two_projects_have(account: Emulator, capsys: Capture) -> None:
-    """A name that doesn't tell which project is meant is refused, with those that have it."""
+    """A name that two projects have is refused, with the ids of both."""
     project = {"id": UNKNOWN, "name": "web"}
     account.respond(200, {"projects": [project, {**project, "id": UNKNOWN.replace("4", "5")}]})
     assert 1 == main(["list", "web"])
@@ -115,29 +114,51 @@ def test_names_that_two_projects_have(account: Emulator, capsys: Capture) -> Non
 def test_another_encoding(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, capsys: Capture
 ) -> None:
-    """A list that is no UTF-8 is a failure, and nothing is changed."""
+    """A list that is not in UTF-8 is refused with its first such line, and nothing changes."""
     file = tmp_path / "wanted"
-    file.write_bytes("do:droplet:3\ndo:domain:bücher.example\n".encode("latin-1"))
+    file.write_bytes(b"\xef\xbb\xbfdo:droplet:3\n\xfc.example\n")
     name = str(file) if source == "file" else "-"
     with file.open(encoding="utf-8") as wanted:
         monkeypatch.setattr("sys.stdin", wanted)
         assert 1 == main(["reconcile", "web", name, "--prune"])
-    told = repr(name) if source == "file" else source
-    assert f"digitalocean-projects: {told} is not in UTF-8\n" == capsys.readouterr().err
+    place = name if source == "file" else source
+    error = capsys.readouterr().err
+    assert f"digitalocean-projects: {place}:2: the text must be in UTF-8\n" == error
     assert ["do:droplet:3"] == account.resources()
 
 
-def test_file_with_a_wrong_line(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
-    """A line that is no URN is a wrong call, and nothing is changed."""
-    file = tmp_path / "wanted"
-    file.write_text("do:droplet:3\ndroplet:1\n", "utf-8")
-    assert 2 == main(["reconcile", "web", str(file), "--prune"])
-    assert "resources[1]: not a URN of the form do:type:id: 'droplet:1'" in capsys.readouterr().err
-    assert ["do:droplet:3"] == account.resources()
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (["reconcile", "web", "wanted", "--prune"], "wanted:4"),
+        (["reconcile", "web", "-"], "standard input:4"),
+        (["assign", "web", "do:droplet:3", "-"], "standard input:4"),
+        (["unassign", "do:droplet:3", "droplet:1"], "argument URN"),
+    ],
+)
+def test_wrong_line(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    say: Callable[[str], None],
+    capsys: Capture,
+    command: list[str],
+    place: str,
+) -> None:
+    """A text that is not a URN is refused with its file and line, and nothing is sent."""
+    lines = "# wanted\n\ndo:droplet:3\n droplet:1\ndo:droplet:4\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wanted").write_text(lines, "utf-8")
+    say(lines)
+    assert 2 == main(command)
+    error = capsys.readouterr().err
+    assert error.startswith(f"digitalocean-projects: {place}: ")
+    assert "'droplet:1'" in error
+    assert [] == account.requests
 
 
 def test_names_from_elsewhere(account: Emulator, capsys: Capture) -> None:
-    """What a server sends can't play with the terminal."""
+    """Control characters from the server are not printed."""
     project = {"id": UNKNOWN, "name": "\x1b[2Jgone\nmore", "environment": "\x07"}
     account.respond(200, {"projects": [project]})
     assert 0 == main(["projects", "list"])
@@ -151,14 +172,14 @@ def test_names_from_elsewhere(account: Emulator, capsys: Capture) -> None:
 
 @pytest.mark.usefixtures("account")
 def test_name_that_is_no_text(capsys: Capture) -> None:
-    """An argument whose bytes are no text can't be sent, and is a wrong call."""
+    """An argument that is not valid text is refused."""
     assert 2 == main(["projects", "create", "\udcff", "--purpose", "IoT"])
     assert capsys.readouterr().err.startswith("digitalocean-projects: name ")
 
 
 @contextmanager
 def unread_output() -> Iterator[None]:
-    """Make standard output a pipe whose reader has left."""
+    """Make standard output a pipe whose reader has closed it."""
     read, write = os.pipe()
     os.close(read)
     with open(write, "w", encoding="utf-8") as output, redirect_stdout(output):  # noqa: PTH123 - a descriptor
@@ -169,7 +190,7 @@ def unread_output() -> Iterator[None]:
     "command", [["projects", "list"], ["projects", "get", "web", "-o", "json"], ["list", "web"]]
 )
 def test_reader_leaves(account: Emulator, command: list[str], capsys: Capture) -> None:
-    """A reader that has seen enough ends the command quietly."""
+    """A closed pipe ends the command without a message."""
     with unread_output():
         assert 0 == main(command)
     assert account.requests
@@ -179,7 +200,7 @@ def test_reader_leaves(account: Emulator, command: list[str], capsys: Capture) -
 @pytest.mark.parametrize("output", ["text", "json"])
 @pytest.mark.parametrize(("urn", "expected"), [("do:droplet:1", 0), ("do:droplet:404", 1)])
 def test_reader_leaves_a_move(account: Emulator, output: str, urn: str, expected: int) -> None:
-    """That nobody reads the output doesn't hide whether a resource was moved."""
+    """A closed pipe does not change the exit status of `assign`."""
     with unread_output():
         assert expected == main(["assign", "default", urn, "-o", output])
     assert (expected == 0) == (urn in account.resources())
@@ -190,16 +211,19 @@ def test_reader_leaves_a_move(account: Emulator, output: str, urn: str, expected
 def test_reader_leaves_a_reconciliation(
     output: str, capsys: Capture, say: Callable[[str], None]
 ) -> None:
-    """Nor does it hide that a project isn't in the wanted state."""
+    """A closed pipe does not change the exit status of `reconcile`."""
     say("do:droplet:404\n")
     with unread_output():
         assert 1 == main(["reconcile", "web", "-o", output])
-    assert "# 0 added, 0 removed, 0 kept\n" == capsys.readouterr().err
+    assert "# 0 added, 0 removed, 0 kept, 1 not moved\n" == capsys.readouterr().err
 
 
 def test_nothing_to_keep(account: Emulator, capsys: Capture, say: Callable[[str], None]) -> None:
-    """An empty list of what to keep, as of a pipe that failed, prunes nothing."""
+    """`reconcile --prune` refuses an empty list, as from a failed pipe."""
     say("")
     assert 2 == main(["reconcile", "web", "--prune"])
-    assert "all would be pruned" in capsys.readouterr().err
+    assert (
+        "refusing to prune: the list of URNs is empty; to empty a project, use unassign"
+        in capsys.readouterr().err
+    )
     assert [] == account.requests

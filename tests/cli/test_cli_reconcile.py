@@ -1,4 +1,4 @@
-"""The command's subcommand that brings a project to a wanted state."""
+"""The subcommand `reconcile`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 HALF_WAY = (
     '{"added":["do:droplet:3"],"removed":[],"kept":["do:droplet:2"],'
-    '"failed":["do:droplet:404"],"unknown":[],"untouched":["do:droplet:1"]}\n'
+    '"failed":[{"urn":"do:droplet:404","status":"not_found"}],'
+    '"unknown":[],"untouched":["do:droplet:1"]}\n'
 )
 
 
 @pytest.fixture
 def account(account: Emulator) -> Emulator:
-    """The emulator, with two droplets in `web` and one elsewhere."""
+    """The emulator with two droplets in `web` and one in the default project."""
     account.seed(["do:droplet:1", "do:droplet:2"], name="web")
     account.seed(["do:droplet:3"], default=True)
     return account
@@ -47,7 +48,7 @@ def test_reconcile(  # noqa: PLR0917 - fixtures
     say: Callable[[str], None],
     tmp_path: Path,
 ) -> None:
-    """What is missing is assigned, and told; what is wanted comes from a file or standard input."""
+    """`reconcile` assigns missing resources of a list from a file or standard input."""
     wanted = "# of web\ndo:droplet:1\n\n  do:droplet:3\n"
     file = tmp_path / "wanted"
     file.write_text(wanted, "utf-8")
@@ -64,7 +65,7 @@ def test_reconcile(  # noqa: PLR0917 - fixtures
 def test_reconcile_prunes(
     account: Emulator, web: str, capsys: Capture, say: Callable[[str], None]
 ) -> None:
-    """Pruning moves what isn't wanted to the default project; a dry run only tells."""
+    """`--prune` moves unlisted resources to the default project; `--dry-run` moves nothing."""
     for options, to_be in (["--dry-run"], " to be"), ([], ""):
         say("do:droplet:3\ndo:droplet:2\n")
         assert 0 == main(["reconcile", "web", "--prune", *options])
@@ -77,7 +78,7 @@ def test_reconcile_prunes(
 
 
 def test_reconcile_as_json(account: Emulator, capsys: Capture, say: Callable[[str], None]) -> None:
-    """JSON has what was added, removed, kept, failed, is unknown, and was left untouched."""
+    """JSON output has all changes, and the resources that failed with their statuses."""
     say("do:droplet:3\ndo:droplet:2\ndo:droplet:404\ndo:droplet:405\n")
     account.fail(faults.Omit(["do:droplet:405"]), when=lambda request: request.method == "POST")
     assert 1 == main(["reconcile", "web", "--prune", "-o", "json"])
@@ -86,25 +87,25 @@ def test_reconcile_as_json(account: Emulator, capsys: Capture, say: Callable[[st
         "added": ["do:droplet:3"],
         "removed": ["do:droplet:1"],
         "kept": ["do:droplet:2"],
-        "failed": ["do:droplet:404"],
+        "failed": [{"urn": "do:droplet:404", "status": "not_found"}],
         "unknown": ["do:droplet:405"],
         "untouched": [],
     } == json.loads(output.out)
     assert [
-        "# it is unknown what became of do:droplet:405",
-        "# 1 added, 1 removed, 1 kept",
+        "# outcome unknown: do:droplet:405",
+        "# 1 added, 1 removed, 1 kept, 2 not moved",
     ] == output.err.splitlines()
 
 
 def test_reconcile_with_what_is_not_there(
     account: Emulator, web: str, capsys: Capture, say: Callable[[str], None]
 ) -> None:
-    """1 says that a resource was not assigned; it gets a line with what the API said."""
+    """A resource that does not exist is printed with its status; the exit status is 1."""
     say("do:droplet:404\n")
     assert 1 == main(["reconcile", "web"])
     output = capsys.readouterr()
     assert "! do:droplet:404  not_found\n" == output.out
-    assert "# 0 added, 0 removed, 0 kept\n" == output.err
+    assert "# 0 added, 0 removed, 0 kept, 1 not moved\n" == output.err
     assert ["do:droplet:1", "do:droplet:2"] == account.resources(web)
 
 
@@ -112,7 +113,7 @@ def test_reconcile_with_what_is_not_there(
 def test_reconcile_with_what_is_refused(
     account: Emulator, web: str, output: str, capsys: Capture, say: Callable[[str], None]
 ) -> None:
-    """A resource that the API refuses fails by itself, with the API's explanation."""
+    """A refused resource does not stop the others, and the API's reason is printed."""
     account.respond(
         412,
         {"id": "precondition_failed", "message": "Move the Droplet instead"},
@@ -121,24 +122,25 @@ def test_reconcile_with_what_is_refused(
     )
     say("do:droplet:3\n")
     assert 1 == main(["reconcile", "web", "--prune", "-o", output])
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     if output == "text":
-        assert "+ do:droplet:3\n- do:droplet:2\n! do:droplet:1  refused\n" == told.out
+        assert "+ do:droplet:3\n- do:droplet:2\n! do:droplet:1  refused\n" == printed.out
     else:
-        document = json.loads(told.out)
-        assert (["do:droplet:1"], []) == (document["failed"], document["untouched"])
+        document = json.loads(printed.out)
+        failed = [{"urn": "do:droplet:1", "status": "refused"}]
+        assert (failed, []) == (document["failed"], document["untouched"])
     explanation = "do:droplet:1: 412 precondition_failed: Move the Droplet instead"
     assert [
         f"digitalocean-projects: {explanation}",
-        "# 1 added, 1 removed, 0 kept",
-    ] == told.err.splitlines()
+        "# 1 added, 1 removed, 0 kept, 1 not moved",
+    ] == printed.err.splitlines()
     assert ["do:droplet:3", "do:droplet:1"] == account.resources(web)
 
 
 def test_reconcile_fails_half_way(
     account: Emulator, capsys: Capture, say: Callable[[str], None]
 ) -> None:
-    """Where pruning fails, what was done before is told, as if it had ended there."""
+    """If pruning fails, the changes made before are printed."""
     for output, expected in (
         ("text", "+ do:droplet:3\n! do:droplet:404  not_found\n"),
         ("json", HALF_WAY),
@@ -150,10 +152,10 @@ def test_reconcile_fails_half_way(
             403, when=lambda request: request.method == "POST" and "default" in request.path
         )
         assert 1 == main(["reconcile", "web", "--prune", "-o", output])
-        told = capsys.readouterr()
-        assert expected == told.out
-        *notes, failure = told.err.splitlines()
-        assert ["# nothing was done with do:droplet:1", "# 1 added, 0 removed, 1 kept"] == notes
+        printed = capsys.readouterr()
+        assert expected == printed.out
+        *notes, failure = printed.err.splitlines()
+        assert ["# not moved: do:droplet:1", "# 1 added, 0 removed, 1 kept, 2 not moved"] == notes
         assert failure.startswith("digitalocean-projects: 403 (POST")
 
 
@@ -161,7 +163,7 @@ def test_reconcile_fails_half_way(
 def test_reconcile_when_all_is_refused(
     account: Emulator, capsys: Capture, say: Callable[[str], None]
 ) -> None:
-    """The document is the same, however often the command is run, and names what is refused."""
+    """Each run prints the same document, which names the refused resources."""
     account.respond(
         412,
         {"id": "precondition_failed", "message": "Move the Droplet instead"},
@@ -172,8 +174,9 @@ def test_reconcile_when_all_is_refused(
     for _ in range(2):
         say("do:droplet:2\n")
         assert 1 == main(["reconcile", "web", "--prune", "-o", "json", "-q"])
-        told = capsys.readouterr()
-        documents.append(json.loads(told.out))
-        assert "do:droplet:1: 412 precondition_failed: Move the Droplet instead" in told.err
+        printed = capsys.readouterr()
+        documents.append(json.loads(printed.out))
+        assert "do:droplet:1: 412 precondition_failed: Move the Droplet instead" in printed.err
     assert documents[0] == documents[1]
-    assert (["do:droplet:1"], ["do:droplet:2"]) == (documents[0]["failed"], documents[0]["kept"])
+    assert [{"urn": "do:droplet:1", "status": "refused"}] == documents[0]["failed"]
+    assert ["do:droplet:2"] == documents[0]["kept"]

@@ -1,4 +1,4 @@
-"""The command's report."""
+"""The subcommand `report`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def account(account: Emulator) -> Emulator:
-    """The emulator, with resources in two of three projects."""
+    """The emulator with resources in two of three projects."""
     account.seed([f"do:droplet:{number}" for number in range(16)], default=True)
     account.seed(["do:volume:1", "do:app:1", "do:droplet:99", "do:droplet:98"], name="web")
     account.seed(name="empty")
@@ -27,7 +27,7 @@ def account(account: Emulator) -> Emulator:
 
 
 def test_report(account: Emulator, capsys: Capture) -> None:
-    """Each project's types are counted, with a bar for each count; most first."""
+    """`report` prints the count of each type with a bar, highest first."""
     assert 0 == main(["report"])
     output = capsys.readouterr()
     assert [
@@ -44,7 +44,7 @@ def test_report(account: Emulator, capsys: Capture) -> None:
 
 
 def test_report_as_json(account: Emulator, capsys: Capture) -> None:
-    """JSON has the same, as a list or a line for each project."""
+    """JSON output has the same counts, in an array or a line for each project."""
     expected = [
         {
             "id": project.id,
@@ -78,7 +78,7 @@ def test_report_as_json(account: Emulator, capsys: Capture) -> None:
 def test_narrow_report(
     monkeypatch: pytest.MonkeyPatch, columns: str, expected: str, capsys: Capture
 ) -> None:
-    """In a narrow terminal the bars are shorter, and names are cut."""
+    """A narrow terminal gets shorter bars or none, and names are cut."""
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", columns)
@@ -92,7 +92,7 @@ def test_narrow_report(
 def test_encodings(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, encoding: str, bar: str, cut: str
 ) -> None:
-    """Where an encoding lacks the blocks, bars are of ASCII."""
+    """Bars are in ASCII if the encoding lacks the block characters."""
     account.seed(["do:droplet:1000"], name="x" * 100)
     output = io.TextIOWrapper(written := io.BytesIO(), encoding)
     with monkeypatch.context() as patch:
@@ -104,7 +104,7 @@ def test_encodings(
 
 
 def test_nothing_to_report(account: Emulator, capsys: Capture) -> None:
-    """An account whose projects can't be seen has a report, too."""
+    """Without visible projects, `report` prints the headings."""
     account.respond(200, {"projects": []})
     assert 0 == main(["report", "--quiet"])
     assert ("Project  Type  Resources\n", "") == capsys.readouterr()
@@ -121,58 +121,58 @@ def break_project(account: Emulator, *names: str, status: int = 403) -> None:
 @pytest.mark.parametrize("name", ["web", "empty", "first-project"])
 @pytest.mark.parametrize("output", ["text", "json", "jsonl"])
 def test_project_that_fails(account: Emulator, capsys: Capture, name: str, output: str) -> None:
-    """A project that can't be read fails the report, which has the others all the same."""
+    """If a project cannot be listed, the others are printed and the exit status is 1."""
     break_project(account, name)
     assert 1 == main(["report", "-o", output])
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     names = [project.name for project in account.projects() if project.name != name]
     if output == "json":
-        assert names == [summary["name"] for summary in json.loads(told.out)]
+        assert names == [summary["name"] for summary in json.loads(printed.out)]
     elif output == "jsonl":
-        assert names == [json.loads(line)["name"] for line in told.out.splitlines()]
+        assert names == [json.loads(line)["name"] for line in printed.out.splitlines()]
     else:
-        rows = told.out.splitlines()[1:]
+        rows = printed.out.splitlines()[1:]
         assert names == [row.split()[0] for row in rows if not row.startswith(" ")]
-    failure = told.err.splitlines()[-1]
+    failure = printed.err.splitlines()[-1]
     assert failure.startswith(f"digitalocean-projects: {name}: 403 (GET /v2/projects/")
-    assert (2 if output == "text" else 1) == len(told.err.splitlines())
+    assert (2 if output == "text" else 1) == len(printed.err.splitlines())
 
 
 def test_all_projects_fail(account: Emulator, capsys: Capture) -> None:
-    """Each project that can't be read gets one line on standard error."""
+    """Each project that cannot be listed gets one line on standard error."""
     account.seed(name="odd\x1b[2J\nname")
     break_project(account, *(project.name for project in account.projects()))
     assert 1 == main(["report", "-o", "json"])
-    told = capsys.readouterr()
-    assert "[]\n" == told.out
+    printed = capsys.readouterr()
+    assert "[]\n" == printed.out
     assert ["odd [2J name", "empty", "web", "first-project"] == [
-        line.split(": ")[1] for line in told.err.splitlines()
+        line.split(": ")[1] for line in printed.err.splitlines()
     ]
 
 
 def test_report_fails(account: Emulator, capsys: Capture) -> None:
-    """A failure that isn't about one project ends the report, after what was read before it."""
+    """A failure that concerns all projects ends the report after the projects before it."""
     break_project(account, "web", status=401)
     assert 1 == main(["report", "-q"])
-    told = capsys.readouterr()
-    assert "Project  Type  Resources\nempty                  0\n" == told.out
-    assert told.err.startswith("digitalocean-projects: 401 (GET")
-    assert 1 == len(told.err.splitlines())
+    printed = capsys.readouterr()
+    assert "Project  Type  Resources\nempty                  0\n" == printed.out
+    assert printed.err.startswith("digitalocean-projects: 401 (GET")
+    assert 1 == len(printed.err.splitlines())
 
 
 def test_report_fails_at_once(account: Emulator, capsys: Capture) -> None:
-    """A report of which nothing could be read is no report."""
+    """If nothing could be listed, `report` prints the error only."""
     account.respond(401, times=None)
     assert 1 == main(["report", "-o", "json"])
-    told = capsys.readouterr()
-    assert ("", True) == (told.out, told.err.startswith("digitalocean-projects: 401 (GET"))
+    printed = capsys.readouterr()
+    assert ("", True) == (printed.out, printed.err.startswith("digitalocean-projects: 401 (GET"))
 
 
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_reader_leaves_a_report_that_fails(
     account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture, output: str
 ) -> None:
-    """That nobody reads the report doesn't hide that a project couldn't be read."""
+    """A closed pipe does not hide that a project could not be listed."""
     break_project(account, "web")
     read, write = os.pipe()
     os.close(read)

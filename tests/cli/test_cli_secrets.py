@@ -1,4 +1,4 @@
-"""Tokens where the command doesn't expect them."""
+"""Tokens in the arguments and the input of the command."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TOKEN = "dop_v1_" + "0123456789abcdef" * 4
 COMMANDS = [
     "",
+    "demo",
     "list",
     "ls",
     "assign",
@@ -41,7 +42,7 @@ COMMANDS = [
 
 
 def status_of(arguments: list[str]) -> object:
-    """The exit status of the command."""
+    """Run the command, and return its exit status."""
     try:
         return main(arguments)
     except SystemExit as error:
@@ -63,8 +64,8 @@ def status_of(arguments: list[str]) -> object:
     ],
 )
 def test_doctls_option(command: str, option: str, capsys: Capture) -> None:
-    """Doctl's options for a token are refused, in any spelling, with what to use instead."""
-    token = "swordfish"  # noqa: S105 - which doesn't look like one
+    """Options of doctl for a token are refused, and the message names the alternatives."""
+    token = "swordfish"  # noqa: S105 - it does not look like a token
     assert 2 == status_of([*command.split(), *option.format(token).split()])
     output = capsys.readouterr()
     assert "argument -t/--access-token: " in output.err
@@ -124,7 +125,7 @@ def test_doctls_option(command: str, option: str, capsys: Capture) -> None:
     ],
 )
 def test_token_as_argument(account: Emulator, capsys: Capture, arguments: str) -> None:
-    """A token that is passed as any other argument is not repeated, nor sent to the API."""
+    """A token in another argument is neither printed nor sent to the API."""
     assert status_of(shlex.split(arguments.format(TOKEN))) in {1, 2}
     output = capsys.readouterr()
     assert "digitalocean-projects" in output.err
@@ -139,7 +140,7 @@ def test_token_as_argument(account: Emulator, capsys: Capture, arguments: str) -
 def test_token_in_lines(
     account: Emulator, capsys: Capture, say: Callable[[str], None], command: str, line: str
 ) -> None:
-    """The same goes for the lines of standard input."""
+    """A token in a line of standard input is not printed, and nothing is sent."""
     say(line.format(TOKEN))
     assert 2 == main(command.split())
     output = capsys.readouterr()
@@ -148,14 +149,14 @@ def test_token_in_lines(
 
 
 def test_token_in_file(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
-    """The same goes for a file and its name."""
+    """A token in a file or its name is not printed, and nothing is sent."""
     file = tmp_path / TOKEN
     file.write_text(f"{TOKEN}\n")
     assert 2 == main(["reconcile", "default", str(file)])
     file.write_bytes(b"\xff")
     assert 1 == main(["reconcile", "default", str(file)])
     output = capsys.readouterr()
-    assert (2, False) == (output.err.count("***"), TOKEN[7:20] in output.err + output.out)
+    assert (3, False) == (output.err.count("***"), TOKEN[7:20] in output.err + output.out)
     assert [] == account.requests
 
 
@@ -168,7 +169,7 @@ def test_environments_token(
     token: str,
     arguments: str,
 ) -> None:
-    """The environment's token is not repeated, whatever it looks like."""
+    """The token in the environment is not printed, even if it is a plain word."""
     monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", token)
     assert status_of(arguments.format(f"/{token}").split()) in {1, 2}
     output = capsys.readouterr()
@@ -178,15 +179,15 @@ def test_environments_token(
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_completion(shell: str, capsys: Capture) -> None:
-    """A shell doesn't complete the options that are refused."""
+    """A shell does not complete the refused options."""
     assert 0 == main(["completion", shell])
     assert "access-token" not in capsys.readouterr().out
 
 
 def test_token_in_other_places(account: Emulator, capsys: Capture) -> None:
-    """A URN that holds a token is refused, and the message doesn't repeat it."""
+    """A URN that contains a token is refused, and the message does not show it."""
     assert 2 == main(["assign", "default", f"do:droplet:{TOKEN}"])
     error = capsys.readouterr().err
-    assert "resources[0]: a URN must not contain an API token" in error
+    assert "argument URN: a URN must not contain an API token" in error
     assert TOKEN not in error
     assert [] == account.requests

@@ -1,4 +1,4 @@
-"""Signals that end or stop the command, on a real terminal."""
+"""Signals that end or stop the command on a real terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EMULATOR = [*PYTHON, "-m", "digitalocean_projects", "emulator"]
 
 @pytest.fixture(autouse=True)
 def _foreground() -> Iterator[None]:
-    """Let commands inherit no ignored signal: a shell ignores two for what it starts with `&`."""
+    """Reset two signals that a shell ignores in the processes it starts with `&`."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGQUIT)}
     for number in before:
         signal.signal(number, signal.SIG_DFL)
@@ -42,19 +42,19 @@ def _foreground() -> Iterator[None]:
 
 
 class Screen:
-    """A terminal that a command has for its standard error."""
+    """A terminal that is the standard error of a command."""
 
     def __init__(self, controller: int) -> None:
         self._controller = controller
         self.shown = b""
 
     def read(self, seconds: float = 60.0) -> bool:
-        """Read what comes next; return False if nothing does, or nobody has the terminal open."""
+        """Read more text; return False if none comes, or if the terminal is closed."""
         if not select.select([self._controller], [], [], seconds)[0]:
             return False
         try:
             more = os.read(self._controller, 1 << 16)
-        except OSError:  # Linux says so when the other end is closed.
+        except OSError:  # Linux raises this if the other end is closed.
             return False
         self.shown += more
         return bool(more)
@@ -64,7 +64,7 @@ class Screen:
             assert self.read(), self.shown
 
     def has_cursor(self) -> bool:
-        """Return whether the cursor is shown after all that came until now."""
+        """Return True if the cursor is shown after the text so far."""
         while self.read(0.0):
             pass
         changes: list[bytes] = re.findall(rb"\x1b\[\?25([hl])", self.shown)
@@ -73,7 +73,7 @@ class Screen:
 
 @contextmanager
 def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], Screen]]:
-    """Run a command whose standard error is a terminal, in a process group of its own."""
+    """Run a command in its own process group, with a terminal as its standard error."""
     controller, screen = pty.openpty()
     with subprocess.Popen(
         command,
@@ -93,7 +93,7 @@ def started(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], Scree
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
 @pytest.mark.process
 def test_end_under_the_bar(account: Emulator, number: int, status: int) -> None:
-    """A signal that ends the command takes the bar away and shows the cursor again."""
+    """A signal that ends the command erases the bar and shows the cursor."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
     with started(LISTING) as (process, screen):
         screen.wait_for(b" requests")
@@ -110,7 +110,7 @@ def test_end_under_the_bar(account: Emulator, number: int, status: int) -> None:
 
 @pytest.mark.process
 def test_kill_under_the_bar(account: Emulator) -> None:
-    """SIGQUIT kills the command at once, and shows the cursor again."""
+    """SIGQUIT ends the command at once, and the cursor is shown."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
     with started(LISTING) as (process, screen):
         screen.wait_for(b" requests")
@@ -121,7 +121,7 @@ def test_kill_under_the_bar(account: Emulator) -> None:
 
 @pytest.mark.process
 def test_stop_under_the_bar(account: Emulator) -> None:
-    """A command that is stopped shows the cursor, and hides it again when it goes on."""
+    """A stopped command shows the cursor, and hides it when it continues."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
     with started(LISTING) as (process, screen):
         screen.wait_for(b" requests")
@@ -141,9 +141,9 @@ def test_stop_under_the_bar(account: Emulator) -> None:
 
 @pytest.mark.process
 def test_stop_of_the_emulator() -> None:
-    """A command without a bar is stopped, goes on and ends without a change on the terminal.
+    """A command without a bar stops, continues and ends without a change on the terminal.
 
-    It handles the end itself, since process 1 of a container has to.
+    It has a handler for SIGTERM, which process 1 of a container needs.
     """
     with started(EMULATOR) as (process, screen):
         screen.wait_for(b"Ctrl-C")
@@ -152,7 +152,9 @@ def test_stop_of_the_emulator() -> None:
         process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGTERM)
         assert 143 == process.wait(timeout=60)
-        assert [b"# Ctrl-C ends it"] == screen.shown.splitlines()
+        assert [
+            b"# paste these lines into another terminal; press Ctrl-C to stop"
+        ] == screen.shown.splitlines()
 
 
 EVERYWHERE = """
@@ -182,13 +184,13 @@ def run(number, times, at):
     try:
         sys.settrace(trace)
         with signals.ended_by_signals():
-            with progress.told(client, lambda: progress.Progress("lines"), quiet=False):
+            with progress.progress_shown(client, lambda: progress.Progress("lines"), quiet=False):
                 time.sleep(0.02)
         sys.settrace(None)
         return "done"
     except KeyboardInterrupt as end:
         sys.settrace(None)
-        # A signal in the last lines leaves the handlers to the end of the process.
+        # After a signal in the last lines, the handlers stay until the process ends.
         signal.signal(number, default)
         return type(end).__name__
 
@@ -208,19 +210,19 @@ for number, times in itertools.product((signal.SIGINT, signal.SIGTERM), (1, 2)):
 
 @pytest.mark.process
 def test_signals_at_any_line() -> None:
-    """Whichever line of the progress signals interrupt, the terminal is as before afterwards."""
+    """A signal at any line of the progress leaves the terminal restored."""
     with started([*PYTHON, "-c", EVERYWHERE]) as (process, screen):
         while screen.read():
             pass
         assert 0 == process.wait(timeout=60), screen.shown
         assert process.stdout
-        told = [line.split() for line in process.stdout.read().decode().splitlines()]
-    for (*ends, last), name in zip(told, ["KeyboardInterrupt"] * 2 + ["Ended"] * 2, strict=True):
+        printed = [line.split() for line in process.stdout.read().decode().splitlines()]
+    for (*ends, last), name in zip(printed, ["KeyboardInterrupt"] * 2 + ["Ended"] * 2, strict=True):
         assert "done" == last
         assert {name} == set(ends)
         assert len(ends) > 15
     runs = screen.shown.split(b"\x1b[5n")[:-1]
-    assert sum(map(len, told)) == len(runs)
+    assert sum(map(len, printed)) == len(runs)
     assert any(b"\x1b[?25l" in run for run in runs)
     for run in runs:
         changes = re.findall(rb"\x1b\[\?25([hl])", run)
@@ -229,7 +231,7 @@ def test_signals_at_any_line() -> None:
 
 @pytest.mark.process
 def test_lock_that_the_interrupted_code_holds() -> None:
-    """The cursor comes back although the progress waits for a lock of the interrupted code."""
+    """The cursor is shown although the progress waits for a lock of the interrupted code."""
     code = """
 import os, signal, sys, threading, time
 from digitalocean_projects import Client
@@ -245,7 +247,7 @@ def look():
         return progress.Progress("lines")
 
 try:
-    with signals.ended_by_signals(), progress.told(Client("token"), look, quiet=False):
+    with signals.ended_by_signals(), progress.progress_shown(Client("token"), look, quiet=False):
         time.sleep(0.3)
         with lock:
             waits.wait(60)
@@ -263,7 +265,7 @@ except signals.Ended as end:
 
 @pytest.mark.process
 def test_terminal_that_takes_no_more() -> None:
-    """A signal ends the command although its terminal takes no more output."""
+    """A signal ends the command although its terminal accepts no output."""
     code = """
 import os, select, signal, time
 from digitalocean_projects import Client
@@ -271,7 +273,7 @@ from digitalocean_projects._cli import progress, signals
 
 progress.PATIENCE, progress.BAR_INTERVAL, progress.LONGEST_END = 0.0, 0.0, 0.2
 try:
-    with signals.ended_by_signals(), progress.told(
+    with signals.ended_by_signals(), progress.progress_shown(
         Client("token"), lambda: progress.Progress("lines"), quiet=False
     ):
         while select.select([], [2], [], 0)[1]:
@@ -286,7 +288,7 @@ except signals.Ended as end:
 
 
 def test_handlers_are_taken_back(account: Emulator) -> None:
-    """A program that calls `main` has its own handlers afterwards, in any thread."""
+    """`main` restores the signal handlers of the program, in any thread."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with ThreadPoolExecutor(1) as pool:
         assert [0, 0] == [main(["list", "-q"]), pool.submit(main, ["list", "-q"]).result()]
@@ -296,7 +298,7 @@ def test_handlers_are_taken_back(account: Emulator) -> None:
 
 @pytest.mark.parametrize("handle", [lambda *_: None, signal.SIG_IGN])
 def test_handler_of_the_program(handle: Any) -> None:
-    """A handler that a program has set stays, and so does a signal that `nohup` ignores."""
+    """Handlers of the program and ignored signals are left alone."""
     before = signal.signal(signal.SIGTERM, handle)
     try:
         with signals.ended_by_signals():
@@ -306,7 +308,7 @@ def test_handler_of_the_program(handle: Any) -> None:
 
 
 def test_client_is_usable(account: Emulator) -> None:
-    """A program that has handled the end of a block goes on using its client."""
+    """A client can be used after a signal that the program handled."""
     with Client(account.token, base_url=account.url) as client:
         with pytest.raises(signals.Ended) as caught, signals.ended_by_signals():
             signal.raise_signal(signal.SIGTERM)
@@ -315,7 +317,7 @@ def test_client_is_usable(account: Emulator) -> None:
 
 
 def test_stop_without_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
-    """A command that shows no progress is stopped and goes on without a change of the cursor."""
+    """Stopping a command without a bar does not change the cursor."""
     with progress.cursor_shown():
         pass
     assert ("", "") == capfd.readouterr()

@@ -1,4 +1,4 @@
-"""The command while it starts."""
+"""The start of the command: Ctrl-C, and the modules that it loads."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_interrupt_while_it_loads(module: str) -> None:
-    """Ctrl-C ends it without a word, whichever module is being loaded."""
+    """Ctrl-C ends the command without a message while any module loads."""
     done = run(INTERRUPTED, module)
     assert (130, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
 def test_what_is_loaded_for_its_use(account: Emulator) -> None:
-    """Only a command that uses the emulator loads it; the extra is loaded when it is used."""
+    """The emulator and the optional packages are loaded only when they are used."""
     assert "\ndigitalocean_projects.testing\n" == run(LOADED).stderr
     assert account.requests

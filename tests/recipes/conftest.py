@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digitalocean_projects.testing import seed_demo
+from tests.forked import PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,7 +92,7 @@ def script(tmp_path: Path) -> Callable[[str], str]:
 
     def run(code: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+            [sys.executable, "-X", "dev", "-W", "error", "-c", PATIENT + code],
             capture_output=True,
             check=False,
             cwd=tmp_path,

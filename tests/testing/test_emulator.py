@@ -15,6 +15,7 @@ import pytest
 import digitalocean_projects.testing
 from digitalocean_projects._codec.urn import URN
 from digitalocean_projects.testing import Emulator, StoredProject
+from tests.forked import PATIENT
 
 if TYPE_CHECKING:
     from .conftest import Call
@@ -271,7 +272,7 @@ with urllib.request.urlopen(request) as response:
     print(response.status)
 """
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+        [sys.executable, "-X", "dev", "-W", "error", "-c", PATIENT + code],
         capture_output=True,
         check=False,
         text=True,

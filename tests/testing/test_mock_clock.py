@@ -25,11 +25,12 @@ WRONG = [-1.0, -1e-9, math.inf, -math.inf, math.nan]
 
 
 def sleeping(clock: MockClock) -> int:
-    return sum(len(room.sleepers) for room in clock._rooms.values())
+    with clock._lock:
+        return sum(len(room.sleepers) for room in clock._rooms.values())
 
 
 async def asleep(clock: MockClock, number: int) -> None:
-    """Return when so many sleep in any event loop."""
+    """Wait until `number` tasks sleep, in any event loop."""
     async with asyncio.timeout(60):
         while sleeping(clock) < number:  # noqa: ASYNC110 - the clock tells nobody
             await asyncio.sleep(0)
@@ -208,7 +209,8 @@ def test_loops_in_threads() -> None:
         return clock.time(), loop is asyncio.get_running_loop()
 
     async def sleeps(n: int) -> list[tuple[float, bool]]:
-        return await asyncio.gather(*(sleep(n + 1) for _ in range(5)))
+        async with asyncio.timeout(60):
+            return await asyncio.gather(*(sleep(n + 1) for _ in range(5)))
 
     async def jumps() -> None:
         await asleep(clock, 40)

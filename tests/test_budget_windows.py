@@ -1,4 +1,4 @@
-"""When each token comes back, and when there is the next one."""
+"""The windows of a budget: when each token comes back, and when the next one is free."""
 
 from __future__ import annotations
 

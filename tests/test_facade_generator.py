@@ -364,7 +364,7 @@ def test_current() -> None:
 @pytest.fixture
 def target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A copy of the package's facade that stands for it."""
-    shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path)
+    shutil.copy(Path(__file__).parents[1] / "pyproject.toml", tmp_path)
     target = Path(shutil.copy(facade.TARGET, tmp_path))
     monkeypatch.setattr(facade, "TARGET", target)
     return target

@@ -1,4 +1,4 @@
-"""Feedback: the effect of the API's responses on the bucket."""
+"""The changes of a budget that the API's responses cause."""
 
 from __future__ import annotations
 

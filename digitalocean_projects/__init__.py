@@ -1,4 +1,15 @@
-"""List and assign the resources of DigitalOcean projects."""
+"""Client of DigitalOcean's Projects API: list, assign and move the resources of projects.
+
+    from digitalocean_projects import Client
+
+    with Client() as client:  # reads the token from DIGITALOCEAN_TOKEN
+        for project in client.projects.list():
+            print(project.name, len(client.projects.list_resources(project).collect()))
+
+`AsyncClient` has the same methods for asyncio. `digitalocean_projects.testing` has a local emulator
+of the API, and `digitalocean_projects.contrib` has the integrations `fastapi`, `pytest` and
+`redis`. README.rst is the guide.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +123,7 @@ if TYPE_CHECKING:
     from ._projects import AsyncProjects
     from ._session.manager import Statistics
 else:
-    # In the order of what they cost to import: whoever uses no client doesn't load aiohttp.
+    # In the order of their cost, so that a program without a client doesn't load aiohttp.
     _MODULES = (
         "_codec.urn",
         "_codec.headers",
@@ -130,13 +141,32 @@ else:
         "_client",
         "_facade.sync",
     )
+    _SUBPACKAGES = ("contrib", "testing")
+    _ELSEWHERE = {
+        "testing": "Emulator MockClock RecordedRequest StoredProject faults seed_demo",
+        "contrib.fastapi": "AsyncClientDep ClientDep JSONLinesResponse ProjectID "
+        "TenantAsyncClientDep TenantClientDep async_client_for client_for client_lifespan "
+        "exception_handlers until_disconnected",
+        "contrib.redis": "RedisLimits RedisLimitsError RedisUnavailableError",
+    }
 
     def __getattr__(name: str) -> object:
+        if name in _SUBPACKAGES:
+            return import_module(f"{__name__}.{name}")
         if name not in __all__:
+            for package, names in _ELSEWHERE.items():
+                if name in names.split():
+                    # Python replaces an AttributeError by a message of its own.
+                    raise ImportError(
+                        f"{name} is in another module; "
+                        f"write `from {__name__}.{package} import {name}`",
+                        name=__name__,
+                    )
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         modules = (import_module(f"{__name__}.{module}") for module in _MODULES)
         values = (getattr(module, name, None) for module in modules)
         return globals().setdefault(name, next(filter(None, values)))
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        special = (name for name in globals() if name.startswith("__"))
+        return sorted({*special, *__all__, *_SUBPACKAGES})

@@ -1,4 +1,4 @@
-"""The command, as `python -m digitalocean_projects`."""
+"""The entry point of `python -m digitalocean_projects`, which runs the command."""
 
 from __future__ import annotations
 

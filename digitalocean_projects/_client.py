@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Self
+from types import NoneType, TracebackType
+from typing import Any, Self
 
-from attrs import NOTHING
+from aiohttp import ClientSession, TraceConfig
+from attrs import NOTHING, NothingType
 
 from ._arguments import checked_count, checked_seconds, checked_type
-from ._clock import SYSTEM_CLOCK
+from ._clock import SYSTEM_CLOCK, Clock
+from ._codec.headers import RateLimit
 from ._config import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_LIMITS,
@@ -26,18 +29,8 @@ from ._config import (
 )
 from ._messages import Secret
 from ._projects import AsyncProjects
-from ._session.manager import SessionManager
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import TracebackType
-
-    from aiohttp import ClientSession, TraceConfig
-    from attrs import NothingType
-
-    from ._clock import Clock
-    from ._codec.headers import RateLimit
-    from ._session.manager import Statistics
+from ._public import publish
+from ._session.manager import SessionManager, Statistics
 
 
 class AsyncClient:
@@ -149,6 +142,13 @@ class AsyncClient:
         self._manager = manager
         self._projects = AsyncProjects(manager)
 
+    def __repr__(self) -> str:
+        return self._shown("AsyncClient", is_open=self._manager.is_open)
+
+    def _shown(self, name: str, *, is_open: bool) -> str:
+        state = "open" if is_open else "closed"
+        return f"<{name} at {self._manager.settings.base_url} ({state})>"
+
     @property
     def projects(self) -> AsyncProjects:
         """The operations on projects."""
@@ -256,3 +256,6 @@ def _checked_clock(clock: Clock) -> Clock:
     if not (callable(getattr(clock, "time", None)) and callable(getattr(clock, "sleep", None))):
         raise TypeError(f"clock must have time() and sleep(), got {type(clock).__name__}")
     return clock
+
+
+publish(globals())

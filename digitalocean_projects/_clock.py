@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from ._public import publish
 
 
 class Clock(Protocol):
@@ -78,3 +78,6 @@ def polls(clock: Clock, seconds: float) -> Iterator[float | None]:
         yield min(wait, left)
         wait = min(2 * wait, _LONGEST_POLL)
     yield None
+
+
+publish(globals())

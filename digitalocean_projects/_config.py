@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
 from ipaddress import ip_address
 from operator import itemgetter
@@ -17,17 +17,14 @@ import attrs
 import backoff
 
 from ._arguments import checked_count, checked_seconds, checked_type, checked_wait
-from ._errors import APIConnectionError, ClientUsageError, ServerError
+from ._clock import Clock
+from ._errors import APIConnectionError, APIStatusError, ClientUsageError, ServerError
 from ._messages import TOKEN_VARIABLES, Secret, holds_token
+from ._public import publish
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from aiohttp import ClientSession, TraceConfig
-
-    from ._clock import Clock
-    from ._errors import APIStatusError
 
 
 @attrs.frozen(kw_only=True)
@@ -339,3 +336,6 @@ DEFAULT_PER_PAGE = MAX_PER_PAGE = 200
 DEFAULT_CONCURRENCY = 16
 DEFAULT_MAX_PAGES = 10_000
 DEFAULT_CHUNK_SIZE = 100
+
+
+publish(globals())

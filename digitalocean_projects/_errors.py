@@ -1,9 +1,9 @@
 """The exceptions of the package.
 
     APIError
-    ├── APIConnectionError              no answer: the connection failed
-    │   └── APITimeoutError             no answer in time
-    ├── APIStatusError                  an answer other than 2xx
+    ├── APIConnectionError              no response: the connection failed
+    │   └── APITimeoutError             no response in time
+    ├── APIStatusError                  a response other than 2xx
     │   ├── BadRequestError             400
     │   ├── AuthenticationError         401
     │   ├── PermissionDeniedError       403
@@ -13,12 +13,12 @@
     │   ├── UnprocessableEntityError    422
     │   ├── RateLimitError              429
     │   └── ServerError                 5xx
-    ├── APIResponseError                an answer that is not what the API documents
-    │   └── PaginationError             pages that make no listing
-    ├── AssignmentError                 not all resources were assigned
-    ├── AssignmentTimeoutError          not all were seen in a project in time
+    ├── APIResponseError                a response that differs from the API's documentation
+    │   └── PaginationError             inconsistent pages
+    ├── AssignmentError                 some resources were not assigned
+    ├── AssignmentTimeoutError          some resources were not seen in a project in time
     ├── InventoryError                  some projects could not be read
-    ├── ProjectLookupError              no project has a name, or several have
+    ├── ProjectLookupError              no project has the name, or several have it
     └── RateLimitWaitError              the wait for the rate limit is too long
 
     RuntimeError
@@ -29,62 +29,46 @@ An invalid argument raises a `ValueError` or `TypeError` before any request.
 
 from __future__ import annotations
 
-import copyreg
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ._codec.models import ResourceStatus
-from ._messages import one_line, quoted, redacted, status_text
+import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ._codec.headers import RateLimit
-    from ._codec.models import Project, Refusal, Resource
-    from ._codec.urn import URN
-    from ._messages import Request
+from ._codec.errors import SafeError, rebuildable
+from ._codec.headers import RateLimit
+from ._codec.models import Project, Refusal, Resource, ResourceStatus
+from ._codec.urn import URN
+from ._messages import Request, one_line, quoted, redacted, status_text
+from ._public import publish
 
 
-class _SafeError(Exception):
-    """An exception that shows no token, and that can be pickled."""
+class APIError(SafeError):
+    """The base class of all errors of this package, except for invalid arguments and wrong use.
 
-    in_doubt: bool = True
-
-    def __init__(self, *arguments: object) -> None:
-        # Here for all classes, since a user may pass a token in place of any argument.
-        super().__init__(*(redacted(one) if isinstance(one, str) else one for one in arguments))
-
-    def __str__(self) -> str:
-        attempts = getattr(self, "attempts", 1)
-        return f"{super().__str__()}{f', after {attempts} attempts' if attempts > 1 else ''}"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
-
-
-class APIError(_SafeError):
-    """An error of the API, or of the way to it. All are subclasses of this one. Can be pickled.
+    Errors can be pickled. `type(error)(*error.args)` equals the error, and its `args` are JSON
+    types, so that Celery's JSON result backends keep the class and the attributes, too.
 
     Attributes:
-        in_doubt: True if the API may have done the request although it failed.
+        in_doubt: True if the API may have carried out the request although it failed.
     """
 
 
-class ClientUsageError(_SafeError, RuntimeError):
-    """The client is used in a way that can't work: it is closed, has no token, is in another loop.
+class ClientUsageError(SafeError, RuntimeError):
+    """A wrong use of the client: it is closed, has no token, or is used in another event loop.
 
-    That is a fault of the program, so it is not an `APIError`, which a program may catch to retry.
+    It is a fault of the program. It is not an `APIError`, which a program may catch to retry.
 
     Attributes:
-        in_doubt: True if the API may have done the request, since the client was closed while it
-            was in flight, or a hook failed.
+        in_doubt: True if the API may have carried out the request, because the client was closed
+            while the request was in flight, or a hook failed.
     """
 
     in_doubt = False
 
 
 class RateLimitWaitError(APIError):
-    """A request was not sent, since it would have to wait too long for the rate limit.
+    """A request that was not sent, because it would have to wait too long for the rate limit.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
@@ -100,6 +84,7 @@ class RateLimitWaitError(APIError):
     maximum: float | None
     in_doubt: bool = False
 
+    @rebuildable
     def __init__(
         self,
         seconds: float,
@@ -119,16 +104,16 @@ class RateLimitWaitError(APIError):
 
 
 class APIConnectionError(APIError):
-    """The request got no whole answer: no connection, or one that broke.
+    """No complete response: connecting failed, or the connection was lost.
 
     Attributes:
         method: The request's method.
         path: The request's path and query.
-        attempts: How often the request was tried.
-        transient: Whether another attempt might succeed: not if the server's certificate is wrong.
-        sent: Whether the request may have reached the server.
-        reused: Whether the connection broke before any response, while connections of the client
-            were idle. If the request's was one of them, the server may have closed it before.
+        attempts: The number of attempts.
+        transient: True if another attempt might succeed; False for an invalid certificate.
+        sent: True if the request may have reached the server.
+        reused: True if the connection was lost before any response, while the client had idle
+            connections. If the request used one of those, the server may have closed it before.
     """
 
     method: str
@@ -139,6 +124,7 @@ class APIConnectionError(APIError):
     reused: bool
     in_doubt: bool
 
+    @rebuildable
     def __init__(
         self, reason: str, request: Request, *, transient: bool = True, sent: bool = True
     ) -> None:
@@ -152,7 +138,7 @@ class APIConnectionError(APIError):
 
 
 class APITimeoutError(APIConnectionError):
-    """The request got no whole answer in time."""
+    """No complete response within the timeout."""
 
 
 _LACKS_SCOPE = ("forbidden", "you are not authorized to perform this operation")
@@ -160,21 +146,22 @@ SERVER_ERRORS = range(500, 600)
 
 
 class APIStatusError(APIError):
-    """The API refused the request, or failed at it.
+    """A response with another status than 2xx: the API refused the request, or failed.
 
     https://docs.digitalocean.com/reference/api/reference/#http-statuses
 
     Attributes:
         status: The HTTP status.
-        id: The error's short name, such as `not_found`; "" if the answer has none.
-        message: What the API says; "" if it says nothing.
-        request_id: What to quote to the provider's support, or None.
-        rate_limit: What the answer said of the token's allowance, or None.
-        retry_after: The seconds after which the API wants to be asked again; None if unsaid.
+        id: The error's short name, such as `not_found`; "" if the response has none.
+        message: The API's explanation; "" if the response has none.
+        request_id: The id to quote to the provider's support, or None.
+        rate_limit: The rate limit in the response, or None.
+        retry_after: The seconds after which the API accepts another attempt; None if the response
+            doesn't say.
         method: The request's method.
         path: The request's path and query.
-        attempts: How often the request was tried.
-        in_doubt: Whether an earlier attempt may have done what was asked.
+        attempts: The number of attempts.
+        in_doubt: True if an attempt may have been carried out.
         of_tenant: True if the request was sent with the token of a tenant, see `contrib.fastapi`.
     """
 
@@ -190,6 +177,7 @@ class APIStatusError(APIError):
     in_doubt: bool
     of_tenant: bool = False
 
+    @rebuildable
     def __init__(
         self,
         *,
@@ -218,7 +206,7 @@ class APIStatusError(APIError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the API takes the request for malformed."""
+    """400: the request is malformed, or not allowed for the project."""
 
 
 class AuthenticationError(APIStatusError):
@@ -226,7 +214,7 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the token lacks a scope, or the API or a proxy forbids the request for another reason.
+    """403: the token lacks a scope, or the API or a proxy forbids the request.
 
     Attributes:
         scopes: The scopes that the operation requires, such as `project:read`; empty unless the
@@ -235,8 +223,9 @@ class PermissionDeniedError(APIStatusError):
 
     scopes: tuple[str, ...]
 
+    @rebuildable
     def __init__(self, *, id: str, message: str, request: Request, **members: Any) -> None:  # noqa: A002 - the API's word
-        # A resource that is busy is also a `forbidden`, and a proxy's 403 has neither text.
+        # The API also answers `forbidden` for a resource that is busy; a proxy sends neither text.
         lacks_scope = (id.lower(), message.strip(" .").lower()) == _LACKS_SCOPE
         scopes = request.scopes if lacks_scope else ()
         hint = f", needs the scopes {', '.join(scopes)}" if scopes else ""
@@ -245,23 +234,23 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404: there is no such project."""
+    """404: the project doesn't exist."""
 
 
 class ConflictError(APIStatusError):
-    """409: the request doesn't go with the state of what it is about."""
+    """409: the request conflicts with the current state; for example, the name is taken."""
 
 
 class PreconditionFailedError(APIStatusError):
-    """412: something else has to be done first."""
+    """412: a precondition is not met; for example, the project to delete is not empty."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the API understands the request and can't do it."""
+    """422: the request is well-formed, but can't be processed."""
 
 
 class RateLimitError(APIStatusError):
-    """429: the token's allowance is used up.
+    """429: the token's rate limit is used up.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
     """
@@ -272,16 +261,23 @@ class ServerError(APIStatusError):
 
 
 class APIResponseError(APIError):
-    """The answer is not what the API documents.
+    """A response that differs from the API's documentation.
 
     Attributes:
-        reason: What is wrong with it.
-        status: The HTTP status; None if there was no valid HTTP.
-        request_id: What to quote to the provider's support, or None.
+        reason: The difference.
+        status: The HTTP status; None if the response was not valid HTTP.
+        request_id: The id to quote to the provider's support, or None.
         method: The request's method.
         path: The request's path and query.
     """
 
+    reason: str
+    status: int | None
+    request_id: str | None
+    method: str
+    path: str
+
+    @rebuildable
     def __init__(
         self,
         reason: str,
@@ -295,29 +291,37 @@ class APIResponseError(APIError):
         self.reason = reason
         self.status = status
         self.request_id = request_id
-        self.method: str = request.method
-        self.path: str = request.target
+        self.method = request.method
+        self.path = request.target
 
 
 class PaginationError(APIResponseError):
-    """The pages make no listing: they don't advance, or don't end."""
+    """Inconsistent pages: they repeat, don't end, or changed during each reading."""
 
 
 class AssignmentError(APIError):
-    """Not all resources were assigned. Each of them is in one of the four tuples.
+    """An assignment in which some resources failed. Each resource is in one of the four tuples.
 
-    To assign a resource once more is harmless.
+    Assigning is idempotent, so you can pass all resources again.
 
     Attributes:
         done: The resources that are in the project now.
         failed: The resources that the API didn't assign; their `status` says why.
-        unknown: The resources that were sent, but no answer says what has become of them.
+        unknown: The resources that were sent, but are in no response.
         untouched: The resources that were not sent, or only in requests that the API refused as a
             whole.
         refused: The API's errors for the failed resources whose status is `refused`.
-        error: The reason why a request was not answered; None if all were answered.
+        error: The error of a request that got no usable response; None if there was none.
     """
 
+    done: tuple[Resource, ...]
+    failed: tuple[Resource, ...]
+    unknown: tuple[URN, ...]
+    untouched: tuple[URN, ...]
+    refused: tuple[Refusal, ...]
+    error: APIError | ClientUsageError | None
+
+    @rebuildable
     def __init__(
         self,
         *,
@@ -346,12 +350,15 @@ class AssignmentError(APIError):
 
 
 class AssignmentTimeoutError(APIError):
-    """Not all resources were seen in the project in time.
+    """A timeout before the project listed all resources.
 
     Attributes:
-        missing: Those that were not.
+        missing: The resources that it didn't list.
     """
 
+    missing: tuple[URN, ...]
+
+    @rebuildable
     def __init__(self, missing: tuple[URN, ...]) -> None:
         names = ", ".join(map(str, missing[:_NAMED]))
         more = ", …" if len(missing) > _NAMED else ""
@@ -362,14 +369,16 @@ class AssignmentTimeoutError(APIError):
 
 
 class InventoryError(APIError):
-    """The resources of some projects could not be read. Those of all others were returned.
+    """An inventory in which the resources of some projects could not be read.
 
     Attributes:
-        failures: The projects, each with the reason.
+        failures: The projects, each with its error.
     """
 
     in_doubt = False
+    failures: tuple[tuple[Project, APIError], ...]
 
+    @rebuildable
     def __init__(self, failures: tuple[tuple[Project, APIError], ...], *, secret: str = "") -> None:
         names = "; ".join(
             f"{quoted(project.name, secret)}: {error}" for project, error in failures[:_NAMED]
@@ -378,17 +387,21 @@ class InventoryError(APIError):
         number = len(failures)
         subject = "1 project" if number == 1 else f"{number} projects"
         super().__init__(f"{subject} could not be read: {one_line(names)}{more}")
-        self.failures = failures
+        self.failures = tuple((_masked(project, secret), error) for project, error in failures)
 
 
 class ProjectLookupError(APIError):
-    """There is no project of a name, or there are several.
+    """A name that no project has, or that several have.
 
     Attributes:
         name: The name, with `***` for a token.
         found: The projects that have it.
     """
 
+    name: str
+    found: tuple[Project, ...]
+
+    @rebuildable
     def __init__(
         self,
         name: str,
@@ -404,8 +417,15 @@ class ProjectLookupError(APIError):
         elif near:
             text += f"; did you mean {' or '.join(quoted(other, secret) for other in near)}?"
         super().__init__(one_line(text))
-        self.name: str = redacted(name, secret)
-        self.found = found
+        self.name = redacted(name, secret)
+        self.found = tuple(_masked(project, secret) for project in found)
+
+
+def _masked(project: Project, secret: str) -> Project:
+    """Return the project with `***` for a token that the server may have put into a text."""
+    members: dict[str, Any] = attrs.asdict(project)
+    texts = {name: redacted(text, secret) for name, text in members.items() if type(text) is str}
+    return Project(**members | texts)
 
 
 _NAMED = 3
@@ -413,5 +433,8 @@ _KNOWN = frozenset(ResourceStatus)
 
 
 def _status_text(resource: Resource) -> str:
-    # What else a server may send is not for a message.
+    # A message must not show unknown text from the server.
     return str(resource.status) if resource.status in _KNOWN else "a new status"
+
+
+publish(globals())

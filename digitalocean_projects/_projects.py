@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from ._arguments import (
     DEFAULT_PROJECT,
     PROJECTS_PATH,
+    ProjectLike,
     checked_count,
     checked_type,
     checked_wait,
@@ -18,10 +19,11 @@ from ._arguments import (
 )
 from ._assignment.assignment import Assignment
 from ._assignment.reconcile import reconcile
+from ._assignment.results import AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
 from ._codec.json import decode_project, encode_members
-from ._codec.models import Project, Resource
-from ._codec.urn import distinct_urns
+from ._codec.models import Environment, Project, Resource, urn_text
+from ._codec.urn import URNLike, distinct_urns
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
@@ -37,15 +39,8 @@ from ._messages import Request, one_line
 from ._paginator.inventory import AsyncInventory
 from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from ._arguments import ProjectLike
-    from ._assignment.results import AssignmentResult, Reconciliation
-    from ._codec.models import Environment
-    from ._codec.urn import URNLike
-    from ._session.manager import SessionManager
+from ._public import publish
+from ._session.manager import SessionManager
 
 
 class AsyncProjects:
@@ -73,6 +68,9 @@ class AsyncProjects:
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
+
+    def __repr__(self) -> str:
+        return f"<AsyncProjects at {self._manager.settings.base_url}>"
 
     def list(
         self,
@@ -497,7 +495,7 @@ class AsyncProjects:
             manager=self._manager,
             path=f"{project_path(project)}/resources",
             item=Resource,
-            key=attrgetter("_urn"),
+            key=urn_text,
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=_READ,
         )
@@ -547,3 +545,6 @@ _MOST_COMPARED = 100
 _COMPARED = 50
 _READ = ("project:read",)
 _UPDATE = ("project:update",)
+
+
+publish(globals())

@@ -131,8 +131,8 @@ class BlockingPaginator(Generic[T]):
     async def first_page(self) -> Page[T]:
         return await asyncio.to_thread(self._paginator.first_page)
 
-    async def collect(self, *, strict: bool = False) -> list[T]:
-        return await asyncio.to_thread(self._paginator.collect, strict=strict)
+    async def collect(self, **options: bool) -> list[T]:
+        return await asyncio.to_thread(self._paginator.collect, **options)
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._paginator.close)

@@ -184,8 +184,8 @@ async def test_answer_is_no_assignment(
     [
         (["do:droplet:1", "droplet:2"], ValueError, r"resources\[1\]: .*'droplet:2'"),
         (["do:droplet:1", 2], TypeError, r"resources\[1\]: .*int"),
-        ("do:droplet:1", TypeError, "put a single one into a list"),
-        (5, TypeError, "not iterable"),
+        ("do:droplet:1", TypeError, "got one str; put a single resource into a list"),
+        (5, TypeError, "got one int; put a single resource into a list"),
     ],
 )
 async def test_wrong_resources(

@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -107,7 +108,7 @@ def subclasses(cls: type[Exception]) -> dict[str, str]:
     """Each class of the package below `cls`, with the one right above it."""
     found: dict[str, str] = {}
     for subclass in cls.__subclasses__():
-        if subclass.__module__ == _errors.__name__:
+        if subclass.__module__ == digitalocean_projects.__name__:
             found |= {subclass.__name__: cls.__name__, **subclasses(subclass)}
     return found
 
@@ -366,6 +367,49 @@ def test_copies(error: APIError) -> None:
     pickles = [pickle.dumps(error, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
     copies = [copy.copy(error), copy.deepcopy(error), *map(pickle.loads, pickles)]
     assert [told(error)] * len(copies) == [told(duplicate) for duplicate in copies]
+
+
+@pytest.mark.parametrize("error", examples(), ids=lambda error: type(error).__name__)
+def test_arguments(error: APIError) -> None:
+    """The class and the arguments, as JSON, are enough for an equal error, as Celery makes it."""
+    error.add_note("seen in production")
+    arguments = json.loads(json.dumps(error.args))
+    assert told(error) == told(type(error)(*arguments))
+    assert f"{type(error).__name__}({BaseException.__str__(error)!r})" == repr(error)
+
+
+def test_changed_arguments() -> None:
+    """A program may replace the text in the arguments, and the attributes stay."""
+    error = refused(404)
+    error.args = (f"web: {error}", *error.args[1:])
+    assert (f"web: 404 (GET {PATH})", 404) == (str(error), error.status)
+    cls: Any = type(error)
+    assert told(error) == told(cls(*error.args))
+
+
+def test_arguments_of_a_subclass() -> None:
+    """An attribute that no annotation describes is not among the arguments."""
+    error = APIError("x")
+    error.socket = object()  # type: ignore[attr-defined]  # what is tested
+    assert ("x",) == error.args
+
+
+@pytest.mark.parametrize("name", ["builtins:OSError", "digitalocean_projects:URN"])
+def test_arguments_with_another_class(name: str) -> None:
+    """Only an error of the package is made of the arguments that hold one."""
+    text, state = AssignmentTimeoutError(DROPLETS).args
+    cls: Any = AssignmentError
+    with pytest.raises(ValueError, match="must be that of an error of this package"):
+        cls(text, state | {"error": [name, "x"]})
+
+
+def test_no_token_in_arguments() -> None:
+    """A token that the server sends in place of a status or link is not in the arguments."""
+    resource = Resource(DROPLETS[0], self_link=f"https://x/{HIDDEN}", status=HIDDEN)
+    error = AssignmentError(done=(), failed=(resource,), unknown=())
+    cls: Any = AssignmentError
+    assert HIDDEN not in json.dumps(error.args)
+    assert ("***", None) == (cls(*error.args).failed[0].status, cls(*error.args).error)
 
 
 @pytest.mark.parametrize("status", CLASSES)

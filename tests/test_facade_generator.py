@@ -249,7 +249,8 @@ UNKNOWN_MEMBERS = {
 def test_classes(source: str, expected: str) -> None:
     """A class becomes one that delegates to it."""
     generated = generate({"_client": source})
-    assert expected.strip() == generated[generated.index("class ") :].strip()
+    end = generated.index("publish(globals())")
+    assert expected.strip() == generated[generated.index("class ") : end].strip()
 
 
 def test_head() -> None:
@@ -291,17 +292,17 @@ class AsyncPaginator(Generic[T]):
 
 from __future__ import annotations
 
+from digitalocean_projects._paginator import AsyncPaginator
+from digitalocean_projects._client import AsyncProjects
 from digitalocean_projects._config import DEFAULT
 from typing import Generic
+from digitalocean_projects._models import Page
+from digitalocean_projects._facade.portal import Portal
 from typing import Self
-from typing import TYPE_CHECKING
 from typing import TypeVar
-if TYPE_CHECKING:
-    from digitalocean_projects._paginator import AsyncPaginator
-    from digitalocean_projects._client import AsyncProjects
-    from digitalocean_projects._models import Page
-    from digitalocean_projects._facade.portal import Portal
-    from uuid import UUID
+from uuid import UUID
+from digitalocean_projects._public import explain_misuse
+from digitalocean_projects._public import publish
 
 T = TypeVar('T', bound=int)
 
@@ -327,6 +328,12 @@ class Paginator(Generic[T]):
     def __init__(self, portal: Portal, original: AsyncPaginator[T]) -> None:
         self._portal = portal
         self._async = original
+
+
+publish(globals())
+for _class in (Paginator, Inventory):
+    _reason = f"a blocking {_class.__name__} must be read with `for` or `collect()`"
+    explain_misuse(_class, _reason, "__aiter__", "__await__")
 ''' == generate({"_client": client, "_paginator": paginator})
 
 

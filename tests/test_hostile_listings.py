@@ -129,7 +129,7 @@ async def test_odd_urn(emulator: Emulator, make_client: MakeClient, urn: str) ->
         plan = await client.projects.reconcile("default", [listed.urn], dry_run=True)
         assert ((listed.urn.canonical,), ()) == (plan.kept, plan.added)
         emulator.forget_requests()
-        with pytest.raises(ValueError, match="not a URN of the form do:type:id: "):
+        with pytest.raises(ValueError, match="a URN must have the form do:TYPE:ID, got "):
             await client.projects.assign_resources("default", [urn])
     assert [] == emulator.requests
 

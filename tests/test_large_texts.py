@@ -11,7 +11,7 @@ import pytest
 
 from digitalocean_projects import URN, APIError
 from digitalocean_projects._codec.json import decode_error, decode_resources
-from digitalocean_projects._codec.urn import listed_urn_text
+from digitalocean_projects._codec.urn import listed_urn
 from digitalocean_projects._messages import Request, Secret, holds_token, one_line, quoted, redacted
 from digitalocean_projects._session.transport import Answer, status_error
 
@@ -31,7 +31,7 @@ REQUEST = Request(method="GET", path="/v2/projects")
 
 
 def refuses(function: Callable[[str], object], text: str) -> None:
-    with pytest.raises(ValueError, match="not a URN") as caught:
+    with pytest.raises(ValueError, match="a URN must have the form") as caught:
         function(text)
     assert len(str(caught.value)) < 1000
 
@@ -43,7 +43,7 @@ def search(text: str) -> None:
         assert len(one_line(text, secret)) <= 500
     assert len(quoted(text)) <= 500
     assert len(str(APIError(text))) <= 65_536
-    refuses(listed_urn_text, text)
+    refuses(listed_urn, text)
     refuses(URN.parse, text)
     error = status_error(500, {}, json.dumps({"message": text}).encode(), REQUEST, secret="s")
     assert len(error.message) <= 500

@@ -1,19 +1,37 @@
-"""Models: values that are made from text, compare by value and show it."""
+"""Models: values that compare by value, and that other libraries can take apart and restore."""
 
 from __future__ import annotations
 
 import copy
+import gc
+import json
 import pickle
 from datetime import UTC, datetime
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import msgspec
 import pytest
+from pydantic import TypeAdapter
 
-from digitalocean_projects import URN, Page, Resource, ResourceStatus
+from digitalocean_projects import (
+    URN,
+    AssignmentResult,
+    Environment,
+    Page,
+    Project,
+    ProjectResources,
+    RateLimit,
+    Reconciliation,
+    Refusal,
+    Resource,
+    ResourceStatus,
+)
+from digitalocean_projects._codec.models import urn_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 DROPLET = URN("droplet", 1)
 MOMENT = datetime(2018, 9, 28, 19, 26, 37, tzinfo=UTC)
@@ -39,8 +57,9 @@ def test_resource_urn(urn: URN | str) -> None:
 
 @pytest.mark.parametrize("text", ["do:floatingip:2604:a880::1", "do:gen-ai_agent2:a:b"])
 def test_resource_type(text: str) -> None:
-    """The type of a resource is its URN's, also where the id holds colons."""
-    assert URN.parse(text).type == Resource(text).type
+    """The type and the id of a resource are those of its URN, even if the id holds colons."""
+    urn, resource = URN.parse(text), Resource(text)
+    assert (urn.type, urn.id) == (resource.type, resource.id)
 
 
 @pytest.mark.parametrize("text", ["do:Droplet:1", "do:app:", "do:space:it's mine"])
@@ -56,7 +75,7 @@ def test_listed_urn(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "droplet:1", "do::1", "do:a b:1", "do:droplet:1\n"])
 def test_malformed_urn(text: str) -> None:
-    with pytest.raises(ValueError, match="not a URN of the form do:type:id: "):
+    with pytest.raises(ValueError, match="a URN must have the form do:TYPE:ID, got "):
         Resource(text)
 
 
@@ -81,15 +100,15 @@ def test_equality(status: ResourceStatus) -> None:
     [
         (
             Resource(DROPLET),
-            "Resource('do:droplet:1', assigned_at=None, self_link=None, status=None)",
+            "Resource(urn='do:droplet:1', assigned_at=None, self_link=None, status=None)",
         ),
         (
             Resource(DROPLET, status=ResourceStatus.NOT_FOUND),
-            "Resource('do:droplet:1', assigned_at=None, self_link=None, status='not_found')",
+            "Resource(urn='do:droplet:1', assigned_at=None, self_link=None, status='not_found')",
         ),
         (
             WHOLE,
-            f"Resource('do:droplet:1', assigned_at={MOMENT!r}, self_link={LINK!r}, status='ok')",
+            f"Resource(urn={DROPLET!r}, assigned_at={MOMENT!r}, self_link={LINK!r}, status='ok')",
         ),
     ],
 )
@@ -115,6 +134,141 @@ def test_copies(duplicate: Callable[[Any], Any]) -> None:
     assert DROPLET == duplicate(WHOLE).urn
     page = Page(items=(WHOLE,), number=1, total=None, rate_limit=None)
     assert page == duplicate(page)
+
+
+def test_fields() -> None:
+    """The fields are plain, and a resource can be restored from them."""
+    members = attrs.asdict(WHOLE)
+    assert ["urn", "assigned_at", "self_link", "status"] == list(members)
+    assert WHOLE == Resource(**members)
+    match WHOLE:
+        case Resource(urn, status="ok"):
+            assert DROPLET == urn
+    assert PROJECT == Project(**attrs.asdict(PROJECT))
+
+
+def test_text_in_a_slot() -> None:
+    """A resource keeps its URN as plain text, which the garbage collector doesn't track."""
+    resource = Resource(DROPLET)
+    assert [str, False] == [type(urn_text(resource)), gc.is_tracked(urn_text(resource))]
+    assert URN is type(resource.urn)
+
+
+WIRE = {
+    "urn": "do:droplet:1",
+    "assigned_at": "2018-09-28T19:26:37Z",
+    "links": {"self": LINK},
+    "status": "ok",
+}
+PROJECT = Project(id="x", name="web", environment=Environment.STAGING, created_at=MOMENT)
+PROJECT_WIRE = {
+    "id": "x",
+    "name": "web",
+    "description": "",
+    "purpose": "",
+    "environment": "Staging",
+    "is_default": False,
+    "owner_uuid": None,
+    "owner_id": None,
+    "created_at": "2018-09-28T19:26:37Z",
+    "updated_at": None,
+}
+REFUSAL = Refusal(urn=DROPLET, status=412, id="x", message="y", request_id=None)
+REFUSAL_WIRE = {
+    "urn": "do:droplet:1",
+    "status": 412,
+    "id": "x",
+    "message": "y",
+    "request_id": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (WHOLE, WIRE),
+        (Resource("do:App:"), {"urn": "do:App:"}),
+        (PROJECT, PROJECT_WIRE),
+        (REFUSAL, REFUSAL_WIRE),
+        (
+            Page(items=(WHOLE,), number=1, total=5, rate_limit=RateLimit(limit=5)),
+            {"items": [WIRE], "number": 1, "total": 5},
+        ),
+        (
+            ProjectResources(project=PROJECT, resources=(WHOLE,)),
+            {"project": PROJECT_WIRE, "resources": [WIRE]},
+        ),
+        (
+            AssignmentResult(resources=(WHOLE,), unknown=(DROPLET,), refused=(REFUSAL,)),
+            {
+                "resources": [WIRE],
+                "unknown": ["do:droplet:1"],
+                "untouched": [],
+                "refused": [REFUSAL_WIRE],
+            },
+        ),
+        (
+            Reconciliation(added=(DROPLET,), removed=(), kept=(), failed=(WHOLE,)),
+            {
+                "added": ["do:droplet:1"],
+                "removed": [],
+                "kept": [],
+                "failed": [WIRE],
+                "unknown": [],
+                "untouched": [],
+                "refused": [],
+            },
+        ),
+    ],
+)
+def test_to_dict(value: Any, expected: dict[str, Any]) -> None:
+    """The form in JSON has plain types only, and pydantic writes and reads the same one."""
+    members = value.to_dict()
+    assert expected == members
+    assert {dict, list, str, int, bool, NoneType} >= set(plain_types(members))
+    adapter = TypeAdapter(Page[Resource] if isinstance(value, Page) else type(value))
+    assert expected == json.loads(adapter.dump_json(value))
+    assert expected == adapter.validate_python(expected).to_dict()
+
+
+def plain_types(value: Any) -> Iterator[type]:
+    yield type(value)
+    for part in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
+        yield from plain_types(part)
+
+
+def test_msgspec() -> None:
+    """A resource is encoded by msgspec with its URN; a URN by itself is refused."""
+    fields = {"urn": "do:droplet:1", "assigned_at": None, "self_link": LINK, "status": "ok"}
+    assert fields == json.loads(msgspec.json.encode(attrs.evolve(WHOLE, assigned_at=None)))
+    with pytest.raises(TypeError, match="URN is unsupported"):
+        msgspec.json.encode(DROPLET)
+    assert b'"do:droplet:1"' == msgspec.json.encode(DROPLET, enc_hook=str)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            Page(items=(WHOLE,), number=2, total=None, rate_limit=None),
+            "number=2 items=1 total=None",
+        ),
+        (ProjectResources(project=PROJECT, resources=(WHOLE,)), "project='web' resources=1"),
+        (
+            AssignmentResult(resources=(WHOLE,), unknown=(DROPLET,)),
+            "done=1 failed=0 unknown=1 untouched=0",
+        ),
+        (
+            Reconciliation(added=(DROPLET,), removed=(), kept=()),
+            "added=1 removed=0 kept=0 failed=0 unknown=0 untouched=0",
+        ),
+    ],
+)
+def test_repr_of_many(value: object, expected: str) -> None:
+    """A value with many others in it shows their number."""
+    assert f"<{type(value).__name__} {expected}>" == repr(value)
 
 
 def test_page() -> None:

@@ -322,15 +322,15 @@ async def test_end_of_reading_ahead(make_either: MakeClient, urns: list[str]) ->
             await paginator.aclose()
             async with paginator:
                 iterators = [paginator.pages()]
-                with pytest.raises(ClientUsageError, match="is in a `with` block already"):
+                with pytest.raises(ClientUsageError, match="is already in a `with` block"):
                     await paginator.__aenter__()
                 for _ in range(2):
                     iterators.append(paginator.pages())
                     assert [1, 2] == [(await anext(iterators[-1])).number for _ in range(2)]
                     for iterator in iterators[:-1]:
-                        with pytest.raises(ClientUsageError, match="reading ahead has ended"):
+                        with pytest.raises(ClientUsageError, match="prefetching has stopped"):
                             await anext(iterator)
-        with pytest.raises(ClientUsageError, match="reading ahead has ended"):
+        with pytest.raises(ClientUsageError, match="prefetching has stopped"):
             await anext(iterators[-1])
         with nothing_left():
             assert urns[:1] == [await take(aiter(paginator))]

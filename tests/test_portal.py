@@ -264,7 +264,7 @@ def test_resources_of_a_paginator(client: Client, emulator: Emulator) -> None:
 
 def test_resources_of_one_text(client: Client, emulator: Emulator) -> None:
     """A text isn't taken apart into characters."""
-    with pytest.raises(TypeError, match="resources is several: put a single one"):
+    with pytest.raises(TypeError, match="resources must be a list of URNs, got one str; put a"):
         client.projects.assign_resources("default", "do:droplet:1")
     assert [] == emulator.requests
 

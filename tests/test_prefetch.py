@@ -18,7 +18,7 @@ from digitalocean_projects._session.transport import Answer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-ENDED = "reading ahead has ended: with its block, or a new iteration"
+ENDED = "prefetching has stopped: the `with` block ended, or a new iteration began"
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 

@@ -68,7 +68,7 @@ def test_bad_urn(value: Any) -> None:
         {
             "type": "urn_parsing",
             "loc": ("urn",),
-            "msg": "Input should be a URN of the form do:type:id",
+            "msg": "Input should be a URN of the form do:TYPE:ID",
             "input": value,
         }
     ] == caught.value.errors()

@@ -59,7 +59,9 @@ def members(cls: type) -> dict[str, Member]:
     return {
         name: function
         for name, function in functions.items()
+        # Not the methods that only say what to write instead.
         if isinstance(function, FunctionType)
+        and function.__name__ == name
         and (not name.startswith("_") or name.endswith("__"))
         and name not in hidden
     }

@@ -1,19 +1,16 @@
-"""Results: the outcome of an operation for each resource that it was asked about."""
+"""Results: the outcome of an operation for each resource that it was called with."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Self, TypeAlias
 
 import attrs
 
-from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus
-from digitalocean_projects._errors import AssignmentError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from digitalocean_projects._codec.urn import URN
-    from digitalocean_projects._errors import APIError, ClientUsageError
+from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus, Value
+from digitalocean_projects._codec.urn import URN
+from digitalocean_projects._errors import APIError, AssignmentError, ClientUsageError
+from digitalocean_projects._public import publish
 
 DONE = frozenset(
     {None, ResourceStatus.OK, ResourceStatus.ASSIGNED, ResourceStatus.ALREADY_ASSIGNED}
@@ -24,20 +21,21 @@ Fate: TypeAlias = Resource | Refusal | None
 """The API's answer about a resource, its refusal, or None if its outcome is unknown."""
 
 
-@attrs.frozen(kw_only=True)
-class AssignmentResult:
+@attrs.frozen(kw_only=True, repr=False)
+class AssignmentResult(Value):
     """The outcome for each resource that the API was asked to assign.
 
-    Each resource is in one of `done`, `failed`, `unknown` and `untouched`, in the order asked.
+    Each resource is in one of `done`, `failed`, `unknown` and `untouched`, in the order in which
+    the resources were passed. `to_dict` returns the fields.
 
     Args:
-        resources: The resources with a known outcome: those in `done` and `failed`, in the order
-            asked. A name that the API lists under another one, such as `reservedip`, comes back
-            as that one. A resource that was refused has the name that was passed, and the status
-            `refused`.
-        unknown: The resources that the API left out of its answer.
-        untouched: The resources that were only sent in requests that the API refused as a whole,
-            until the 16 requests were used up that a chunk may take to find those it refuses.
+        resources: The resources with a known outcome: those in `done` and `failed`. A resource
+            that the API lists under another name than the one that was passed has that other
+            name, such as `floatingip` for `reservedip`. A resource that was refused has the name
+            that was passed, and the status `refused`.
+        unknown: The resources that are missing from the API's response.
+        untouched: The resources that were only sent in requests that the API refused as a whole.
+            The client sends at most 16 more requests for a chunk to find the refused resources.
         refused: The API's errors for the resources whose status is `refused`.
     """
 
@@ -74,6 +72,9 @@ class AssignmentResult:
             refused=tuple(refused),
         )
 
+    def __repr__(self) -> str:
+        return _counts(self, "done", "failed", "unknown", "untouched")
+
     @property
     def done(self) -> tuple[Resource, ...]:
         """The resources that are in the project now.
@@ -86,8 +87,8 @@ class AssignmentResult:
     def failed(self) -> tuple[Resource, ...]:
         """The resources that the API didn't assign.
 
-        Their status is `not_found`, `service_down`, `refused` (see the attribute of that name), or
-        one that the API may introduce.
+        Their status is `not_found`, `service_down`, `refused` (see the attribute `refused`), or a
+        new one that the API may introduce.
         """
         return tuple(resource for resource in self.resources if resource.status not in DONE)
 
@@ -102,16 +103,18 @@ class AssignmentResult:
             raise assignment_error(self.done, self)
 
 
-@attrs.frozen(kw_only=True)
-class Reconciliation:
-    """The changes that brought a project to a wanted state.
+@attrs.frozen(kw_only=True, repr=False)
+class Reconciliation(Value):
+    """The changes that `reconcile` made to a project, or would make with `dry_run`.
+
+    `to_dict` returns the fields.
 
     Args:
-        added: The resources that were assigned to it.
+        added: The resources that were assigned to the project.
         removed: The resources that were moved from it to the default project.
-        kept: The wanted resources that were in it already, or on their way to it.
+        kept: The desired resources that were in it already, or on their way to it.
         failed: The resources that the API didn't assign or move; their `status` says why.
-        unknown: The resources that it left out of its answer.
+        unknown: The resources that are missing from the API's response.
         untouched: As in `AssignmentResult`.
         refused: The API's errors for the failed resources whose status is `refused`.
     """
@@ -123,6 +126,9 @@ class Reconciliation:
     unknown: tuple[URN, ...] = ()
     untouched: tuple[URN, ...] = ()
     refused: tuple[Refusal, ...] = ()
+
+    def __repr__(self) -> str:
+        return _counts(self, "added", "removed", "kept", "failed", "unknown", "untouched")
 
     @classmethod
     def plan(cls, held: Iterable[URN], wanted: Iterable[URN], *, prune: bool) -> Self:
@@ -152,7 +158,7 @@ class Reconciliation:
 
     @property
     def changed(self) -> bool:
-        """True if there was anything to add or remove."""
+        """True if a resource had to be added or removed."""
         return bool(self.added or self.removed or self._left)
 
     @property
@@ -160,13 +166,18 @@ class Reconciliation:
         return bool(self.failed or self.unknown or self.untouched)
 
     def raise_for_failed(self) -> None:
-        """Do nothing if the project is in the wanted state.
+        """Do nothing if the project is in the desired state.
 
         Raises:
             AssignmentError: A resource failed, is unknown or untouched.
         """
         if self._left:
             raise assignment_error([Resource(urn) for urn in self.added + self.removed], self)
+
+
+def _counts(result: AssignmentResult | Reconciliation, *names: str) -> str:
+    counts = " ".join(f"{name}={len(getattr(result, name))}" for name in names)
+    return f"<{type(result).__name__} {counts}>"
 
 
 def assignment_error(
@@ -189,3 +200,6 @@ def assignment_error(
         refused=outcome.refused,
         error=error,
     )
+
+
+publish(globals())

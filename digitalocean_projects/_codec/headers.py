@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from digitalocean_projects._public import publish
 
 _is_count = re.compile("[0-9]{1,15}", re.ASCII).fullmatch
 _is_seconds = re.compile(r"[0-9]++(\.[0-9]++)?", re.ASCII).fullmatch
-# A longer wait is cut to this, since a number of many digits is infinite as a float.
+# The maximum of a wait, since a number of many digits is infinite as a float.
 _MOST_SECONDS = 1e15
 
 
 @attrs.frozen(kw_only=True)
 class RateLimit:
-    """What the API last said of a token's hourly allowance.
+    """The hourly rate limit of a token, from the headers of a response.
 
-    A member is None where its header is missing or can't be read.
+    A member is None if its header is missing or can't be read.
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
     Args:
-        limit: The requests that the token may send in an hour.
-        remaining: How many of them are left.
-        reset: When the oldest request that counts stops counting. The API's clock isn't this
-            machine's, and it was seen to name a time that has passed.
+        limit: The number of requests that the token may send in an hour.
+        remaining: The number of requests that are left.
+        reset: The time at which the oldest counted request stops counting, by the API's clock,
+            which may differ from this machine's. The time may have passed already.
     """
 
     limit: int | None = None
@@ -38,7 +37,7 @@ class RateLimit:
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> RateLimit | None:
-        """The rate limit in an answer's headers, or None if they hold nothing of it."""
+        """Return the rate limit in a response's headers, or None if they have none of its parts."""
         found = cls(
             limit=_count(headers.get("ratelimit-limit")),
             remaining=_count(headers.get("ratelimit-remaining")),
@@ -48,13 +47,13 @@ class RateLimit:
 
 
 _NOTHING = RateLimit()
-# The API's two periods: it has forgotten a request when its period is over.
+# The periods of the API's two limits: it forgets a request when its period is over.
 BURST_SECONDS = 60.0
 HOUR_SECONDS = 3600.0
 
 
 def remaining(headers: Mapping[str, str]) -> int | None:
-    """Return how many requests the API would still accept in this hour, or None if unsaid."""
+    """Return the number of requests that are left in this hour; None if the header is missing."""
     return _count(headers.get("ratelimit-remaining"))
 
 
@@ -81,7 +80,7 @@ def retry_after_refusal(headers: Mapping[str, str]) -> float | None:
     minute, which has forgotten all requests after `BURST_SECONDS`.
 
     Returns:
-        At least 0; None if nothing says it.
+        At least 0; None if no header says it.
     """
     if "retry-after" not in headers:
         return until_reset(headers)
@@ -90,15 +89,15 @@ def retry_after_refusal(headers: Mapping[str, str]) -> float | None:
 
 
 def until_reset(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until `ratelimit-reset`, at least 0, or None if unsaid."""
+    """Return the seconds until `ratelimit-reset`, at least 0, or None if the header is missing."""
     return _until(_instant(_count(headers.get("ratelimit-reset"))), headers)
 
 
 def _until(moment: datetime | None, headers: Mapping[str, str]) -> float | None:
     """Return the seconds from the response's `Date` to `moment`.
 
-    Without a `Date` this machine's clock has to do. It may be wrong by any amount, so it never
-    says more than the hour after which the API has forgotten every request.
+    Without a `Date`, this machine's clock is used. It may be wrong by any amount, so the result is
+    at most the hour after which the API has forgotten every request.
     """
     if moment is None:
         return None
@@ -126,3 +125,6 @@ def _http_date(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+publish(globals())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime  # noqa: TC003 - msgspec resolves the annotations
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
@@ -12,7 +12,7 @@ import msgspec
 
 from .models import Project, Resource, UnfrozenResource
 from .structure import STATUSES, converter, explanation, structure
-from .urn import are_listed_urn_texts
+from .urn import are_listed_urns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class DecodeError(ValueError):
-    """Bytes are not the document that they should be."""
+    """The bytes are not the expected document."""
 
 
 @attrs.frozen(kw_only=True)
@@ -31,11 +31,11 @@ class PageDocument(Generic[T]):
     """A page as the API sent it.
 
     Args:
-        items: What is on the page.
-        total: `meta.total`, where it is a number from 0.
-        more: Whether a `next` link says that there is another page.
-        next: The page number in the `next` link, where it has one.
-        last: The page number in the `last` link, where it has one.
+        items: The items on the page.
+        total: `meta.total`, if it is a number from 0, or None.
+        more: True if there is a `next` link, so that another page follows.
+        next: The page number in the `next` link, or None.
+        last: The page number in the `last` link, or None.
     """
 
     items: list[T]
@@ -50,7 +50,7 @@ class _Links(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _Members(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A resource with the documented members, or some of them."""
+    """A resource with no other members than the documented ones."""
 
     urn: str
     assigned_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -59,11 +59,11 @@ class _Members(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class _MembersAmongOthers(_Members, forbid_unknown_fields=False, gc=False):
-    """A resource with other members, too."""
+    """A resource that may have other members, too."""
 
 
 class _Usual(msgspec.Struct, forbid_unknown_fields=True):
-    """A page or an answer to an assignment, with the documented members, or some of them."""
+    """A page or a response to an assignment, with no other members than the documented ones."""
 
     resources: list[_Members]
     links: Any = None
@@ -72,29 +72,28 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True):
 
 _STAND_IN = _Members("do:app:")
 _decode_usual = msgspec.json.Decoder(_Usual).decode
-# The errors of msgspec: also for numbers that are too large, and for depth.
+# The errors of msgspec, which include those for numbers that are too large, and for depth.
 _NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MOST_ODD = 10
-# The most digits of a number that is used.
+# The maximum number of digits of a number that is used.
 _MOST_DIGITS = 15
-# Of an error document.
+# Members of an error document, and bounds for the texts in it.
 _NAMES = ("id", "request_id")
 _OTHER_MESSAGES = ("error", "messages", "errors", "detail", "title", "root_causes")
 _DEEPEST_TEXT = 5
 _MOST_TEXTS = 10
-# Of the values that are looked at for texts.
 _MOST_VALUES = 1000
-# As each text repeats the name, a longer one would cost memory.
+# Each text repeats the name, so that a longer name would cost memory.
 _LONGEST_NAME = 50
 _BOM = b"\xef\xbb\xbf"
 _MEMBERS: dict[type, str] = {Resource: "resources", Project: "projects"}
-# Of what is a str, too, such as what a template engine marked as safe, the text.
+# Subclasses of str, such as URN and markupsafe.Markup, are encoded as plain text.
 _encoder = msgspec.json.Encoder(enc_hook=str.__str__)
 _find_page_number = re.compile(rf"[?&]page=([0-9]{{1,{_MOST_DIGITS}}})(?=[&#]|\Z)").search
 
 
 def decode_page(body: bytes, item: type[T]) -> PageDocument[T]:
-    """Return the page of a listing in an answer's body.
+    """Return the page of a listing in a response's body.
 
     The list of items must be there and valid. Anything else may be missing or of any type.
 
@@ -113,19 +112,19 @@ def decode_page(body: bytes, item: type[T]) -> PageDocument[T]:
 
 
 def decode_resources(body: bytes) -> list[Resource]:
-    """Return the resources in the answer to an assignment.
+    """Return the resources in the response to an assignment.
 
     Raises:
-        DecodeError: The body is not such an answer. The message may quote what the server sent.
+        DecodeError: The body is not such a response. The message may quote what the server sent.
     """
     return _with_items(body, Resource)[1]
 
 
 def decode_project(body: bytes) -> Project:
-    """The project in the answer to whatever is about one.
+    """Return the project in a response that holds one.
 
     Raises:
-        DecodeError: It isn't such an answer.
+        DecodeError: The body is not such a response. The message may quote what the server sent.
     """
     value = _document(body).get("project")
     try:
@@ -174,22 +173,22 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 
 
 def encode_urns(urns: Iterable[URN]) -> bytes:
-    """The body of an assignment."""
+    """Return the body of an assignment."""
     return _encoder.encode({"resources": [str(urn) for urn in urns]})
 
 
 def encode_members(members: Mapping[str, object]) -> bytes:
-    """The body that makes or changes something."""
+    """Return the body of a request that creates or changes something."""
     return _encoder.encode(dict(members))
 
 
 def encode(items: Iterable[Resource | Project]) -> bytes:
-    """The items as the API would send them, in a JSON list."""
+    """Return the items as the API would send them, in a JSON list."""
     return _encoder.encode(converter().unstructure(list(items)))
 
 
 def encode_lines(items: Iterable[Resource | Project]) -> bytes:
-    """The items as the API would send them, each on a line of its own."""
+    """Return the items as the API would send them, each on a line of its own."""
     return _encoder.encode_lines(converter().unstructure(list(items)))
 
 
@@ -221,7 +220,7 @@ def _usual(body: bytes) -> _Usual | None:
         usual = _decode_usual(body.removeprefix(_BOM))
     except _NO_JSON:
         return None
-    return usual if are_listed_urn_texts([members.urn for members in usual.resources]) else None
+    return usual if are_listed_urns([members.urn for members in usual.resources]) else None
 
 
 def _resources(usual: list[_Members]) -> list[Resource]:
@@ -229,7 +228,7 @@ def _resources(usual: list[_Members]) -> list[Resource]:
     status_of = STATUSES.get
     for resource, members in zip(resources, usual, strict=True):
         links, status = members.links, members.status
-        resource._urn = members.urn  # noqa: SLF001 - of the class that is filled here
+        resource.urn = members.urn
         resource.assigned_at = members.assigned_at
         resource.self_link = None if links is None else links.self
         resource.status = status_of(status, status)
@@ -255,7 +254,7 @@ def _unusual_resources(elements: list[Any]) -> list[Resource]:
     """Return the resources of a decoded list.
 
     msgspec converts an element in a fifth of the time of cattrs, unless it has a value of another
-    type than documented. Where such elements are many, its refusals only add to the time.
+    type than documented. If there are many such elements, trying msgspec first only costs time.
 
     Raises:
         KeyError: A URN is missing.
@@ -275,7 +274,7 @@ def _unusual_resources(elements: list[Any]) -> list[Resource]:
                 continue
         odd[index] = structure_odd(element, Resource)
         found.append(_STAND_IN)
-    if not are_listed_urn_texts([members.urn for members in found]):
+    if not are_listed_urns([members.urn for members in found]):
         raise ValueError
     resources = _resources(found)
     for index, resource in odd.items():

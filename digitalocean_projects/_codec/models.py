@@ -1,29 +1,26 @@
-"""The API's documents as values."""
+"""Models: the API's documents as values."""
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - cattrs resolves the annotations
+from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from digitalocean_projects._messages import status_text
+from digitalocean_projects._messages import quoted, status_text
+from digitalocean_projects._public import publish
 
-from .urn import URN, listed_urn_text
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
-
-    from .headers import RateLimit
+from .headers import RateLimit
+from .urn import URN, listed_urn
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
 class ResourceStatus(StrEnum):
-    """What the API says of a resource that it listed or assigned.
+    """The status that the API gives a resource in a listing or an assignment.
 
     https://docs.digitalocean.com/reference/api/reference/project-resources/
     """
@@ -36,7 +33,7 @@ class ResourceStatus(StrEnum):
 
 
 class Environment(StrEnum):
-    """What a project's resources are for.
+    """The environment of a project's resources.
 
     https://docs.digitalocean.com/reference/api/reference/projects/
     """
@@ -47,7 +44,7 @@ class Environment(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What a project is for, in the API's words; of any other text it makes `Other: …`.
+    """The purposes of a project that the API documents; it stores any other text as `Other: …`.
 
     https://docs.digitalocean.com/reference/api/reference/projects/
     """
@@ -63,55 +60,72 @@ class Purpose(StrEnum):
     TOOLING = "Operational / Developer tooling"
 
 
+class Value:
+    """A public value that has a form in JSON."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the value as plain JSON types: dicts, lists, strings, numbers, bools and None.
+
+        A resource and a project have the members that the API documents, as in `-o json` of the
+        command. Times are ISO 8601 texts in UTC. A resource has no member for an unknown value.
+        """
+        from .structure import unstructure  # noqa: PLC0415 - it loads cattrs
+
+        members: dict[str, Any] = unstructure(self)
+        return members
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from .pydantic import value_schema  # noqa: PLC0415 - only users of pydantic need it
+
+        return value_schema(cls, source, handler)
+
+
+def _text_repr(value: str | None) -> str:
+    """Return the `repr` of the text, for an enum's member, too."""
+    return repr(None if value is None else str(value))
+
+
 @attrs.frozen(kw_only=True, weakref_slot=False)
-class Project:
+class Project(Value):
     """A project.
 
     Args:
-        id: Its UUID.
-        name: Its name, which no other project of the account has.
-        description: What it is, "" if the API doesn't say.
-        purpose: What it is for; see `Purpose`. A default project's may be "".
+        id: The UUID.
+        name: The name, which no other project of the account has.
+        description: The description; "" if the API sends none.
+        purpose: The purpose; see `Purpose`. A default project's may be "".
         environment: An `Environment`, or any other text that the API may send, such as "".
-        is_default: Whether what is made without naming a project goes into this one.
-        owner_uuid: Whose it is; None if the API doesn't say.
-        owner_id: The same as a number, or None.
-        created_at: When it was made, with a time zone; None if the API doesn't say or what it says
-            is no time.
-        updated_at: When it was changed last, in the same way.
+        is_default: True if new resources go into this project unless another one is named.
+        owner_uuid: The UUID of the owner, or None if the API sends none.
+        owner_id: The number of the owner, or None if the API sends none.
+        created_at: The time of creation, with a time zone; None if the API sends no readable time.
+        updated_at: The time of the last change, in the same form.
     """
 
     id: str
     name: str
     description: str = ""
     purpose: str = ""
-    environment: Environment | str = ""
+    environment: Environment | str = attrs.field(default="", repr=_text_repr)
     is_default: bool = False
     owner_uuid: str | None = None
     owner_id: int | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from .pydantic import project_schema  # noqa: PLC0415 - only users of pydantic need it
 
-        return project_schema(handler)
-
-
-def _urn_text(value: URN | str) -> str:
-    return str(value) if isinstance(value, URN) else listed_urn_text(value)
-
-
-@attrs.frozen(repr=False, weakref_slot=False)
-class Resource:
+@attrs.frozen(init=False, weakref_slot=False)
+class Resource(Value):
     """A resource of a project, as the API sends it.
 
     Args:
         urn: The resource's name, as a `URN` or its text. As in a listing, the text may be any
             `do:TYPE:REST` without control characters.
-        assigned_at: When it came into its project, with a time zone; None if the API sends no
-            readable time.
+        assigned_at: The time of the assignment to the project, with a time zone; None if the API
+            sends no readable time.
         self_link: The URL of the resource; a Space's is its bucket, on another host than the API.
         status: A `ResourceStatus`, any other text that the API sends, or None if it sends none.
 
@@ -120,52 +134,62 @@ class Resource:
         ValueError: `urn` is not of the form `do:TYPE:REST`.
     """
 
-    _urn: str = attrs.field(converter=_urn_text)
+    urn: URN
     assigned_at: datetime | None = None
     self_link: str | None = None
-    status: ResourceStatus | str | None = None
+    status: ResourceStatus | str | None = attrs.field(default=None, repr=_text_repr)
 
-    @property
-    def urn(self) -> URN:
-        """The resource's name."""
-        return URN._of_checked(self._urn)  # noqa: SLF001 - as it was when this was made
+    # A converter of attrs would do, but then pyright sees no `HasURN` in this class.
+    def __init__(
+        self,
+        urn: URN | str,
+        assigned_at: datetime | None = None,
+        self_link: str | None = None,
+        status: ResourceStatus | str | None = None,
+    ) -> None:
+        self.__attrs_init__(listed_urn(urn), assigned_at, self_link, status)
 
     @property
     def type(self) -> str:
         """The type in the resource's name, such as `droplet`."""
-        return self._urn.split(":", 2)[1]
+        return self.urn.type
 
-    def __repr__(self) -> str:
-        status = None if self.status is None else str(self.status)
-        return (
-            f"Resource({self._urn!r}, assigned_at={self.assigned_at!r}, "
-            f"self_link={self.self_link!r}, status={status!r})"
-        )
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from .pydantic import resource_schema  # noqa: PLC0415 - only users of pydantic need it
-
-        return resource_schema(handler)
+    @property
+    def id(self) -> str:
+        """The id in the resource's name, such as `13457723`."""
+        return self.urn.id
 
 
-class UnfrozenResource:
-    """A resource that is being filled: an assignment to `__class__` makes it a `Resource`.
+# A URN is an object that the garbage collector tracks, as each instance of a subclass of str is. So
+# the slot keeps plain text, and reading it makes a URN. For 40,000 resources that were read, this
+# saves 40,000 tracked objects, 48 bytes and 0.22 µs each. Plain text is also all that msgspec can
+# encode, which reads slots directly.
+_urn_slot: Any = vars(Resource)["urn"]
+urn_text: Callable[[Resource], str] = _urn_slot.__get__
+Resource.urn = property(  # type: ignore[assignment]  # the slot, as a URN
+    lambda self: str.__new__(URN, urn_text(self)),
+    lambda self, urn: _urn_slot.__set__(self, str.__str__(urn)),
+    doc="The resource's name.",
+)
+
+
+class UnfrozenResource(Value):
+    """A mutable twin of `Resource`; an assignment to `__class__` makes it one.
 
     The slots of a frozen class can be set by calls only. For a page of 200 this takes 46 µs, calls
     of the slots' own setters take 78 µs, and of the constructor 210 µs (medians of 300 runs each).
     """
 
-    __slots__ = Resource.__slots__  # type: ignore[attr-defined]  # which attrs makes
+    __slots__ = Resource.__slots__
 
-    _urn: str
+    urn: str
     assigned_at: datetime | None
     self_link: str | None
     status: ResourceStatus | str | None
 
 
 @attrs.frozen(kw_only=True)
-class Refusal:
+class Refusal(Value):
     """An error with which the API refused to assign a resource that was sent alone.
 
     `str` gives the status, the id and the message.
@@ -173,8 +197,8 @@ class Refusal:
     Args:
         urn: The resource, as it was passed.
         status: The HTTP status: 400, 412 or 422.
-        id: The error's short name, such as `precondition_failed`; "" if the answer has none.
-        message: The API's explanation; "" if the answer has none.
+        id: The error's short name, such as `precondition_failed`; "" if the response has none.
+        message: The API's explanation; "" if the response has none.
         request_id: The id to quote to the provider's support, or None.
     """
 
@@ -193,20 +217,22 @@ class HasItems(Protocol[T_co]):
 
     @property
     def items(self) -> tuple[T_co, ...]:
-        """What is in it."""
+        """Its items."""
 
 
-@attrs.frozen(kw_only=True)
-class Page(Generic[T]):
+@attrs.frozen(kw_only=True, repr=False)
+class Page(Value, Generic[T]):
     """A page of a listing.
 
+    `to_dict` returns its items, number and total.
+
     Args:
-        items: What is on the page, in the API's order, without what came on an earlier page of
-            the same reading.
+        items: The items on the page, in the API's order, without those on an earlier page of the
+            same reading.
         number: The page's number, from 1.
-        total: How many items the API says the listing has, also those that the token may not see;
-            None if it doesn't say.
-        rate_limit: What the answer said of the token's allowance, or None.
+        total: The number of items in the listing according to the API, which also counts items
+            that the token may not see; None if the API sends none.
+        rate_limit: The rate limit in the response, or None.
     """
 
     items: tuple[T, ...]
@@ -214,16 +240,13 @@ class Page(Generic[T]):
     total: int | None
     rate_limit: RateLimit | None
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from .pydantic import page_schema  # noqa: PLC0415 - only users of pydantic need it
-
-        return page_schema(source, handler)
+    def __repr__(self) -> str:
+        return f"<Page number={self.number} items={len(self.items)} total={self.total}>"
 
 
-@attrs.frozen(kw_only=True)
-class ProjectResources:
-    """A project with what it holds.
+@attrs.frozen(kw_only=True, repr=False)
+class ProjectResources(Value):
+    """A project and the resources that it holds.
 
     Args:
         project: The project.
@@ -237,3 +260,10 @@ class ProjectResources:
     def items(self) -> tuple[tuple[Project, Resource], ...]:
         """Each resource with the project."""
         return tuple((self.project, resource) for resource in self.resources)
+
+    def __repr__(self) -> str:
+        name = quoted(self.project.name)
+        return f"<ProjectResources project={name} resources={len(self.resources)}>"
+
+
+publish(globals())

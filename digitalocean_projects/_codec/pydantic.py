@@ -1,10 +1,20 @@
-"""The package's values as pydantic sees them: how they are read, written and described."""
+"""Pydantic: the schemas with which pydantic reads, writes and describes the public values."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Required, TypeVar, get_args
+from functools import cache, partial
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Required,
+    TypeVar,
+    get_args,
+    get_type_hints,
+)
 
 import attrs
 from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema, with_config
@@ -17,11 +27,9 @@ from typing_extensions import TypedDict
 
 from . import models
 from .structure import structure, time_text
-from .urn import LISTED_TYPE_PATTERN, TYPE_PATTERN, URN
+from .urn import LISTED_TYPE_PATTERN, TYPE_PATTERN, URN, listed_urn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
@@ -34,12 +42,12 @@ Time = Annotated[
 ]
 
 
-# As JSON has no times and tuples, a strict model could not read them.
+# JSON has no times and tuples, so that a strict model could not read them.
 _NOT_STRICT = ConfigDict(strict=False)
 
 
 class _ListedURN:
-    """An annotation of the `URN` of a resource, which is read as the API lists it."""
+    """An annotation of the `URN` of a resource, which may be any that the API lists."""
 
     @staticmethod
     def __get_pydantic_core_schema__(_: Any, __: GetCoreSchemaHandler) -> CoreSchema:
@@ -49,7 +57,7 @@ class _ListedURN:
 # These classes give OpenAPI documents their names, docstrings and members.
 @with_config(_NOT_STRICT)
 class Links(TypedDict, total=False):
-    """Where a resource is."""
+    """The links of a resource."""
 
     self: str | None
 
@@ -90,7 +98,7 @@ class Page(TypedDict, Generic[T]):
 
 
 def urn_schema() -> CoreSchema:
-    """Return a schema of a string in JSON, and in Python of a URN or of anything that has one."""
+    """Return the schema of a URN: a string in JSON, and in Python any argument of `URN.of`."""
     return _text_schema(rf"^do:{TYPE_PATTERN}:\S+$", URN.of)
 
 
@@ -109,7 +117,7 @@ def _text_schema(pattern: str, read: Callable[[Any], URN]) -> CoreSchema:
 
 
 def _listed_urn(value: Any) -> URN:
-    return models.Resource(value).urn if isinstance(value, str) else URN.of(value)
+    return listed_urn(value) if isinstance(value, str) else URN.of(value)
 
 
 def _urn(read: Callable[[Any], URN], value: Any) -> URN:
@@ -117,21 +125,34 @@ def _urn(read: Callable[[Any], URN], value: Any) -> URN:
         return read(value)
     except (TypeError, ValueError):
         pass
-    raise PydanticCustomError("urn_parsing", "Input should be a URN of the form do:type:id")
+    raise PydanticCustomError("urn_parsing", "Input should be a URN of the form do:TYPE:ID")
 
 
 def _urn_text(value: Any) -> str:
     return str(_checked(URN, value))
 
 
-def resource_schema(handler: GetCoreSchemaHandler) -> CoreSchema:
-    """The API's object."""
-    return _object_schema(
-        models.Resource,
-        handler.generate_schema(Resource),
-        read=partial(structure, item=models.Resource),
-        write=_resource_members,
-    )
+def value_schema(cls: type[Any], source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """Return the schema of a public value: the object that its `to_dict` returns."""
+    if cls is models.Page:
+        return _page_schema(source, handler)
+    if cls in _WAYS:
+        members, read, write = _WAYS[cls]
+    else:
+        members, read, write = _described(cls), lambda members: cls(**members), _fields  # type: ignore[arg-type]  # a class is hashable
+    return _object_schema(cls, handler.generate_schema(members), read=read, write=write)
+
+
+@cache
+def _described(cls: type[Any]) -> Any:
+    """Return a class that describes the fields of a value, under the same name."""
+    members = TypedDict(cls.__name__, get_type_hints(cls))  # type: ignore[misc]  # made at run time
+    members.__doc__ = (cls.__doc__ or "").partition("\n")[0]
+    return with_config(_NOT_STRICT)(members)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return attrs.asdict(value, recurse=False)
 
 
 def _resource_members(resource: models.Resource) -> dict[str, Any]:
@@ -141,22 +162,18 @@ def _resource_members(resource: models.Resource) -> dict[str, Any]:
         "links": None if resource.self_link is None else {"self": resource.self_link},
         "status": resource.status,
     }
-    # The API leaves out what it doesn't know.
+    # The API leaves out unknown members.
     return {name: value for name, value in members.items() if value is not None}
 
 
-def project_schema(handler: GetCoreSchemaHandler) -> CoreSchema:
-    """The API's object."""
-    return _object_schema(
-        models.Project,
-        handler.generate_schema(Project),
-        read=partial(structure, item=models.Project),
-        write=partial(attrs.asdict, recurse=False),
-    )
+# The values whose members differ from their fields: how these are described, read and written.
+_WAYS: dict[type, tuple[Any, Callable[[dict[str, Any]], Any], Callable[[Any], dict[str, Any]]]] = {
+    models.Resource: (Resource, partial(structure, item=models.Resource), _resource_members),
+    models.Project: (Project, partial(structure, item=models.Project), _fields),
+}
 
 
-def page_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """Items, number and total; `rate_limit` is a matter between the service and the API."""
+def _page_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     (item,) = get_args(source) or (Any,)
     return _object_schema(
         models.Page,
@@ -180,7 +197,7 @@ def _object_schema(
     write: Callable[[T], dict[str, Any]],
     check: Callable[[T, core_schema.ValidatorFunctionWrapHandler], T] = lambda value, _: value,
 ) -> CoreSchema:
-    """A schema of `cls`, which takes an instance that passes the check, and all else by members."""
+    """Return a schema of `cls`, which accepts an instance that passes the check, or its members."""
 
     def validate(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> T:
         return check(value, handler) if isinstance(value, cls) else read(handler(value))
@@ -198,7 +215,7 @@ def _object_schema(
 
 
 def _checked(cls: type[T], value: Any) -> T:
-    """`value`, or what lets pydantic try the other types of a union."""
+    """Return `value`, or raise the error after which pydantic tries the other types of a union."""
     if not isinstance(value, cls):
         raise PydanticSerializationUnexpectedValue(f"Expected {cls.__name__}")
     return value

@@ -5,14 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from pkgutil import resolve_name
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import cattrs
 import msgspec
 from cattrs.cols import is_mutable_sequence, list_structure_factory
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from .models import Environment, Project, Resource, ResourceStatus
+from digitalocean_projects._public import PACKAGE
+
+from .models import Environment, Page, Project, Resource, ResourceStatus
+from .urn import URN, listed_urn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +34,17 @@ def structure(members: Any, item: type[T]) -> T:
     return converter().structure(members, item)
 
 
+def unstructure(value: object) -> Any:
+    """Return a value as plain JSON types: an object as a dict."""
+    return converter().unstructure(value)
+
+
 def time_text(moment: datetime | None) -> str | None:
     """Return the time as the API writes it."""
     if moment is None:
         return None
     moment = _with_zone(moment)
-    # Not where that is before the first year, or after the last.
+    # In UTC, the time may lie before the first year or after the last one.
     with suppress(OverflowError):
         moment = moment.astimezone(UTC)
     return moment.isoformat().replace("+00:00", "Z")
@@ -60,9 +70,9 @@ def explanation(value: Any, item: type, member: str) -> str:
 
 
 def _fault(element: Any, error: BaseException, _: object) -> str:
-    """Return one fault. Of what the server sent it holds a malformed URN only, uncut.
+    """Return one fault. It quotes a malformed URN as a whole, and nothing else of the response.
 
-    The text may hold the token, which can't be found any more in a part of it or in its `repr`.
+    The URN may hold the token, which a cut text or a `repr` would hide from the redaction.
     """
     if isinstance(error, KeyError):
         return f"{error} is missing"
@@ -72,9 +82,9 @@ def _fault(element: Any, error: BaseException, _: object) -> str:
 
 
 def _path_first(fault: str) -> str:
-    """Return a fault of cattrs with its path in front, where a long text doesn't hide it."""
+    """Return a fault of cattrs with its path in front, so that a long text doesn't hide it."""
     text, _, path = fault.rpartition(" @ ")
-    return f"{path.removesuffix('._urn')}: {text}"
+    return f"{path.removesuffix('.urn')}: {text}"
 
 
 def _status(value: Any, _: object) -> ResourceStatus | str | None:
@@ -85,8 +95,13 @@ def _environment(value: Any, _: object) -> Environment | str:
     return _ENVIRONMENTS.get(value, value) if isinstance(value, str) else ""
 
 
+def _plain(value: str | None) -> str | None:
+    """Return the text of an enum's member."""
+    return None if value is None else str.__str__(value)
+
+
 def _some(kind: type[T], default: T | None) -> Callable[[Any, object], Any]:
-    """A hook that takes what is of this kind, and else has the default."""
+    """Return a hook that takes a value of this kind, and replaces any other by the default."""
     return lambda value, _: value if type(value) is kind else default
 
 
@@ -99,11 +114,11 @@ def _text(value: Any, _: object) -> str:
 def _time(value: Any, _: object) -> datetime | None:
     if isinstance(value, datetime):
         return _with_zone(value)
-    # Text that is empty, as the API may send it, needs no exceptions.
+    # The API may send empty text, for which an exception would be slow.
     if not value:
         return None
     try:
-        # As a usual resource's time is read.
+        # The times of usual resources are read in the same way.
         return _with_zone(msgspec.convert(value, datetime))
     except ValueError:
         pass
@@ -122,22 +137,21 @@ def _self_link(value: Any, _: object) -> str | None:
     return link if isinstance(link, str) else None
 
 
-# How each class's fields look in JSON, where that isn't plain.
+# The fields that look different in JSON.
 _WIRE: dict[type, dict[str, Any]] = {
     Resource: {
-        "_urn": override(rename="urn"),
         "assigned_at": override(struct_hook=_time, unstruct_hook=time_text),
         "self_link": override(
             rename="links", struct_hook=_self_link, unstruct_hook=lambda link: {"self": link}
         ),
-        "status": override(struct_hook=_status),
+        "status": override(struct_hook=_status, unstruct_hook=_plain),
     },
     Project: {
         "id": override(struct_hook=_text),
         "name": override(struct_hook=_text),
         "description": override(struct_hook=_some(str, "")),
         "purpose": override(struct_hook=_some(str, "")),
-        "environment": override(struct_hook=_environment),
+        "environment": override(struct_hook=_environment, unstruct_hook=_plain),
         "is_default": override(struct_hook=_some(bool, default=False)),
         "owner_uuid": override(struct_hook=_some(str, None)),
         "owner_id": override(struct_hook=_some(int, None)),
@@ -147,13 +161,33 @@ _WIRE: dict[type, dict[str, Any]] = {
 }
 
 
+def _is_error(cls: Any) -> bool:
+    kinds = get_args(cls) if get_origin(cls) is UnionType else (cls,)
+    return any(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
+
+
+def _named_error(error: BaseException) -> list[Any]:
+    return [f"{type(error).__module__}:{type(error).__qualname__}", *error.args]
+
+
+def _error(value: Any, _: object) -> Any:
+    """Return the error of this package with this name and these arguments, or None."""
+    if value is None:
+        return None
+    name, *arguments = value
+    cls: Any = resolve_name(name) if name.startswith(PACKAGE) else None
+    if not _is_error(cls):
+        raise ValueError("the name must be that of an error of this package")
+    return cls(*arguments)
+
+
 def _list_hook(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     structure = list_structure_factory(cls, converter)
 
     def elements(value: Any, _: object) -> Any:
         if not isinstance(value, list | None):
             raise TypeError
-        # An empty list of the provider's may be null.
+        # The provider may send null for an empty list.
         return structure(value or [], cls)
 
     return elements
@@ -174,15 +208,26 @@ def _object_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, 
 
 @cache
 def converter(*, detailed: bool = False) -> cattrs.Converter:
-    converter = cattrs.Converter(detailed_validation=detailed)
+    converter = cattrs.Converter(
+        detailed_validation=detailed, unstruct_collection_overrides={tuple: list}
+    )
+    converter.register_structure_hook(URN, lambda value, _: listed_urn(value))
+    converter.register_unstructure_hook(URN, str)
+    converter.register_structure_hook(datetime, _time)
+    converter.register_unstructure_hook(datetime, time_text)
+    converter.register_structure_hook_func(_is_error, _error)
+    converter.register_unstructure_hook(BaseException, _named_error)
     converter.register_structure_hook_factory(
         is_mutable_sequence, lambda cls: _list_hook(cls, converter)
     )
     for cls, wire in _WIRE.items():
         converter.register_structure_hook(cls, _object_hook(cls, converter))
-        # The API leaves out what it doesn't know of a resource, but nothing of a project.
+        # The API leaves out unknown members of a resource, but none of a project.
         omit = cls is Resource
         converter.register_unstructure_hook(
             cls, make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=omit, **wire)
         )
+    # The rate limit is a matter between the service and the API.
+    page = make_dict_unstructure_fn(Page, converter, rate_limit=override(omit=True))
+    converter.register_unstructure_hook(Page, page)
     return converter

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 from uuid import UUID
 
-import attrs
-
 from digitalocean_projects._messages import holds_token, quoted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
+from digitalocean_projects._public import publish
 
 
 class ResourceType(StrEnum):
@@ -36,12 +30,13 @@ class ResourceType(StrEnum):
 
 
 # Every repetition that is followed by another one is possessive: it keeps what it took, so there is
-# one way to match a text, which takes linear time whether it matches or not. Printable ASCII, of
-# which most ids consist, stands first, since its test is the faster one.
+# one way to match a text, which takes linear time whether it matches or not. The characters of
+# which most ids consist stand first, since their test is the faster one.
 TYPE_PATTERN = r"[a-z][a-z0-9_-]*"
 _NO_TEXT = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
-# Not empty; no white space, quote, control character or lone surrogate.
-_ID = rf"(?=.)[!#-&(-~]*+[^\s\"'{_NO_TEXT}]*+"
+# The characters of lists, quotes, wildcards and templates, which no id has.
+_REFUSED = r"\s\"'`,;|*\\<>{}\[\]$%…"
+_ID = rf"(?=.)[A-Za-z0-9.:_-]*+[^{_REFUSED}{_NO_TEXT}]*+"
 _is_type = re.compile(TYPE_PATTERN).fullmatch
 _is_id = re.compile(_ID).fullmatch
 _is_urn = re.compile(f"do:{TYPE_PATTERN}:{_ID}").fullmatch
@@ -52,140 +47,170 @@ _LISTED = f"do:{LISTED_TYPE_PATTERN}+:[ -~]*+[^{_NO_TEXT}]*+"
 _is_listed = re.compile(_LISTED).fullmatch
 _are_listed = re.compile(f"(?:{_LISTED}\n)*+").fullmatch
 
+# Mistakes of users, which the characters alone don't show.
+_holds_another = re.compile(r".\bdo:").search
+_holds_placeholder = re.compile(r"[<>{}\[\]$%…]|\.\.\.|:None\Z").search
+_AROUND = " \t\r\n\"'`,;"
+_find_refused = re.compile(f"[{_REFUSED}{_NO_TEXT}]").search
+
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
+_ALIASES = tuple(f"do:{name}:" for name in _LISTED_AS)
 
 
 def _type_text(value: str) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a resource type is a string, not {type(value).__name__}")
-    # Of an enum's member that is a string, too, the value.
+        raise TypeError(f"type must be a string, got {type(value).__name__}")
+    # `str()` of an enum's member may be its name.
     text = str.__str__(value)
     if not _is_type(text):
-        raise ValueError(f"not a resource type: {quoted(text)} (lower case, like 'droplet')")
+        raise ValueError(
+            f"type must be a resource type in lower case, such as 'droplet', got {quoted(text)}"
+        )
     return text
 
 
 def _id_text(value: str | int | UUID) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
-        raise TypeError(f"a resource id is a string, int or UUID, not {type(value).__name__}")
+        raise TypeError(f"id must be a string, int or UUID, got {type(value).__name__}")
     text = str.__str__(value) if isinstance(value, str) else str(value)
-    if not _is_id(text):
-        raise ValueError(
-            f"not a resource id: {quoted(text)} (empty, or holds white space or quotes)"
-        )
+    if _holds_another(f":{text}"):
+        raise ValueError(f"id must be an id, got {quoted(text)}; read a whole URN with URN.parse()")
+    if not _is_id(text) or _holds_placeholder(f":{text}"):
+        raise ValueError(f"id must be the id of a resource, got {quoted(text)}{_hint(f':{text}')}")
     _refuse_token(text)
     return text
 
 
-@attrs.frozen(order=True)
-class URN:
-    """The uniform resource name `do:type:id` of a resource.
+def _hint(text: str) -> str:
+    """Return the likely mistake in a text that is no URN, or in an id after a colon."""
+    inner = text.strip(_AROUND)
+    if inner != text and _is_urn(inner):
+        return "; remove the white space or punctuation around it"
+    if _holds_another(text):
+        return "; pass each URN by itself, in a list"
+    if _holds_placeholder(text):
+        return "; fill in the placeholder"
+    if _is_urn(text.lower()):
+        return "; write 'do' and the type in lower case"
+    if _is_urn(f"do:{text}") and not text.startswith("do:"):
+        return "; put 'do:' before it"
+    found = _find_refused(text)
+    return f"; an id must not contain {found[0]!r}" if found else ""
 
-    A value: hashable, ordered by type and then by id as text. `str()` returns the text.
+
+class URN(str):
+    """A uniform resource name, `do:TYPE:ID`: the name of a resource.
+
+    A URN is a string. It equals its text, has the same hash and order, and can be used wherever
+    the text can: as a key, in sets, in JSON, in f-strings and in tables.
 
     The `urn` of a listed resource is kept as the API sent it. Its type may hold capitals, dots and
     leading digits, and its id may be empty or hold spaces and quotes.
+
+    https://docs.digitalocean.com/reference/api/reference/project-resources/
 
     Args:
         type: Any lower-case resource type; `ResourceType` holds the documented ones.
         id: The resource's id, which may itself hold colons (an IPv6 address).
 
     Raises:
-        TypeError: A part is of another type than annotated.
-        ValueError: A part is not allowed in a URN.
+        TypeError: An argument is of another type than annotated.
+        ValueError: An argument can't be part of a URN.
     """
 
-    type: str = attrs.field(converter=_type_text)
-    id: str = attrs.field(converter=_id_text)
+    __slots__ = ()
 
-    def __str__(self) -> str:
-        return f"do:{self.type}:{self.id}"
+    def __new__(cls, type: str, id: str | int | UUID) -> Self:  # noqa: A002 - the API's words
+        """Return the URN of these parts."""
+        return str.__new__(cls, f"do:{_type_text(type)}:{_id_text(id)}")
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the URN that `text` spells.
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the checks, which a listed URN need not pass.
+        return str.__new__, (type(self), str(self))
 
-        Raises:
-            TypeError: `text` is not a string.
-            ValueError: `text` is not of the form `do:type:id`.
-        """
-        return cls._of_checked(checked_urn_text(text))
+    @property
+    def type(self) -> str:
+        """The type, such as `droplet`."""
+        return self.split(":", 2)[1]
 
-    @classmethod
-    def _of_checked(cls, text: str) -> Self:
-        _, resource_type, resource_id = text.split(":", 2)
-        urn = cls.__new__(cls)
-        _set_type(urn, resource_type)
-        _set_id(urn, resource_id)
-        return urn
-
-    @classmethod
-    def of(cls, value: URNLike) -> URN:
-        """The URN of a URN, of its text, or of any object that has a `urn` attribute.
-
-        Raises:
-            TypeError: `value` is none of these.
-            ValueError: The text is not of the form `do:type:id`.
-        """
-        if isinstance(value, URN):
-            return value
-        if isinstance(value, str):
-            return cls.parse(value)
-        try:
-            urn = value.urn
-        except AttributeError:
-            urn = None
-        if not isinstance(urn, URN | str):
-            raise TypeError(f"neither a URN nor anything with one: {type(value).__name__}")
-        return cls.of(urn)
+    @property
+    def id(self) -> str:
+        """The id within the type, as text."""
+        return self.split(":", 2)[2]
 
     @property
     def canonical(self) -> URN:
         """The URN under which the API lists this resource.
 
-        `reservedip` and `floatingip` name the same address, `reservedipv6` and `floatingipv6`
-        too: two URNs name one resource if their canonical forms are equal.
+        `reservedip` and `floatingip` name the same address, and so do `reservedipv6` and
+        `floatingipv6`. Two URNs name one resource if their canonical forms are equal.
         """
-        listed_as = _LISTED_AS.get(self.type)
-        return self if listed_as is None else URN._of_checked(f"do:{listed_as}:{self.id}")
+        if not self.startswith(_ALIASES):
+            return self
+        return str.__new__(URN, f"do:{_LISTED_AS[self.type]}:{self.id}")
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def parse(cls, text: str) -> Self:
+        """Return the URN with this text.
+
+        Raises:
+            TypeError: `text` is not a string.
+            ValueError: `text` is not of the form `do:TYPE:ID`.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a URN must be a string, got {type(text).__name__}")
+        text = str.__str__(text)
+        if not _is_urn(text) or _holds_another(text) or _holds_placeholder(text):
+            raise ValueError(
+                f"a URN must have the form do:TYPE:ID, got {quoted(text)}{_hint(text)}"
+            )
+        _refuse_token(text)
+        return str.__new__(cls, text)
+
+    @classmethod
+    def of(cls, value: URNLike) -> URN:
+        """Return the URN of a resource that is given in any way.
+
+        Args:
+            value: A URN, its text, an object with an attribute `urn`, or a mapping with a key
+                `urn`.
+
+        Raises:
+            TypeError: `value` is none of these.
+            ValueError: The text is not of the form `do:TYPE:ID`.
+        """
+        urn: object = value
+        if isinstance(value, Mapping):
+            urn = value.get("urn")
+        elif not isinstance(value, str):
+            urn = getattr(value, "urn", None)
+        if isinstance(urn, URN):
+            return urn
+        if not isinstance(urn, str):
+            raise TypeError(
+                "a resource must be a URN, its text, or an object or mapping with a urn, "
+                f"got {type(value).__name__}"
+            )
+        return cls.parse(urn)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, __: Any) -> Any:
         from .pydantic import urn_schema  # noqa: PLC0415 - only users of pydantic need it
 
         return urn_schema()
 
 
-# A frozen class has no other way in than its own, with all the checks.
-_set_type, _set_id = (getattr(URN, name).__set__ for name in ("type", "id"))
-
-
 class HasURN(Protocol):
-    """Anything with a `urn`, such as a `Resource` or an object of yours."""
+    """An object with a `urn`, such as a `Resource` or an object of yours."""
 
     @property
-    def urn(self) -> URN | str:
-        """The resource's name."""
+    def urn(self) -> str:
+        """The resource's name, as a `URN` or its text."""
 
 
-URNLike = URN | str | HasURN
-"""What the package takes where it wants a URN."""
-
-
-def checked_urn_text(text: str) -> str:
-    """Return the text of a URN that a user passes.
-
-    Raises:
-        TypeError: `text` is not a string.
-        ValueError: `text` is not of the form `do:type:id`.
-    """
-    if not isinstance(text, str):
-        raise TypeError(f"a URN must be a string, got {type(text).__name__}")
-    if not _is_urn(text):
-        raise ValueError(f"not a URN of the form do:type:id: {quoted(text)}")
-    _refuse_token(text)
-    return str.__str__(text)
+URNLike: TypeAlias = str | HasURN | Mapping[str, object]
+"""A resource as an argument: a `URN`, its text, or an object or mapping with a `urn`."""
 
 
 def _refuse_token(text: str) -> None:
@@ -194,22 +219,24 @@ def _refuse_token(text: str) -> None:
         raise ValueError("a URN must not contain an API token")
 
 
-def listed_urn_text(text: str) -> str:
-    """Return the text of a URN that the API sends, which may be any `do:TYPE:REST`.
+def listed_urn(text: str) -> URN:
+    """Return the URN with a text that the API sends, which may be any `do:TYPE:REST`.
 
     Raises:
         TypeError: `text` is not a string.
         ValueError: `text` is not of that form, or holds a control character or a lone surrogate.
     """
+    if isinstance(text, URN):
+        return text
     if not isinstance(text, str):
         raise TypeError(f"a URN must be a string, got {type(text).__name__}")
     if not _is_listed(text):
-        raise ValueError(f"not a URN of the form do:type:id: {quoted(text)}")
-    return str.__str__(text)
+        raise ValueError(f"a URN must have the form do:TYPE:ID, got {quoted(text)}")
+    return str.__new__(URN, text)
 
 
-def are_listed_urn_texts(texts: list[str]) -> bool:
-    """Return whether `listed_urn_text` accepts each text, at a fraction of its cost.
+def are_listed_urns(texts: list[str]) -> bool:
+    """Return whether `listed_urn` accepts each text, at a fraction of its cost.
 
     Raises:
         TypeError: A text is not a string.
@@ -219,14 +246,18 @@ def are_listed_urn_texts(texts: list[str]) -> bool:
 
 
 def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
-    """The URNs of the resources; of those that name one resource, the first.
+    """Return the URNs of the resources; of those that name one resource, the first.
 
     Raises:
-        TypeError: One is neither a URN nor anything with one, or there is only one.
-        ValueError: One is malformed; the message names it and its position.
+        TypeError: A resource is of another type, or `resources` is not an iterable of several.
+        ValueError: A URN is malformed; the message says which one, and its position.
     """
-    if isinstance(resources, str):
-        raise TypeError("resources is several: put a single one into a list")
+    is_one = isinstance(resources, str) or (isinstance(resources, Mapping) and "urn" in resources)
+    if is_one or not isinstance(resources, Iterable):
+        raise TypeError(
+            f"resources must be a list of URNs, got one {type(resources).__name__}; "
+            "put a single resource into a list"
+        )
     urns: dict[URN, URN] = {}
     for position, resource in enumerate(resources):
         try:
@@ -237,3 +268,6 @@ def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
             raise ValueError(f"resources[{position}]: {error}") from None
         urns.setdefault(urn.canonical, urn)
     return list(urns.values())
+
+
+publish(globals())

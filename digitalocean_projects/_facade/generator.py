@@ -50,13 +50,23 @@ _HEADER = """\
 from __future__ import annotations
 
 """
+_FOOTER = """
+
+publish(globals())
+for _class in (Paginator, Inventory):
+    _reason = f"a blocking {_class.__name__} must be read with `for` or `collect()`"
+    explain_misuse(_class, _reason, "__aiter__", "__await__")
+"""
 _speaks_of_waiting = re.compile(r"(?i)\b(async|await\w*|coroutines?)\b").search
 _is_awaited = re.compile(r"Async|Await|Coroutine|Future|Task").search
 _renamed = re.compile(rf"\b({'|'.join(RENAMES)})\b")
 _FIXED_BODIES = {
     "__aiter__": "return self._portal.items(self._async.pages())",
     "__aexit__": "self.close()",
+    "__repr__": 'return repr(self._async).replace("Async", "", 1)',
 }
+# An original that was never used doesn't know that it is closed.
+_ROOT_REPR = f'return self._async._shown("{RENAMES[ROOT]}", is_open=self._portal.is_open)'
 # The constructor of views: it wraps an original that uses the portal of another root.
 _VIEW = f"""
 @classmethod
@@ -100,7 +110,7 @@ def generate(sources: Mapping[str, str]) -> str:
         for node in tree.body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
-    return _HEADER + _head(modules, classes) + "\n\n" + classes
+    return _HEADER + _head(modules, classes) + "\n\n" + classes + _FOOTER
 
 
 def _class(node: ast.ClassDef) -> str:
@@ -124,10 +134,10 @@ def _class(node: ast.ClassDef) -> str:
             raise UnknownShapeError(member, "a member that is not a method")
         if member.name == "__init__":
             parts += [_init(member, _made_once(node))] if node.name == ROOT else []
-        elif member.name.startswith("__") and member.name not in RENAMES:
-            raise UnknownShapeError(member, "a special method")
-        elif not member.name.startswith("_") or member.name in RENAMES:
+        elif not member.name.startswith("_") or member.name in {*RENAMES, *_FIXED_BODIES}:
             parts.append(_method(member, root=node.name == ROOT))
+        elif member.name.startswith("__"):
+            raise UnknownShapeError(member, "a special method")
     head = f"class {rename(node.name)}{f'({bases})' if bases else ''}:\n"
     return head + indent("\n".join(parts), "    ")
 
@@ -174,6 +184,8 @@ def _method(node: _Function, *, root: bool) -> str:
         made_once = root and _result(node) in RENAMES
         value = f"self._{node.name}" if made_once else _wrapped(node, f"self._async.{node.name}")
         return f"@property\n{_definition(node, f'return {value}')}"
+    if root and node.name == "__repr__":
+        return _definition(node, _ROOT_REPR)
     return _definition(node, _FIXED_BODIES.get(node.name) or _body(node, root=root))
 
 
@@ -263,7 +275,11 @@ def _passed_on(node: _Function) -> str:
 def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
     """Return the imports and type variables that the classes need."""
     origins = {"Iterator": "collections.abc", "Secret": f"{NAME}._messages"}
-    origins |= {"Portal": f"{NAME}._facade.portal", "distinct_urns": f"{NAME}._codec.urn"}
+    origins |= {"explain_misuse": f"{NAME}._public", "publish": f"{NAME}._public"}
+    origins |= {
+        "Portal": f"{NAME}._facade.portal",
+        "distinct_urns": f"{NAME}._codec.urn",
+    }
     variables: dict[str, str] = {}
     for module, tree in modules.items():
         for node in ast.walk(tree):
@@ -274,18 +290,10 @@ def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
                 origins[node.name] = f"{NAME}.{module}"
             elif isinstance(node, ast.Assign) and "TypeVar(" in ast.unparse(node.value):
                 variables[ast.unparse(node.targets[0])] = ast.unparse(node)
-    at_run_time, for_types = _names(ast.parse(classes))
-    used = [line for name, line in variables.items() if name in at_run_time | for_types]
-    at_run_time |= {"TYPE_CHECKING", *(["TypeVar"] if used else [])}
-    at_run_time |= {name for name in for_types if origins.get(name) == "typing"}
-    lines = [
-        *_import_lines(origins, at_run_time),
-        "if TYPE_CHECKING:",
-        *(f"    {line}" for line in _import_lines(origins, for_types - at_run_time)),
-        "",
-        *used,
-    ]
-    return "\n".join(lines)
+    names = {node.id for node in ast.walk(ast.parse(classes)) if isinstance(node, ast.Name)}
+    used = [line for name, line in variables.items() if name in names]
+    names |= {"explain_misuse", "publish", *(["TypeVar"] if used else [])}
+    return "\n".join([*_import_lines(origins, names), "", *used])
 
 
 def _absolute(node: ast.ImportFrom, module: str) -> str:
@@ -296,22 +304,6 @@ def _absolute(node: ast.ImportFrom, module: str) -> str:
 
 def _import_lines(origins: Mapping[str, str], names: Iterable[str]) -> list[str]:
     return [f"from {origins[name]} import {name}" for name in sorted(names) if name in origins]
-
-
-def _names(tree: ast.AST) -> tuple[set[str], set[str]]:
-    """Return the names in the code, and the names in its annotations."""
-    annotations = [
-        annotation
-        for node in ast.walk(tree)
-        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None))
-        if annotation is not None
-    ]
-    for_types = [node for root in annotations for node in ast.walk(root)]
-    seen = set(map(id, for_types))
-    return (
-        {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in seen},
-        {n.id for n in for_types if isinstance(n, ast.Name)},
-    )
 
 
 def _formatted(source: str) -> str:

@@ -64,6 +64,11 @@ class Portal:
         """Iterate over the items of the pages. Each page enters the loop once."""
         return _Items(_Iteration(self, pages))
 
+    @property
+    def is_open(self) -> bool:
+        """False once it was closed."""
+        return not self._closed
+
     def call_if_open(self, function: Callable[[], Awaitable[None]]) -> None:
         """Call `function`, unless the portal is closed, which has ended all its tasks.
 

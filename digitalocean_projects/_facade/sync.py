@@ -3,13 +3,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
-from attrs import NOTHING
+from aiohttp import ClientSession, TraceConfig
+from attrs import NOTHING, NothingType
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
+from digitalocean_projects._arguments import DEFAULT_PROJECT, ProjectLike
+from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
 from digitalocean_projects._client import AsyncClient
-from digitalocean_projects._codec.urn import distinct_urns
+from digitalocean_projects._clock import Clock
+from digitalocean_projects._codec.headers import RateLimit
+from digitalocean_projects._codec.models import (
+    Environment,
+    Page,
+    Project,
+    ProjectResources,
+    Resource,
+)
+from digitalocean_projects._codec.urn import URNLike, distinct_urns
 from digitalocean_projects._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
@@ -20,34 +33,16 @@ from digitalocean_projects._config import (
     DEFAULT_PER_PAGE,
     DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
+    Limits,
+    RetryPolicy,
 )
 from digitalocean_projects._facade.portal import Portal
 from digitalocean_projects._messages import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from types import TracebackType
-
-    from aiohttp import ClientSession, TraceConfig
-    from attrs import NothingType
-
-    from digitalocean_projects._arguments import ProjectLike
-    from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
-    from digitalocean_projects._clock import Clock
-    from digitalocean_projects._codec.headers import RateLimit
-    from digitalocean_projects._codec.models import (
-        Environment,
-        Page,
-        Project,
-        ProjectResources,
-        Resource,
-    )
-    from digitalocean_projects._codec.urn import URNLike
-    from digitalocean_projects._config import Limits, RetryPolicy
-    from digitalocean_projects._paginator.inventory import AsyncInventory
-    from digitalocean_projects._paginator.paginator import AsyncPaginator
-    from digitalocean_projects._projects import AsyncProjects
-    from digitalocean_projects._session.manager import Statistics
+from digitalocean_projects._paginator.inventory import AsyncInventory
+from digitalocean_projects._paginator.paginator import AsyncPaginator
+from digitalocean_projects._projects import AsyncProjects
+from digitalocean_projects._public import explain_misuse, publish
+from digitalocean_projects._session.manager import Statistics
 
 T = TypeVar("T")
 
@@ -162,6 +157,9 @@ class Client:
         view._projects = Projects(view._portal, view._async.projects)
         return view
 
+    def __repr__(self) -> str:
+        return self._async._shown("Client", is_open=self._portal.is_open)
+
     @property
     def projects(self) -> Projects:
         """The operations on projects."""
@@ -268,6 +266,9 @@ class Projects:
     def __init__(self, portal: Portal, original: AsyncProjects) -> None:
         self._portal = portal
         self._async = original
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
 
     def list(
         self,
@@ -639,32 +640,47 @@ class Inventory:
     """The resources of all projects, as pairs of a project and a resource.
 
     Iterate over it for the pairs, project by project. Projects are read in waves, with a bounded
-    number of concurrent requests. Between two pairs nothing runs, so a loop may be left at any
-    point. Each iteration reads everything again, and each project like `collect` of its paginator.
-    A resource that moves to another project meanwhile may come with either, with both, or with
-    none. A project that is deleted meanwhile holds nothing. Projects that can't be read don't end
-    an iteration: an `InventoryError` lists them at its end; see `pages`.
+    number of concurrent requests. No task runs between two pairs, so you may leave the loop at any
+    point. Each iteration reads everything again, and reads each project as `collect` of a
+    paginator does. A resource that moves to another project meanwhile can appear with either
+    project, with both, or with none. A project that is deleted meanwhile is returned without
+    resources. A project that can't be read doesn't end the iteration: an `InventoryError` at the
+    end lists such projects; see `pages`.
     """
 
     def __init__(self, portal: Portal, original: AsyncInventory) -> None:
         self._portal = portal
         self._async = original
 
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
+
     def __iter__(self) -> Iterator[tuple[Project, Resource]]:
         return self._portal.items(self._async.pages())
+
+    def collect(self) -> list[tuple[Project, Resource]]:
+        """Return all pairs of a project and a resource, project by project.
+
+        Raises:
+            InventoryError: Some projects couldn't be read. Iterate instead to get the resources of
+                all other projects before the error.
+            APIError: As in `pages`.
+        """
+        return self._portal.call(self._async.collect)
 
     def pages(self) -> Iterator[ProjectResources]:
         """Return an iterator over the projects, each with all its resources.
 
         After an error the iterator can be used again. After an `InventoryError` it reads the
-        projects that failed once more, and after any other one it goes on where it was.
+        failed projects again. After any other error it continues with the same project.
 
         Raises:
-            InventoryError: After all other projects, if some couldn't be read. Its `failures` has
-                the error of each.
-            APIError: At once, if the projects can't be listed, or the reason isn't about a single
-                project: the token is refused (401) or its rate limit used up, no connection can be
-                made, or the client can't be used.
+            InventoryError: Some projects could not be read. It is raised after all other projects,
+                and its `failures` has the error of each.
+            APIError: The projects could not be listed, or the error concerns all projects: the
+                token is refused (401), its rate limit is used up, or no connection can be made.
+                It is raised at once.
+            ClientUsageError: The client can't be used, or another task uses the iterator.
         """
         return self._portal.iterate(self._async.pages())
 
@@ -677,10 +693,11 @@ class Paginator(Generic[T]):
     Each iteration reads the listing from the start.
 
     A listing is not a snapshot: the API divides it into pages at each request. An addition during
-    a reading moves the other items on, so that some come twice; repeats within 2 * `concurrency`
-    pages are dropped. A removal moves them up, so that an item can move to a page that was read
-    already, and is missed. `settled` says whether a reading saw no sign of such a change; `collect`
-    reads again if it saw one. A page that can't be read fails the iteration; it is never skipped.
+    a reading moves the other items to later positions, so that some appear twice; repeats within
+    2 * `concurrency` pages are dropped. A removal moves the other items to earlier positions, so
+    that an item can move to a page that was read already, and is missed. `settled` is true if a
+    reading saw no sign of such a change, and `collect` reads again if it saw one. If a page can't
+    be read, the iteration fails; a page is never skipped.
 
     As a context manager, it prefetches: up to `concurrency` requests run while the loop's body
     works, until the block ends or the next iteration begins.
@@ -697,42 +714,45 @@ class Paginator(Generic[T]):
         """True if the last complete reading saw no change; None before the first one.
 
         Signs of a change are totals or last pages that differ between pages, repeats, and an end
-        before or behind the last page that was announced. A change goes unseen if as many items
-        came as left between two pages.
+        before or after the announced last page. A change is not detected if equal numbers of items
+        joined and left between two requests.
         """
         return self._async.settled
+
+    def __repr__(self) -> str:
+        return repr(self._async).replace("Async", "", 1)
 
     def __iter__(self) -> Iterator[T]:
         return self._portal.items(self._async.pages())
 
     def pages(self, start: int = 1) -> Iterator[Page[T]]:
-        """The pages, from number `start` on.
+        """Return an iterator over the pages, from number `start` on.
 
         Raises:
-            TypeError: `start` is no int.
+            TypeError: `start` is not an int.
             ValueError: `start` is less than 1.
-            APIError: While iterating: a page couldn't be had. Those before it were handed out,
-                and to ask the same iterator again is to try the page again.
+            APIError: While iterating: a page could not be read. The pages before it were yielded.
+                The next step of the same iterator requests the page again.
         """
         return self._portal.iterate(self._async.pages(start))
 
     def first_page(self) -> Page[T]:
-        """The first page, with one request.
+        """Return the first page, with one request.
 
         Raises:
-            APIError: It couldn't be had.
+            APIError: The page could not be read.
         """
         return self._portal.call(self._async.first_page)
 
     def collect(self, *, strict: bool = False) -> list[T]:
         """Return all items, without duplicates.
 
-        If the listing changes while it is read, it is read again: at most twice, and not if that
-        would seem to take more than `max_pages` pages in all. A reading that saw no change is the
-        result by itself, and `settled` is true. If every reading saw a change, the result is the
-        items of all readings, in the order of the last one. It has every item that was there the
-        whole time, unless a change went unseen, and may have items that have left: don't remove
-        anything because of it, but pass `strict=True`.
+        If the listing changes while it is read, it is read again, at most twice and within
+        `max_pages` pages in all. The first reading without a change is the result, and `settled`
+        is true. If every reading saw a change, the result is the items of all readings, in the
+        order of the last one. It has every item that was there the whole time, unless a change was
+        not detected, and may have items that have left. So don't remove anything because of such a
+        result; pass `strict=True` instead.
 
         Args:
             strict: Raise an error if every reading saw a change.
@@ -745,7 +765,7 @@ class Paginator(Generic[T]):
         return self._portal.call(self._async.collect, strict=strict)
 
     def close(self) -> None:
-        """End the reading ahead; does nothing where there is none."""
+        """Stop prefetching, if it is active."""
         self._portal.call_if_open(self._async.aclose)
 
     def __enter__(self) -> Self:
@@ -759,3 +779,9 @@ class Paginator(Generic[T]):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+publish(globals())
+for _class in (Paginator, Inventory):
+    _reason = f"a blocking {_class.__name__} must be read with `for` or `collect()`"
+    explain_misuse(_class, _reason, "__aiter__", "__await__")

@@ -7,31 +7,25 @@ import logging
 import math
 import random
 import threading
+from asyncio import AbstractEventLoop, Future
 from collections import deque
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from weakref import ref
 
 import attrs
 
-from digitalocean_projects._clock import SYSTEM_CLOCK, call_later
+from digitalocean_projects._clock import SYSTEM_CLOCK, Clock, call_later
+from digitalocean_projects._config import Limits
 from digitalocean_projects._errors import RateLimitWaitError
 from digitalocean_projects._process import call_in_child, check_process
+from digitalocean_projects._public import publish
 
 from .budget import LONGEST_JITTER, NO_HEADERS, Budget, End
-from .lease import Lease
-from .timers import Waiting
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
-    from collections.abc import Callable, Mapping
-
-    from digitalocean_projects._clock import Clock
-    from digitalocean_projects._config import Limits
-
-    from .lease import L
-    from .source import Remote, Source
-    from .timers import Timer
+from .lease import L, Lease
+from .source import Remote, Source
+from .timers import Timer, Waiting
 
 # Further events of a lease that waits: its task has left, its maximum wait or a moment is over.
 _End = End | Literal["left", "late", "moment"]
@@ -451,3 +445,6 @@ class TokenBucket:
 def _too_long(lease: Lease, seconds: float, reason: str) -> RateLimitWaitError:
     maximum = lease.max_wait if seconds >= lease.max_wait else lease.max_pause
     return RateLimitWaitError(seconds, reason, maximum=maximum)
+
+
+publish(globals())

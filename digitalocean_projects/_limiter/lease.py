@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from asyncio import Future
+from collections.abc import Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+from weakref import ReferenceType
 
 import attrs
 
-from .budget import NO_HEADERS, Flight
+from digitalocean_projects._public import publish
 
-if TYPE_CHECKING:
-    from asyncio import Future
-    from collections.abc import Callable, Coroutine, Mapping
-    from types import TracebackType
-    from weakref import ReferenceType
-
-    from .budget import End
+from .budget import NO_HEADERS, End, Flight
 
 L = TypeVar("L", bound="Lease")
 
@@ -155,3 +153,6 @@ class Lease(Flight):
     def _end(self, end: End, headers: Mapping[str, str] = NO_HEADERS) -> None:
         if self.out:
             self._bucket._end(self, end, headers)
+
+
+publish(globals())

@@ -1,4 +1,4 @@
-"""Cursor: where a reading of a listing stands, and what it has seen."""
+"""Cursor: the position of a reading of a listing, and the items that it has seen."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ T = TypeVar("T")
 
 
 class Reading(Generic[T]):
-    """One reading of a listing, page after page: a state without I/O.
+    """A reading of a listing, page after page: a state without I/O.
 
     A listing is not a snapshot: additions and removals move the other items to other pages. So a
     reading drops repeats, and notes the signs of a change: totals or last pages that differ
-    between pages, repeats, and an end before or behind the last page that was announced.
+    between pages, repeats, and an end before or after the announced last page.
 
     Args:
-        key: Returns what identifies an item.
+        key: Returns the identity of an item.
         start: The number of the first page.
         per_page: The number of items that a page may hold.
         memory: The number of previous pages whose items are dropped as repeats; None for all.
-        widest: The most pages to request at once while their number is unknown.
-        max_pages: The most pages to read.
+        widest: The maximum number of concurrent requests while the number of pages is unknown.
+        max_pages: The maximum number of pages to read.
 
     Attributes:
         number: The page to read next.
-        limit: The last page that is worth requesting, as far as is known.
-        ended: Whether the last page was read.
-        changed: Whether there was a sign of a change.
+        limit: The last page that probably exists.
+        ended: True if the last page was read.
+        changed: True if there was a sign of a change.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Reading(Generic[T]):
         self._last: int | None = None
 
     def accept(self, document: PageDocument[T], request: Request) -> tuple[T, ...]:
-        """Take in page `number`, and return what is new on it.
+        """Add page `number` to the reading, and return the new items on it.
 
         Raises:
-            PaginationError: The pages don't advance, or don't end. Nothing was taken in.
+            PaginationError: The pages don't advance, or don't end. The page was not added.
         """
         if document.more and document.next not in {None, self.number + 1}:
             reason = f"page {self.number} names page {document.next} as the next"
@@ -96,20 +96,20 @@ class Reading(Generic[T]):
         return new
 
     def check_allowed(self, request: Callable[[int], Request]) -> None:
-        """Refuse to read on without end.
+        """Check that the next page is within `max_pages`.
 
         Args:
-            request: What would ask for a page.
+            request: Returns the request for a page.
 
         Raises:
-            PaginationError: The next page is more than may be read.
+            PaginationError: The next page exceeds `max_pages`.
         """
         if self.number > self._last_allowed:
             reason = f"there is more after page {self.number - 1}, the last that max_pages allows"
             raise PaginationError(reason, request(self.number))
 
     def _see_if_new(self, keys: Collection[Hashable]) -> bool:
-        """See all the keys, if none was seen before, nor is among them twice."""
+        """Add all keys to those seen, if none is seen already or repeated; return whether so."""
         if self.changed and (len(set(keys)) < len(keys) or not self._seen.isdisjoint(keys)):
             return False
         before = len(self._seen)
@@ -120,7 +120,7 @@ class Reading(Generic[T]):
         return False
 
     def _growth(self, document: PageDocument[T]) -> int:
-        """Return how many items have come since the first page: that many may repeat in a row."""
+        """Return the number of items added since the first page, which may repeat in a row."""
         return 0 if self._total is None else (document.total or 0) - self._total
 
     def _look_for_change(self, document: PageDocument[T], *, repeats: int) -> None:
@@ -138,12 +138,12 @@ class Reading(Generic[T]):
         )
 
     def _contradicts(self, document: PageDocument[T]) -> bool:
-        """Return whether the page ends the listing where it should go on, or goes on at its end."""
+        """Return whether the listing ends before its last page, or continues after it."""
         if self._last is not None:
-            # A reading that starts behind the last page ends there.
+            # A reading that starts after the last page ends with its first page.
             last = max(self._last, self._start)
             return self.number >= last if document.more else self.number != last
-        # A page may lack items that the token may not see, but no page may be missing.
+        # A page may lack items that the token may not see, but every page must be there.
         most = max(self.number * self._per_page, self._received)
         return not document.more and self._total is not None and self._total > most
 
@@ -161,5 +161,5 @@ class Reading(Generic[T]):
         if self._memory is not None and len(self._remembered) > self._memory:
             self._seen.difference_update(self._remembered.popleft())
             if self.changed:
-                # What was forgotten with that page may stand on a later one, too.
+                # A key of the page that was dropped may be on a later page, too.
                 self._seen.update(*self._remembered)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Self
 
 import attrs
 
-from digitalocean_projects._codec.models import ProjectResources
+from digitalocean_projects._codec.models import Project, ProjectResources, Resource
 from digitalocean_projects._errors import (
     APIConnectionError,
     APIError,
@@ -18,32 +19,27 @@ from digitalocean_projects._errors import (
     RateLimitError,
     RateLimitWaitError,
 )
+from digitalocean_projects._public import explain_misuse, publish
 from digitalocean_projects._session.pool import current_loop
 
-from .listing import Items
+from .listing import NOT_BLOCKING, Items, Listing
 from .paginator import AsyncPaginator
 from .prefetch import Waves
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from digitalocean_projects._codec.models import Project, Resource
-
-    from .listing import Listing
-
-    _Failure = tuple[Project, APIError]
-    _Outcome = ProjectResources | _Failure
+_Failure = tuple[Project, APIError]
+_Outcome = ProjectResources | _Failure
 
 
 class AsyncInventory:
     """The resources of all projects, as pairs of a project and a resource.
 
     Iterate over it for the pairs, project by project. Projects are read in waves, with a bounded
-    number of concurrent requests. Between two pairs nothing runs, so a loop may be left at any
-    point. Each iteration reads everything again, and each project like `collect` of its paginator.
-    A resource that moves to another project meanwhile may come with either, with both, or with
-    none. A project that is deleted meanwhile holds nothing. Projects that can't be read don't end
-    an iteration: an `InventoryError` lists them at its end; see `pages`.
+    number of concurrent requests. No task runs between two pairs, so you may leave the loop at any
+    point. Each iteration reads everything again, and reads each project as `collect` of a
+    paginator does. A resource that moves to another project meanwhile can appear with either
+    project, with both, or with none. A project that is deleted meanwhile is returned without
+    resources. A project that can't be read doesn't end the iteration: an `InventoryError` at the
+    end lists such projects; see `pages`.
     """
 
     def __init__(
@@ -61,21 +57,35 @@ class AsyncInventory:
         self._max_pages = max_pages
         self._secret = secret
 
+    def __repr__(self) -> str:
+        return "<AsyncInventory of all projects>"
+
     def __aiter__(self) -> AsyncIterator[tuple[Project, Resource]]:
         return Items(self.pages())
+
+    async def collect(self) -> list[tuple[Project, Resource]]:
+        """Return all pairs of a project and a resource, project by project.
+
+        Raises:
+            InventoryError: Some projects couldn't be read. Iterate instead to get the resources of
+                all other projects before the error.
+            APIError: As in `pages`.
+        """
+        return [pair async for page in self.pages() for pair in page.items]
 
     def pages(self) -> AsyncIterator[ProjectResources]:
         """Return an iterator over the projects, each with all its resources.
 
         After an error the iterator can be used again. After an `InventoryError` it reads the
-        projects that failed once more, and after any other one it goes on where it was.
+        failed projects again. After any other error it continues with the same project.
 
         Raises:
-            InventoryError: After all other projects, if some couldn't be read. Its `failures` has
-                the error of each.
-            APIError: At once, if the projects can't be listed, or the reason isn't about a single
-                project: the token is refused (401) or its rate limit used up, no connection can be
-                made, or the client can't be used.
+            InventoryError: Some projects could not be read. It is raised after all other projects,
+                and its `failures` has the error of each.
+            APIError: The projects could not be listed, or the error concerns all projects: the
+                token is refused (401), its rate limit is used up, or no connection can be made.
+                It is raised at once.
+            ClientUsageError: The client can't be used, or another task uses the iterator.
         """
         return _Pages(self._projects, self._read, self._concurrency, self._secret)
 
@@ -92,13 +102,13 @@ class AsyncInventory:
         except APIError as error:
             if _concerns_all(error):
                 raise
-            # With its traceback it would keep this frame, and be kept by it.
+            # Its traceback holds this frame, which would hold the error: a reference cycle.
             return project, error.with_traceback(None)
         return ProjectResources(project=project, resources=tuple(resources))
 
 
 def _concerns_all(error: APIError) -> bool:
-    """Return true if the reason isn't about a single project, so that reading on is in vain."""
+    """Return whether the error would be the same for every other project."""
     if isinstance(error, APIConnectionError):
         return not error.sent
     return isinstance(error, AuthenticationError | RateLimitError | RateLimitWaitError)
@@ -123,7 +133,7 @@ class _Pages:
         self._waves: Waves[_Outcome] | None = None
         self._gate = asyncio.Semaphore(concurrency)
         self._number = 1
-        # Not for a closed loop or a parent process, whose step will never end.
+        # A step in a closed loop or in a parent process never ends, so it must not block others.
         self._busy_in: asyncio.AbstractEventLoop | None = None
 
     def __aiter__(self) -> Self:
@@ -142,7 +152,7 @@ class _Pages:
     async def _next(self) -> ProjectResources:
         waves = self._waves or self._begin(await self._paginator.collect())
         while self._number <= len(self._projects):
-            # Nothing of a wave outlives this call, whose loop need not be the next one's.
+            # A wave ends within this call. The next call may run in another event loop.
             self._gate = asyncio.Semaphore(self._concurrency)
             outcome = await waves.get(self._number, len(self._projects))
             self._number += 1
@@ -160,3 +170,14 @@ class _Pages:
         self._projects, self._number = projects, 1
         self._waves = Waves(lambda n: self._read(projects[n - 1], self._gate), self._concurrency)
         return self._waves
+
+
+publish(globals())
+explain_misuse(
+    AsyncInventory,
+    "an AsyncInventory must be read with `async for project, resource in inventory` or "
+    "`await inventory.collect()`",
+    "__await__",
+    "__iter__",
+)
+explain_misuse(_Pages, NOT_BLOCKING, "__await__", "__iter__")

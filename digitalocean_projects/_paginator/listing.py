@@ -10,6 +10,7 @@ import attrs
 
 from digitalocean_projects._codec.json import decode_page
 from digitalocean_projects._messages import Request
+from digitalocean_projects._public import explain_misuse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._session.transport import Answer
 
 T = TypeVar("T")
+NOT_BLOCKING = "an asynchronous iterator must be read with `async for`"
 
 
 @attrs.frozen(kw_only=True)
@@ -28,12 +30,12 @@ class Listing(Generic[T]):
     """A collection that the API lists page by page.
 
     Args:
-        manager: What sends the requests.
+        manager: The session manager that sends the requests.
         path: The collection's path.
         item: The class of its items.
-        key: What makes two items the same.
-        per_page: How many items to ask for on a page; the API may send fewer.
-        scopes: What a token needs to list it.
+        key: Returns the identity of an item.
+        per_page: The number of items to request for a page; the API may send fewer.
+        scopes: The scopes that a token needs.
         gate: A context manager that is held during each request.
     """
 
@@ -61,7 +63,7 @@ class Listing(Generic[T]):
 
 
 class Items(Generic[T]):
-    """The items of some pages."""
+    """An iterator over the items of pages."""
 
     def __init__(self, pages: AsyncIterator[HasItems[T]]) -> None:
         self._pages = pages
@@ -76,3 +78,6 @@ class Items(Generic[T]):
                 return item
             page = await anext(self._pages)
             self._items = iter(page.items)
+
+
+explain_misuse(Items, NOT_BLOCKING, "__await__", "__iter__")

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Hashable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 from digitalocean_projects._arguments import checked_count
 from digitalocean_projects._codec.headers import RateLimit
+from digitalocean_projects._codec.json import PageDocument
 from digitalocean_projects._codec.models import Page
 from digitalocean_projects._errors import ClientUsageError, PaginationError
+from digitalocean_projects._public import explain_misuse, publish
 from digitalocean_projects._session.pool import current_loop
+from digitalocean_projects._session.transport import Answer
 
 from .cursor import Reading
-from .listing import Items
-from .prefetch import Waves, Window, close
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-    from collections.abc import AsyncIterator, Callable, Hashable
-    from types import TracebackType
-
-    from digitalocean_projects._codec.json import PageDocument
-    from digitalocean_projects._session.transport import Answer
-
-    from .listing import Listing
-    from .prefetch import Prefetch
+from .listing import NOT_BLOCKING, Items, Listing
+from .prefetch import Prefetch, Waves, Window, close
 
 T = TypeVar("T")
 
@@ -38,10 +33,11 @@ class AsyncPaginator(Generic[T]):
     Each iteration reads the listing from the start.
 
     A listing is not a snapshot: the API divides it into pages at each request. An addition during
-    a reading moves the other items on, so that some come twice; repeats within 2 * `concurrency`
-    pages are dropped. A removal moves them up, so that an item can move to a page that was read
-    already, and is missed. `settled` says whether a reading saw no sign of such a change; `collect`
-    reads again if it saw one. A page that can't be read fails the iteration; it is never skipped.
+    a reading moves the other items to later positions, so that some appear twice; repeats within
+    2 * `concurrency` pages are dropped. A removal moves the other items to earlier positions, so
+    that an item can move to a page that was read already, and is missed. `settled` is true if a
+    reading saw no sign of such a change, and `collect` reads again if it saw one. If a page can't
+    be read, the iteration fails; a page is never skipped.
 
     As a context manager, it prefetches: up to `concurrency` requests run while the loop's body
     works, until the block ends or the next iteration begins.
@@ -61,22 +57,25 @@ class AsyncPaginator(Generic[T]):
         """True if the last complete reading saw no change; None before the first one.
 
         Signs of a change are totals or last pages that differ between pages, repeats, and an end
-        before or behind the last page that was announced. A change goes unseen if as many items
-        came as left between two pages.
+        before or after the announced last page. A change is not detected if equal numbers of items
+        joined and left between two requests.
         """
         return self._settled
+
+    def __repr__(self) -> str:
+        return f"<AsyncPaginator of {self._listing.path}>"
 
     def __aiter__(self) -> AsyncIterator[T]:
         return Items(self.pages())
 
     def pages(self, start: int = 1) -> AsyncIterator[Page[T]]:
-        """The pages, from number `start` on.
+        """Return an iterator over the pages, from number `start` on.
 
         Raises:
-            TypeError: `start` is no int.
+            TypeError: `start` is not an int.
             ValueError: `start` is less than 1.
-            APIError: While iterating: a page couldn't be had. Those before it were handed out,
-                and to ask the same iterator again is to try the page again.
+            APIError: While iterating: a page could not be read. The pages before it were yielded.
+                The next step of the same iterator requests the page again.
         """
         checked_count("start", start)
         prefetch: Waves[Answer] | Window
@@ -91,10 +90,10 @@ class AsyncPaginator(Generic[T]):
         return _Pages(self._listing, reading, prefetch, on_end=on_end)
 
     async def first_page(self) -> Page[T]:
-        """The first page, with one request.
+        """Return the first page, with one request.
 
         Raises:
-            APIError: It couldn't be had.
+            APIError: The page could not be read.
         """
         prefetch = Waves(self._listing.fetch, self._concurrency)
         return await anext(_Pages(self._listing, self._reading(memory=0), prefetch))
@@ -102,12 +101,12 @@ class AsyncPaginator(Generic[T]):
     async def collect(self, *, strict: bool = False) -> list[T]:
         """Return all items, without duplicates.
 
-        If the listing changes while it is read, it is read again: at most twice, and not if that
-        would seem to take more than `max_pages` pages in all. A reading that saw no change is the
-        result by itself, and `settled` is true. If every reading saw a change, the result is the
-        items of all readings, in the order of the last one. It has every item that was there the
-        whole time, unless a change went unseen, and may have items that have left: don't remove
-        anything because of it, but pass `strict=True`.
+        If the listing changes while it is read, it is read again, at most twice and within
+        `max_pages` pages in all. The first reading without a change is the result, and `settled`
+        is true. If every reading saw a change, the result is the items of all readings, in the
+        order of the last one. It has every item that was there the whole time, unless a change was
+        not detected, and may have items that have left. So don't remove anything because of such a
+        result; pass `strict=True` instead.
 
         Args:
             strict: Raise an error if every reading saw a change.
@@ -131,18 +130,18 @@ class AsyncPaginator(Generic[T]):
             if pages + reading.number - 1 > self._max_pages:
                 break
         if strict:
-            reason = "the listing changed while it was read, each time"
+            reason = "the listing changed while it was read, in every attempt"
             raise PaginationError(reason, self._listing.request(1))
         return list(found.values())
 
     async def aclose(self) -> None:
-        """End the reading ahead; does nothing where there is none."""
+        """Stop prefetching, if it is active."""
         windows, self._windows = self._windows, None
         await close(windows or ())
 
     async def __aenter__(self) -> Self:
         if self._windows is not None:
-            raise ClientUsageError("the paginator is in a `with` block already")
+            raise ClientUsageError("the paginator is already in a `with` block")
         self._windows = []
         return self
 
@@ -194,7 +193,7 @@ class _Pages(Generic[T]):
         self._reading = reading
         self._prefetch = prefetch
         self._on_end = on_end
-        # Not for a closed loop or a parent process, whose step will never end.
+        # A step in a closed loop or in a parent process never ends, so it must not block others.
         self._busy_in: AbstractEventLoop | None = None
 
     def __aiter__(self) -> Self:
@@ -213,11 +212,11 @@ class _Pages(Generic[T]):
         )
 
     async def advance(self) -> tuple[tuple[T, ...], PageDocument[T], Answer]:
-        """What is new on the next page, and what it was read from.
+        """Return the new items on the next page, its document and its response.
 
         Raises:
-            APIError: It couldn't be had.
-            ClientUsageError: Another task is at it.
+            APIError: The page could not be read.
+            ClientUsageError: Another task is reading.
         """
         reading, loop = self._reading, current_loop()
         if loop is not None and self._busy_in is loop:
@@ -235,3 +234,14 @@ class _Pages(Generic[T]):
         elif self._on_end is not None:
             self._on_end(reading)
         return items, document, answer
+
+
+publish(globals())
+explain_misuse(
+    AsyncPaginator,
+    "an AsyncPaginator must be read with `async for item in paginator` or "
+    "`await paginator.collect()`",
+    "__await__",
+    "__iter__",
+)
+explain_misuse(_Pages, NOT_BLOCKING, "__await__", "__iter__")

@@ -1,4 +1,4 @@
-"""Prefetch: fetching pages before they are asked for, several at a time."""
+"""Prefetch: ways to fetch pages ahead, several at a time."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ T = TypeVar("T")
 
 
 class Prefetch(Protocol):
-    """A way to fetch pages whose numbers are asked for in order."""
+    """A way to fetch pages, whose numbers are passed in order."""
 
     def look_ahead(self, number: int, limit: int) -> None:
-        """Start to fetch pages from `number`, which is asked for next, at most up to `limit`."""
+        """Start to fetch pages from `number`, the next one to get, at most up to `limit`."""
 
     async def get(self, number: int, limit: int) -> Answer:
-        """A page; up to page `limit`, others may be fetched with it."""
+        """Return a page; the pages after it, up to `limit`, may be fetched with it."""
 
 
 class Waves(Generic[T]):
-    """Fetches a wave of pages at once: between two calls of `get` nothing runs.
+    """A prefetch that fetches a wave of pages at once: no task runs between two calls of `get`.
 
-    So whoever gets pages may stop at any time, and has nothing to clean up.
+    So the caller may stop at any time, and has nothing to clean up.
     """
 
     def __init__(self, fetch: Callable[[int], Awaitable[T]], concurrency: int) -> None:
@@ -40,13 +40,13 @@ class Waves(Generic[T]):
         self._outcomes: dict[int, T | Exception] = {}
 
     def look_ahead(self, number: int, limit: int) -> None:
-        """Do nothing: the next wave waits for being asked for."""
+        """Do nothing: `get` starts the next wave."""
 
     async def get(self, number: int, limit: int) -> T:
-        """A page of the last wave, or else the first one of a new wave.
+        """Return a page of the last wave, or the first one of a new wave.
 
         Raises:
-            Exception: What fetching the page raised; the rest of its wave is forgotten.
+            Exception: The error of fetching the page; the rest of its wave is dropped.
         """
         if number not in self._outcomes:
             last = min(limit, number + self._concurrency - 1)
@@ -68,8 +68,8 @@ class Waves(Generic[T]):
     ) -> T | Exception:
         try:
             return await self._fetch(number)
-        except Exception as error:  # noqa: BLE001 - it is raised when its page is asked for
-            # Nobody will ask for the later ones, which may have long to wait.
+        except Exception as error:  # noqa: BLE001 - `get` raises it
+            # The later pages are not needed any more, and may have long waits.
             for other, task in wave.items():
                 if other > number:
                     task.cancel()
@@ -77,15 +77,15 @@ class Waves(Generic[T]):
 
 
 class Window:
-    """Keeps `concurrency` requests under way, ahead of the page that is asked for.
+    """A prefetch that keeps `concurrency` requests in flight, after the next page to get.
 
-    At most as many pages again wait, fetched, for being asked for. After a failure, nothing more
-    is begun until the page that failed is asked for.
+    It also keeps up to `concurrency` fetched pages. After a failure, no request starts until the
+    failed page is requested again.
 
     Args:
         fetch: Fetches a page.
-        concurrency: How many requests may be under way.
-        instead_of: Other windows, which are cancelled when this one begins.
+        concurrency: The maximum number of requests in flight.
+        instead_of: Other windows, which are cancelled when this one starts.
     """
 
     def __init__(
@@ -105,13 +105,15 @@ class Window:
         self._closed = False
 
     def look_ahead(self, number: int, limit: int) -> None:
-        """Begin to fetch the pages from `number` to `limit`, as far as the window goes.
+        """Start to fetch the pages from `number` to `limit`, within the window.
 
         Raises:
             ClientUsageError: The window is closed.
         """
         if self._closed:
-            raise ClientUsageError("reading ahead has ended: with its block, or a new iteration")
+            raise ClientUsageError(
+                "prefetching has stopped: the `with` block ended, or a new iteration began"
+            )
         if self._enter_loop():
             for window in self._instead_of:
                 window.cancel()
@@ -122,10 +124,10 @@ class Window:
         self._fill()
 
     async def get(self, number: int, limit: int) -> Answer:
-        """A page.
+        """Return a page.
 
         Raises:
-            Exception: What fetching the page raised; to ask again is to fetch it again.
+            Exception: The error of fetching the page; the next call fetches it again.
             ClientUsageError: The window is closed.
         """
         while True:
@@ -136,32 +138,32 @@ class Window:
             if task is not None and task.done():
                 del self._tasks[number]
                 return task.result()
-            # Unlike an await of the task, this leaves it alone when it is cancelled.
+            # If this is cancelled, the task goes on, unlike one that is awaited.
             self._awaited = number
             self._landing.clear()
             await self._landing.wait()
 
     @property
     def ended(self) -> bool:
-        """Whether the window is closed, and nothing of it is under way any more."""
+        """True if the window is closed, and none of its requests is in flight."""
         return self._closed and not self._under_way
 
     def cancel(self) -> list[asyncio.Task[Answer]]:
-        """Close the window, and tell what is still ending."""
+        """Close the window, and return the tasks that are still ending."""
         closed, self._closed = self._closed, True
         self._enter_loop()
         self._tasks = {n: task for n, task in self._tasks.items() if not task.done()}
         tasks = list(self._tasks.values())
-        # A second cancellation would cut short what the first one began.
+        # A second cancellation would interrupt the clean-up that the first one started.
         if not closed:
             for task in tasks:
                 task.cancel()
         return tasks
 
     def _enter_loop(self) -> bool:
-        """Remember the running loop; return True if it is another one than before.
+        """Remember the running loop; return True if it differs from the previous one.
 
-        So it is at first, and in a forked process. The tasks of the previous loop never end.
+        It differs at the first call and in a forked process. Tasks of a previous loop never end.
         """
         loop = running_loop()
         if loop is self._loop:
@@ -183,12 +185,12 @@ class Window:
 
     def _landed(self, task: asyncio.Task[Answer]) -> None:
         self._under_way.discard(task)
-        # To ask for the exception keeps asyncio from complaining that nobody did.
+        # Reading the exception prevents asyncio's warning that it was never retrieved.
         if task.cancelled() or task.exception() is not None:
             self._stopped = True
         if not self._closed:
             self._fill()
-        # Not at once: first goes what was just begun, to be under way while a page is decoded.
+        # Not at once: the new requests start first, so that they run while a page is decoded.
         task.get_loop().call_soon(self._wake)
 
     def _wake(self) -> None:
@@ -198,7 +200,7 @@ class Window:
 
 
 async def close(windows: Iterable[Window]) -> None:
-    """Close the windows: cancel what is under way, and wait for its end."""
+    """Close the windows: cancel their requests, and wait until they have ended."""
     tasks = [task for window in windows for task in window.cancel()]
     if tasks:
         await asyncio.wait(tasks)

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import logging
 import math
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -22,21 +23,20 @@ from digitalocean_projects._errors import (
     RateLimitError,
     RateLimitWaitError,
 )
+from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
+from digitalocean_projects._limiter.lease import Bound, Lease
 from digitalocean_projects._limiter.shared import shared_bucket
+from digitalocean_projects._messages import Request
+from digitalocean_projects._public import publish
 
 from .pool import Pool
 from .retry import Retries
 from .transport import Transport, open_session, request_id, status_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
     from aiohttp import ClientSession
 
     from digitalocean_projects._config import Settings
-    from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
-    from digitalocean_projects._limiter.lease import Bound, Lease
-    from digitalocean_projects._messages import Request
 
     from .transport import Answer
 
@@ -163,6 +163,11 @@ class SessionManager:
             waited=self._counts.waited,
             bucket=None if self._bucket is None else self._bucket.statistics(),
         )
+
+    @property
+    def is_open(self) -> bool:
+        """False once the client was closed."""
+        return self._pool.is_open
 
     def check_open(self) -> None:
         """Check that the manager is open.
@@ -390,3 +395,6 @@ class SessionManager:
                 "do_request_id": answered,
             },
         )
+
+
+publish(globals())

@@ -32,6 +32,7 @@ class Pool:
 
     Attributes:
         tasks: The tasks with a request in flight, which `aclose` cancels.
+        is_open: False once the pool was closed.
     """
 
     _held: _Held | None = None
@@ -39,7 +40,7 @@ class Pool:
     def __init__(self, open_session: Callable[[], ClientSession]) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
         self._open_session = open_session
-        self._closed = False
+        self.is_open: bool = True
 
     @property
     def loop(self) -> AbstractEventLoop | None:
@@ -52,7 +53,7 @@ class Pool:
         Raises:
             ClientUsageError: It is closed.
         """
-        if self._closed:
+        if not self.is_open:
             raise ClientUsageError("the client is closed")
 
     def check_usable(self) -> None:
@@ -105,7 +106,7 @@ class Pool:
         """
         if self._held is not None:
             self._held.is_open_in(running_loop())
-        self._closed = True
+        self.is_open = False
         for task in self._tasks_here():
             self.tasks.discard(task)
             task.cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from digitalocean_projects._public import publish
+
 from . import faults
 from ._account import StoredProject
 from ._clock import MockClock
@@ -17,3 +19,5 @@ __all__ = [
     "faults",
     "seed_demo",
 ]
+
+publish(globals(), __name__)

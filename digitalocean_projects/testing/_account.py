@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from digitalocean_projects._codec.urn import URN
 
-    from digitalocean_projects._codec.urn import URN
-
-    from ._clock import MockClock
+from ._clock import MockClock
 
 _NO_DEFAULT = "you must always have a default project"
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
-from typing import TYPE_CHECKING
 from uuid import UUID
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ._emulator import Emulator
+from ._emulator import Emulator
 
 
 def _urns(random: Random) -> Iterator[str]:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from digitalocean_projects._codec.urn import URN
 
-from ._account import Account
+from ._account import Account, StoredProject
 from ._answer import message
 from ._api import API
 from ._clock import MockClock, not_negative
 from ._limits import Limits
-from ._recording import Record, checked_bound
+from ._recording import Record, RecordedRequest, checked_bound
 from ._server import Server
 from ._site import Script, Site
 from .faults import Fault
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from ._account import StoredProject
-    from ._recording import RecordedRequest
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))
 _MEBIBYTE = 1 << 20
@@ -145,6 +140,10 @@ class Emulator:
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.stop)
 
+    def __repr__(self) -> str:
+        state = "stopped" if self._server is None else "listening"
+        return f"<Emulator at {self._url} ({state}) projects={len(self.projects())}>"
+
     @property
     def url(self) -> str:
         """The base URL, such as `http://127.0.0.1:8080`; a stopped emulator keeps it.
@@ -253,7 +252,7 @@ class Emulator:
         with self._lock:
             return self._account.projects()
 
-    def resources(self, project_id: str = "default") -> list[str]:
+    def resources(self, project_id: str = "default") -> list[URN]:
         """Return the URNs that the listing of a project shows now, in its order.
 
         Raises:
@@ -263,7 +262,7 @@ class Emulator:
             project = self._account.project(project_id)
             if project is None:
                 raise ValueError(f"project_id must be that of a project, got {project_id!r}")
-            return [str(assignment.urn) for assignment in self._account.listing(project)]
+            return [assignment.urn for assignment in self._account.listing(project)]
 
     def respond(
         self,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Mapping
 from operator import index
-from typing import TYPE_CHECKING
 
 import attrs
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # The approximate numbers of bytes that a request and an entry of a mapping take, besides texts.
 _REQUEST_BYTES = 400

@@ -9,22 +9,17 @@ from __future__ import annotations
 import json
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
 
 import attrs
 
 from digitalocean_projects._codec.urn import URN
 
-from ._answer import Wire, message
+from ._answer import Answer, Wire, message
+from ._api import API
 from ._clock import not_negative
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from ._answer import Answer
-    from ._api import API
-    from ._recording import RecordedRequest
+from ._recording import RecordedRequest
 
 __all__ = [
     "Bomb",

@@ -77,7 +77,7 @@ def test_empty_listing_of_the_default_project(emulator: Emulator, call: Call) ->
         ("do:loadbalancer:39052d", "https://api.digitalocean.com/v2/load_balancers/39052d"),
         ("do:space:assets", "https://assets.nyc3.digitaloceanspaces.com"),
         ("do:volume:6fc4c277", "https://api.digitalocean.com/v2/volumes/6fc4c277"),
-        ("do:newthing:{1}", "https://api.digitalocean.com/v2/newthings/{1}"),
+        ("do:newthing:1", "https://api.digitalocean.com/v2/newthings/1"),
     ],
 )
 def test_self(emulator: Emulator, call: Call, urn: str, expected: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, assert_type
+from typing import TYPE_CHECKING, Any, assert_type
 from uuid import UUID
 
 from aiohttp import ClientSession, TraceConfig
@@ -90,6 +90,7 @@ class OwnClock:
 has_urn: HasURN = Droplet()
 clock: Clock = OwnClock()
 mixed: list[URNLike] = ["do:droplet:1", URN("droplet", 1), Resource("do:droplet:1"), Droplet()]
+mixed += [{"urn": "do:droplet:1", "status": "ok"}]
 urns: list[URN] = []
 texts: set[str] = set()
 uuid = UUID(int=0)
@@ -183,6 +184,11 @@ async def async_listing(paginator: AsyncPaginator[Resource], inventory: AsyncInv
     async for pair in inventory:
         assert_type(pair, tuple[Project, Resource])
     assert_type(inventory.pages(), AsyncIterator[ProjectResources])
+    assert_type(await inventory.collect(), list[tuple[Project, Resource]])
+    await paginator  # type: ignore[misc]
+    await inventory  # type: ignore[misc]
+    for _ in paginator:  # type: ignore[attr-defined]
+        pass
 
 
 def client() -> None:
@@ -246,11 +252,13 @@ def listing(paginator: Paginator[Resource], inventory: Inventory) -> None:
     for pair in inventory:
         assert_type(pair, tuple[Project, Resource])
     assert_type(inventory.pages(), Iterator[ProjectResources])
+    assert_type(inventory.collect(), list[tuple[Project, Resource]])
 
 
 def values(resource: Resource, project: Project, page: Page[Resource]) -> None:
     assert_type(resource.urn, URN)
-    assert_type(resource.type, str)
+    assert_type((resource.type, resource.id), tuple[str, str])
+    assert_type(resource.to_dict(), dict[str, Any])
     assert_type(resource.status, ResourceStatus | str | None)
     assert_type(resource.assigned_at, datetime | None)
     assert_type(resource.self_link, str | None)
@@ -272,6 +280,7 @@ def values(resource: Resource, project: Project, page: Page[Resource]) -> None:
     assert_type(URN.parse("do:droplet:1"), URN)
     assert_type(URN.of(has_urn), URN)
     assert_type(sorted({urn}), list[URN])
+    assert_type({str(urn)} - {urn}, set[str])
     URN("droplet", 1.5)  # type: ignore[arg-type]
     URN.of(1)  # type: ignore[arg-type]
 
@@ -344,7 +353,7 @@ async def emulator() -> None:
     with Emulator(limits=()) as emulator:
         assert_type((emulator.url, emulator.token), tuple[str, str])
         assert_type(emulator.seed(["do:droplet:1"], name="web"), str)
-        assert_type(emulator.resources(), list[str])
+        assert_type(emulator.resources(), list[URN])
         assert_type(emulator.projects(), list[StoredProject])
         assert_type(list(emulator.requests), list[RecordedRequest])
     async with Emulator() as entered:

@@ -1,5 +1,7 @@
 """FastAPI: clients for its endpoints, answers for their errors, and listings as streams."""
 
+from digitalocean_projects._public import publish
+
 from .dependencies import (
     AsyncClientDep,
     ClientDep,
@@ -26,3 +28,5 @@ __all__ = [
     "exception_handlers",
     "until_disconnected",
 ]
+
+publish(globals(), __name__)

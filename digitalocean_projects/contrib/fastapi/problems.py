@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from fastapi import HTTPException
+from fastapi.requests import HTTPConnection, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
@@ -28,11 +30,6 @@ from digitalocean_projects import (
 )
 from digitalocean_projects._messages import one_line
 from digitalocean_projects.contrib.redis.errors import RedisLimitsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
-
-    from fastapi.requests import HTTPConnection, Request
 
 _logger = logging.getLogger("digitalocean_projects")
 

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi.requests import HTTPConnection
+from fastapi.requests import HTTPConnection, Request
 from fastapi.responses import Response
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
+from digitalocean_projects import Page, Project, Resource
 from digitalocean_projects._arguments import checked_count, checked_type
 from digitalocean_projects._codec.json import encode_lines
 from digitalocean_projects._paginator.paginator import AsyncPaginator
 
 from .problems import CLIENT_CLOSED_REQUEST, log, problem
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Mapping
-
-    from fastapi.requests import Request
-    from starlette.background import BackgroundTask
-    from starlette.types import Message, Receive, Scope, Send
-
-    from digitalocean_projects import Page, Project, Resource
 
 T = TypeVar("T")
 

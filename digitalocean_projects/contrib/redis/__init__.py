@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from digitalocean_projects._public import publish
+
 from .errors import RedisLimitsError, RedisUnavailableError
 
 if TYPE_CHECKING:
@@ -25,3 +27,6 @@ def __getattr__(name: str) -> Any:
             "to share limits through Redis, install digitalocean_projects[redis]"
         ) from error
     return import_module(f"{__name__}.limits").RedisLimits
+
+
+publish(globals(), __name__)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Iterable
+from typing import Any, get_args
 
 import attrs
 
 from digitalocean_projects._arguments import checked_seconds
 from digitalocean_projects._config import DEFAULT_LIMITS, Limits
 from digitalocean_projects._messages import Secret
+from digitalocean_projects._public import publish
 
 from .location import Location
 from .server import Policy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _POLICIES = get_args(Policy)
 
@@ -70,9 +69,6 @@ class RedisLimits(Limits):
         ValueError: The URL is none, there is no window, or a value is out of range.
     """
 
-    # A process that unpickles limits imports this module, which registers the kind of bucket.
-    __module__ = "digitalocean_projects.contrib.redis"
-
     url: Secret = attrs.field(converter=_as_url)
     hold: float = attrs.field(validator=_checked_seconds, kw_only=True)
     on_unavailable: Policy = attrs.field(validator=_checked_policy, kw_only=True)
@@ -112,3 +108,7 @@ class RedisLimits(Limits):
             raise ValueError(
                 f"hold must be more than twice the timeout of {timeout:g} s, got {self.hold:g}"
             )
+
+
+# A process that unpickles limits imports that module, which registers the kind of bucket.
+publish(globals(), "digitalocean_projects.contrib.redis")

@@ -1,0 +1,85 @@
+"""SafeError: an exception that shows no token, and that pickle and JSON can transport."""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast, get_type_hints
+
+from digitalocean_projects._messages import redacted
+
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def rebuildable(init: F) -> F:
+    """Let an `__init__` also accept the two values that `args` of an error returns."""
+
+    @wraps(init)
+    def init_or_rebuild(self: SafeError, *arguments: Any, **members: Any) -> None:
+        match arguments:
+            case (str(text), dict(state)):
+                self.rebuild(text, state)
+            case _:
+                init(self, *arguments, **members)
+
+    return cast("F", init_or_rebuild)
+
+
+class SafeError(Exception):
+    """An exception that shows no token, and that pickle and JSON can transport."""
+
+    in_doubt: bool = True
+
+    @rebuildable
+    def __init__(self, *arguments: object) -> None:
+        # Here for all classes, since a user may pass a token in place of any argument.
+        super().__init__(*(redacted(one) if isinstance(one, str) else one for one in arguments))
+
+    def __str__(self) -> str:
+        attempts = getattr(self, "attempts", 1)
+        return f"{super().__str__()}{f', after {attempts} attempts' if attempts > 1 else ''}"
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The text, and the attributes as JSON types: `type(error)(*error.args)` is equal.
+
+        Celery's result backends for JSON store these and rebuild an exception from them.
+        """
+        from .structure import unstructure  # noqa: PLC0415 - it loads cattrs
+
+        known = {*get_type_hints(type(self)), "__notes__"}
+        state = {name: value for name, value in vars(self).items() if name in known}
+        text: tuple[Any, ...] = _args.__get__(self)
+        return (*text, _without_tokens(unstructure(state))) if state else text
+
+    @args.setter
+    def args(self, arguments: tuple[Any, ...]) -> None:
+        _args.__set__(self, arguments[:1])
+
+    def rebuild(self, text: str, state: dict[str, Any]) -> None:
+        """Set the text and the attributes."""
+        from .structure import converter  # noqa: PLC0415 - it loads cattrs
+
+        super().__init__(redacted(text))
+        hints = get_type_hints(type(self))
+        for name, value in state.items():
+            setattr(self, name, converter().structure(value, hints.get(name, Any)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *_args.__get__(self)), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
+
+
+def _without_tokens(value: Any) -> Any:
+    """Return JSON types with `***` for the tokens that a server may have sent back."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, list):
+        return [_without_tokens(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _without_tokens(each) for name, each in value.items()}
+    return value
+
+
+# The slot of all exceptions. Python shows its values, so it holds the text alone.
+_args: Any = vars(BaseException)["args"]

@@ -1,0 +1,43 @@
+"""Public: the finish of classes and functions that users see."""
+
+from __future__ import annotations
+
+import sys
+from inspect import get_annotations
+from types import FunctionType
+from typing import Any, NoReturn, get_type_hints
+
+PACKAGE = "digitalocean_projects"
+
+
+def publish(namespace: dict[str, Any], package: str = PACKAGE) -> None:
+    """Let the public classes and functions of a module report the public package as their module.
+
+    A class's annotations are resolved first, since `typing.get_type_hints` looks up their names in
+    the module that the class reports.
+
+    Args:
+        namespace: The globals of the module, or of the package itself, at its end.
+        package: The package whose `__all__` names what is public.
+    """
+    for name in sys.modules[package].__all__:
+        value = namespace.get(name)
+        if not isinstance(value, type | FunctionType):
+            continue
+        if isinstance(value, type) and (own := get_annotations(value)):
+            hints = get_type_hints(value, include_extras=True)
+            value.__annotations__ = {each: hints[each] for each in own}
+        value.__module__ = package
+
+
+def explain_misuse(cls: type, reason: str, *methods: str) -> None:
+    """Let special methods of a class raise a `TypeError` that says what to write instead.
+
+    They are set here, and not in the class, so that type checkers refuse such a use, too.
+    """
+
+    def refuse(_: object) -> NoReturn:
+        raise TypeError(reason)
+
+    for name in methods:
+        setattr(cls, name, refuse)

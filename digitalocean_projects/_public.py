@@ -27,7 +27,17 @@ def publish(namespace: dict[str, Any], package: str = PACKAGE) -> None:
         if isinstance(value, type) and (own := get_annotations(value)):
             hints = get_type_hints(value, include_extras=True)
             value.__annotations__ = {each: hints[each] for each in own}
-        value.__module__ = package
+        module, value.__module__ = value.__module__, package
+        if isinstance(value, type):
+            for function in map(_function, vars(value).values()):
+                # Other packages share their functions between classes.
+                if isinstance(function, FunctionType) and function.__module__ == module:
+                    function.__module__ = package
+
+
+def _function(member: Any) -> Any:
+    """Return the function of a property or class method, or the member itself."""
+    return getattr(member, "fget", None) or getattr(member, "__func__", member)
 
 
 def explain_misuse(cls: type, reason: str, *methods: str) -> None:

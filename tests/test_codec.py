@@ -1,4 +1,4 @@
-"""Codec: what is read of the API's documents, what is refused, and the way back."""
+"""Codec: decoding the API's documents, refusing malformed ones, and encoding values."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def body(**members: Any) -> bytes:
 
 
 def resource_from(**members: Any) -> Resource:
-    """The resource that is read from a document with these members."""
+    """Return the resource that is read from these members."""
     [resource] = decode_resources(body(resources=[{"urn": URN_TEXT, **members}]))
     return resource
 
@@ -108,7 +108,7 @@ def test_documented_page() -> None:
 
 @pytest.mark.parametrize("links", [*ODD, "x"])
 def test_no_links(links: Any) -> None:
-    """There need be no links, in whatever way they are not there."""
+    """Links may be missing or malformed."""
     nothing = PageDocument[Resource](items=[], total=None, more=False, next=None, last=None)
     assert nothing == page_of(body())
     assert nothing == page_of(body(links=links))
@@ -126,7 +126,7 @@ def test_no_links(links: Any) -> None:
     ],
 )
 def test_page_numbers(link: Any, number: int | None) -> None:
-    """Of a link at most its page number is read; a next one says that there is more."""
+    """A link is read for its page number only; a `next` link says that there is more."""
     found = page_of(body(links={"pages": {"next": link, "last": link}}))
     assert (True, number, number) == (found.more, found.next, found.last)
 
@@ -146,7 +146,7 @@ def test_last_page(pages: dict[str, Any]) -> None:
     ],
 )
 def test_total(meta: Any, total: int | None) -> None:
-    """A total is a whole number from 0; anything else is no total."""
+    """A total is a whole number from 0; any other value is ignored."""
     assert total == page_of(body(meta=meta)).total
 
 
@@ -182,12 +182,12 @@ def test_times(text: str, moment: datetime) -> None:
     ],
 )
 def test_unreadable(member: str, odd: Any) -> None:
-    """What is no time, no link or no status is None."""
+    """A malformed time, link or status is None."""
     assert Resource(URN_TEXT) == resource_from(**{member: odd})
 
 
 def test_optional_members() -> None:
-    """All but the URN may be missing, and members that nobody knows are ignored."""
+    """Every member but the URN may be missing, and unknown members are ignored."""
     assert Resource(URN_TEXT) == resource_from()
     assert Resource(URN_TEXT, status="ok") == resource_from(status="ok", tags=[{}], _text=5)
     assert Resource("do:new-type_2:a:b") == resource_from(urn="do:new-type_2:a:b")
@@ -238,7 +238,7 @@ decoders = pytest.mark.parametrize("decode", [decode_resources, page_of])
 @decoders
 @pytest.mark.parametrize("text", NO_JSON, ids=range(len(NO_JSON)))
 def test_no_json(decode: Callable[[bytes], object], text: str) -> None:
-    """What isn't JSON of a sane depth and size is refused, and the text says where or why."""
+    """Malformed, deep or huge JSON is refused, and the message says why."""
     with pytest.raises(DecodeError, match=rf"^invalid JSON: (?:{NO_JSON_BECAUSE})$"):
         decode(text.encode("utf-8", "surrogateescape"))
 
@@ -246,7 +246,7 @@ def test_no_json(decode: Callable[[bytes], object], text: str) -> None:
 @decoders
 @pytest.mark.parametrize(("text", "fault"), BAD_DOCUMENTS)
 def test_bad_documents(decode: Callable[[bytes], object], text: str, fault: str) -> None:
-    """What isn't the documented document is refused, and the text names the first three faults."""
+    """Another document is refused, and the message names the first three faults."""
     with pytest.raises(DecodeError, match=f"^{fault}$"):
         decode(text.encode())
 
@@ -260,7 +260,7 @@ def test_error_documents() -> None:
 
 
 def test_encode() -> None:
-    """Items are encoded as the API sends them, without what they lack."""
+    """Items are encoded as the API sends them, without unknown members."""
     resources = [RESOURCE, Resource(URN_TEXT), Resource(URN_TEXT, status="paused")]
     expected = [WIRE, {"urn": URN_TEXT}, {"urn": URN_TEXT, "status": "paused"}]
     assert expected == json.loads(encode(resources))
@@ -268,7 +268,7 @@ def test_encode() -> None:
 
 
 def test_encode_texts() -> None:
-    """What is a string of a class of its own is encoded as any other."""
+    """An instance of a subclass of str is encoded as text."""
 
     class Safe(str):
         __slots__ = ()
@@ -303,7 +303,7 @@ resources_ = st.builds(
 
 @given(st.lists(resources_))
 def test_round_trip(resources: list[Resource]) -> None:
-    """What is encoded is decoded to the same resources."""
+    """Encoded resources are decoded to equal resources."""
     content = b'{"resources":' + encode(resources) + b"}"
     assert resources == decode_resources(content) == page_of(content).items
 
@@ -316,13 +316,13 @@ members = st.sampled_from(["resources", "links", "meta"])
 
 @given(st.binary() | st.dictionaries(members, values).map(lambda value: json.dumps(value).encode()))
 def test_any_document(content: bytes) -> None:
-    """Whatever the bytes are, they are a page or a `DecodeError`."""
+    """Any bytes are a page or a `DecodeError`."""
     with suppress(DecodeError):
         assert page_of(content).items == decode_resources(content)
 
 
 def test_many_faults() -> None:
-    """Of many faults the first ones are told, without going through the rest."""
+    """The message names the first faults, and the rest of the document is not read."""
     body = b'{"resources":[' + b",".join([b'{"urn":"do:app:1"}', *[b"{}"] * 100_000]) + b"]}"
     with pytest.raises(DecodeError) as caught:
         decode_resources(body)
@@ -361,7 +361,7 @@ def test_times_at_the_ends() -> None:
     ],
 )
 def test_unusual_beside_usual(changes: dict[str, object]) -> None:
-    """A resource is the same among others, where most are structured in a shorter way, as alone."""
+    """The fast path returns the same resource as cattrs, also for an unusual one in a list."""
     odd = {**WIRE, **changes}
     body = encode_members({"resources": [WIRE, odd, WIRE]})
     usual, resource = structure(WIRE, Resource), structure(odd, Resource)
@@ -375,7 +375,7 @@ CHANGES: list[dict[str, object]] = [{}, {"new": 5}, {"assigned_at": ""}, {"urn":
 
 @given(st.lists(st.sampled_from(CHANGES), max_size=40))
 def test_unusual_among_many(changes: list[dict[str, object]]) -> None:
-    """Each resource is the same in a list as alone, however many of the others are odd."""
+    """A resource in a list equals the same resource alone, with any number of odd ones."""
     elements = [WIRE | {"status": str(n)} | change for n, change in enumerate(changes)]
     expected = [structure(element, Resource) for element in elements]
     assert expected == decode_resources(encode_members({"resources": elements}))
@@ -389,7 +389,7 @@ def test_unusual_among_many(changes: list[dict[str, object]]) -> None:
     )
 )
 def test_times_beside_usual(text: str) -> None:
-    """A time is the same among others, whatever way it is written."""
+    """A time in any format is the same in a list as alone."""
     timed, odd = {**WIRE, "assigned_at": text}, {**WIRE, "status": 5}
     [alone] = decode_resources(body(resources=[timed]))
     [beside, _] = decode_resources(body(resources=[timed, odd]))
@@ -397,7 +397,7 @@ def test_times_beside_usual(text: str) -> None:
 
 
 def test_all_fields() -> None:
-    """A resource that was read has all that one has, and can't be changed either."""
+    """A decoded resource has all fields, and can't be changed."""
     [resource] = decode_resources(body(resources=[WIRE]))
     assert attrs.asdict(RESOURCE) == attrs.asdict(resource)
     assert URN is type(resource.urn)
@@ -407,13 +407,13 @@ def test_all_fields() -> None:
 
 
 def test_no_time() -> None:
-    """Any text that is no time is none."""
+    """Text that is not a time becomes None."""
     assert Resource(URN_TEXT) == structure({"urn": URN_TEXT, "assigned_at": "\ud800"}, Resource)
 
 
 @pytest.mark.parametrize("name", WIRE)
 def test_missing_beside_usual(name: str) -> None:
-    """What is missing is missing, and is an error if it is the URN."""
+    """A missing member is None, and a missing URN is an error."""
     odd = {key: value for key, value in WIRE.items() if key != name}
     body = encode_members({"resources": [WIRE, odd]})
     if name == "urn":
@@ -430,7 +430,7 @@ def test_missing_beside_usual(name: str) -> None:
 def test_bad_urn_beside_usual(
     decode: Callable[[bytes], object], usual: int, urn: object, others: dict[str, object]
 ) -> None:
-    """No text passes for a URN because of those before and after it, however many they are."""
+    """A malformed URN is refused, at any position between any number of valid ones."""
     elements = [*[WIRE | others] * usual, {**WIRE, **others, "urn": urn}, WIRE]
     with pytest.raises(DecodeError, match=rf"^resources\[{usual}\]: ") as caught:
         decode(body(resources=elements))

@@ -1,4 +1,4 @@
-"""Projects from JSON and back."""
+"""Projects: decoding and encoding."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ def test_documented() -> None:
 
 
 def test_optional_members() -> None:
-    """All but the id and name may be missing."""
+    """All members but the id and name may be missing."""
     assert Project(id="x", name="y") == project_from()
 
 
 @pytest.mark.parametrize("member", sorted(WIRE.keys() - {"id", "name"}))
 @pytest.mark.parametrize("odd", [None, 5.5, {}, [], [5]])
 def test_unreadable(member: str, odd: Any) -> None:
-    """What can't be read counts as missing."""
+    """A malformed member counts as missing."""
     assert Project(id="x", name="y") == project_from(**{member: odd})
 
 
 def test_new_environment() -> None:
-    """An environment that is new or none is kept as it is."""
+    """A new or empty environment is kept as it is."""
     assert "Moon" == project_from(environment="Moon").environment
     assert not project_from(environment="").environment
     assert isinstance(project_from(environment="Staging").environment, Environment)
@@ -84,7 +84,7 @@ def test_new_environment() -> None:
     ],
 )
 def test_bad_documents(text: str, fault: str) -> None:
-    """What is no project is told."""
+    """The message for a malformed project says what is wrong."""
     with pytest.raises(DecodeError) as caught:
         decode_project(text.encode())
     assert fault == str(caught.value)

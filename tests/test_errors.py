@@ -1,4 +1,4 @@
-"""Errors: which one an answer becomes, what it says, and what it never holds."""
+"""Errors: their classes, their texts, and the secrets that they never hold."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ FAILED = Resource(DROPLETS[1], status="not_found")
 
 
 def refused(status: int, body: bytes = b"", **headers: str) -> APIStatusError:
-    """The error for an answer; an underscore in a header's name stands for a hyphen."""
+    """Return the error for a response; an underscore in a header's name stands for a hyphen."""
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     return status_error(status, headers, body, REQUEST, secret=HIDDEN)
 
 
 def examples() -> list[APIError | ClientUsageError]:
-    """An error of each class."""
+    """Return an error of each class."""
     document = json.dumps({"id": "x", "message": "y", "request_id": "z"}).encode()
     timed_out = APITimeoutError("no answer in time", REQUEST)
     timed_out.attempts = 4
@@ -105,7 +105,7 @@ def examples() -> list[APIError | ClientUsageError]:
 
 
 def subclasses(cls: type[Exception]) -> dict[str, str]:
-    """Each class of the package below `cls`, with the one right above it."""
+    """Return each class of the package below `cls`, with its base class."""
     found: dict[str, str] = {}
     for subclass in cls.__subclasses__():
         if subclass.__module__ == digitalocean_projects.__name__:
@@ -145,7 +145,7 @@ def test_classes(status: int, expected: type[APIStatusError], body: bytes) -> No
 
 
 def test_documented_error() -> None:
-    """An error says what the API said, of which request, and what to quote to the support."""
+    """An error has the API's message, the request, and the id for the provider's support."""
     body = b'{"id": "not_found", "message": "No such project.", "request_id": "4d9d"}'
     error = refused(404, body, x_request_id="other", date=DATE, **LIMITS)
     assert f"404 not_found: No such project. (GET {PATH}, request id 4d9d)" == str(error)
@@ -166,7 +166,7 @@ def test_documented_error() -> None:
 
 @pytest.mark.parametrize("status", CLASSES)
 def test_doubt(status: int) -> None:
-    """No refusal is in doubt, but for a time-out of the server's."""
+    """A refusal is never in doubt, except for a 408 and the 5xx."""
     assert (status == 408 or 500 <= status < 600) == refused(status).in_doubt
 
 
@@ -182,7 +182,7 @@ def test_doubt(status: int) -> None:
     ],
 )
 def test_odd_bodies(body: bytes) -> None:
-    """A body that isn't an error document says nothing; then the header has the request's id."""
+    """A body that isn't an error document gives no texts; the header has the request's id."""
     error = refused(502, body, x_request_id="4d9d")
     assert f"502 (GET {PATH}, request id 4d9d)" == str(error)
     assert ("", "", "4d9d") == (error.id, error.message, error.request_id)
@@ -209,12 +209,12 @@ def test_odd_bodies(body: bytes) -> None:
     ],
 )
 def test_other_documents(body: bytes, message: str) -> None:
-    """The message of an error document in another shape is made of the texts in that."""
+    """The message of an error document in another shape consists of the texts in it."""
     assert message == refused(400, body).message
 
 
 def test_large_documents() -> None:
-    """A message of other documents is one line, bounded, and free of the token, however it came."""
+    """The message of any other document is one line, bounded, and free of the token."""
     names = {f"x\n{HIDDEN}{number}": [f"{HIDDEN}\n"] * 100 for number in range(100)}
     for message in (names, [names], [["y" * 10_000, HIDDEN]] * 200, {"y" * 100_000: ["a"] * 99}):
         for document in ({"message": message}, {"error": message}):
@@ -229,7 +229,7 @@ FORBIDDEN = b'{"id": "forbidden", "message": "You are not authorized to perform 
 
 @pytest.mark.parametrize("body", [FORBIDDEN, FORBIDDEN.replace(b'n"}', b'n."}').title()])
 def test_scopes(body: bytes) -> None:
-    """403 names the scopes that the operation needs, where the API says that one is missing."""
+    """A 403 names the required scopes if the API says that one is missing."""
     error = refused(403, body.replace(b'"Id"', b'"id"').replace(b'"Message"', b'"message"'))
     assert isinstance(error, PermissionDeniedError)
     assert SCOPES == error.scopes
@@ -249,7 +249,7 @@ def test_scopes(body: bytes) -> None:
     ],
 )
 def test_forbidden_for_another_reason(body: bytes) -> None:
-    """A 403 of a proxy, or of a resource that is busy, names no scopes."""
+    """A 403 of a proxy, or for a busy resource, names no scopes."""
     error = refused(403, body)
     assert isinstance(error, PermissionDeniedError)
     assert () == error.scopes
@@ -258,7 +258,7 @@ def test_forbidden_for_another_reason(body: bytes) -> None:
 
 @pytest.mark.parametrize("secret", ["tit", "t", "entity", "unprocessable", "unprocessable_entity"])
 def test_short_tokens(secret: str) -> None:
-    """A token of a few characters is masked where it is a word, and leaves other words whole."""
+    """A token of a few characters is masked as a whole word only."""
     document = {"id": "unprocessable_entity", "message": f"no {secret}, ({secret}) {secret}"}
     body = json.dumps(document).encode()
     error = status_error(422, {"x-request-id": secret}, body, REQUEST, secret=secret)
@@ -281,21 +281,21 @@ def test_short_tokens(secret: str) -> None:
     ],
 )
 def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
-    """429 says when to ask again: `Retry-After`, or in the hourly form until the reset."""
+    """A 429 says when to try again: after `Retry-After`, or for the hourly limit at the reset."""
     error = refused(429, b'{"id": "too_many_requests"}', **headers)
     assert isinstance(error, RateLimitError)
     assert expected == error.retry_after
 
 
 def test_usage_error() -> None:
-    """Wrong use of a client is a `RuntimeError`, too; no other error is anything of Python's."""
+    """Wrong use of a client is a `RuntimeError`, too; no other error has a base of Python's."""
     foreign = (RuntimeError, ValueError, TypeError, LookupError, OSError)
     found = [type(error).__name__ for error in examples() if isinstance(error, foreign)]
     assert ["ClientUsageError"] == found
 
 
 def test_reasons() -> None:
-    """An error without an answer, or with a wrong one, says why and of which request."""
+    """An error without a usable response gives the reason and the request."""
     for cls in (APIResponseError, PaginationError):
         error = cls("no JSON", REQUEST, status=200, request_id="4d9d")
         assert f"no JSON (GET {PATH}, request id 4d9d)" == str(error)
@@ -309,7 +309,7 @@ def test_reasons() -> None:
 
 
 def test_assignment_error() -> None:
-    """It counts the resources of each kind, and names three of those that need a look."""
+    """The error counts the resources of each kind, and names three that failed."""
     some = AssignmentError(done=(DONE,), failed=(FAILED,), unknown=DROPLETS[2:4])
     names = "do:droplet:2 (not_found), do:droplet:3, do:droplet:4"
     assert f"1 assigned, 1 failed, 2 unknown: {names}" == str(some)
@@ -325,7 +325,7 @@ def test_assignment_error() -> None:
 
 @pytest.mark.parametrize("number", [1, 3, 4])
 def test_inventory_error(number: int) -> None:
-    """It counts the projects that could not be read, and gives the errors of three."""
+    """The error counts the projects that could not be read, and quotes the errors of three."""
     failure = PROJECT, APIConnectionError("reset", REQUEST)
     error = InventoryError((failure,) * number)
     one = f"'web\\nshop': reset (GET {PATH})"
@@ -344,13 +344,13 @@ def test_inventory_error(number: int) -> None:
     ],
 )
 def test_assignment_timeout_error(number: int, expected: str) -> None:
-    """It counts the missing resources, and names three."""
+    """The error counts the missing resources, and names three."""
     missing = tuple(URN("droplet", each + 1) for each in range(number))
     assert expected == str(AssignmentTimeoutError(missing))
 
 
 def told(value: object) -> object:
-    """All that an error tells, in a form that can be compared."""
+    """Return all members of an error, in a form that can be compared."""
     if isinstance(value, tuple):
         return tuple(map(told, value))
     if not isinstance(value, APIError | ClientUsageError):
@@ -415,7 +415,7 @@ def test_no_token_in_arguments() -> None:
 @pytest.mark.parametrize("status", CLASSES)
 @pytest.mark.parametrize("text", [HIDDEN, ESCAPED, f"x{HIDDEN * 3}", f"{'x' * 490}{HIDDEN}"])
 def test_token_is_hidden(status: int, text: str) -> None:
-    """A token that the server sends back is in no part of an error, however it was spelled."""
+    """A token that the server sends back is in no part of an error, in any spelling."""
     body = f'{{"id": "{text}", "message": "{text}", "request_id": "{text}"}}'
     plain = text.replace(ESCAPED, HIDDEN)
     for error in (refused(status, body.encode()), refused(status, b"", x_request_id=plain)):
@@ -426,7 +426,7 @@ def test_token_is_hidden(status: int, text: str) -> None:
 
 @given(st.text(), st.text(), st.sampled_from(["id", "message", "request_id", "header"]))
 def test_one_line(before: str, after: str, member: str) -> None:
-    """An error is one line without control characters and the token, whatever the server sends."""
+    """An error is one line without control characters and the token, for any response."""
     text = f"{before}{HIDDEN}{after}"
     error = refused(400, json.dumps({member: text}).encode(), x_request_id=text)
     assert [str(error)] == str(error).splitlines()
@@ -436,12 +436,12 @@ def test_one_line(before: str, after: str, member: str) -> None:
 
 @pytest.mark.parametrize("character", "\x00\t\n\r\x1b\x7f\x85\xa0\u2028\u2029\udcff")
 def test_control_characters(character: str) -> None:
-    """Runs of white space and control characters become a space, and at the ends nothing."""
+    """A run of white space and control characters becomes a space, and is removed at the ends."""
     assert "a b" == one_line(f"{character} a{character * 3}b{character}")
 
 
 def test_long_texts() -> None:
-    """Of megabytes at most 500 characters of each text are kept."""
+    """At most 500 characters of each text are kept."""
     assert "x" * 500 == one_line("x" * 500)
     assert f"{'x' * 499}…" == one_line("x" * 501)
     text = "y" * 2_000_000
@@ -452,7 +452,7 @@ def test_long_texts() -> None:
 
 
 def test_assignment_error_without_names() -> None:
-    """Where nothing that was sent has failed, there is nothing to name."""
+    """The message names no resource if none that was sent has failed."""
     error = AssignmentError(
         done=(), failed=(), unknown=(), untouched=(URN("droplet", 1),), error=APIError("reset")
     )

@@ -1,4 +1,4 @@
-"""The resources of all projects, on both sides."""
+"""Inventories: the resources of all projects, by both clients."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 
 def fill(emulator: Emulator, projects: int, *, resources: int = 3) -> dict[str, list[str]]:
-    """Make projects; what each holds, by their names, in the order of the listing."""
+    """Create projects; return their resources by name, in the order of the listing."""
     held = {
         f"p{number}": [f"do:droplet:{number}-{index}" for index in range(resources)]
         for number in range(projects)
@@ -51,7 +51,7 @@ def fill(emulator: Emulator, projects: int, *, resources: int = 3) -> dict[str, 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
 async def test_all(emulator: Emulator, make_either: MakeClient, concurrency: int) -> None:
-    """Each resource comes with its project, project by project, however many are read at once."""
+    """Each resource comes with its project, project by project, at any concurrency."""
     held = fill(emulator, 10)
     async with make_either() as client:
         inventory = client.projects.resources_by_project(concurrency=concurrency)
@@ -67,7 +67,7 @@ async def test_all(emulator: Emulator, make_either: MakeClient, concurrency: int
 
 
 async def test_bounded(emulator: Emulator) -> None:
-    """No more requests are under way than asked for, though each project has many pages."""
+    """No more requests than allowed are in flight, though each project has many pages."""
     under_way = most = 0
 
     async def begin(*_: object) -> None:
@@ -100,7 +100,7 @@ def break_projects(emulator: Emulator, *names: str, fault: faults.Fault) -> Call
 
 
 async def read(iterator: AsyncIterable[T]) -> tuple[list[T], APIError | None]:
-    """The items that an iteration yields, and the error that ends it."""
+    """Return the items of an iteration, and the error that ends it."""
     found: list[T] = []
     try:
         async for item in iterator:
@@ -117,7 +117,7 @@ async def read(iterator: AsyncIterable[T]) -> tuple[list[T], APIError | None]:
 async def test_failures(
     emulator: Emulator, make_client: MakeClient, concurrency: int, broken: list[str]
 ) -> None:
-    """Projects that can't be read don't hide the others: they are listed in an error at the end."""
+    """An error at the end lists the projects that can't be read; all others are returned."""
     held = fill(emulator, 5)
     break_projects(emulator, *broken, fault=faults.Status(500))
     async with make_client() as client:
@@ -152,7 +152,7 @@ async def test_failures(
 async def test_failures_of_one_project(
     emulator: Emulator, make_client: MakeClient, fault: faults.Fault, expected: type[APIError]
 ) -> None:
-    """Whatever a project's listing fails with, the others come out."""
+    """A project's listing may fail with any error, and all other projects are returned."""
     held = fill(emulator, 3)
     break_projects(emulator, "p1", fault=fault)
     timeout = 1.0 if isinstance(fault, faults.Silence) else 30.0
@@ -164,7 +164,7 @@ async def test_failures_of_one_project(
 
 
 async def test_failure_on_a_later_page(emulator: Emulator, make_either: MakeClient) -> None:
-    """A project of which a page can't be read has failed: no part of it is handed out."""
+    """A project with an unreadable page has failed, and no part of it is returned."""
     held = fill(emulator, 3, resources=450)
     emulator.fail(faults.Status(500), when=lambda request: request.query.get("page") == "3")
     async with make_either() as client:
@@ -201,7 +201,7 @@ async def test_again(emulator: Emulator, make_either: MakeClient) -> None:
 async def test_failures_of_all_projects(
     emulator: Emulator, make_either: MakeClient, status: int
 ) -> None:
-    """An error that isn't about one project ends the iteration at once; it may be continued."""
+    """An error that concerns all projects ends the iteration at once; it can be continued."""
     held = fill(emulator, 6)
     break_projects(emulator, "p4", fault=faults.Status(500))
     clear = break_projects(emulator, "p3", fault=faults.Status(status))
@@ -218,7 +218,7 @@ async def test_failures_of_all_projects(
 
 
 async def test_unreachable(emulator: Emulator, make_either: MakeClient) -> None:
-    """Where no connection can be made, the projects are not tried one by one."""
+    """If no connection can be made, the remaining projects are not tried."""
     fill(emulator, 20)
     async with make_either() as client:
         pages = client.projects.resources_by_project(concurrency=1).pages()
@@ -232,7 +232,7 @@ async def test_unreachable(emulator: Emulator, make_either: MakeClient) -> None:
 
 
 async def test_limited(emulator: Emulator, make_either: MakeClient) -> None:
-    """Where the wait for the rate limit is too long, the projects are not tried one by one."""
+    """If the wait for the rate limit is too long, the remaining projects are not tried."""
     fill(emulator, 6)
     async with make_either(limits=Limits(windows=((3, 60.0),)), deadline=5.0) as client:
         found, error = await read(client.projects.resources_by_project(concurrency=1).pages())
@@ -251,7 +251,7 @@ async def test_closed(emulator: Emulator, make_either: MakeClient) -> None:
 
 
 async def test_cancelled(emulator: Emulator) -> None:
-    """A cancelled iteration sends nothing more, keeps its failures, and may be continued."""
+    """A cancelled iteration sends no more requests, keeps its failures, and can be continued."""
     fill(emulator, 4)
     break_projects(emulator, "p3", fault=faults.Status(500))
     clear = break_projects(emulator, "p2", fault=faults.Silence())
@@ -273,7 +273,7 @@ async def test_cancelled(emulator: Emulator) -> None:
 
 
 async def test_failures_keep_no_frames(emulator: Emulator, make_either: MakeClient) -> None:
-    """The errors of projects keep nothing of the reading alive."""
+    """The errors of projects don't keep the reading alive."""
     fill(emulator, 1)
     break_projects(emulator, "p0", fault=faults.Status(500))
     async with make_either() as client:
@@ -284,7 +284,7 @@ async def test_failures_keep_no_frames(emulator: Emulator, make_either: MakeClie
 
 
 async def test_projects_that_cannot_be_listed(emulator: Emulator, make_either: MakeClient) -> None:
-    """Where the projects can't be listed, that may be tried again, too."""
+    """If the projects can't be listed, the listing can be tried again."""
     held = fill(emulator, 2)
     emulator.fail(faults.Status(500))
     async with make_either() as client:
@@ -330,7 +330,7 @@ async def test_odd_ids(emulator: Emulator, make_client: MakeClient, place: int, 
 
 
 async def test_deleted_meanwhile(emulator: Emulator, make_either: MakeClient) -> None:
-    """A project that is gone when it is read holds nothing."""
+    """A project that was deleted before it was read is returned without resources."""
     fill(emulator, 3)
     gone = next(project.id for project in emulator.projects() if project.name == "p1")
     emulator.fail(faults.Status(404), when=lambda request: gone in request.path)
@@ -340,7 +340,7 @@ async def test_deleted_meanwhile(emulator: Emulator, make_either: MakeClient) ->
 
 
 async def test_leaving(emulator: Emulator, make_either: MakeClient) -> None:
-    """A loop may be left at any point: between two pairs nothing runs."""
+    """A loop may be left at any point: no task runs between two pairs."""
     fill(emulator, 20)
     before = asyncio.all_tasks()
     async with make_either() as client:
@@ -352,7 +352,7 @@ async def test_leaving(emulator: Emulator, make_either: MakeClient) -> None:
 
 
 async def test_two_tasks(emulator: Emulator) -> None:
-    """An iterator serves one task at a time, and says so."""
+    """An iterator serves one task at a time, and its error says so."""
     fill(emulator, 2)
     async with AsyncClient(emulator.token, base_url=emulator.url) as client:
         pages = client.projects.resources_by_project().pages()

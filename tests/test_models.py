@@ -113,7 +113,7 @@ def test_equality(status: ResourceStatus) -> None:
     ],
 )
 def test_repr(resource: Resource, expected: str) -> None:
-    """The `repr` shows the texts, whether the status is known or not."""
+    """The `repr` shows the texts, of an unknown status, too."""
     assert expected == repr(resource)
 
 
@@ -267,7 +267,7 @@ def test_msgspec() -> None:
     ],
 )
 def test_repr_of_many(value: object, expected: str) -> None:
-    """A value with many others in it shows their number."""
+    """A value that holds many values shows their number."""
     assert f"<{type(value).__name__} {expected}>" == repr(value)
 
 

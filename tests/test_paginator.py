@@ -1,4 +1,4 @@
-"""Paginators: what they ask the API, and what they hand out."""
+"""Paginators: their requests and their results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 @pytest.fixture(params=[False, True], ids=["waves", "ahead"])
 def ahead(request: pytest.FixtureRequest) -> bool:
-    """Whether to read ahead."""
+    """True to prefetch."""
     return bool(request.param)
 
 
@@ -31,7 +31,7 @@ def droplets(*numbers: int) -> list[str]:
 
 
 async def read(items: AsyncIterable[Resource], most: int | None = None) -> list[str]:
-    """The URNs of the items, of `most` of them if given."""
+    """Return the URNs of the items, at most `most` of them."""
     urns: list[str] = []
     async for item in items:
         urns.append(str(item.urn))
@@ -45,7 +45,7 @@ async def take(iterator: AsyncIterator[Resource]) -> str:
 
 
 def asked(emulator: Emulator) -> list[int]:
-    """The numbers of the pages that were asked for."""
+    """Return the numbers of the requested pages."""
     return [int(request.query["page"]) for request in emulator.requests]
 
 
@@ -57,7 +57,7 @@ def document(*numbers: int, **links: object) -> dict[str, Any]:
 
 
 def script(emulator: Emulator, documents: Iterable[object]) -> None:
-    """Page n is the n-th document, and a page after the last one is empty."""
+    """Serve the n-th document as page n, and an empty page after the last one."""
     pages = {str(number): document for number, document in enumerate(documents, 1)}
     for number, content in pages.items():
         emulator.respond(200, content, when=page_is(number), times=None)
@@ -69,7 +69,7 @@ def page_is(number: object) -> Callable[[Any], bool]:
 
 
 def on_page(emulator: Emulator, number: int, *actions: Callable[[], object]) -> None:
-    """Each time that the page is asked for, do the next one of these before it is answered."""
+    """Run the next of these functions before each response to a request for the page."""
     left = iter(actions)
 
     def act(request: Any) -> bool:
@@ -81,7 +81,7 @@ def on_page(emulator: Emulator, number: int, *actions: Callable[[], object]) -> 
 
 
 async def test_order(emulator: Emulator, make_either: MakeClient) -> None:
-    """Resources come in the API's order, each once, and each page is asked for once."""
+    """Resources are returned in the API's order, each once, and each page is requested once."""
     urns = droplets(*range(45))
     project_id = emulator.seed(urns)
     async with make_either() as client:
@@ -110,7 +110,7 @@ async def test_empty(emulator: Emulator, make_either: MakeClient) -> None:
 
 
 async def test_first_page(emulator: Emulator, make_either: MakeClient) -> None:
-    """The first page is one request."""
+    """The first page takes one request."""
     emulator.seed(droplets(*range(9)), default=True)
     headers = {"ratelimit-limit": "5000", "ratelimit-remaining": "7", "ratelimit-reset": "1"}
     async with make_either() as client:
@@ -130,7 +130,7 @@ async def test_first_page(emulator: Emulator, make_either: MakeClient) -> None:
 
 
 async def test_max_pages(emulator: Emulator, make_either: MakeClient) -> None:
-    """As many pages as allowed are handed out; the error comes when the next is asked for."""
+    """The allowed pages are returned; the error is raised when the next page is requested."""
     emulator.seed(droplets(*range(7)), default=True)
     async with make_either() as client:
         paginator = client.projects.list_resources(per_page=1, concurrency=3, max_pages=2)
@@ -144,7 +144,7 @@ async def test_max_pages(emulator: Emulator, make_either: MakeClient) -> None:
 
 
 async def test_pages_from(emulator: Emulator, make_either: MakeClient) -> None:
-    """Pages can be read from any number on, also from one past the end."""
+    """Pages can be read from any number on, also from a number past the end."""
     emulator.seed(droplets(*range(7)), default=True)
     async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2, max_pages=2)
@@ -161,7 +161,7 @@ async def test_pages_from(emulator: Emulator, make_either: MakeClient) -> None:
 async def test_pages_from_nowhere(
     emulator: Emulator, make_either: MakeClient, start: Any, error: type[Exception]
 ) -> None:
-    """What is no page number is refused at once."""
+    """An invalid page number is refused at once."""
     async with make_either() as client:
         with pytest.raises(error, match="start must be "):
             client.projects.list_resources().pages(start)
@@ -169,7 +169,7 @@ async def test_pages_from_nowhere(
 
 
 async def test_iterations(emulator: Emulator, make_either: MakeClient) -> None:
-    """Each iteration reads anew, and several at a time don't mix."""
+    """Each iteration reads the listing again, and concurrent iterations don't mix."""
     urns = droplets(*range(7))
     emulator.seed(urns, default=True)
     async with make_either() as client:
@@ -188,7 +188,7 @@ async def test_iterations(emulator: Emulator, make_either: MakeClient) -> None:
 async def test_false_hints(
     emulator: Emulator, make_client: MakeClient, total: object, last: object
 ) -> None:
-    """Totals and last pages are hints only, whose error costs no more than a window."""
+    """Totals and last pages are hints; a wrong one costs at most a window of requests."""
     pages = [
         document(2 * n, 2 * n + 1, next=f"?page={n + 2}" if n < 6 else None, last=last)
         for n in range(7)
@@ -203,7 +203,7 @@ async def test_false_hints(
 
 
 async def test_smaller_pages_than_asked_for(emulator: Emulator, make_either: MakeClient) -> None:
-    """How many pages there are follows from what came on the first."""
+    """The number of pages is computed from the first page."""
     pages = [document(2 * n, 2 * n + 1, next=True) for n in range(6)] + [document(12)]
     script(emulator, [page | {"meta": {"total": 13}} for page in pages])
     async with make_either() as client:
@@ -213,7 +213,7 @@ async def test_smaller_pages_than_asked_for(emulator: Emulator, make_either: Mak
 
 
 async def test_filtered_listing(emulator: Emulator, make_either: MakeClient) -> None:
-    """What a token may not see makes pages short or empty, and hides nothing else."""
+    """Hidden resources make pages short or empty, and hide no other resource."""
     apps = [f"do:app:{n}" for n in range(6)]
     emulator.seed([*apps, *droplets(1), *apps[:1], *droplets(2, 3), "do:app:x"], default=True)
     emulator.seed(["do:volume:1", *droplets(0), "do:volume:2", "do:volume:3"], default=True)
@@ -229,7 +229,7 @@ async def test_filtered_listing(emulator: Emulator, make_either: MakeClient) -> 
 async def test_links_are_not_followed(
     emulator: Emulator, make_client: MakeClient, link: str
 ) -> None:
-    """Whatever host and path a link names, the next page is asked for where the first one was."""
+    """A link may name any host and path: the next page is requested from the original URL."""
     with Emulator() as other:
         link = link.format(url=other.url, host=other.url.removeprefix("http://"))
         script(emulator, [document(1, next=link, last=link), document(2)])
@@ -254,7 +254,7 @@ async def test_links_are_not_followed(
 async def test_pages_that_make_no_listing(
     emulator: Emulator, make_client: MakeClient, pages: list[object], reason: str, requests: int
 ) -> None:
-    """Pages that don't advance, or don't end, are an error after a bounded number of requests."""
+    """Pages that don't advance or don't end are an error after a bounded number of requests."""
     script(emulator, pages)
     async with make_client() as client:
         paginator = client.projects.list_resources(concurrency=2, max_pages=9)
@@ -267,7 +267,7 @@ async def test_pages_that_make_no_listing(
 
 
 async def test_arrival(emulator: Emulator, make_either: MakeClient) -> None:
-    """What comes in front during a reading makes repeats, which are dropped, and is noticed."""
+    """An addition in front during a reading makes repeats, which are dropped and detected."""
     emulator.seed(droplets(*range(6)), default=True)
     on_page(emulator, 2, partial(emulator.seed, ["do:app:1"], default=True))
     async with make_either() as client:
@@ -282,7 +282,7 @@ async def test_arrival(emulator: Emulator, make_either: MakeClient) -> None:
 async def test_assign_while_listing(
     emulator: Emulator, make_either: MakeClient, concurrency: int
 ) -> None:
-    """Whoever assigns, from a loop's body, what fills pages still gets all that was there."""
+    """A loop's body may assign enough to fill pages, and still gets every earlier resource."""
     urns, come = droplets(*range(8000)), [f"do:app:{n}" for n in range(400)]
     project_id = emulator.seed(urns)
     emulator.seed(come, default=True)
@@ -297,7 +297,7 @@ async def test_assign_while_listing(
 
 
 async def test_departure(emulator: Emulator, make_either: MakeClient) -> None:
-    """What leaves during a reading hides another resource, and is noticed, but not by a part."""
+    """A removal during a reading hides another resource, and is detected by a full reading only."""
     emulator.seed(droplets(*range(6)), default=True)
     on_page(emulator, 2, partial(emulator.seed, droplets(0)))
     async with make_either() as client:
@@ -313,7 +313,7 @@ async def test_departure(emulator: Emulator, make_either: MakeClient) -> None:
 async def test_collect_reads_again(
     emulator: Emulator, make_either: MakeClient, concurrency: int, *, strict: bool
 ) -> None:
-    """A reading that saw no change is the result by itself, without what has left before it."""
+    """A reading without a change is the result by itself, without items that left before."""
     emulator.seed(droplets(*range(6)), default=True)
     leaving = partial(emulator.seed, droplets(0))
     on_page(emulator, 2, leaving, partial(emulator.seed, ["do:app:1"], default=True))
@@ -368,7 +368,7 @@ async def test_end_that_contradicts(
 
 
 async def test_end_that_contradicts_once(emulator: Emulator, make_either: MakeClient) -> None:
-    """An end before the last page is read again, and the whole listing is the result."""
+    """If a reading ends before the last page, the listing is read again as a whole."""
     urns = droplets(*range(10))
     emulator.seed(urns, default=True)
     emulator.respond(200, document(2, 3, last="?page=5"), when=page_is(2))
@@ -379,7 +379,7 @@ async def test_end_that_contradicts_once(emulator: Emulator, make_either: MakeCl
 
 
 async def test_pages_past_the_end(emulator: Emulator, make_either: MakeClient) -> None:
-    """Neither the pages from a number on nor those past the end change what is known."""
+    """Reading from a later page, or past the end, doesn't change `settled`."""
     emulator.seed(droplets(*range(6)), default=True)
     async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2)
@@ -390,7 +390,7 @@ async def test_pages_past_the_end(emulator: Emulator, make_either: MakeClient) -
 
 
 async def test_collect_gives_up(emulator: Emulator, make_either: MakeClient) -> None:
-    """After three readings that saw a change there is no other, and `strict` is an error."""
+    """After three readings with a change there is no fourth, and `strict` raises an error."""
     emulator.seed(droplets(*range(6)), default=True)
     arrivals = [partial(emulator.seed, [f"do:app:{n}"], default=True) for n in range(6)]
     on_page(emulator, 2, *arrivals)
@@ -410,7 +410,7 @@ async def test_collect_gives_up(emulator: Emulator, make_either: MakeClient) -> 
 async def test_collect_keeps_within_max_pages(
     emulator: Emulator, make_either: MakeClient, max_pages: int, readings: int
 ) -> None:
-    """Where there would be more requests than `max_pages`, the listing isn't read again."""
+    """The listing isn't read again if that would take more than `max_pages` requests."""
     emulator.seed(droplets(*range(6)), default=True)
     on_page(emulator, 2, *(partial(emulator.seed, [f"do:app:{n}"], default=True) for n in range(3)))
     async with make_either() as client:
@@ -438,7 +438,7 @@ async def test_failed_page(
     ahead: bool,
     kind: str,
 ) -> None:
-    """The pages before a failed one come, then its error, and then the page, if it can be had."""
+    """The pages before a failed one are returned, then its error, and then the page itself."""
     emulator.seed(droplets(*range(7)), default=True)
     emulator.respond(status, body, when=page_is(4), times=3)
     async with make_either() as client:

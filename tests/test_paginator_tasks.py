@@ -1,4 +1,4 @@
-"""Paginators among tasks: what runs while they are used, and what they leave behind."""
+"""Paginators and tasks: the tasks that run while a paginator is used, and afterwards."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 @pytest.fixture
 async def projects(emulator: Emulator) -> AsyncIterator[AsyncProjects]:
-    """Those of the asyncio client, where the blocking one has no such thing."""
+    """Return the methods of the asyncio client; the blocking client has no such methods."""
     async with AsyncClient(emulator.token, base_url=emulator.url) as client:
         yield client.projects
 
 
 @pytest.fixture(params=[False, True], ids=["waves", "ahead"])
 def ahead(request: pytest.FixtureRequest) -> bool:
-    """Whether to read ahead."""
+    """True to prefetch."""
     return bool(request.param)
 
 
 @pytest.fixture
 def urns(emulator: Emulator) -> list[str]:
-    """Those of twenty resources, which the default project holds."""
+    """Return the URNs of twenty resources in the default project."""
     urns = droplets(20)
     emulator.seed(urns, default=True)
     return urns
@@ -65,7 +65,7 @@ async def take(iterator: AsyncIterator[Resource]) -> str:
 
 
 def asked(emulator: Emulator) -> list[int]:
-    """The numbers of the pages that were asked for."""
+    """Return the numbers of the requested pages."""
     return [int(request.query["page"]) for request in emulator.requests if request.method == "GET"]
 
 
@@ -77,7 +77,7 @@ def used(paginator: Paginator, *, ahead: bool) -> AbstractAsyncContextManager[An
 def held(
     emulator: Emulator, number: int, then: Callable[[], object] = int
 ) -> Iterator[asyncio.Event]:
-    """The emulator stops when the page is asked for; the event is set, and `then` called."""
+    """Stop the emulator when the page is requested; set the event, and call `then`."""
     loop, there, go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
     def hold(request: Any) -> bool:
@@ -96,7 +96,7 @@ def held(
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """Afterwards there are the tasks that there were, and the current one isn't cancelled."""
+    """Check that no new task remains, and that the current one isn't cancelled."""
     before = asyncio.all_tasks()
     yield
     assert before == asyncio.all_tasks()
@@ -106,7 +106,7 @@ def nothing_left() -> Iterator[None]:
 
 
 async def test_waves(emulator: Emulator, make_either: MakeClient) -> None:
-    """The first page comes alone, and each wave is whole before its first resource is there."""
+    """The first page is fetched alone, and each wave ends before its first resource is returned."""
     emulator.seed(droplets(9), default=True)
     async with make_either() as client:
         paginator = client.projects.list_resources(per_page=1, concurrency=3)
@@ -115,7 +115,7 @@ async def test_waves(emulator: Emulator, make_either: MakeClient) -> None:
 
 
 async def test_nothing_runs_between_two_items(emulator: Emulator, projects: AsyncProjects) -> None:
-    """While a resource is used, there is no task."""
+    """No task runs while a resource is used."""
     emulator.seed(droplets(9), default=True)
     with nothing_left():
         before = asyncio.all_tasks()
@@ -131,7 +131,7 @@ async def test_connections(
     *,
     ahead: bool,
 ) -> None:
-    """As many requests are under way as allowed, and no more."""
+    """At most the allowed number of requests is in flight."""
     emulator.seed(droplets(60), default=True)
     made: list[object] = []
 
@@ -177,7 +177,7 @@ async def finish(paginator: Paginator) -> None:
 async def test_leave(
     projects: AsyncProjects, leave: Callable[[Paginator], Awaitable[None]], *, ahead: bool
 ) -> None:
-    """However a loop is left, nothing of it is, and whoever left it goes on undisturbed."""
+    """A loop may be left in any way: no task remains, and the program continues undisturbed."""
     paginator = projects.list_resources(per_page=1, concurrency=3)
     with nothing_left(), suppress(ZeroDivisionError):
         async with used(paginator, ahead=ahead):
@@ -191,7 +191,7 @@ async def test_leave(
 async def test_nothing_is_asked_after_leaving(
     emulator: Emulator, make_either: MakeClient, leave: Callable[[Paginator], Awaitable[None]]
 ) -> None:
-    """After a loop was left, no request comes but those that others make."""
+    """After a loop was left, it sends no more requests."""
     async with make_either() as client:
         paginator = client.projects.list_resources(per_page=1, concurrency=3)
         with suppress(ZeroDivisionError):
@@ -211,7 +211,7 @@ async def test_cancel(
     *,
     ahead: bool,
 ) -> None:
-    """A cancelled task leaves nothing, and asks for nothing more."""
+    """A cancelled task leaves no other task, and sends no more requests."""
     paginator = projects.list_resources(per_page=1, concurrency=3)
 
     async def work() -> None:
@@ -238,7 +238,7 @@ async def test_timeout(
     *,
     ahead: bool,
 ) -> None:
-    """A time-out ends what it is around, and nothing else."""
+    """A timeout ends the code that it encloses, and no other."""
     paginator = projects.list_resources(per_page=1, concurrency=3)
 
     async def work() -> None:
@@ -256,7 +256,7 @@ async def test_timeout(
 async def test_cancelled_consumer_goes_on(
     emulator: Emulator, projects: AsyncProjects, urns: list[str], *, ahead: bool
 ) -> None:
-    """An iterator whose next item was cancelled loses none."""
+    """An iterator whose step was cancelled loses no item."""
     paginator = projects.list_resources(per_page=2, concurrency=3)
     async with used(paginator, ahead=ahead):
         iterator = aiter(paginator)
@@ -276,7 +276,7 @@ async def test_cancelled_consumer_goes_on(
 async def test_one_iterator_for_two(
     emulator: Emulator, make_either: MakeClient, *, ahead: bool
 ) -> None:
-    """A second task that asks an iterator at the same time gets an error, the first its page."""
+    """A second task that uses an iterator meanwhile gets an error, and the first its page."""
     async with make_either() as client:
         paginator = client.projects.list_resources(per_page=1, concurrency=3)
         async with used(paginator, ahead=ahead):
@@ -293,7 +293,7 @@ async def test_one_iterator_for_two(
 
 
 async def test_read_ahead(emulator: Emulator, make_either: MakeClient, urns: list[str]) -> None:
-    """In a `with` block, pages are fetched while others are used, and no more than a window."""
+    """In a `with` block, up to a window of pages is fetched while the loop's body runs."""
     arrived, loop = {n: asyncio.Event() for n in (7, 8, 9)}, asyncio.get_running_loop()
 
     def note(_: object) -> bool:
@@ -315,7 +315,7 @@ async def test_read_ahead(emulator: Emulator, make_either: MakeClient, urns: lis
 
 
 async def test_end_of_reading_ahead(make_either: MakeClient, urns: list[str]) -> None:
-    """Reading ahead ends with a new iteration, and with the block: then come waves again."""
+    """Prefetching ends with a new iteration and with the block; then waves are used again."""
     async with make_either() as client:
         paginator = client.projects.list_resources(per_page=1, concurrency=3)
         with nothing_left():
@@ -337,14 +337,14 @@ async def test_end_of_reading_ahead(make_either: MakeClient, urns: list[str]) ->
 
 
 def test_new_iteration_without_a_loop(emulator: Emulator, urns: list[str]) -> None:
-    """A blocking caller, who has no event loop, may begin anew as well."""
+    """A blocking caller, which has no event loop, can start a new iteration, too."""
     client = Client(emulator.token, base_url=emulator.url)
     with client, client.projects.list_resources(per_page=1, concurrency=3) as paginator:
         assert urns[:1] * 3 == [str(next(iter(paginator)).urn) for _ in range(3)]
 
 
 def test_trio() -> None:
-    """Under trio, a paginator says what it needs."""
+    """Under trio, the error of a paginator says that it needs asyncio."""
     paginator = AsyncClient("token").projects.list_resources()
 
     async def read_ahead() -> None:
@@ -358,7 +358,7 @@ def test_trio() -> None:
 
 @pytest.mark.usefixtures("urns")
 def test_end_of_the_loop(emulator: Emulator) -> None:
-    """A program that leaves a loop, and ends, ends well."""
+    """A program that leaves a loop early ends normally."""
 
     async def program() -> str:
         async with AsyncClient(emulator.token, base_url=emulator.url) as client:
@@ -371,7 +371,7 @@ def test_end_of_the_loop(emulator: Emulator) -> None:
 
 
 async def test_everything_at_once(emulator: Emulator, make_either: MakeClient) -> None:
-    """Many resources come in order, each once, while others are assigned and others stop early."""
+    """Many resources come in order, each once, while other tasks assign and stop early."""
     # Two changes disturb two readings at most; `collect` makes up to three.
     urns, more = droplets(4000), [f"do:app:{n}" for n in range(2)]
     project_id = emulator.seed(urns)

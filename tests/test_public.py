@@ -39,8 +39,12 @@ def public(package: str) -> Iterator[Any]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_modules(package: str) -> None:
-    """Each public class and function reports the package that exports it."""
+    """Each public class, method and function reports the package that exports it."""
     assert {package} == {value.__module__ for value in public(package)}
+    for value in public(package):
+        for name, method in vars(value).items():
+            if inspect.isfunction(method) and not name.startswith("_"):
+                assert package == method.__module__
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,4 +1,4 @@
-"""Results: each resource asked for is accounted for, and refusals can be raised."""
+"""Results: each resource has an outcome, and failures can be raised."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FAILED = ["not_found", "service_down", "paused", "", "OK", ResourceStatus.NOT_FO
 
 
 def test_order() -> None:
-    """Each resource asked for is accounted for once, in the order asked, and no other one."""
+    """Each passed resource has one outcome, in the order passed, and no other resource has one."""
     fates: dict[URN, Fate] = {
         urn: Resource(urn, status="assigned") for urn in (URN("app", "x"), THREE, ONE)
     }
@@ -40,7 +40,7 @@ def test_order() -> None:
 
 
 def test_renamed() -> None:
-    """An address that is asked for as `reservedip` is answered as `floatingip`."""
+    """An address that is passed as `reservedip` is returned as `floatingip`."""
     listed = Resource("do:floatingip:192.0.2.1", status="assigned")
     result = AssignmentResult.of([URN("reservedip", "192.0.2.1")], {listed.urn: listed})
     assert AssignmentResult(resources=(listed,), unknown=()) == result
@@ -48,7 +48,7 @@ def test_renamed() -> None:
 
 @pytest.mark.parametrize("status", DONE)
 def test_done(status: str | None) -> None:
-    """These are in the project, an answer without a status too, and nothing is raised for them."""
+    """These resources are in the project, without a status, too, and nothing is raised."""
     resource = Resource(ONE, status=status)
     result = AssignmentResult(resources=(resource,), unknown=())
     assert ((resource,), ()) == (result.done, result.failed)
@@ -57,7 +57,7 @@ def test_done(status: str | None) -> None:
 
 @pytest.mark.parametrize("status", FAILED)
 def test_failed(status: str) -> None:
-    """Any other status is a failure, and the exception has all that the result has."""
+    """Any other status is a failure, and the exception has the members of the result."""
     good, bad = Resource(ONE, status="ok"), Resource(TWO, status=status)
     result = AssignmentResult(resources=(bad, good), unknown=())
     assert ((good,), (bad,)) == (result.done, result.failed)
@@ -69,7 +69,7 @@ def test_failed(status: str) -> None:
 
 
 def test_unknown() -> None:
-    """A resource that the API left out of its answer is no success."""
+    """A resource that is missing from the response is a failure."""
     with pytest.raises(APIError, match="0 assigned, 1 unknown: do:droplet:1") as caught:
         AssignmentResult.of([ONE], {ONE: None}).raise_for_failed()
     assert isinstance(caught.value, AssignmentError)
@@ -94,7 +94,7 @@ def test_refused(refusal: Refusal, text: str) -> None:
 
 
 def test_untouched() -> None:
-    """A resource of which nothing is known but that its request was refused is no success."""
+    """A resource whose requests were all refused as a whole is a failure."""
     with pytest.raises(AssignmentError, match=r"^0 assigned, 1 untouched$") as caught:
         AssignmentResult.of([ONE], {}).raise_for_failed()
     assert (ONE,) == caught.value.untouched
@@ -107,7 +107,7 @@ def test_nothing_asked() -> None:
 
 
 def test_plan() -> None:
-    """What is missing is to be added; the rest is to be removed only where it is pruned."""
+    """Missing resources are added; surplus ones are removed only with `prune`."""
     held = [ONE, URN("floatingip", "192.0.2.1")]
     wanted = [THREE, URN("reservedip", "192.0.2.1"), TWO]
     plan = Reconciliation.plan(held, wanted, prune=False)
@@ -117,7 +117,7 @@ def test_plan() -> None:
 
 
 def test_carried_out() -> None:
-    """What was done is what the API says it did; all else can be raised."""
+    """The result has what the API confirmed, and everything else can be raised."""
     plan = Reconciliation(added=(ONE, TWO), removed=(THREE,), kept=())
     added = AssignmentResult(resources=(Resource(ONE), Resource(TWO, status="x")), unknown=())
     removed = AssignmentResult(resources=(), unknown=(THREE,))
@@ -139,7 +139,7 @@ def test_carried_out() -> None:
 
 
 def test_on_its_way() -> None:
-    """What the API says is assigned already, though it isn't listed, was nothing to be done."""
+    """A resource that is assigned already, but not listed yet, is kept."""
     plan = Reconciliation(added=(ONE,), removed=(), kept=(TWO,))
     told = AssignmentResult(resources=(Resource(ONE, status="already_assigned"),), unknown=())
     done = plan.carried_out(told, AssignmentResult(resources=(), unknown=()))

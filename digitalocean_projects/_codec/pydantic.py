@@ -54,6 +54,10 @@ class _ListedURN:
         return _text_schema(rf"^do:{LISTED_TYPE_PATTERN}:", _listed_urn)
 
 
+ListedURN = Annotated[URN, _ListedURN]
+_AS_LISTED: dict[Any, Any] = {URN: ListedURN, tuple[URN, ...]: tuple[ListedURN, ...]}
+
+
 # These classes give OpenAPI documents their names, docstrings and members.
 @with_config(_NOT_STRICT)
 class Links(TypedDict, total=False):
@@ -66,7 +70,7 @@ class Links(TypedDict, total=False):
 class Resource(TypedDict, total=False):
     """A resource of a project."""
 
-    urn: Required[Annotated[URN, _ListedURN]]
+    urn: Required[ListedURN]
     assigned_at: Time | None
     links: Links | None
     status: Annotated[str | None, Field(examples=list(models.ResourceStatus))]
@@ -146,7 +150,8 @@ def value_schema(cls: type[Any], source: Any, handler: GetCoreSchemaHandler) -> 
 @cache
 def _described(cls: type[Any]) -> Any:
     """Return a class that describes the fields of a value, under the same name."""
-    members = TypedDict(cls.__name__, get_type_hints(cls))  # type: ignore[misc]  # made at run time
+    hints = {name: _AS_LISTED.get(hint, hint) for name, hint in get_type_hints(cls).items()}
+    members = TypedDict(cls.__name__, hints)  # type: ignore[misc]  # made at run time
     members.__doc__ = (cls.__doc__ or "").partition("\n")[0]
     return with_config(_NOT_STRICT)(members)
 

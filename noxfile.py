@@ -1,4 +1,4 @@
-"""What is checked, and how: `nox -s tests` for one Python, `nox` for everything."""
+"""The checks of the project: `nox -s tests` runs the tests on one Python, `nox` runs all checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ os.environ["PATH"] = os.pathsep.join(
     [os.environ["PATH"], *map(str, Path.home().glob(".pyenv/versions/*/bin"))]
 )
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
-# The tests start some 200 interpreters, and each of them would compile all that it imports.
+# The tests start about 200 interpreters. Without bytecode files, each compiles all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Since Python 3.14 the interpreter itself notes which branches are taken: coverage costs 8 % of the
@@ -38,9 +38,10 @@ def _install(session: nox.Session, *groups: str) -> None:
 
 QUICK = "not process and not redis and not slow"
 # The tests spend a third of their time waiting, so there are two more processes than cores: on two
-# cores they take 92 s instead of 142 s. A process that has run its tests takes over some of others.
+# cores they take 92 s instead of 142 s. A process that has run its tests takes over tests of the
+# other processes.
 PARALLEL = (f"--numprocesses={(os.cpu_count() or 1) + 2}", "--dist=worksteal")
-# These hardly wait.
+# The quick tests hardly wait.
 PARALLEL_QUICK = ("--numprocesses=auto", "--dist=worksteal")
 
 
@@ -53,7 +54,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=MEASURED)
 def coverage(session: nox.Session) -> None:
-    """Run the tests, and fail if a line or branch of the package is not covered."""
+    """Run the tests; fail if they don't cover a line or branch of the package."""
     _install(session, "test")
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / "coverage")
     session.run("coverage", "erase")
@@ -64,12 +65,12 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(python=[python for python in PYTHONS if python not in {RUNNING, MEASURED}])
 def others(session: nox.Session) -> None:
-    """Run tests of the wheel on each Python that the package claims and no other session uses.
+    """Run tests against the wheel, on each supported Python that no other session uses.
 
-    The newest one runs all tests but the slow ones, and the other ones run the quick tests.
+    The newest one runs all tests except the slow ones. The other ones run the quick tests.
     """
     folder = _unpacked_sdist(session)
-    # The tests find no other package than the one that is installed.
+    # Without its source, the tests can only import the package that is installed.
     shutil.rmtree(folder / "digitalocean_projects")
     (wheel,) = folder.parent.glob("*.whl")
     session.install(
@@ -94,7 +95,7 @@ assert "site-packages" in digitalocean_projects.__file__
 
 
 def _unpacked_sdist(session: nox.Session) -> Path:
-    """The sdist as a folder, beside the wheel that is built from it."""
+    """Build the sdist and its wheel, and return the folder of the unpacked sdist beside them."""
     folder = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(folder, ignore_errors=True)
     session.run("uv", "build", "--quiet", "--out-dir", str(folder), external=True)
@@ -105,28 +106,28 @@ def _unpacked_sdist(session: nox.Session) -> Path:
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """Build the sdist and the wheel, and see that they hold what they should."""
+    """Build the sdist and the wheel, and check their contents and metadata."""
     _install(session, "package")
     session.run("pytest", "tests/packaging", *session.posargs)
 
 
 @nox.session
 def recipes(session: nox.Session) -> None:
-    """Run README.rst's recipes for other frameworks, each as it is used."""
+    """Test README.rst's recipes for other frameworks with these frameworks."""
     _install(session, "recipes")
     session.run("pytest", "tests/recipes", *session.posargs)
 
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Look at README.rst's FastAPI application in Chromium, which has to be installed."""
+    """Test the FastAPI guide's application in Chromium, which must be installed."""
     _install(session, "browser")
     session.run("pytest", "tests/browser", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Lint, and see that all is formatted."""
+    """Check the rules and the format of the code with ruff."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -134,32 +135,42 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types, and that the public ones are complete and what users need."""
+    """Check the types of all code, and the completeness of the public ones."""
     _install(session, "browser", "test", "types")
-    # pyright reads the installed files, and follows no editable install.
+    # pyright reads the installed files; it can't follow an editable install.
     session.install("--no-deps", "--reinstall", ".")
     session.run("mypy")
     session.run("pyright", "--verifytypes", "digitalocean_projects", "--ignoreexternal")
-    # The very file that mypy sees as one of the tests.
+    # mypy checks this file, too, as one of the tests.
     session.run("pyright", "--warnings", "tests/typing/api.py")
 
 
 @nox.session
 def generated(session: nox.Session) -> None:
-    """See that the blocking facade is what its generator writes."""
+    """Check that the blocking facade is what its generator writes."""
     _install(session, "lint")
     session.run("python", "-m", "digitalocean_projects._facade.generator", "--check")
 
 
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Render the docstrings of all public names as HTML; fail at the first warning."""
+    _install(session, "docs")
+    folder = Path(session.create_tmp()).resolve() / "html"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "-W", "error", ".ci/docs.py", str(folder))
+    session.log(f"The documentation is in {folder / 'index.html'}")
+
+
 @nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
-    """Compare the speed of clients, in some minutes; `-- --quick` for a try."""
+    """Compare the speed of clients, in some minutes; `-- --quick` does a part of each job."""
     _install(session, "benchmark")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session(default=False)
 def guard(session: nox.Session) -> None:
-    """Fail if a ratio to the floor has become worse. CI, being too noisy, doesn't run it."""
+    """Fail if a ratio to the floor has become worse; CI is too noisy to run it."""
     _install(session, "floor")
     session.run("python", "-m", "benchmarks", "--guard", *session.posargs)

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ProjectLike: TypeAlias = str | UUID | Project
+"""A project as an argument: its UUID, `default`, or a `Project`."""
 
 DEFAULT_PROJECT = "default"
+"""The text that names the default project."""
 MOST_SECONDS = 1e9
 PROJECTS_PATH = "/v2/projects"
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search

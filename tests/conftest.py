@@ -1,4 +1,4 @@
-"""An emulator, clients of both kinds, and a look at what they leave behind."""
+"""Fixtures: an emulator, clients of both kinds, and checks for leaks."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A busy machine is no fault of a test's.
+# A test must not fail because the machine is busy.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_objects_to_collect() -> Iterator[None]:
-    """Spare `no_leaks` all that was imported."""
+    """Freeze the imported objects, so that `no_leaks` is fast."""
     # From CPython 3.14 on, Hypothesis warns if it makes its random generator after the freeze,
     # since the collector doesn't show that a frozen object refers to it.
     given(none())(lambda _: None)()
@@ -50,7 +50,7 @@ def _few_objects_to_collect() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _can_be_interrupted() -> None:
-    """Let Ctrl-C reach what tests start, also where a shell has this run ignore it, by `&`."""
+    """Restore the handler of Ctrl-C, which a shell disables for a background run."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -68,7 +68,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """The emulator, named by the environment."""
+    """Return the emulator, whose URL and token are in the environment."""
     monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
     return emulator
@@ -76,7 +76,7 @@ def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
 
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
-    """Check that no thread is left, and collect garbage while warnings would still show."""
+    """Check that no thread is left after the test, and collect its garbage."""
     before = set(threading.enumerate())
     yield
     gc.collect()
@@ -90,7 +90,7 @@ def no_leaks() -> Iterator[None]:
 
 
 class SilentServer:
-    """A server that answers nothing by itself."""
+    """A server that sends no answers."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
@@ -98,7 +98,7 @@ class SilentServer:
         self.url = f"http://{host}:{port}"
 
     def requested(self) -> socket.socket:
-        """A connection whose request has come."""
+        """Wait for a request, and return its connection."""
         connection = self._listener.accept()[0]
         connection.settimeout(30)
         assert connection.recv(65536)
@@ -113,7 +113,7 @@ def silent_server() -> Iterator[SilentServer]:
 
 
 class BlockingPaginator(Generic[T]):
-    """A `Paginator` that is awaited."""
+    """A `Paginator` with asynchronous methods."""
 
     def __init__(self, paginator: Paginator[T]) -> None:
         self._paginator = paginator
@@ -161,7 +161,7 @@ def _stepped(iterator: Iterator[T]) -> AsyncIterator[T]:
 
 
 class BlockingProjects:
-    """A `Projects` that is awaited."""
+    """A `Projects` with asynchronous methods."""
 
     def __init__(self, projects: Projects) -> None:
         self._projects = projects
@@ -174,7 +174,7 @@ class BlockingProjects:
 
 
 class BlockingClient:
-    """A `Client` that is awaited, so that one scenario tests both clients."""
+    """A `Client` with asynchronous methods, so that one scenario tests both clients."""
 
     def __init__(self, *arguments: Any, view: Client | None = None, **options: Any) -> None:
         self._client = view or Client(*arguments, **options)
@@ -214,13 +214,13 @@ def _maker(kind: Callable[..., Any], emulator: Emulator) -> Callable[..., AsyncC
 
 @pytest.fixture
 def make_client(emulator: Emulator) -> Callable[..., AsyncClient]:
-    """Makes a client of the emulator, by default without retries and limits."""
+    """Return a function that creates a client, by default without retries and limits."""
     return _maker(AsyncClient, emulator)
 
 
 @pytest.fixture(params=[AsyncClient, BlockingClient], ids=["async", "blocking"])
 def make_either(request: pytest.FixtureRequest, emulator: Emulator) -> Callable[..., AsyncClient]:
-    """The same for a client of either kind: for tests where threads or iterations matter."""
+    """Return such a function for either kind of client, if threads or iterations matter."""
     return _maker(request.param, emulator)
 
 

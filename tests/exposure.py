@@ -21,14 +21,14 @@ _CUT = 12
 
 
 def messages(error: BaseException) -> Iterator[str]:
-    """The texts and attributes of an exception and of those it is linked to."""
+    """Return the texts and attributes of an exception and of its chain."""
     yield from (str(error), repr(error), repr(error.args), repr(vars(error)))
     for linked in filter(None, (error.__cause__, error.__context__)):
         yield from messages(linked)
 
 
 def exposed(error: BaseException) -> Iterator[str]:
-    """The same, its pickle, and the local variables of its frames in the package."""
+    """Return these, its pickle, and the local variables of its frames in the package."""
     yield from messages(error)
     yield pickle.dumps(error).decode("latin-1")
     found = [*_standard(error), *_rich(error)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
 OPTIONS = ["-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"]  # fork
-# A guard against a hang only.
+# This only guards against a hang.
 SECONDS = 60.0
 # The first line of scripts in development mode, where asyncio warns of steps over 0.1 s: a slow
 # machine is no error.
@@ -66,7 +66,7 @@ class Process:
         try:
             status = int(self._control.recv(32))
         except TimeoutError:
-            # Its status must not be taken for an answer about the next process.
+            # Its status must not look like an answer about the next process.
             os.kill(self._pid, signal.SIGKILL)
             self._control.recv(32)
             raise
@@ -75,7 +75,7 @@ class Process:
 
 
 class _Reader(threading.Thread):
-    """A thread that reads a pipe to its end, so that what writes into it never waits."""
+    """A thread that reads a pipe to its end, so that its writer never blocks."""
 
     def __init__(self, file: TextIO) -> None:
         super().__init__(daemon=True)
@@ -94,7 +94,7 @@ class _Reader(threading.Thread):
 
 
 class Forks:
-    """The interpreter; at most one of its processes runs at a time."""
+    """The interpreter that forks processes; at most one runs at a time."""
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
@@ -104,7 +104,7 @@ class Forks:
                 [sys.executable, *OPTIONS, __file__],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                # Ctrl-C on a terminal is not for it; it ends with `control`.
+                # It ignores Ctrl-C on a terminal, and ends with `control`.
                 start_new_session=True,
             )
 
@@ -142,7 +142,7 @@ def fork_each(control: socket.socket) -> CodeType | None:
 if __name__ == "__main__":
     import gc
 
-    # No fork has to import these.
+    # These are imported once, before the forks.
     import anyio._backends._asyncio  # noqa: F401
 
     import digitalocean_projects._facade.sync

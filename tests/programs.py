@@ -1,4 +1,4 @@
-"""Programs of tests, each in a process of its own that has imported the package already."""
+"""Programs of tests, each in its own process, which has imported the package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ os.chdir({folder!r})
 sys.path.insert(0, "")
 exec(compile({code!r}, "<program>", "exec", dont_inherit=True), {{"__name__": "__main__"}})
 """
-# Without the plugins that happen to be installed, each of which takes a while to load.
+# Other installed plugins are disabled, because each of them takes a while to load.
 _PYTEST = """
 import os, sys, pytest
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -30,7 +30,7 @@ _PLUGIN = ["-p", "digitalocean_projects.contrib.pytest"]
 
 @attrs.frozen
 class Programs:
-    """A folder that is the working directory of programs, and what their environment has more."""
+    """The working directory of programs, and their additional environment variables."""
 
     forks: Forks
     folder: Path
@@ -42,8 +42,8 @@ class Programs:
         return self.forks.start(program).end()
 
     def run_pytest(self, *arguments: str) -> tuple[str, str, int]:
-        """Run the tests of the folder with the package's plugin, where each warning is an error."""
-        # Wherever the folder is, no other project's configuration is this one's.
+        """Run the tests of the folder with the package's plugin; each warning is an error."""
+        # An empty configuration keeps pytest from using that of a parent folder.
         (self.folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
         options = ["-W", "error", "--strict-markers", *_PLUGIN, *arguments]
         return self.run(_PYTEST.format(arguments=options))

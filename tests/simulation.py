@@ -1,4 +1,4 @@
-"""Time that passes at once, and a server that counts requests as the API does."""
+"""A simulation: time that passes at once, and a server that counts like the API."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOURLY = Limits().windows
 
 @attrs.define
 class MovedClock:
-    """A clock on which a wait takes no time, but is noted."""
+    """A clock whose waits take no time and are recorded."""
 
     now: float = 0.0
     slept: list[float] = attrs.field(factory=list)
@@ -39,7 +39,7 @@ class MovedClock:
 
 
 class _Selector(selectors.SelectSelector):
-    """Passes the time that there is nothing to do for."""
+    """A selector that lets idle time pass at once."""
 
     def __init__(self, clock: VirtualTime) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class _Selector(selectors.SelectSelector):
 
 @attrs.define(eq=False)
 class VirtualTime:
-    """Time that passes at once when all tasks wait for it: a discrete-event simulation."""
+    """A discrete-event simulation: time passes at once when all tasks wait."""
 
     now: float = 0.0
 
@@ -79,7 +79,7 @@ class VirtualTime:
 
 @attrs.define(eq=False)
 class FastClock:
-    """A clock that runs fast by a part of the time."""
+    """A clock that runs too fast by a constant factor."""
 
     true: VirtualTime
     by: float
@@ -93,7 +93,7 @@ class FastClock:
 
 @attrs.define(eq=False)
 class HookedClock(VirtualTime):
-    """A clock that does something when it is next asked, which a bucket does with its lock held."""
+    """A clock that calls a function at its next use, while a bucket holds its lock."""
 
     hook: Callable[[], object] | None = None
 
@@ -106,7 +106,7 @@ class HookedClock(VirtualTime):
 
 @attrs.define(eq=False)
 class Server:
-    """Counts each request that it accepts in each window until it is as old as the window."""
+    """A server that counts each accepted request until it is one window old."""
 
     clock: VirtualTime
     windows: tuple[tuple[int, float], ...] = HOURLY
@@ -124,7 +124,7 @@ class Server:
                 log.popleft()
 
     def accepts(self) -> bool:
-        """Count one more request and return True, if it fits."""
+        """Count a request and return True if it fits."""
         self._forget()
         fits = all(
             len(log) < capacity for log, (capacity, _) in zip(self._logs, self.windows, strict=True)
@@ -137,7 +137,7 @@ class Server:
         return fits
 
     def headers(self) -> dict[str, str]:
-        """Return its headers about the last window, or about the first one if that is full."""
+        """Return the headers for the last window, and for the first one if that is full."""
         if not self.says:
             return {}
         self._forget()
@@ -156,12 +156,12 @@ class Server:
 
 
 def delay(chance: Random) -> float:
-    """The seconds of one way through the network, which are many now and then."""
+    """Return the seconds of one way through the network, which are sometimes many."""
     return chance.uniform(1.5, 2.5) if chance.random() < 0.01 else chance.uniform(0.005, 0.3)
 
 
 async def ask(bucket: TokenBucket, server: Server, chance: Random, **options: Any) -> float:
-    """The seconds that a request has waited, which is sent until it is accepted."""
+    """Send a request until it is accepted, and return the seconds that it has waited."""
     clock = server.clock
     begin, again = clock.now, False
     while True:

@@ -1,4 +1,4 @@
-"""Projects and their resources, whatever is done with them, against a model of the account."""
+"""Random operations on projects and resources, compared with a model of the account."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def listed(urn: str) -> str:
 
 
 def as_answered(members: dict[str, Any]) -> dict[str, Any]:
-    """What the API makes of what is set."""
+    """Return the attributes as the API returns them."""
     told = dict(members)
     if told.get("purpose") == "my own":
         told["purpose"] = "Other: my own"
@@ -60,7 +60,7 @@ def as_answered(members: dict[str, Any]) -> dict[str, Any]:
 
 @attrs.frozen(order=True)
 class Place:
-    """Where a resource is or goes: the number of its assignment, the project, and since when."""
+    """A resource's assignment: its number, its project and its time."""
 
     number: int
     project_id: str
@@ -92,7 +92,7 @@ class Model:
             self.shown[urn] = Place(self.number, project_id)
 
     def settle(self, now: float) -> None:
-        """Let everything land whose time has come."""
+        """Complete the moves whose time has come."""
         landed = {urn: place for urn, place in self.moves.items() if place.since <= now}
         self.shown |= landed
         self.moves = {urn: place for urn, place in self.moves.items() if urn not in landed}
@@ -109,7 +109,7 @@ class Model:
         return all(place.project_id != project_id for place in places)
 
     def assign(self, urns: Iterable[str], project_id: str, due: float) -> list[tuple[str, str]]:
-        """What becomes of each resource."""
+        """Assign resources, and compare their statuses."""
         told = []
         for urn in dict.fromkeys(map(listed, urns)):
             if urn not in self.shown:
@@ -123,7 +123,7 @@ class Model:
         return told
 
     def refusal(self, members: dict[str, Any], project_id: str = "") -> type[Exception] | None:
-        """Why a project can't be made or changed so."""
+        """Return the reason for which the API refuses a project, or None."""
         names = [other["name"] for key, other in self.projects.items() if key != project_id]
         if members.get("name") in names:
             return ConflictError
@@ -137,7 +137,7 @@ class Model:
 
 
 class WaitingMoves:
-    """The emulator's clock, which each wait of the client moves on."""
+    """A clock that each wait of the client moves forward."""
 
     def __init__(self, clock: MockClock) -> None:
         self.time = clock.time
@@ -153,7 +153,7 @@ def settable(project: Any) -> dict[str, Any]:
 
 
 class Account(RuleBasedStateMachine):
-    """All that can be done with an account, one after the other."""
+    """Random operations on an account."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,7 +193,7 @@ class Account(RuleBasedStateMachine):
         return self.now + self.emulator.move_delay
 
     def a_project(self, data: st.DataObject) -> tuple[str, str | Project]:
-        """The id of a project, and a way to tell it."""
+        """Choose a project, and a form of its id."""
         key = data.draw(st.sampled_from(list(self.model.projects)))
         ways = [key.upper(), "project", *(["default"] if key == self.model.default else [])]
         way = data.draw(st.sampled_from(ways))
@@ -236,7 +236,7 @@ class Account(RuleBasedStateMachine):
 
     @rule(data=st.data(), wait=st.sampled_from([0.0, 0.0, 6.0, 60.0]))
     def delete(self, data: st.DataObject, wait: float) -> None:
-        """It is refused for what the project holds; it waits for what leaves, and only for that."""
+        """A deletion is refused for a project with resources; it waits for those that leave."""
         key, told = self.a_project(data)
         if key == self.model.default:
             with pytest.raises(ValueError if told == "default" else BadRequestError):
@@ -265,7 +265,7 @@ class Account(RuleBasedStateMachine):
 
     @rule(data=st.data(), urns=URNS, delay=st.sampled_from(DELAYS))
     def move(self, data: st.DataObject, urns: list[str], delay: float) -> None:
-        """What is on its way goes elsewhere instead, and never where it was to go."""
+        """A resource that moves again never arrives at its earlier destination."""
         key, told = self.a_project(data)
         self.emulator.move_delay = delay
         urns = [*urns, *self.model.moves]
@@ -288,7 +288,7 @@ class Account(RuleBasedStateMachine):
     def reconcile(
         self, data: st.DataObject, urns: list[str], *, prune: bool, dry_run: bool
     ) -> None:
-        """What is listed is compared; when everything has landed, nothing is left to be done."""
+        """A reconciliation compares the listing, and a second one after all moves does nothing."""
         key, told = self.a_project(data)
         model = self.model
         model.settle(self.now)
@@ -336,7 +336,7 @@ class Account(RuleBasedStateMachine):
     @precondition(lambda self: self.model.moves)
     @rule()
     def wait(self) -> None:
-        """It ends when everything has landed, and not before, nor long after."""
+        """A wait ends when all moves are complete, not earlier, and not much later."""
         key = next(iter(self.model.moves.values())).project_id
         urns = [urn for urn in self.model.shown if self.model.goal(urn) == key]
         before, last = self.now, max(place.since for place in self.model.moves.values())
@@ -351,7 +351,7 @@ class Account(RuleBasedStateMachine):
 
     @invariant()
     def agrees_on_projects(self) -> None:
-        """The client, the emulator and the model know the same projects, each with its name."""
+        """The client, the emulator and the model have the same projects with the same names."""
         expected = list(reversed(self.model.projects.items()))
         told = self.projects.list(per_page=2).collect()
         assert expected == [(project.id, settable(project)) for project in told]
@@ -362,7 +362,7 @@ class Account(RuleBasedStateMachine):
 
     @invariant()
     def agrees_on_resources(self) -> None:
-        """They know the same resources, each in one project."""
+        """They have the same resources, each in one project."""
         self.model.settle(self.now)
         expected = {key: self.model.listing(key) for key in reversed(self.model.projects)}
         assert expected == {key: self.emulator.resources(key) for key in expected}
@@ -373,7 +373,7 @@ class Account(RuleBasedStateMachine):
 
     @invariant()
     def agrees_on_one_project(self) -> None:
-        """So they do where a single project is asked for, which is another one each time."""
+        """They agree on a single project, which is a different one each time."""
         self.model.settle(self.now)
         keys = list(self.model.projects)
         key = keys[self.model.number % len(keys)]

@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say."""
+"""The benchmarks measure their jobs."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def measuring() -> Iterator[Runner]:
 
 
 def calls_here() -> list[str]:
-    """The functions of clients that are installed wherever the tests run."""
+    """Return the functions of the clients that the tests install."""
     calls = {run.call for case in CASES for run in case.runs}
     return sorted(call for call in calls if call.startswith(("floor.", "ours.", "ours_blocking.")))
 
 
 @pytest.mark.parametrize("call", calls_here())
 def test_client(measuring: Runner, call: str) -> None:
-    """Each function does all of its job, as the others do."""
+    """Each function does its whole job."""
     job = Job(origin=measuring.origin, redis=measuring.redis, per_page=PER_PAGE)
     function = call.partition(".")[2]
     is_listing = function in {"collect", "iterate"}
@@ -91,7 +91,7 @@ def test_request_in_parts(measuring: Runner) -> None:
 
 
 def test_cases() -> None:
-    """Keys and titles are unique, and each threshold is one of a row."""
+    """Keys and titles are unique, and each threshold belongs to a row."""
     assert len(CASES) == len({case.key for case in CASES})
     for case in CASES:
         titles = [run.title for run in case.runs]
@@ -100,7 +100,7 @@ def test_cases() -> None:
 
 
 def test_unknown_case(capsys: pytest.CaptureFixture[str]) -> None:
-    """A case that is misspelt is a usage error, not an empty measurement."""
+    """A misspelt case is a usage error."""
     with pytest.raises(SystemExit, match="2"):
         main(["--guard", "pages"])
     assert "there is no case pages" in capsys.readouterr().err
@@ -122,7 +122,7 @@ def case_of(*runs: str, **most: float) -> Case:
 
 
 def test_missing_package(measuring: Runner, capsys: pytest.CaptureFixture[str]) -> None:
-    """A row whose package isn't installed is left out."""
+    """A row whose package isn't installed is omitted."""
     assert find_spec("no_such_module") is None
     case = case_of("python -c pass", "python -c 'import no_such_module'")
     (result,) = measuring.run(case)
@@ -131,7 +131,7 @@ def test_missing_package(measuring: Runner, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_failure(measuring: Runner) -> None:
-    """Nothing is measured of a client that fails, or does something else than its job."""
+    """A client that fails, or doesn't do its job, is not measured."""
     with pytest.raises(WrongResultError, match="ZeroDivisionError"):
         measuring.run(case_of("python -c 1/0"))
     case = attrs.evolve(case_of("floor.get"), job=Job(total=7))

@@ -1,4 +1,4 @@
-"""One bucket for each token, shared by all who have it, and kept while the API remembers."""
+"""One bucket for each token, which all its clients share while the API counts requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class User:
 
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the buckets that other tests left out of these."""
+    """Use an empty registry of buckets."""
     monkeypatch.setattr(_buckets, "_registry", _buckets._Registry())
 
 
@@ -38,21 +38,21 @@ def shared(user: User, clock: Any, token: str = TOKEN, **options: Any) -> TokenB
 
 
 async def take(bucket: TokenBucket) -> None:
-    """Send a request whose response says that there is such a token."""
+    """Send a request whose response confirms the token."""
     async with bucket.lease() as lease:
         lease.settle()
         bucket.keep = True
 
 
 def forget(clock: VirtualTime) -> None:
-    """Make enough buckets for those that are idle to be forgotten."""
+    """Create enough buckets to let idle ones be forgotten."""
     for number in range(len(_buckets._registry.left) // _buckets._LOOKED_AT + 2):
         shared(User(), clock, f"another {number}")
     gc.collect()
 
 
 def test_shared() -> None:
-    """Those with the same base URL, token, limits and clock share a bucket, however many."""
+    """All users with the same base URL, token, limits and clock share a bucket."""
     clock, users = VirtualTime(), [User() for _ in range(3)]
     first, second, third = (shared(user, clock) for user in users)
     assert first is second is third
@@ -63,7 +63,7 @@ def test_shared() -> None:
     "options", [{"base_url": "https://b.example"}, {"token": "b"}, {"limits": Limits()}]
 )
 def test_not_shared(options: dict[str, Any]) -> None:
-    """A difference in any of them leads to another bucket."""
+    """A user that differs in one of them has its own bucket."""
     clock, one, two = VirtualTime(), User(), User()
     assert shared(one, clock) is not shared(two, clock, **options)
 
@@ -75,7 +75,7 @@ def test_clocks() -> None:
 
 
 def test_outlives_its_users() -> None:
-    """A bucket stays while the API remembers its requests, and is forgotten with them."""
+    """A bucket is kept while the API counts its requests, and then forgotten."""
     clock, user = VirtualTime(), User()
     bucket = shared(user, clock)
     clock.run(take(bucket))
@@ -89,7 +89,7 @@ def test_outlives_its_users() -> None:
 
 
 def test_outlives_a_manager_with_a_deadline() -> None:
-    """A manager with a deadline uses the bucket, also after the manager that it was made from."""
+    """A manager with a deadline uses the bucket, even after its original manager."""
     clock = VirtualTime()
     client = AsyncClient(TOKEN, limits=LIMITS, clock=clock)
     manager = client._manager.starting_within(10.0)
@@ -104,7 +104,7 @@ def test_outlives_a_manager_with_a_deadline() -> None:
 
 
 def test_stays_with_a_user() -> None:
-    """An idle bucket stays while a new user has it, after earlier users have left."""
+    """An idle bucket is kept for a user that came after all earlier ones had left."""
     clock, users = VirtualTime(), [User(), User()]
     kept = ref(shared(users[0], clock))
     clock.run(take(shared(users[0], clock)))
@@ -116,7 +116,7 @@ def test_stays_with_a_user() -> None:
 
 
 def test_many() -> None:
-    """2,000 buckets that are left are gone after 100 new ones, of which each looks at a few."""
+    """2,000 unused buckets are forgotten after 100 new ones, each of which checks a few."""
     clock, looks = VirtualTime(), 0
 
     class Clock(VirtualTime):
@@ -145,7 +145,7 @@ def test_many() -> None:
 
 
 def test_unused_and_wrong_tokens() -> None:
-    """A bucket is gone with its last user if no request of it may count as the token's."""
+    """A bucket is forgotten with its last user if none of its requests can count."""
     clock, users = VirtualTime(), [User(), User()]
 
     async def unauthorized(bucket: TokenBucket) -> None:
@@ -160,7 +160,7 @@ def test_unused_and_wrong_tokens() -> None:
     shared(users[1], clock)
     clock.run(unauthorized(shared(users[0], clock)))
     del users[0]
-    # It is used, so it holds back who sends a wrong token all the time.
+    # It is kept while it is used, so it limits a client that repeats a wrong token.
     assert (1,) == shared(users[0], clock).statistics().in_use
     users.clear()
     assert wrong() is None
@@ -171,7 +171,7 @@ def test_unused_and_wrong_tokens() -> None:
 
 
 def test_pending_in_a_closed_loop() -> None:
-    """A bucket outlives a user whose only requests are pending, as those may have been sent."""
+    """A bucket outlives a user with pending requests, because these may have been sent."""
     clock, users = VirtualTime(), [User()]
     kept = ref(shared(users[0], clock))
 
@@ -185,7 +185,7 @@ def test_pending_in_a_closed_loop() -> None:
 
 
 def test_client_of_a_signal_handler() -> None:
-    """A signal handler may make a client while idle buckets are looked at."""
+    """A signal handler can create a client while idle buckets are checked."""
     clock = VirtualTime()
 
     async def send() -> None:
@@ -214,11 +214,11 @@ def test_client_of_a_signal_handler() -> None:
 
 
 def test_name() -> None:
-    """A bucket's name depends on token and base URL, and gives neither away."""
+    """A bucket's name depends on token and base URL, and reveals neither."""
     names: list[str] = []
 
     class Own(Limits):
-        """Limits of a kind for which there is another bucket."""
+        """Limits with their own kind of bucket."""
 
     def make(limits: Limits, name: str, clock: Any) -> TokenBucket:
         names.append(name)
@@ -242,7 +242,7 @@ def test_name() -> None:
 
 
 def test_threads() -> None:
-    """Threads that ask at the same moment get the same bucket."""
+    """Concurrent threads get the same bucket."""
     clock, barrier = VirtualTime(), threading.Barrier(8, timeout=20)
 
     def get(number: int) -> list[TokenBucket]:

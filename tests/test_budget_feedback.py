@@ -24,7 +24,7 @@ async def hold(bucket: TokenBucket, number: int) -> list[Any]:
 
 
 async def may_go(bucket: TokenBucket) -> int:
-    """Return the number of requests that may start now, without starting any."""
+    """Return the number of requests that may be sent now, without sending one."""
     leases: list[Any] = []
     while True:
         entering = asyncio.ensure_future(bucket.lease().__aenter__())
@@ -57,7 +57,7 @@ PAUSES: list[tuple[dict[str, str], float]] = [
 
 @pytest.mark.parametrize(("headers", "seconds"), PAUSES)
 def test_pause(headers: dict[str, str], seconds: float) -> None:
-    """A response 429 pauses the bucket for the time it asks for, up to an hour, plus a jitter."""
+    """After a refusal nothing is sent for its wait, at most the longest period, and a jitter."""
     clock = VirtualTime()
     limited = bucket(clock, jitter=0.25)
 
@@ -72,7 +72,7 @@ def test_pause(headers: dict[str, str], seconds: float) -> None:
 
 
 def test_refusals_of_one_pause() -> None:
-    """A response 429 to a request from before the end of a pause doesn't start another one."""
+    """Refusals of requests sent before the end of a pause don't begin another pause."""
     clock = VirtualTime()
     limited = bucket(clock, jitter=0.25)
 
@@ -94,7 +94,7 @@ def test_refusals_of_one_pause() -> None:
 
 
 def test_slow_start() -> None:
-    """16 go at first, one more after each success; 8 after a refusal, and again one more."""
+    """16 requests are sent at first, or 8 after a refusal, and one more after each success."""
     clock = VirtualTime()
     limited = bucket(clock)
 
@@ -142,7 +142,7 @@ def test_slow_start_forgets_the_slow() -> None:
 
 
 def test_what_is_left() -> None:
-    """No more requests start than remain; requests in flight may be among the remaining ones."""
+    """No more requests are sent than remain, less those in flight."""
     clock = VirtualTime()
     limited = bucket(clock)
 
@@ -166,7 +166,7 @@ def test_what_is_left() -> None:
 
 
 def test_answers_in_another_order() -> None:
-    """A response that was overtaken neither raises the remaining number nor lowers it twice."""
+    """An answer that was overtaken doesn't raise the remaining number, or lower it twice."""
     clock = VirtualTime()
     limited = bucket(clock)
 
@@ -224,7 +224,7 @@ def test_none_left(reset: str, seconds: float) -> None:
 
 
 def test_others_spend_the_hour() -> None:
-    """When other processes use up the hour's requests, the rest and one more request are sent."""
+    """If other programs spend the hour's requests, the rest is sent, and one probe."""
     clock = VirtualTime()
     server, random, limited = Server(clock), Random(1), bucket(clock)  # noqa: S311 - no secret
 
@@ -244,7 +244,7 @@ def test_others_spend_the_hour() -> None:
 @pytest.mark.parametrize(("says", "least", "most"), [(False, 3000, 9999), (True, 0, 2000)])
 @pytest.mark.slow
 def test_uncoordinated(least: int, most: int, *, says: bool) -> None:
-    """Four buckets of one token are refused far less for what the answers say, and all is sent."""
+    """Four buckets of one token are refused rarely if answers have the remaining number."""
     clock = VirtualTime()
     server, random = Server(clock, says=says), Random(1)  # noqa: S311 - no secret
     buckets = [TokenBucket(Limits(), clock=clock, jitter=random.random) for _ in range(4)]
@@ -261,7 +261,7 @@ def test_uncoordinated(least: int, most: int, *, says: bool) -> None:
 
 
 def test_nothing_said_for_an_hour() -> None:
-    """An hour after the latest report, the remaining number no longer holds requests back."""
+    """A remaining number is forgotten an hour after its response."""
     limited = bucket(clock := VirtualTime())
 
     async def main() -> None:

@@ -15,7 +15,7 @@ def window(*back: float, capacity: int = 3, reserve: int = 1) -> Window:
 
 
 def test_names() -> None:
-    """A window says what it is, and adds the margin to its period."""
+    """A window has a name, and adds the margin to its period."""
     assert ("3 requests per 60 s", 61.0) == (window().name, window().period)
 
 
@@ -23,7 +23,7 @@ def test_names() -> None:
     ("now", "in_flight", "in_use"), [(9.9, 0, 2), (9.9, 2, 4), (10.0, 0, 1), (20.0, 1, 1)]
 )
 def test_in_use(now: float, in_flight: int, in_use: int) -> None:
-    """A token is out until the very moment at which it comes back."""
+    """A token is in use until the moment at which it comes back."""
     assert in_use == window(20.0, 10.0).in_use(now, in_flight)
 
 
@@ -52,11 +52,11 @@ def test_free_at(now: float, in_flight: int, before: int, at: float, *, bulk: bo
 
 
 def test_soonest() -> None:
-    """One that is under way may be back before one whose fate is unknown."""
+    """A token in flight may come back before one with an unknown fate."""
     assert 61.0 == window(91.0).free_at(0.0, 2, 0, bulk=False)
 
 
 def test_reserve_of_a_small_window() -> None:
-    """Bulk requests may take one token at least."""
+    """Bulk requests can take at least one token."""
     small = window(capacity=1, reserve=5)
     assert (0.0, 61.0) == tuple(small.free_at(0.0, number, 0, bulk=True) for number in (0, 1))

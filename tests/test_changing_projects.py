@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 @attrs.frozen
 class Jumps:
-    """The emulator's clock, which moves by the time that its user sleeps."""
+    """A clock that each sleep moves forward."""
 
     clock: MockClock
 

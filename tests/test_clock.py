@@ -1,4 +1,4 @@
-"""Waiting on the machine's clock and on other clocks."""
+"""Waits by the machine's clock and by other clocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EAGER = [getattr(asyncio, "eager_task_factory")] if sys.version_info >= (3, 12) 
 
 
 class Slow(SystemClock):
-    """Another clock, for all that it is made from the machine's."""
+    """A clock that runs slower than the machine's."""
 
     async def sleep(self, seconds: float) -> None:
         await super().sleep(2 * seconds)
@@ -29,7 +29,7 @@ CLOCKS = [(SYSTEM_CLOCK, 3.0), (TRUE, 3.0), (FastClock(TRUE, 0.5), 2.0), (Slow()
 @pytest.mark.parametrize("factory", [None, *EAGER])
 @pytest.mark.parametrize(("clock", "seconds"), CLOCKS)
 def test_call_later(clock: Any, seconds: float, factory: Any) -> None:
-    """A callback is called when the clock says so, and not if it is taken back."""
+    """A callback is called at its time on the clock, but not if it is cancelled."""
     called: list[tuple[str, float]] = []
 
     def call(name: str) -> None:
@@ -55,7 +55,7 @@ def test_call_later(clock: Any, seconds: float, factory: Any) -> None:
 
 
 def test_system_clock() -> None:
-    """It is the machine's, and monotonic."""
+    """The system clock is the machine's monotonic one."""
     before = SYSTEM_CLOCK.time()
     asyncio.run(SYSTEM_CLOCK.sleep(0.001))
     assert before + 0.001 <= SYSTEM_CLOCK.time()

@@ -1,4 +1,4 @@
-"""Waits for a connection, connections that are dead, and tenants that don't hurt each other."""
+"""Waits for a connection, dead connections, and independent tenants."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def serving(answer: Answer) -> AsyncIterator[str]:
 
 
 async def head(reader: asyncio.StreamReader) -> bytes:
-    """The head of a request."""
+    """Return the head of a request."""
     return await reader.readuntil(b"\r\n\r\n")
 
 
@@ -71,7 +71,7 @@ async def ask(client: AsyncClient) -> None:
 
 
 async def refused(client: AsyncClient, call: Callable[[AsyncClient], Awaitable[object]]) -> Any:
-    """The exception of a call."""
+    """Return the exception of a call."""
     async with client:
         with pytest.raises(APIError) as caught:
             await call(client)
@@ -79,7 +79,7 @@ async def refused(client: AsyncClient, call: Callable[[AsyncClient], Awaitable[o
 
 
 class DyingServer:
-    """A server whose first connections die after one response, seen only by their next request."""
+    """A server whose first connections die after one response, which the next request notices."""
 
     def __init__(self, first: int, end: str) -> None:
         self.connections = self.requests = 0
@@ -164,7 +164,7 @@ async def test_endpoint_that_fails_beside_others() -> None:
 
 
 async def test_dead_connection_of_a_request_that_is_sent_once() -> None:
-    """A request that isn't idempotent isn't sent again after it may have been done."""
+    """A request that isn't idempotent isn't retried if it may have been carried out."""
     server = DyingServer(1, "closed")
     async with serving(server.answer) as url:
         client = AsyncClient(TOKEN, limits=None, base_url=url)
@@ -177,7 +177,7 @@ async def test_dead_connection_of_a_request_that_is_sent_once() -> None:
 
 
 async def test_new_connections_that_fail() -> None:
-    """A server that closes new connections is asked again after the usual waits."""
+    """If a server closes new connections, requests are retried after the usual waits."""
 
     async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await head(reader)
@@ -193,7 +193,7 @@ async def test_new_connections_that_fail() -> None:
 
 
 async def test_failure_after_the_headers() -> None:
-    """A body that breaks off on a used connection says that the server lives: there is a wait."""
+    """An incomplete body on a used connection is retried after a wait."""
     broken = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -241,7 +241,7 @@ def unconnected(request: pytest.FixtureRequest, silent_server: SilentServer) -> 
             case "TCP":
                 listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
                 for _ in range(3):
-                    # Connections beyond the backlog wait for a place in it.
+                    # A connection beyond the backlog waits for a place in it.
                     filler = stack.enter_context(socket.socket())
                     filler.settimeout(0)
                     filler.connect_ex(listener.getsockname())
@@ -258,7 +258,7 @@ def unconnected(request: pytest.FixtureRequest, silent_server: SilentServer) -> 
 
 @pytest.mark.parametrize(("timeout", "connect_timeout"), [(0.5, 10.0), (0.5, 0.5), (20.0, 0.3)])
 def test_connect_timeout_is_shorter(timeout: float, connect_timeout: float) -> None:
-    """A wait for a connection ends before its attempt does, or the request would count as sent."""
+    """A wait for a connection ends before its attempt, so the request counts as not sent."""
     options: dict[str, Any] = {"timeout": timeout, "connect_timeout": connect_timeout}
     transport = Transport(AsyncClient(TOKEN, **options)._manager.settings)
     for seconds in (30.0, 0.2):
@@ -280,7 +280,7 @@ async def test_wait_for_a_connection(unconnected: dict[str, Any]) -> None:
         connect_timeout=0.3,
         **unconnected,
     ) as client:
-        # Takes the only connection that there may be, where there is a limit.
+        # With a limit of one, this takes the only connection.
         first = asyncio.create_task(ask(client.with_options(timeout=20.0, limits=None)))
         await asyncio.sleep(0.01)
         with pytest.raises(APITimeoutError) as caught:
@@ -296,17 +296,17 @@ async def test_wait_for_a_connection(unconnected: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 async def test_deadline_of_a_wait_for_a_connection(silent_server: SilentServer) -> None:
-    """A deadline that is shorter than the time-outs ends it, too, and nothing was sent."""
+    """A deadline that is shorter than the timeouts ends it, too, and nothing was sent."""
     url = silent_server.url.replace("http:", "https:")
     # The last twentieth of the deadline is left for the request, which a busy machine must notice.
     once = RetryPolicy(attempts=1)
-    client = AsyncClient(TOKEN, base_url=url, deadline=3.0, limits=None, retry=once)
+    client = AsyncClient(TOKEN, base_url=url, deadline=8.0, limits=None, retry=once)
     error = await refused(client, ask)
     assert (False, False) == (error.sent, error.in_doubt)
 
 
 async def test_tenants() -> None:
-    """Tenants whose requests hang don't keep another one's from being sent."""
+    """Hanging requests of some tenants don't delay those of another tenant."""
     hanging = asyncio.Semaphore(0)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -334,7 +334,7 @@ async def test_tenants() -> None:
     ("status", "attempts"), [(400, 1), (403, 1), (407, 1), (408, 3), (429, 3), (502, 3), (503, 3)]
 )
 async def test_proxy_that_refuses(status: int, attempts: int) -> None:
-    """A proxy's refusal is not sent again, but its passing failures are; nothing was sent."""
+    """A proxy's refusal is not retried, but its transient failures are; nothing was sent."""
     asked = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -357,7 +357,7 @@ async def test_proxy_that_refuses(status: int, attempts: int) -> None:
 
 @pytest.mark.parametrize("status", [403, 407])
 async def test_proxy_that_refuses_http(status: int) -> None:
-    """The same refusal of a request to a server without TLS is the response to that request."""
+    """Without TLS, a proxy's refusal is the response to the request."""
     asked = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

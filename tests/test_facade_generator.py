@@ -253,7 +253,7 @@ def test_classes(source: str, expected: str) -> None:
 
 
 def test_head() -> None:
-    """The modules' classes stand in their order, after the imports and variables they need."""
+    """The classes follow the order of the modules, after their imports and variables."""
     client = '''
 from __future__ import annotations
 from json import loads
@@ -332,7 +332,7 @@ class Paginator(Generic[T]):
 
 @pytest.mark.parametrize(("source", "message"), UNKNOWN_CLASSES.items())
 def test_unknown_classes(source: str, message: str) -> None:
-    """A class that has no blocking image is refused, with its line."""
+    """A class without a blocking form is refused, with its line."""
     with pytest.raises(UnknownShapeError) as caught:
         generate({"_client": f"\n{source}"})
     assert str(caught.value).startswith(message)
@@ -340,7 +340,7 @@ def test_unknown_classes(source: str, message: str) -> None:
 
 @pytest.mark.parametrize(("source", "message"), UNKNOWN_MEMBERS.items())
 def test_unknown_members(source: str, message: str) -> None:
-    """A member that the generator can't translate is refused."""
+    """A member without a blocking form is refused."""
     with pytest.raises(UnknownShapeError) as caught:
         generate({"_client": 'class AsyncProjects:\n    """D."""\n\n' + indent(source, "    ")})
     assert f": {message}" in str(caught.value)
@@ -363,7 +363,7 @@ def test_current() -> None:
 
 @pytest.fixture
 def target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A copy of the package's facade that stands for it."""
+    """Return a copy of the package's facade, which replaces it."""
     shutil.copy(Path(__file__).parents[1] / "pyproject.toml", tmp_path)
     target = Path(shutil.copy(facade.TARGET, tmp_path))
     monkeypatch.setattr(facade, "TARGET", target)
@@ -372,7 +372,7 @@ def target(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("change", ["# changed\n", "\n", "x = 1\n"])
 def test_check(change: str, target: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--check` finds any difference and keeps the file; without it, the file is replaced."""
+    """`--check` reports a difference; without it, the facade is generated again."""
     current = target.read_text("utf-8")
     target.write_text(current + change, "utf-8")
     assert 1 == main(["--check"])

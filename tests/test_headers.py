@@ -1,4 +1,4 @@
-"""Headers: what is read of limits, and that nothing there can do harm."""
+"""Headers about limits, valid, malformed and hostile."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_rate_limit() -> None:
 @pytest.mark.parametrize("garbage", [*NO_NUMBERS, *LARGE_NUMBERS, "0.5"])
 @pytest.mark.parametrize("member", ["limit", "remaining", "reset"])
 def test_rate_limit_in_part(member: str, garbage: str) -> None:
-    """A member is None where its header is missing or no whole number from 0."""
+    """A member is None if its header is missing or not an integer of at least 0."""
     header = f"ratelimit-{member}"
     whole = {f"ratelimit-{name}": "5" for name in ("limit", "remaining", "reset")}
     five = RateLimit(limit=5, remaining=5, reset=datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC))
@@ -81,14 +81,14 @@ def test_rate_limit_in_part(member: str, garbage: str) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"date": NOW}, {"ratelimit-reset": "9" * 15}])
 def test_no_rate_limit(headers: dict[str, str]) -> None:
-    """There is no rate limit where nothing says one, or only a moment beyond all calendars."""
+    """There is no rate limit without headers, or with only an impossible reset."""
     assert RateLimit.from_headers(headers) is None
 
 
 @pytest.mark.parametrize("text", NUMBERS)
 @pytest.mark.parametrize("space", ["", " ", "\t"])
 def test_retry_after_seconds(space: str, text: str) -> None:
-    """`Retry-After` in seconds may have a fraction, and be a day."""
+    """`Retry-After` in seconds can have a fraction, and can be a day."""
     assert float(text) == retry_after({"retry-after": f"{space}{text}{space}"})
 
 
@@ -103,7 +103,7 @@ def test_retry_after_seconds(space: str, text: str) -> None:
     ],
 )
 def test_retry_after_digits(text: str, seconds: float) -> None:
-    """A number of any length counts; one that is very large is finite."""
+    """A number of any length is read, and a very large one is finite."""
     headers = {"retry-after": text, "date": NOW}
     assert (seconds, seconds) == (retry_after(headers), retry_after_refusal(headers))
 
@@ -123,19 +123,19 @@ def test_retry_after_digits(text: str, seconds: float) -> None:
     ],
 )
 def test_retry_after_date(text: str, seconds: float) -> None:
-    """`Retry-After` as an HTTP date counts from the answer's own `Date`; the past is now."""
+    """`Retry-After` as an HTTP date counts from the answer's `Date`, and the past is 0."""
     assert seconds == retry_after({"retry-after": text, "date": NOW})
 
 
 @pytest.mark.parametrize("garbage", [*NO_NUMBERS, *NO_DATES])
 def test_retry_after_garbage(garbage: str) -> None:
-    """Text that is neither seconds nor a date says nothing; in a 429 it stands for a minute."""
+    """Invalid text is ignored; in a 429 it counts as a minute."""
     headers = {"retry-after": garbage, "date": NOW, "ratelimit-reset": str(NOW_SECONDS + 1500)}
     assert (None, 60.0) == (retry_after(headers), retry_after_refusal(headers))
 
 
 def test_retry_after_missing() -> None:
-    """A 429 without `Retry-After` is one for the hourly limit, so the reset counts."""
+    """For a 429 without `Retry-After`, the reset of the hourly limit counts."""
     headers = {"date": NOW, "ratelimit-reset": str(NOW_SECONDS + 1500)}
     assert (None, 1500.0) == (retry_after(headers), retry_after_refusal(headers))
     assert retry_after_refusal({"date": NOW}) is None
@@ -147,7 +147,7 @@ def test_retry_after_missing() -> None:
     [(600, 500, 600), (86_400, 3600, 3600), (10**9, 3600, 3600), (0, 0, 0), (-86_400, 0, 0)],
 )
 def test_without_a_date(date: str | None, ahead: int, least: float, most: float) -> None:
-    """Without a readable `Date`, this machine's clock says how long, and an hour at most."""
+    """Without a readable `Date`, this machine's clock is used, for an hour at most."""
     moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=ahead)
     dates = {} if date is None else {"date": date}
     after = {**dates, "retry-after": format_datetime(moment, usegmt=True)}
@@ -159,7 +159,7 @@ def test_without_a_date(date: str | None, ahead: int, least: float, most: float)
 
 @pytest.mark.parametrize("space", ["", " ", "\t", "  "])
 def test_spaces(space: str) -> None:
-    """Blanks around a number count as nothing, as HTTP says."""
+    """Blanks around a number are ignored, as in HTTP."""
     headers = {f"ratelimit-{name}": f"{space}7{space}" for name in ("limit", "remaining", "reset")}
     seven = datetime(1970, 1, 1, 0, 0, 7, tzinfo=UTC)
     assert RateLimit(limit=7, remaining=7, reset=seven) == RateLimit.from_headers(headers)
@@ -181,7 +181,7 @@ def test_until_reset_garbage(garbage: str) -> None:
 
 @given(st.dictionaries(names, values), st.booleans())
 def test_any_headers(headers: dict[str, str], dated: bool) -> None:  # noqa: FBT001 - drawn
-    """Whatever the headers hold, there is no exception, and a wait is finite and not negative."""
+    """For any headers, nothing is raised, and a wait is finite and at least 0."""
     if dated:
         headers["date"] = NOW
     for seconds in (retry_after(headers), until_reset(headers)):

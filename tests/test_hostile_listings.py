@@ -54,7 +54,7 @@ def text(chance: Random) -> str:
 
 
 def entry(chance: Random, number: int) -> object:
-    """An entry of which any part may be a random text."""
+    """Return an entry whose parts may be random texts."""
     usual: dict[str, object] = {
         "urn": f"do:droplet:{number}",
         "assigned_at": "2018-09-28T19:26:37Z",
@@ -117,7 +117,7 @@ def fuzz() -> None:
     "urn", ["do:Droplet:1", "do:app:", "do:reservedip:a 'b'", "do:1-x.y:\u2028"]
 )
 async def test_odd_urn(emulator: Emulator, make_client: MakeClient, urn: str) -> None:
-    """A listed resource with an odd URN can be passed back as it is; its text can not."""
+    """A listed resource with an odd URN can be passed back, but its text can't."""
     emulator.respond(200, {"resources": [{"urn": urn}]}, times=None)
     async with make_client() as client:
         [listed] = await client.projects.list_resources().collect()
@@ -136,7 +136,7 @@ async def test_odd_urn(emulator: Emulator, make_client: MakeClient, urn: str) ->
 
 @pytest.mark.anyio
 async def test_no_urn(emulator: Emulator, make_client: MakeClient) -> None:
-    """A text that is no URN is an error that quotes it on one line, and without the token."""
+    """An invalid URN is an error that quotes it on one line, without the token."""
     text = f"droplet\n{emulator.token}\x1b[1m" + "x" * 10_000
     emulator.respond(200, {"resources": [{"urn": "do:a:1"}] * 30 + [{"urn": text}]}, times=2)
     async with make_client() as client:
@@ -155,7 +155,7 @@ async def test_no_urn(emulator: Emulator, make_client: MakeClient) -> None:
 
 
 def many() -> None:
-    """Do with many values what takes too long if the time grows with the square of their number."""
+    """Do operations with many values whose time must not grow with the square of their number."""
     with pytest.raises(ValueError, match="user_agent"):
         AsyncClient("token", user_agent="a" * 300_000 + "\n")
     resources = [

@@ -1,4 +1,4 @@
-"""Texts of megabytes, as a server may send them, don't stop the event loop."""
+"""Texts of megabytes from a server don't block the event loop."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refuses(function: Callable[[str], object], text: str) -> None:
 
 
 def search(text: str) -> None:
-    """Look through a text in each place that does so."""
+    """Search a text with each function that does so."""
     for secret in ("s", "!", "swordfish", TOKEN):
         assert len(redacted(text, secret)) <= 3 * 65_536
         assert len(one_line(text, secret)) <= 500
@@ -77,7 +77,7 @@ def test_no_freeze() -> None:
 
 
 def test_error_documents() -> None:
-    """The message of an error is looked for in the first 1,000 values of its document."""
+    """The message of an error is searched in the first 1,000 values of its document."""
     for count, message in ((900, "x"), (1100, "")):
         values: list[object] = [[], {}, "", 5]
         for value in values:
@@ -88,7 +88,7 @@ def test_error_documents() -> None:
 @pytest.mark.parametrize("end", range(1, len(TOKEN), 7))
 @pytest.mark.parametrize("secret", ["swordfish" * 8, TOKEN, HEX, "!", "\\" * 600, "s" * 70_000])
 def test_secrets_at_the_cut(secret: str, end: int) -> None:
-    """A secret of which a cut leaves only the beginning doesn't show."""
+    """A secret that is cut off after its beginning doesn't show."""
     before = "x" + " " * (65_535 - end)
     shown = redacted(f"{before}{secret} {'x' * 99}", secret)
     assert before.startswith(shown.removesuffix("…"))

@@ -1,4 +1,4 @@
-"""The tokens of a request: given back once, however and wherever the request ends."""
+"""The tokens of a request come back once, for any end of the request in any thread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EAGER = [getattr(asyncio, "eager_task_factory")] if sys.version_info >= (3, 12) 
 
 
 def in_threads(*functions: Callable[[], object]) -> None:
-    """Call them all at once; a hang is a failure."""
+    """Call the functions in threads at once; a hang is a failure."""
     failures: list[BaseException] = []
 
     def call(function: Callable[[], object]) -> None:
@@ -56,7 +56,7 @@ async def hold(bucket: TokenBucket) -> Any:
 
 
 def wait_in_vain(bucket: TokenBucket, *, meanwhile: Callable[[], object] = list) -> None:
-    """Close a loop in which a request waits."""
+    """Close a loop during the wait of a request."""
     loop = asyncio.new_event_loop()
     task = loop.create_task(hold(bucket))
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is the point
@@ -71,7 +71,7 @@ def left(bucket: TokenBucket) -> tuple[int, int]:
 
 
 def test_outcomes() -> None:
-    """A token is back at once, after the period and margin, or after a grace more; and once."""
+    """A token comes back once: at once, after the period and margin, or after the grace, too."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(windows=((1, 60.0),), margin=1.0, grace=30.0), clock=clock)
     went: list[float] = []
@@ -94,7 +94,7 @@ def test_outcomes() -> None:
 
 
 def test_body_that_fails() -> None:
-    """A request that ends in an exception, or is cancelled, may have been counted."""
+    """A request that fails or is cancelled may have been counted."""
     bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
 
     async def fail() -> None:
@@ -114,7 +114,7 @@ def test_body_that_fails() -> None:
 
 
 def test_cancelled_in_the_granting_tick() -> None:
-    """A token that is granted to who is cancelled in the same moment goes to the next."""
+    """A token for a request that is cancelled in the same moment goes to the next request."""
     bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
 
     async def main() -> None:
@@ -131,7 +131,7 @@ def test_cancelled_in_the_granting_tick() -> None:
 
 @pytest.mark.parametrize("factory", [None, *EAGER])
 def test_cancel_storm(factory: Any) -> None:
-    """200 by 30 requests that are cancelled at any moment lose no token, and leave nothing."""
+    """200 by 30 requests that are cancelled at any moment lose no token."""
     bucket = TokenBucket(Limits(windows=((10, 60.0),)), clock=(clock := VirtualTime()))
 
     async def main() -> None:
@@ -158,7 +158,7 @@ def test_cancel_storm(factory: Any) -> None:
 
 
 def test_no_timer_is_left() -> None:
-    """When nobody waits any more, the machine's clock has no timer of the bucket."""
+    """When no request waits, the bucket has no timer."""
     bucket = TokenBucket(ONE)
 
     async def main() -> None:
@@ -180,7 +180,7 @@ def test_no_timer_is_left() -> None:
 
 
 def test_threads() -> None:
-    """One bucket serves many loops in threads, and lets no more go than it may."""
+    """A bucket serves many loops in threads, and never exceeds its limits."""
     bucket = TokenBucket(SOON)
     went: list[Any] = []
 
@@ -200,7 +200,7 @@ def test_threads() -> None:
 
 
 def test_order_across_threads() -> None:
-    """Those that wait in several loops go first come, first served."""
+    """Requests of several loops are sent in order."""
     bucket = TokenBucket(ONE)
     went: list[int] = []
     lease = asyncio.run(hold(bucket))
@@ -230,7 +230,7 @@ def test_order_across_threads() -> None:
 
 
 def test_pause_from_another_thread() -> None:
-    """A lease proceeds at the end of a pause that another loop has caused."""
+    """A waiting request is sent at the end of a pause that another loop has caused."""
     bucket = TokenBucket(Limits(), jitter=lambda: 0.05)
     waits = threading.Event()
 
@@ -253,7 +253,7 @@ def test_pause_from_another_thread() -> None:
 
 
 def test_loop_that_died() -> None:
-    """Waiters that a closed loop has left behind take no token, and stop nobody."""
+    """Waiting requests of a closed loop take no token, and block no other request."""
     bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
     lease = asyncio.run(hold(bucket))
     wait_in_vain(bucket)
@@ -264,7 +264,7 @@ def test_loop_that_died() -> None:
 
 
 def test_loop_that_died_is_no_reason_to_keep_a_bucket() -> None:
-    """A bucket for which only a closed loop waits is idle when its tokens are back."""
+    """A bucket with only requests of a closed loop is idle when its tokens are back."""
     bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
     lease = asyncio.run(hold(bucket))
     lease.settle()
@@ -275,7 +275,7 @@ def test_loop_that_died_is_no_reason_to_keep_a_bucket() -> None:
 
 
 def test_let_go_and_not_woken() -> None:
-    """A lease that is released in a loop which is then closed returns its token."""
+    """A token for a request of a loop that is closed meanwhile comes back."""
     bucket = TokenBucket(ONE, clock=VirtualTime())
     lease = asyncio.run(hold(bucket))
     wait_in_vain(bucket, meanwhile=lease.unsent)
@@ -284,7 +284,7 @@ def test_let_go_and_not_woken() -> None:
 
 
 def test_waits_are_collected_elsewhere() -> None:
-    """A waiting lease may be collected as garbage in any thread, and leaves the queue."""
+    """A waiting request can be collected in any thread, and leaves the queue."""
     bucket = TokenBucket(ONE)
 
     async def main() -> None:
@@ -306,7 +306,7 @@ async def look(bucket: TokenBucket) -> None:
 
 @pytest.mark.parametrize("function", [use, look])
 def test_ends_with_the_lock_held(function: Any) -> None:
-    """A lease may end, as garbage, while the same thread or another holds the lock."""
+    """A lease can end by garbage collection while any thread holds the lock."""
     clock = HookedClock()
     bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=clock)
     loop = clock.loop()
@@ -318,7 +318,7 @@ def test_ends_with_the_lock_held(function: Any) -> None:
 
 
 def test_collected_with_the_lock_held() -> None:
-    """A waiting lease may be collected as garbage while the same thread holds the lock."""
+    """A waiting request can be collected while the same thread holds the lock."""
     clock = HookedClock()
     bucket = TokenBucket(ONE, clock=clock)
 
@@ -337,7 +337,7 @@ def test_collected_with_the_lock_held() -> None:
 
 @pytest.mark.parametrize("asked", [1, 2])
 def test_no_end_is_lost(asked: int) -> None:
-    """The end of a request reaches the waiting leases, even if it comes while the lock is held."""
+    """An end of a request during any change of the bucket reaches the waiting requests."""
     clock = HookedClock()
     bucket = TokenBucket(Limits(), clock=clock)
     calls = 0
@@ -400,7 +400,7 @@ loop.close()
 @pytest.mark.parametrize("fork", FORKS)
 @pytest.mark.process
 def test_fork(fork: str) -> None:
-    """A forked process has a free lock, and the parent's requests as ones of unknown fate."""
+    """A forked process has a free lock, and counts the parent's requests as unknown."""
     done = subprocess.run(
         [sys.executable, "-c", fork + FORK], capture_output=True, check=False, text=True, timeout=30
     )
@@ -408,7 +408,7 @@ def test_fork(fork: str) -> None:
 
 
 def hang(bucket: TokenBucket, number: int, **options: Any) -> None:
-    """Close a loop, without ending its tasks, in which requests are in flight."""
+    """Close a loop with requests in flight, without ending its tasks."""
 
     async def request() -> None:
         async with bucket.lease(**options):
@@ -418,7 +418,7 @@ def hang(bucket: TokenBucket, number: int, **options: Any) -> None:
     tasks = [loop.create_task(request()) for _ in range(number)]
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
-    # What keeps the tasks is no concern of the bucket's.
+    # The bucket is not responsible for references to the tasks elsewhere.
     kept.append(tasks)
     for task in tasks:
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is the point
@@ -458,7 +458,7 @@ def test_a_closed_loop_holds_nobody_up() -> None:
 
 
 def test_one_left_and_a_closed_loop() -> None:
-    """The single request that is sent when none remain may belong to a closed loop."""
+    """The probe after the last token can be a request of a closed loop."""
     bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
 
     async def main() -> None:
@@ -474,7 +474,7 @@ def test_one_left_and_a_closed_loop() -> None:
 
 
 def test_end_after_the_end() -> None:
-    """A lease whose end has passed doesn't give its tokens back a second time."""
+    """A lease that has ended by itself doesn't give its tokens back again."""
     bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
 
     async def main() -> None:
@@ -489,7 +489,7 @@ def test_end_after_the_end() -> None:
 
 
 def test_waits_of_a_closed_loop_count_for_nothing() -> None:
-    """Leases in a closed loop don't lengthen the estimated wait of new leases."""
+    """Waiting requests of a closed loop don't lengthen the expected wait of other requests."""
     bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
     clock.run(use(bucket))
     for _ in range(3):
@@ -520,7 +520,7 @@ def test_closed_loop_is_garbage() -> None:
 
 @pytest.mark.parametrize("seconds", [1500.0, 100.0])
 def test_pause_that_is_too_long(seconds: float) -> None:
-    """A request that would wait too long after a refusal is refused at once, waiting or new."""
+    """After a refusal, a waiting or new request that would wait too long is refused at once."""
     bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
 
     async def main() -> None:
@@ -538,7 +538,7 @@ def test_pause_that_is_too_long(seconds: float) -> None:
                 await task
             assert seconds <= caught.value.seconds <= seconds + 1
         assert 0.0 == clock.now
-        # Who doesn't mind waits.
+        # A request without a maximum waits.
         await patient
         assert seconds <= clock.now <= seconds + 1
         assert 16 == bucket.statistics().in_flight + 1
@@ -547,7 +547,7 @@ def test_pause_that_is_too_long(seconds: float) -> None:
 
 
 def test_pause_beyond_a_deadline() -> None:
-    """A request that waits is refused as soon as a pause makes its wait too long."""
+    """A waiting request is refused as soon as a pause makes its wait too long."""
     bucket = TokenBucket(Limits(windows=((1, 20.0),)), clock=(clock := VirtualTime()))
 
     async def main() -> None:
@@ -563,7 +563,7 @@ def test_pause_beyond_a_deadline() -> None:
 
 
 def test_pause_that_is_not_too_long() -> None:
-    """A pause that is exactly the maximum is waited for, including its jitter."""
+    """A pause of exactly the maximum is waited for, with its jitter."""
     bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()), jitter=lambda: 1.0)
 
     async def main() -> None:
@@ -576,7 +576,7 @@ def test_pause_that_is_not_too_long() -> None:
 
 
 def drop(bucket: TokenBucket, number: int, *, close: bool) -> list[weakref.ref[Any]]:
-    """Forget a loop in which requests are in flight, and wait, with or without closing it."""
+    """Drop a loop with pending requests, with or without closing it."""
 
     async def request() -> None:
         async with bucket.lease(timeout=5.0):
@@ -593,17 +593,17 @@ def drop(bucket: TokenBucket, number: int, *, close: bool) -> list[weakref.ref[A
 
 
 class QuietLoop(asyncio.SelectorEventLoop):
-    """A loop that may be dropped without being closed."""
+    """A loop that can be dropped without a close."""
 
     def __del__(self) -> None:
-        """Close what it holds, without a warning."""
+        """Close the loop without a warning."""
         self.close()
 
 
 @pytest.mark.parametrize("close", [True, False])
 @pytest.mark.parametrize("number", [10, 40])
 def test_forgotten_loop_is_garbage(number: int, *, close: bool) -> None:
-    """A loop that is forgotten with requests pending is collected, without another use."""
+    """A loop that is dropped with pending requests is collected."""
     bucket = TokenBucket(Limits(windows=((20, 60.0),)))
     found = drop(bucket, number, close=close)
     gc.collect()
@@ -624,7 +624,7 @@ def test_timer_of_a_dropped_loop() -> None:
 
 
 def test_loop_that_ends_while_its_lease_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lease whose loop ends in this very moment gives its token to the next."""
+    """A lease whose loop ends while it is granted gives its token to the next request."""
     bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
     lease = asyncio.run(hold(bucket))
     # As if the loop had not been closed yet when the queues were searched.
@@ -667,7 +667,7 @@ def interrupted(function: Callable[[], object], name: str, at: int) -> bool:
 
 
 def test_exception_in_a_timer() -> None:
-    """A lease goes in time, although a signal handler's exception interrupts the loop's timer."""
+    """A request is sent in time, even if a signal handler's exception interrupts the timer."""
     clock = VirtualTime()
     bucket = TokenBucket(ONE, clock=clock)
     tick, happened = bucket.work, False
@@ -711,7 +711,7 @@ def test_exception_before_a_timer_is_set(monkeypatch: pytest.MonkeyPatch) -> Non
         refused = await hold(bucket)
         waiting = asyncio.create_task(use(bucket))
         await asyncio.sleep(30.0)
-        # The pause ends after the timer, which is then to be set again.
+        # The pause ends after the timer, so the timer must be set again.
         refused.refused({"retry-after": "100"})
         monkeypatch.setattr(bucket, "_attend", interrupt)
         await asyncio.sleep(70.0)

@@ -1,4 +1,4 @@
-"""The token bucket, against a server that counts as the API does."""
+"""The token bucket, with a server that counts like the API."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def on_time(lease: Lease, server: Server, random: Random) -> None:
 
 
 async def at_the_worst_moment(lease: Lease, server: Server, random: Random) -> None:
-    """The server counts requests on arrival in one minute, and at their response in the next."""
+    """Count the requests of every other minute when they are answered, and the rest when sent."""
     del random
     late = server.clock.now % 122 < 61
     await asyncio.sleep(1.0 if late else 0.0)
@@ -80,7 +80,7 @@ async def settled_when_sent(lease: Lease, server: Server, random: Random) -> Non
 
 
 async def lost(lease: Lease, server: Server, random: Random) -> None:
-    """One of five is given up after a second, and counted up to 30 s later."""
+    """Give up one of five requests after a second, and count it up to 30 s later."""
     if random.random() < 0.8:
         await on_time(lease, server, random)
     else:
@@ -105,7 +105,7 @@ UNSOUND: dict[str, tuple[Limits, float, Callable[..., Awaitable[None]]]] = {
 
 
 def refusals(limits: Limits, fast: float, send: Callable[..., Awaitable[None]]) -> int:
-    """Return the number of requests, of 2,000, that the server refuses."""
+    """Return the number of refusals among 2,000 requests."""
     clock, random = VirtualTime(), chance()
     server, bucket = Server(clock), TokenBucket(limits, clock=FastClock(clock, fast))
 
@@ -124,7 +124,7 @@ def refusals(limits: Limits, fast: float, send: Callable[..., Awaitable[None]]) 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_adversary(name: str) -> None:
-    """None is refused, wherever the server counts it, or if the clock is a little fast."""
+    """No request is refused, for any time of counting, and with a slightly fast clock."""
     assert 0 == refusals(*SOUND[name])
 
 
@@ -135,7 +135,7 @@ def test_simulation_sees(name: str) -> None:
 
 
 def test_order_and_slow_start() -> None:
-    """Requests go first come, first served; 16 at first, then one more for each answer."""
+    """Requests are sent in order: 16 at first, then one more for each answer."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(), clock=clock)
     went: list[tuple[int, float]] = []
@@ -155,7 +155,7 @@ def test_order_and_slow_start() -> None:
 
 
 def test_classes() -> None:
-    """Interactive requests go first, in each class those ahead; the reserve is for the former."""
+    """Interactive requests go first, each class is in order, and bulk leaves the reserve."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(windows=((4, 60.0),), reserve=2), clock=clock)
     went: list[tuple[str, float]] = []
@@ -183,7 +183,7 @@ def test_classes() -> None:
 
 
 def test_interactive_call_amid_bulk() -> None:
-    """An interactive call amid a bulk job does not wait, but for two in the first minute."""
+    """Interactive calls during a bulk job do not wait, except two in the first minute."""
     clock = VirtualTime()
     server, random, bucket = Server(clock), chance(), TokenBucket(Limits(), clock=clock)
     waits: list[float] = []
@@ -205,7 +205,7 @@ def test_interactive_call_amid_bulk() -> None:
 
 @pytest.mark.parametrize(("bulk", "least", "most"), [(False, 2.0, 8.0), (True, 60.0, 70.0)])
 def test_job_of_one_minute(least: float, most: float, *, bulk: bool) -> None:
-    """250 requests take seconds, but for bulk ones, which leave the reserve: a minute."""
+    """250 interactive requests take seconds; bulk requests leave the reserve and take a minute."""
     clock = VirtualTime()
     server, random, bucket = Server(clock), chance(), TokenBucket(Limits(), clock=clock)
     clock.run(together(250, lambda: ask(bucket, server, random, bulk=bulk)))
@@ -227,7 +227,7 @@ REASONS = [
 
 @pytest.mark.parametrize(("limits", "taken", "seconds", "reason"), REASONS)
 def test_wait_that_is_too_long(limits: Limits, taken: int, seconds: float, reason: str) -> None:
-    """A wait that is too long for certain isn't begun; the error has its length and reason."""
+    """A wait that is certainly too long is refused at once, with its length and reason."""
     clock = VirtualTime()
     bucket = TokenBucket(limits, clock=clock)
 
@@ -244,7 +244,7 @@ def test_wait_that_is_too_long(limits: Limits, taken: int, seconds: float, reaso
 
 
 def test_wait_of_those_before() -> None:
-    """The wait counts those that wait already."""
+    """The expected wait includes the requests that wait already."""
     clock = VirtualTime()
     bucket = TokenBucket(ONE, clock=clock)
 
@@ -263,7 +263,7 @@ def test_wait_of_those_before() -> None:
 
 
 def test_wait_that_gets_too_long() -> None:
-    """A wait that may be short enough is begun, and ended when it isn't."""
+    """A wait that may be short enough begins, and ends when it becomes too long."""
     clock = VirtualTime()
     bucket = TokenBucket(ONE, clock=clock)
 
@@ -281,7 +281,7 @@ def test_wait_that_gets_too_long() -> None:
 
 
 def test_few_left_for_too_long() -> None:
-    """A wait for other responses ends at the maximum."""
+    """A request waits for other responses only within its maximum."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(), clock=clock)
 
@@ -334,7 +334,7 @@ def test_bound_on_threads() -> None:
 def test_record(
     caplog: pytest.LogCaptureFixture, limits: Limits, taken: int, seconds: float, reason: str
 ) -> None:
-    """A wait of more than a second is on record once, with what it is for."""
+    """A wait of more than a second is logged once, with its reason."""
     bucket = TokenBucket(limits, clock=(clock := VirtualTime()))
     with caplog.at_level(logging.INFO, "digitalocean_projects"):
         clock.run(take(bucket, taken + 1))
@@ -349,7 +349,7 @@ def test_short_wait_leaves_no_record(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_record_of_a_pause(caplog: pytest.LogCaptureFixture) -> None:
-    """A log handler may call the bucket."""
+    """A handler of the record can use the bucket."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(), clock=clock, jitter=lambda: 0.0)
     waiting: list[int] = []
@@ -378,7 +378,7 @@ def test_record_of_a_pause(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_statistics() -> None:
-    """The statistics count granted requests and their waits, and show the requests in flight."""
+    """The statistics count sent requests and their waits, and those in flight."""
     clock = VirtualTime()
     bucket = TokenBucket(Limits(windows=((2, 60.0), (3, 90.0))), clock=clock)
 

@@ -1,4 +1,4 @@
-"""Any sequence of operations on a token bucket keeps its promises, which a model states."""
+"""Random operations on the token bucket, compared with a model of its guarantees."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Call:
         return bool(self.lease.sent > -math.inf)
 
     def counts(self, at: float, period: float) -> bool:
-        """Return True if the server may count the request in the period that ends then."""
+        """Return True if the server can count the request in the period that ends then."""
         return self.went and self.last > at - period
 
 
@@ -76,7 +76,7 @@ class Bucket(RuleBasedStateMachine):
             self.loop.close()
 
     def check_all_comes_back(self) -> None:
-        """When all has ended, and enough time has passed, no token is lost."""
+        """After the end of all requests and enough time, no token is lost."""
         for queue in self.queues:
             for call in list(queue):
                 self.leave(call)
@@ -119,7 +119,7 @@ class Bucket(RuleBasedStateMachine):
                 )
 
     def check_entered(self, call: Call) -> None:
-        """It was the first of its class, and as many tokens were left as its class must leave."""
+        """A request is sent in the order of its class, and leaves the tokens of the reserve."""
         at, queue = call.lease.sent, self.queues[call.bulk]
         assert call is next(other for other in queue if at < other.refused_at)
         queue.remove(call)
@@ -222,7 +222,7 @@ class Bucket(RuleBasedStateMachine):
 
     @invariant()
     def counts_what_is_there(self) -> None:
-        """The statistics are the model's."""
+        """The statistics agree with the model."""
         now, statistics = self.clock.now, self.bucket.statistics()
         went = [call for call in self.calls if call.went]
         assert len(self.waiting) == statistics.waiting
@@ -237,7 +237,7 @@ class Bucket(RuleBasedStateMachine):
 
     @invariant()
     def lets_go_who_may(self) -> None:
-        """Nobody waits for longer than need be, nor than was asked."""
+        """No request waits longer than necessary, or than its maximum."""
         now = self.clock.now
         assert all(now <= call.since + call.max_wait for call in self.waiting)
         if self.told or now < self.paused_until or not self.waiting:

@@ -1,4 +1,4 @@
-"""Listings: what is asked for, and what a reading makes of pages, whatever they are like."""
+"""Listings: the requests for pages, and the interpretation of any pages."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def answer(document: object) -> Answer:
 
 @pytest.mark.parametrize("number", [1, 2, 10**12])
 def test_request(listing: Listing[Resource], number: int) -> None:
-    """A page is asked for by its number."""
+    """A page is requested by its number."""
     path = f"/v2/projects/default/resources?page={number}&per_page=7"
     expected = Request(method="GET", path=path, scopes=("project:read",))
     assert expected == listing.request(number)
@@ -100,7 +100,7 @@ def test_decode_other_documents(listing: Listing[Resource]) -> None:
     [None, {}, [], "next", 0, *({"pages": pages} for pages in (None, {}, [], "next", *NO_LINKS))],
 )
 def test_no_next_link(listing: Listing[Resource], links: object) -> None:
-    """Whatever stands in place of a link that isn't there, the page is the last."""
+    """A page without a next link is the last, for any value in its place."""
     state: Reading[Resource] = reading(listing.key)
     read(state, listing.read(answer({"resources": [], "links": links})))
     assert (2, True, False) == (state.number, state.ended, state.changed)
@@ -129,7 +129,7 @@ def test_no_next_link(listing: Listing[Resource], links: object) -> None:
     ],
 )
 def test_next_link(listing: Listing[Resource], link: object) -> None:
-    """A link says only that there is more: whatever it is, the page after page 1 is page 2."""
+    """A next link means only that another page exists; its text is ignored."""
     state: Reading[Resource] = reading(listing.key)
     links = {"pages": {"next": link, "last": link}}
     read(state, listing.read(answer({"resources": [{"urn": "do:app:1"}], "links": links})))
@@ -137,7 +137,7 @@ def test_next_link(listing: Listing[Resource], link: object) -> None:
 
 
 def test_order() -> None:
-    """Items come in the pages' order, until a page says that there is no more."""
+    """Items come in the order of the pages, up to a page without a next one."""
     state = reading()
     pages = page(3, 1, next=2), page(2, next=3)
     assert [(3, 1), (2,)] == read(state, *pages)
@@ -147,14 +147,14 @@ def test_order() -> None:
 
 
 def test_repeats() -> None:
-    """An item comes once, even if it was twice on one page; the key says what is the same."""
+    """An item with a known key is dropped, even on the same page."""
     state = reading(str.lower)
     pages = page("b", "a", "A"), page("B", "c"), page("C", "a", more=False)
     assert [("b", "A"), ("c",), ()] == read(state, *pages)
 
 
 def test_short_and_empty_pages() -> None:
-    """Neither a short page nor an empty one is the end."""
+    """A short or empty page is not the end."""
     state = reading()
     pages = page(), page(1, 2), page(3), page(), page(), page(4), page(more=False)
     assert [(), (1, 2), (3,), (), (), (4,), ()] == read(state, *pages)
@@ -165,13 +165,13 @@ def test_short_and_empty_pages() -> None:
     ("memory", "last"), [(0, (1, 3, 4, 6)), (1, (1, 3, 6)), (2, (1, 6)), (3, (6,)), (None, (6,))]
 )
 def test_memory(memory: int | None, last: tuple[int, ...]) -> None:
-    """Repeats are dropped against so many pages: what comes later is handed out again."""
+    """Repeats are dropped within a number of pages, and later ones are returned again."""
     state = reading(memory=memory)
     assert last == read(state, page(1), page(2, 3), page(4), page(1, 3, 4, 6))[-1]
 
 
 def test_many_repeats() -> None:
-    """What was seen is gone through once, however many pages hold repeats of whatever kind."""
+    """Remembered keys are compared once, for any number of repeats."""
     state = reading()
     read(state, page(1, 2), page(2, 3))
     seen = state._seen
@@ -181,14 +181,14 @@ def test_many_repeats() -> None:
 
 @pytest.mark.parametrize("memory", [1, 2, 3])
 def test_memory_of_repeats(memory: int) -> None:
-    """A repeat is remembered with the page that it came on again, as is all on that page."""
+    """A repeat is remembered with the later of its pages."""
     state = reading(memory=memory)
     pages = page(1, 2), page(2, 3), page(2, 4), page(2, 5), page(2, 6, more=False)
     assert [(1, 2), (3,), (4,), (5,), (6,)] == read(state, *pages)
 
 
 def test_memory_is_bounded() -> None:
-    """However many pages there are, no more keys are kept than were on the last few."""
+    """Only the keys of the last few pages are kept."""
     state = reading(memory=3, max_pages=1000)
     kept = []
     for number in range(1000):
@@ -199,7 +199,7 @@ def test_memory_is_bounded() -> None:
 
 @pytest.mark.parametrize("next_number", [0, 1, 2, 4, 10**14])
 def test_next_page_is_another(next_number: int) -> None:
-    """After page 2 comes page 3, or the pages don't advance."""
+    """A page that names a wrong next page is an error."""
     state = reading()
     read(state, page(1, next=2))
     with pytest.raises(PaginationError) as caught:
@@ -210,7 +210,7 @@ def test_next_page_is_another(next_number: int) -> None:
 
 @pytest.mark.parametrize("last", [0, 2, 5, 10**14])
 def test_end_before_last_page(last: int) -> None:
-    """A page without a next one is the end, whatever the last page is said to be."""
+    """A page without a next one is the end, for any announced last page."""
     state = reading()
     assert [(1,)] == read(state, page(1, more=False, next=None, last=last))
     assert (True, last > 1) == (state.ended, state.changed)
@@ -218,7 +218,7 @@ def test_end_before_last_page(last: int) -> None:
 
 @pytest.mark.parametrize("pages", [[(1, 2)] * 2, [(1, 2), (3,), (2, 1)], [(1,), (), (2,), (1, 1)]])
 def test_cycle(pages: list[tuple[int, ...]]) -> None:
-    """A page with a next one, on which there is nothing new, is an error."""
+    """A page with a next one but without new items is an error."""
     state = reading()
     *before, repeated = (page(*items) for items in pages)
     read(state, *before)
@@ -229,7 +229,7 @@ def test_cycle(pages: list[tuple[int, ...]]) -> None:
 
 @pytest.mark.parametrize("total", [2, 1, 0, None])
 def test_repeats_that_nothing_explains(total: int | None) -> None:
-    """Where the total didn't grow, or isn't known, a page of repeats is an error at once."""
+    """If the total didn't grow or is unknown, a page of repeats is an error at once."""
     state = reading()
     read(state, page(1, 2, total=2))
     with pytest.raises(PaginationError, match="page 2 holds nothing new"):
@@ -237,7 +237,7 @@ def test_repeats_that_nothing_explains(total: int | None) -> None:
 
 
 def test_repeats_by_arrivals() -> None:
-    """As many repeats in a row as the total grew by are honest, if they fill pages; more aren't."""
+    """As many repeats in a row as the total has grown by are accepted, and more are an error."""
     state = reading()
     assert [(1, 2), ()] == read(state, page(1, 2, total=6), page(1, 2, total=8))
     assert state.changed
@@ -247,7 +247,7 @@ def test_repeats_by_arrivals() -> None:
 
 
 def test_total_that_comes_late() -> None:
-    """A total that the first page lacks is no growth."""
+    """A total that the first page lacks doesn't count as growth."""
     state = reading()
     read(state, page(1, 2))
     with pytest.raises(PaginationError, match="page 2 holds nothing new"):
@@ -257,7 +257,7 @@ def test_total_that_comes_late() -> None:
 @pytest.mark.parametrize("start", [1, 7])
 @pytest.mark.parametrize("items", [lambda number: [number], lambda _: []], ids=["full", "empty"])
 def test_endless(items: Callable[[int], list[int]], start: int) -> None:
-    """Page `max_pages` may be read, the next may not, and isn't worth being asked for."""
+    """Page `max_pages` is read, and a later one isn't requested."""
     state = reading(start=start, max_pages=5)
     for number in range(5):
         state.check_allowed(lambda _: REQUEST)
@@ -270,7 +270,7 @@ def test_endless(items: Callable[[int], list[int]], start: int) -> None:
 
 
 def test_errors_take_nothing_in() -> None:
-    """A page that was refused may be read again, and may be right then."""
+    """A refused page can be read again, and may be valid then."""
     state = reading(max_pages=3)
     read(state, page(1, total=4))
     for wrong in (page(2, next=9, total=7), page(1, 1)):
@@ -352,7 +352,7 @@ def test_signs_of_change(pages: Sequence[PageDocument[int]], changed: bool) -> N
     ],
 )
 def test_look_ahead(document: PageDocument[int], limit: int) -> None:
-    """How many pages there may be is told by `last`, else by the total, within `max_pages`."""
+    """The number of pages is taken from `last`, or else from the total, within `max_pages`."""
     state = reading(max_pages=20)
     assert (1, 1) == (state.number, state.limit)
     read(state, document)
@@ -360,7 +360,7 @@ def test_look_ahead(document: PageDocument[int], limit: int) -> None:
 
 
 def test_look_ahead_without_a_hint() -> None:
-    """While the number of pages is unknown, twice as many are looked for each time."""
+    """While the number of pages is unknown, the number of requested pages doubles."""
     state = reading(start=3, widest=7)
     ahead = []
     for number in range(3, 9):
@@ -379,7 +379,7 @@ def test_look_ahead_without_a_hint() -> None:
 def test_any_cut(
     sizes: list[int], start: int, memory: int | None, widest: int, known: set[str]
 ) -> None:
-    """A listing that stays as it is comes in order, each item once, however it is cut."""
+    """A listing that doesn't change comes in order, each item once, for any page sizes."""
     state = reading(start=start, memory=memory, widest=widest, max_pages=len(sizes))
     items = iter(range(sum(sizes)))
     last = start + len(sizes) - 1
@@ -404,7 +404,7 @@ def test_any_cut(
 def test_arrivals(
     length: int, per_page: int, arrivals: list[int], memory: int | None, *, told: bool
 ) -> None:
-    """What comes in front between two pages hides nothing behind it, repeats nothing, and shows."""
+    """Items that arrive between two pages hide and repeat no other, and count as a change."""
     state = reading(memory=memory)
     listing = list(range(length))
     got: list[int] = []
@@ -425,7 +425,7 @@ def test_arrivals(
 
 @given(st.lists(st.tuples(st.lists(counts), st.booleans(), numbers, numbers, numbers)))
 def test_any_server(pages: list[tuple[list[int], bool, Any, Any, Any]]) -> None:
-    """Whatever the pages say, nothing comes twice and `max_pages` is the end."""
+    """For any pages, no item comes twice, and `max_pages` is the end."""
     state = reading(max_pages=6)
     got: list[int] = []
     for items, more, next_number, last, total in pages:

@@ -1,4 +1,4 @@
-"""The loop's own executor, and the waits that Ctrl-C is to end on Windows."""
+"""The loop's own executor, and waits that Ctrl-C can end on Windows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
     ],
 )
 def test_slice(platform: str, version: tuple[int, int], *, sliced: bool) -> None:
-    """Waits are cut: so short that nobody notices where no signal interrupts them."""
+    """Waits are divided into short slices on systems where no signal interrupts them."""
     seconds = _slice(platform, version)
     assert 0 < seconds <= (0.1 if sliced else 1.0)
 
@@ -80,7 +80,7 @@ def test_interrupted_call(silent_server: SilentServer, interrupt: Callable[[], N
 
 
 def test_interrupted_close(interrupt: Callable[[], None]) -> None:
-    """It also ends the wait for a loop that is being closed, which ends all the same."""
+    """Ctrl-C ends the wait for a loop that is being closed, and the loop still ends."""
     closing, released = threading.Event(), threading.Event()
 
     async def nothing() -> None:
@@ -125,7 +125,7 @@ def test_long_call(interrupt: Callable[[], None]) -> None:  # noqa: ARG001 - it 
 
 @pytest.mark.parametrize("jobs", [1, 3, 40])
 def test_executor(jobs: int) -> None:
-    """Jobs run in daemon threads, no more than 32 of them, which end with the loop."""
+    """Jobs run in at most 32 daemon threads, which end with the loop."""
     names: set[str] = set()
     barrier = threading.Barrier(min(jobs, _Daemons._MOST))
 
@@ -160,7 +160,7 @@ def test_executor(jobs: int) -> None:
 
 
 def test_job_that_is_cancelled() -> None:
-    """A job that is cancelled before its turn isn't done."""
+    """A job that is cancelled before its start isn't run."""
     done: list[int] = []
     released = threading.Event()
     executor = _Daemons()
@@ -175,7 +175,7 @@ def test_job_that_is_cancelled() -> None:
 
 
 def test_child_of_a_process_with_an_ended_thread() -> None:
-    """A child keeps nothing of a thread that had ended in the parent, or was never started."""
+    """A child keeps no thread that had ended in the parent or was never started."""
 
     async def aclose() -> None:
         """Close nothing."""
@@ -187,7 +187,7 @@ def test_child_of_a_process_with_an_ended_thread() -> None:
 
 
 def test_call_ended_by_several_threads() -> None:
-    """A call may be ended by several threads at once, also when its caller has gone on."""
+    """Several threads can end a call at once, even after its caller has continued."""
 
     async def function() -> None:
         """Return None."""

@@ -47,7 +47,7 @@ ATTACHED = {
 
 
 def asked(request: RecordedRequest) -> list[str]:
-    """The resources that a request asks to assign, by the names under which they are listed."""
+    """Return the resources of an assignment, by the names in listings."""
     if request.method != "POST":
         return []
     return [str(URN.parse(text).canonical) for text in json.loads(request.body)["resources"]]
@@ -68,7 +68,7 @@ def refuse(emulator: Emulator, guilty: Collection[str], status: int = 412) -> No
 
 
 def attach(emulator: Emulator) -> None:
-    """Attach the IP to the droplet: it can't be moved, and follows it to the default project."""
+    """Attach the IP to the droplet: it can't be assigned, and follows the droplet."""
 
     def follow(request: RecordedRequest) -> bool:
         if DROPLET in (urns := asked(request)) and IP not in urns:
@@ -88,7 +88,7 @@ def texts(some: Iterable[Resource | URN]) -> list[str]:
 
 
 def outcome(result: AssignmentResult | AssignmentError) -> tuple[list[str], ...]:
-    """The URNs in `done`, `failed`, `unknown` and `untouched`."""
+    """Return the URNs in `done`, `failed`, `unknown` and `untouched`."""
     return (
         texts(result.done),
         texts(result.failed),
@@ -98,7 +98,7 @@ def outcome(result: AssignmentResult | AssignmentError) -> tuple[list[str], ...]
 
 
 def search(urns: Sequence[URN], guilty: Collection[URN]) -> tuple[list[URN], set[URN], int]:
-    """The resources that a search names, those that it frees, and how many requests it takes."""
+    """Return the refused and the accepted resources of a search, and its number of requests."""
     found: list[URN] = []
     freed: set[URN] = set()
     requests = 0
@@ -150,7 +150,7 @@ async def test_attached_ip(
 
 
 async def test_type_that_is_refused(emulator: Emulator, make_client: MakeClient) -> None:
-    """The result names all resources of a refused type, and the other ones are assigned."""
+    """All resources of a refused type are named, and all other resources are assigned."""
     urns = droplets(*range(95))
     for position in (3, 20, 21, 70, 95):
         urns.insert(position, f"do:vpc:{position}")
@@ -236,7 +236,7 @@ async def test_undecided(emulator: Emulator, make_client: MakeClient) -> None:
 
 
 async def test_chunk_that_is_too_large(emulator: Emulator, make_client: MakeClient) -> None:
-    """Where the size of the chunk is refused, no resource is named, though some are left."""
+    """If the API refuses the size of a chunk, no resource is named."""
     emulator.seed(urns := droplets(*range(300)))
     emulator.respond(422, when=lambda request: len(asked(request)) > 40, times=None)
     async with make_client() as client:
@@ -255,7 +255,7 @@ async def test_refusal_that_passes(emulator: Emulator, make_client: MakeClient) 
 
 
 async def test_retries(emulator: Emulator, make_client: MakeClient) -> None:
-    """A request of the search is sent again like any other, which doesn't count as another one."""
+    """A request of the search is retried like any other, and counts once."""
     emulator.seed(urns := droplets(1, 2, 3, 4))
     refuse(emulator, [urns[2]])
     emulator._site.script._entries.reverse()
@@ -326,7 +326,7 @@ async def test_failure_during_a_search(  # noqa: PLR0917 - fixtures
 
 
 async def test_failure_after_a_refusal(emulator: Emulator, make_client: MakeClient) -> None:
-    """A resource that is known to be refused isn't lost where nothing else is known."""
+    """A refused resource is reported even if nothing else is known."""
     refuse(emulator, droplets(1))
     emulator.fail(faults.Status(403), times=None)
     async with make_client() as client:
@@ -356,7 +356,7 @@ async def test_doubt(emulator: Emulator, make_client: MakeClient) -> None:
 async def test_doubt_where_everything_is_refused(
     emulator: Emulator, make_client: MakeClient, *, doubtful: bool
 ) -> None:
-    """The error that is raised says whether an attempt may have moved something."""
+    """The error has `in_doubt` if an attempt may have moved a resource."""
     if doubtful:
         emulator.respond(500, when=lambda request: asked(request) == droplets(1))
     refuse(emulator, droplets(1, 2))
@@ -391,7 +391,7 @@ async def test_down_during_a_search(emulator: Emulator, make_client: MakeClient)
 
 
 async def test_answer_with_other_resources(emulator: Emulator, make_client: MakeClient) -> None:
-    """An answer says nothing of a resource that was not in its request."""
+    """A resource in an answer that was not in its request is ignored."""
     urns = droplets(1, 2, 3)
     everything = {"resources": [{"urn": urn, "status": "ok"} for urn in urns]}
     emulator.respond(200, everything, when=lambda request: asked(request) == urns[:2])
@@ -437,7 +437,7 @@ async def test_reconcile(emulator: Emulator, make_client: MakeClient) -> None:
 
 
 async def test_reconcile_adds_nothing(emulator: Emulator, make_client: MakeClient) -> None:
-    """Pruning goes on where everything that is missing was refused."""
+    """Pruning continues if all missing resources were refused."""
     web = emulator.seed(droplets(1), name="web")
     async with make_client() as client:
         done = await client.projects.reconcile(web, ["do:vpc:1"], prune=True)
@@ -470,7 +470,7 @@ async def test_innocent_chunk_after_vain_searches(
 
 
 async def test_reconcile_does_nothing(emulator: Emulator, make_client: MakeClient) -> None:
-    """If the API refuses every change, the result says so, as it does for some of them."""
+    """If the API refuses everything, `reconcile` returns a result that says so."""
     web = emulator.seed(droplets(1), name="web")
     refuse(emulator, droplets(1, 2))
     async with make_client() as client:
@@ -497,7 +497,7 @@ async def test_reconcile_with_undecided(emulator: Emulator, make_client: MakeCli
 
 @given(st.integers(1, 300), st.data())
 def test_search(size: int, data: st.DataObject) -> None:
-    """A search takes at most 16 more requests, and neither names nor leaves out a wrong one."""
+    """A search takes at most 16 more requests, and its result is right."""
     types = data.draw(st.lists(st.sampled_from("abc"), min_size=size, max_size=size))
     urns = [URN(one, number) for number, one in enumerate(types)]
     guilty = data.draw(st.sets(st.sampled_from(urns)))
@@ -512,14 +512,14 @@ def test_search(size: int, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 50, 100])
 def test_requests_for_one(size: int) -> None:
-    """One resource among 100 is found with 9 more requests, wherever it stands."""
+    """One resource among 100 is found with 9 more requests, at any position."""
     urns = [URN("droplet", number) for number in range(size)]
     most = {1: 0, 2: 2, 3: 4, 50: 8, 100: 9}[size]
     assert most == max(search(urns, {urn})[2] for urn in urns) - 1
 
 
 def test_requests_for_a_type() -> None:
-    """Where a type is refused, the resources of all other types are freed."""
+    """If a type is refused, the resources of all other types are accepted."""
     for start in range(80):
         urns = [URN("vpc" if start <= n < start + 20 else "droplet", n) for n in range(100)]
         guilty = {urn for urn in urns if urn.type == "vpc"}
@@ -530,7 +530,7 @@ def test_requests_for_a_type() -> None:
 
 @pytest.mark.parametrize("size", range(1, 17))
 def test_search_of_a_small_chunk(size: int) -> None:
-    """Of up to 16 resources, each is decided on, whichever are refused."""
+    """Each of up to 16 resources is decided, for any refused ones."""
     urns = [URN("droplet", number) for number in range(size)]
     chance = Random(size)  # noqa: S311 - no secret
     for number in range(size + 1):
@@ -541,7 +541,7 @@ def test_search_of_a_small_chunk(size: int) -> None:
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[Emulator, Client]]:
-    """An emulator and a client of it, which all examples use."""
+    """Yield an emulator and a client of it, which all examples use."""
     with (
         Emulator(limits=()) as emulator,
         Client(emulator.token, base_url=emulator.url, limits=None) as client,
@@ -561,7 +561,7 @@ def test_accounting(
     chunk_size: int,
     data: st.DataObject,
 ) -> None:
-    """Each resource is accounted for once, whatever is refused and however large a chunk is."""
+    """Each resource is reported once, for any refusals and any size of chunk."""
     emulator, client = pair
     urns = [f"do:{one}:{number}" for number, one in enumerate(types)]
     guilty = data.draw(st.sets(st.sampled_from(urns))) if urns else set[str]()

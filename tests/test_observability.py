@@ -1,4 +1,4 @@
-"""Observability: log records with fields, and counters."""
+"""The log records of a client, with fields, and its counters."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ caller: ContextVar[str] = ContextVar("caller", default="nobody")
 
 
 class Records(logging.Handler):
-    """Keeps the records, and who was calling when each was written."""
+    """A log handler that keeps the records and their callers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Records(logging.Handler):
 
     @property
     def fields(self) -> list[dict[str, Any]]:
-        """The fields of each record, as a formatter would find them."""
+        """Return the fields of each record."""
         return [
             {name[3:]: value for name, value in vars(record).items() if name.startswith("do_")}
             for record in self.records
@@ -87,7 +87,7 @@ def without_seconds(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_log(make_either: MakeClient, emulator: Emulator, records: Records) -> None:
-    """Each attempt leaves one record for debugging: what was asked, and what came of it."""
+    """Each attempt leaves one DEBUG record with the request and its outcome."""
     emulator.respond(200, {"resources": []}, {"X-Request-Id": "id-1"})
     emulator.respond(404, headers={"X-Request-Id": emulator.token})
     emulator.respond_raw(b"")
@@ -107,7 +107,7 @@ async def test_log(make_either: MakeClient, emulator: Emulator, records: Records
 
 
 async def test_fields(make_either: MakeClient, emulator: Emulator, records: Records) -> None:
-    """A record has what its message says as fields, each of a type that JSON knows."""
+    """A record has the facts of its message as fields, with types of JSON."""
     emulator.respond(503, headers={"X-Request-Id": "id-1"})
     emulator.respond_raw(b"")
     emulator.respond(200, {"resources": []}, {"X-Request-Id": "id-3"})
@@ -128,7 +128,7 @@ async def test_fields(make_either: MakeClient, emulator: Emulator, records: Reco
 async def test_part_sent_again(
     make_either: MakeClient, emulator: Emulator, records: Records
 ) -> None:
-    """A repetition for a service that is down is a further attempt, and is logged as a retry."""
+    """A retry for a service that is down is a further attempt."""
     emulator.fail(faults.NotAssigned("service_down"))
     emulator.seed([DROPLET])
     async with make_either(retry=RetryPolicy(base_delay=0)) as client:
@@ -170,7 +170,7 @@ async def test_retries(
 
 
 async def test_caller(make_either: MakeClient, records: Records) -> None:
-    """A record is written in the caller's context, so that filters can add its variables."""
+    """A record is written in the caller's context."""
     async with make_either() as client:
         for name in ("one", "two"):
             caller.set(name)
@@ -182,7 +182,7 @@ async def test_caller(make_either: MakeClient, records: Records) -> None:
 async def test_no_log(
     make_either: MakeClient, emulator: Emulator, records: Records, level: int
 ) -> None:
-    """Above the level for debugging there is nothing to read."""
+    """Above the level DEBUG there are no records of attempts."""
     logging.getLogger("digitalocean_projects").setLevel(level)
     emulator.respond(500)
     async with make_either() as client:
@@ -192,7 +192,7 @@ async def test_no_log(
 
 
 async def test_wait(make_either: MakeClient, clock: MockClock, records: Records) -> None:
-    """A long wait for the limits is logged when it begins, with its length and reason."""
+    """A long wait for the limits is logged at its start, with its length and reason."""
     limits = Limits(windows=((1, 60.0),))
     async with make_either(clock=clock, limits=limits) as client:
         await ask(client)
@@ -205,7 +205,7 @@ async def test_wait(make_either: MakeClient, clock: MockClock, records: Records)
 
 
 async def test_counters(make_either: MakeClient, emulator: Emulator, clock: MockClock) -> None:
-    """The counters of a client include its views: requests, retries and waits."""
+    """A client counts its requests, retries and waits, and those of its views."""
     emulator.respond(503, headers={"Retry-After": "7"})
     async with make_either(clock=clock, retry=RetryPolicy()) as client:
         await ask(client)
@@ -228,7 +228,7 @@ async def test_counters(make_either: MakeClient, emulator: Emulator, clock: Mock
 async def test_looks_are_counted(
     make_either: MakeClient, emulator: Emulator, clock: MockClock
 ) -> None:
-    """The time between polls counts as waited."""
+    """The time between two polls counts as waited."""
     emulator.seed([DROPLET], default=True)
     async with make_either(clock=clock) as client:
         with pytest.raises(AssignmentTimeoutError):
@@ -239,7 +239,7 @@ async def test_looks_are_counted(
 async def test_waits_that_were_cut_short(
     make_either: MakeClient, emulator: Emulator, clock: MockClock
 ) -> None:
-    """A request that is refused because of its wait counts neither as sent nor as waited."""
+    """A wait that is refused at once is not counted."""
     limits = Limits(windows=((1, 60.0),))
     async with make_either(clock=clock, limits=limits, deadline=30.0) as client:
         await ask(client)

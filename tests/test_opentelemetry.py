@@ -1,4 +1,4 @@
-"""OpenTelemetry's instrumentation of aiohttp shows what a client sends, on both sides."""
+"""OpenTelemetry's instrumentation of aiohttp shows the requests of both clients."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RESOURCES = "/v2/projects/default/resources"
 
 
 class Spans:
-    """Keeps the spans of a provider of its own, where they ended."""
+    """An exporter with its own provider, which keeps the ended spans."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -52,7 +52,7 @@ class Spans:
         return [span for span in self.finished if span.kind == SpanKind.CLIENT]
 
     def told(self, name: str) -> list[Any]:
-        """An attribute of each request."""
+        """Return an attribute of each request."""
         return [(span.attributes or {}).get(name) for span in self.requests]
 
 
@@ -65,7 +65,7 @@ def spans() -> Spans:
 def make_traced(
     request: pytest.FixtureRequest, spans: Spans, make_client: MakeClient
 ) -> Iterator[MakeClient]:
-    """Makes a client of either kind that is traced, one way or the other."""
+    """Return a function that creates a traced client of either kind."""
     instrumentor = AioHttpClientInstrumentor()
     if request.param == "instrumentor":
         instrumentor.instrument(tracer_provider=spans.provider)
@@ -77,7 +77,7 @@ def make_traced(
 
 
 async def test_spans(make_traced: MakeClient, emulator: Emulator, spans: Spans) -> None:
-    """Each request is a span below the caller's, whose id goes along; none shows the token."""
+    """Each request is a span below the caller's, sends its id, and doesn't show the token."""
     emulator.seed(DROPLETS, default=True)
     async with make_traced() as client:
         with spans.tracer.start_as_current_span("sort") as caller:
@@ -100,7 +100,7 @@ def parents(spans: Spans) -> set[int | None]:
 
 
 async def test_retries(make_traced: MakeClient, emulator: Emulator, spans: Spans) -> None:
-    """Each attempt is a span of its own; one that failed says so, without the token."""
+    """Each attempt has its own span, and a failed one has its error without the token."""
     emulator.respond(503)
     emulator.respond_raw(b"")
     async with make_traced(retry=RetryPolicy(base_delay=0)) as client:
@@ -117,7 +117,7 @@ async def test_retries(make_traced: MakeClient, emulator: Emulator, spans: Spans
 
 
 async def test_no_connection(make_traced: MakeClient, emulator: Emulator, spans: Spans) -> None:
-    """A connection that can't be made is a span, too."""
+    """A failed connection is a span, too."""
     emulator.stop()
     async with make_traced() as client:
         with pytest.raises(APIConnectionError):
@@ -128,7 +128,7 @@ async def test_no_connection(make_traced: MakeClient, emulator: Emulator, spans:
 
 
 def test_threads(emulator: Emulator, spans: Spans) -> None:
-    """Each of the threads that share a blocking client has its spans below its own."""
+    """The spans of each thread of a blocking client are below the thread's own."""
     config = create_trace_config(tracer_provider=spans.provider)
 
     def look(project_id: str) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""The package as a whole: its public names, its layers, and what importing it costs."""
+"""The package as a whole: its public names, its layers and its imports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "digitalocean_projects"
 PACKAGE = Path(digitalocean_projects.__file__).parent
-# Each line is a module, or a folder and its modules. A module imports only what stands before it.
+# Each line is a module, or a folder and its modules. A module imports only earlier ones.
 HOUSE = """
     _version
     _clock
@@ -53,14 +53,14 @@ LAYERS = [
     for name in names.split() or [""]
 ]
 UPWARD = {
-    # pydantic asks a class for its schema, which is made where pydantic is imported.
+    # pydantic asks a class for its schema, which only this module with pydantic can create.
     ("_codec/urn", "_codec/pydantic"),
     ("_codec/models", "_codec/pydantic"),
 }
 CIRCLES = {
     frozenset(f"_codec/{name}" for name in ("urn", "models", "structure", "pydantic")),
 }
-# A method for each operation, and most of it docstrings; a lock with its queues and timers.
+# Methods and classes that are mostly docstrings; a lock with its queues and timers.
 LONGER = {"_errors": 440, "_projects": 600, "_limiter/bucket": 460}
 FOREIGN = {
     "aiohttp": {"_session/failures", "_session/transport", "testing/_server"},
@@ -81,7 +81,7 @@ def modules() -> dict[str, ast.Module]:
 
 
 def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the members of a module that exist at run time."""
+    """Yield the nodes of a module, except those that only type checkers see."""
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         return
     yield node
@@ -90,7 +90,7 @@ def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def packages(tree: ast.Module) -> set[str]:
-    """Return the packages that a module imports at run time, also within functions."""
+    """Return the packages that a module imports at run time, including those in functions."""
     names = list[str]()
     for node in at_run_time(tree):
         if isinstance(node, ast.Import):
@@ -141,7 +141,7 @@ def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
 
 
 def test_layers() -> None:
-    """A module imports only modules before it."""
+    """A module imports only the modules before it in the list."""
     graph = imports()
     assert sorted(LAYERS) == sorted(graph)
     order = {name: position for position, name in enumerate(LAYERS)}
@@ -150,7 +150,7 @@ def test_layers() -> None:
 
 
 def test_circles() -> None:
-    """No modules import each other but those that are known to."""
+    """Only the known modules import each other."""
     assert CIRCLES == circles(imports())
 
 
@@ -168,13 +168,13 @@ def test_testing_is_independent() -> None:
 
 @pytest.mark.parametrize("package", FOREIGN)
 def test_foreign_packages(package: str) -> None:
-    """Each foreign package is touched in one place."""
+    """Each third-party package is imported only in its known modules."""
     users = {name for name, tree in modules().items() if package in packages(tree)}
     assert FOREIGN[package] == users
 
 
 def test_public_names() -> None:
-    """`__all__` is what type checkers see, and each of its names is there."""
+    """`__all__` has the names that type checkers see, and each of them exists."""
     tree = modules()["__init__"]
     seen = {
         alias.name
@@ -188,7 +188,7 @@ def test_public_names() -> None:
 
 
 def test_public_types_are_tested() -> None:
-    """The file for type checkers uses each public name, and each operation on both sides."""
+    """The typing tests use each public name, and each operation of both clients."""
     shown = (Path(__file__).parent / "typing" / "api.py").read_text("utf-8")
     assert [] == [name for name in digitalocean_projects.__all__ if name not in shown]
     for side in (AsyncClient, AsyncProjects, AsyncPaginator, AsyncInventory):
@@ -217,7 +217,7 @@ LAZY = {
 
 @pytest.mark.process
 def test_import_is_lazy() -> None:
-    """A program loads what it uses, and nothing of the rest."""
+    """A program imports only the dependencies that it uses."""
     loaded = "print(*{'aiohttp', 'anyio', 'cattrs'} & {*sys.modules})"
     code = "\n".join(["import sys", *(f"{statement}; {loaded}" for statement in LAZY)])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
@@ -226,5 +226,5 @@ def test_import_is_lazy() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(LAYERS) - {"_facade/sync"}))
 def test_modules_are_small(name: str) -> None:
-    """A module that is written by hand fits into a reader's head."""
+    """A handwritten module has at most 400 lines."""
     assert len((PACKAGE / f"{name}.py").read_text("utf-8").splitlines()) <= LONGER.get(name, 400)

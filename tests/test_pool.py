@@ -1,4 +1,4 @@
-"""Pool: its session, loop or tasks are closed or cancelled by other code."""
+"""The pool, when its session, its loop or its tasks are closed from outside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 
 async def test_connection_that_is_waited_for(emulator: Emulator) -> None:
-    """Whose session is closed by its owner gets an error, though aiohttp cancels the wait."""
+    """A request whose session is closed raises an error, although aiohttp cancels its wait."""
     sessions: list[aiohttp.ClientSession] = []
     loop, held, released = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
@@ -48,7 +48,7 @@ async def test_connection_that_is_waited_for(emulator: Emulator) -> None:
 
 
 def test_closed_after_a_loop_that_died(emulator: Emulator) -> None:
-    """A request that a closed loop has left behind is no hindrance to close the client."""
+    """A pending request of a closed loop doesn't block the end of the client."""
     client = AsyncClient(emulator.token, base_url=emulator.url)
     loop = asyncio.new_event_loop()
     request = client.projects.list_resources().first_page()
@@ -63,7 +63,7 @@ def test_closed_after_a_loop_that_died(emulator: Emulator) -> None:
 
 
 async def test_cancelled_in_a_hook(emulator: Emulator) -> None:
-    """A request whose hook waits can be cancelled, and the client is not to blame."""
+    """A request can be cancelled while its hook waits."""
     trace = aiohttp.TraceConfig()
     reached = asyncio.Event()
 

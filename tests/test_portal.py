@@ -45,11 +45,11 @@ def total(client: Client) -> int | None:
 
 
 def test_interrupted_start(client: Client) -> None:
-    """Ctrl-C while the thread starts ends the call, and the client can be used on."""
+    """Ctrl-C during the start of the thread ends the call, and the client stays usable."""
     main, released = threading.get_ident(), threading.Event()
 
     def hold(*_: object) -> None:
-        """The first action of the new thread."""
+        """Block the new thread at its start."""
         sys.setprofile(None)
         signal.pthread_kill(main, signal.SIGINT)
         released.wait(30)
@@ -93,7 +93,7 @@ def test_threads(silent_server: SilentServer) -> None:
 
 
 def test_calls_during_the_start(client: Client) -> None:
-    """A call during the start of the loop waits for it, and doesn't start a second one."""
+    """A call during the start of the loop waits for it, and doesn't start another one."""
     starting, released = threading.Event(), threading.Event()
 
     def hold(*_: object) -> None:
@@ -124,7 +124,7 @@ def test_calls_during_the_start(client: Client) -> None:
 
 
 def test_in_a_running_loop(client: Client) -> None:
-    """It serves a caller whose own thread runs an event loop."""
+    """A caller whose own thread runs an event loop can use the client."""
 
     async def main() -> int | None:
         return total(client)
@@ -134,7 +134,7 @@ def test_in_a_running_loop(client: Client) -> None:
 
 @pytest.mark.parametrize("used", [True, False])
 def test_closed(client: Client, *, used: bool) -> None:
-    """A closed client refuses all calls, and may be closed again."""
+    """A closed client refuses all calls, and can be closed again."""
     resources = client.projects.list_resources()
     if used:
         assert 9 == len(resources.collect())
@@ -154,7 +154,7 @@ def test_closed(client: Client, *, used: bool) -> None:
 
 
 def test_closed_during_a_call(silent_server: SilentServer) -> None:
-    """To close a client ends the calls of other threads."""
+    """Closing a client ends the calls of other threads."""
     with ThreadPoolExecutor(1) as pool:
         shared = Client("token", base_url=silent_server.url)
         call = pool.submit(total, shared)
@@ -166,7 +166,7 @@ def test_closed_during_a_call(silent_server: SilentServer) -> None:
 
 
 def test_in_its_own_loop(emulator: Emulator) -> None:
-    """A hook in the client's loop can't call the client, which would wait for itself."""
+    """Code that runs in the client's loop can't call the client."""
     said: list[str] = []
 
     def session() -> aiohttp.ClientSession:
@@ -186,7 +186,7 @@ def test_in_its_own_loop(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy])
 def test_no_copies(client: Client, copied: Callable[[object], object]) -> None:
-    """Neither a client nor what it made can be pickled or copied."""
+    """A client, and objects that it creates, can't be pickled or copied."""
     resources = client.projects.list_resources()
     for value in (client, client.projects, resources, iter(resources), resources.pages()):
         with pytest.raises(TypeError, match="pickle"):
@@ -214,7 +214,7 @@ def test_context_variables(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize(("per_page", "pages"), [(200, 1), (2, 5), (1, 9)])
 def test_crossings(client: Client, emulator: Emulator, per_page: int, pages: int) -> None:
-    """An iteration wakes the loop once a page, and once to learn of the end."""
+    """An iteration wakes the loop once for each page, and once for the end."""
     total(client)
     emulator.forget_requests()
     woken = 0
@@ -234,7 +234,7 @@ def test_crossings(client: Client, emulator: Emulator, per_page: int, pages: int
 
 
 def test_asked_again(client: Client, emulator: Emulator) -> None:
-    """After an error, an iterator goes on where it was."""
+    """After an error, an iterator continues at the same page."""
     resources = client.projects.list_resources(per_page=3)
     for iterator, count, rest in ((resources.pages(), 1, 2), (iter(resources), 3, 6)):
         emulator.respond(404, when=lambda request: request.query["page"] == "2")
@@ -246,7 +246,7 @@ def test_asked_again(client: Client, emulator: Emulator) -> None:
 
 
 def test_left_after_close(client: Client) -> None:
-    """Where the client was closed, there is nothing left for a paginator to end."""
+    """A paginator can be closed after its client."""
     with client.projects.list_resources(per_page=1) as resources:
         next(iter(resources))
         client.close()
@@ -254,7 +254,7 @@ def test_left_after_close(client: Client) -> None:
 
 
 def test_resources_of_a_paginator(client: Client, emulator: Emulator) -> None:
-    """The resources to assign may come from a listing of the same client."""
+    """The resources of a listing can be assigned while the same client reads it."""
     project = emulator.seed()
     result = client.projects.assign_resources(project, client.projects.list_resources(per_page=2))
     result.raise_for_failed()
@@ -270,7 +270,7 @@ def test_resources_of_one_text(client: Client, emulator: Emulator) -> None:
 
 
 def test_failure_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure during the end of the loop goes to `threading.excepthook`."""
+    """`threading.excepthook` receives an error at the end of the loop."""
     told: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", told.append)
 

@@ -78,7 +78,7 @@ def ahead(client: Client) -> Begun:
 def test_interrupted(
     emulator: Emulator, interrupts: list[None], begin: Callable[[Client], Begun]
 ) -> None:
-    """Whenever it is interrupted and continued at once, nothing is lost and nothing comes twice."""
+    """An interrupted and continued iteration neither loses nor repeats a resource."""
     if begin in {projects, pairs}:
         for number in range(0, len(LISTED), 6):
             emulator.seed(LISTED[number : number + 6])

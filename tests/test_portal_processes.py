@@ -208,7 +208,7 @@ def beginning(url: str, emulator: Emulator) -> str:
 
 @pytest.fixture
 def start(emulator: Emulator, forks: Forks) -> Callable[..., Process]:
-    """Starts a script whose `client` is one of the emulator, or of another URL."""
+    """Return a function that starts a script with a `client` of the emulator or another URL."""
     emulator.seed(LISTED, default=True)
 
     def start(script: str, url: str = emulator.url) -> Process:
@@ -219,7 +219,7 @@ def start(emulator: Emulator, forks: Forks) -> Callable[..., Process]:
 
 @pytest.mark.parametrize(("script", "output", "status"), ENDS.values(), ids=ENDS)
 def test_end(start: Callable[..., Process], script: str, output: str, status: int) -> None:
-    """A script that doesn't close its client ends at once, and says nothing."""
+    """A script that doesn't close its client ends at once, and prints nothing."""
     process = start(script)
     assert (output, "", status) == process.end()
 
@@ -228,14 +228,14 @@ def test_end(start: Callable[..., Process], script: str, output: str, status: in
 def test_end_with_a_name(
     start: Callable[..., Process], emulator: Emulator, script: str, output: str
 ) -> None:
-    """A client ends as silently if its base URL has a host name, even while that is looked up."""
+    """The same holds for a base URL with a host name, even during its DNS lookup."""
     process = start(script, emulator.url.replace("127.0.0.1", "localhost"))
     assert (output, "", 0) == process.end()
 
 
 @pytest.mark.parametrize("script", COLLECTIONS.values(), ids=COLLECTIONS)
 def test_collection(start: Callable[..., Process], script: str) -> None:
-    """A client that is garbage ends its thread, wherever it is collected, and says nothing."""
+    """A collected client ends its thread and prints nothing, in any thread."""
     process = start(f"total(client)\n{script}\nprint(threads())")
     assert ("[]\n", "", 0) == process.end()
 
@@ -266,7 +266,7 @@ released.set()
 
 
 def test_end_is_bounded(start: Callable[..., Process]) -> None:
-    """Loops that don't end hold up the interpreter's end for one time-out together."""
+    """Loops that don't end delay the interpreter's exit by one timeout together."""
     process = start("""
 async def nothing():
     pass
@@ -304,7 +304,7 @@ except KeyboardInterrupt:
 
 
 def test_interrupted_script(start: Callable[..., Process], silent_server: SilentServer) -> None:
-    """Ctrl-C ends a script that doesn't expect it, with one traceback."""
+    """Ctrl-C ends a script without a handler, with one traceback."""
     process = start("total(client)", silent_server.url)
     with silent_server.requested():
         process.send_signal(signal.SIGINT)
@@ -319,7 +319,7 @@ def test_interrupted_script(start: Callable[..., Process], silent_server: Silent
 @FORKED
 @pytest.mark.parametrize(("script", "output"), FORKS.values(), ids=FORKS)
 def test_fork(start: Callable[..., Process], script: str, output: str, fork: str) -> None:
-    """A forked child has a client of its own in the parent's, which goes on untouched."""
+    """A forked child can use the client, and so can its parent."""
     process = start(f"""
 unused = Client()
 with Client() as closed:
@@ -345,7 +345,7 @@ print(os.wait()[1], len(list(items)), len(list(ahead)), total(client))
 
 @FORKED
 def test_fork_during_a_call(start: Callable[..., Process], fork: str) -> None:
-    """A child may use the client while its parent is in a call, which goes on."""
+    """A child can use the client during a call of its parent, which continues."""
     process = start(f"""
 with socket.create_server(("127.0.0.1", 0)) as listener:
     client = Client(base_url=f"http://127.0.0.1:{{listener.getsockname()[1]}}")
@@ -371,7 +371,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 
 @FORKED
 def test_fork_during_the_start(start: Callable[..., Process], fork: str) -> None:
-    """A child may use the client while a thread of its parent starts the loop."""
+    """A child can use the client while a thread of its parent starts the loop."""
     process = start(f"""
 def hold(*_):
     sys.setprofile(None)
@@ -432,7 +432,7 @@ def test_multiprocessing_spawn(emulator: Emulator, tmp_path: Path) -> None:
 
 
 def test_no_loop(start: Callable[..., Process]) -> None:
-    """Where no event loop can be started, a call says so, and a later one may succeed."""
+    """If no event loop can be started, a call raises the error, and a later one may succeed."""
     process = start("""
 import resource
 with Client() as other:
@@ -449,6 +449,6 @@ for limit in (free, free + 1, free + 2):
 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 print(threads(), total(client))
 """)
-    # Nothing is said of stderr, since there asyncio complains of its own half-made loop.
+    # stderr isn't checked, because asyncio logs an error about its own incomplete loop.
     reason = "no thread with an event loop can be started: [Errno 24] Too many open files\n"
     assert f"{3 * reason}[] 9\n" == process.end()[0]

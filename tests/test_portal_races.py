@@ -36,7 +36,7 @@ def total(client: Client) -> int | None:
 
 
 def test_two_first_calls(client: Client) -> None:
-    """Of two threads that call first, one starts the loop, and both use it."""
+    """If two threads call first, one starts the loop, and both use it."""
     entered = threading.Semaphore(0)
 
     def call(_: object) -> int | None:
@@ -62,7 +62,7 @@ def test_two_first_calls(client: Client) -> None:
 
 
 def test_no_thread(emulator: Emulator) -> None:
-    """Where no thread can be started, the error says so, and a later call tries again."""
+    """If no thread can be started, a call raises the error, and a later one tries again."""
     client = Client(emulator.token, base_url=emulator.url)
     usual = threading.stack_size(2**47 - 2**20)
     try:
@@ -75,7 +75,7 @@ def test_no_thread(emulator: Emulator) -> None:
 
 
 def test_close_while_a_call_is_handed_over() -> None:
-    """A call that the loop's last turn didn't see ends, as closed."""
+    """A call after the loop's last turn raises the error of a closed client."""
     called, ending = threading.Event(), threading.Event()
     handing_over, closed = threading.Event(), threading.Event()
     outcomes: list[str] = []
@@ -116,7 +116,7 @@ def test_close_while_a_call_is_handed_over() -> None:
 
 
 def test_close_during_a_call_that_goes_on() -> None:
-    """A call that the client's own end leaves alone is cancelled after it."""
+    """A call that the end of the client doesn't cancel is cancelled after it."""
     order: list[str] = []
     begun = threading.Event()
 
@@ -141,7 +141,7 @@ def test_close_during_a_call_that_goes_on() -> None:
 
 
 def test_interrupted_hand_over(client: Client, emulator: Emulator) -> None:
-    """Ctrl-C while the loop is busy with another thread's call: the request isn't sent any more."""
+    """After Ctrl-C during another thread's call, the request is not sent."""
     busy, released = threading.Event(), threading.Event()
     main = threading.get_ident()
 
@@ -169,7 +169,7 @@ def test_interrupted_hand_over(client: Client, emulator: Emulator) -> None:
 
 @pytest.mark.process
 def test_closed_by_a_signal_handler_during_the_start() -> None:
-    """A signal's handler may close the client whatever its thread is at."""
+    """A signal handler can close the client at any moment of its thread."""
     code = """
 import faulthandler, signal, sys, threading
 from digitalocean_projects import AuthenticationError, Client, ClientUsageError

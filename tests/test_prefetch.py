@@ -1,4 +1,4 @@
-"""Prefetching: which pages are fetched when, how many at once, and what is left afterwards."""
+"""Prefetching: the order, the concurrency and the end of page requests."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Source:
         return page(number)
 
     async def let(self, *numbers: int) -> None:
-        """Let these pages come, and whatever follows from it happen."""
+        """Complete these pages, and let all tasks run."""
         for number in numbers:
             self._go[number].set()
         await settle()
@@ -74,7 +74,7 @@ def tasks() -> set[asyncio.Task[Any]]:
 
 
 async def settle() -> None:
-    """Let everything run that can."""
+    """Let all tasks run that can."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -86,7 +86,7 @@ def source() -> Source:
 
 @pytest.fixture
 async def complaints() -> AsyncIterator[list[str]]:
-    """What the loop complains about, such as an exception that nobody asked for."""
+    """Return the errors that the loop reports, such as an exception that is never retrieved."""
     messages: list[str] = []
     loop = asyncio.get_running_loop()
     handler = loop.get_exception_handler()
@@ -97,7 +97,7 @@ async def complaints() -> AsyncIterator[list[str]]:
 
 @pytest.fixture(params=[Waves, Window], ids=["waves", "window"])
 def prefetch(request: pytest.FixtureRequest, source: Source) -> Waves[Answer] | Window:
-    """Either kind, for three at a time."""
+    """Return a prefetch of either kind, for three pages at a time."""
     prefetch: Waves[Answer] | Window = request.param(source.fetch, 3)
     return prefetch
 
@@ -108,7 +108,7 @@ async def end(prefetch: Waves[Answer] | Window) -> None:
 
 
 async def test_waves(source: Source) -> None:
-    """A wave is fetched at once and whole; between two pages nothing runs."""
+    """The pages of a wave are fetched at once; between two pages nothing runs."""
     before = tasks()
     waves = Waves(source.fetch, 3)
     await source.let(1, 4, 5, 6, 7)
@@ -136,7 +136,7 @@ async def test_wave_ends_at_the_limit(source: Source) -> None:
 
 
 async def test_waves_of_one(source: Source) -> None:
-    """One at a time needs no wave."""
+    """With a concurrency of one, pages are fetched one by one."""
     waves = Waves(source.fetch, 1)
     await source.let(1, 2, 3)
     assert [page(1), page(2), page(3)] == [await waves.get(number, 9) for number in (1, 2, 3)]
@@ -144,7 +144,7 @@ async def test_waves_of_one(source: Source) -> None:
 
 
 async def test_failure_in_a_wave(source: Source) -> None:
-    """What comes before a failed page is handed out, then its error at once; then all anew."""
+    """The pages before a failed one are returned, then its error; then the wave is repeated."""
     waves = Waves(source.fetch, 4)
     first = EOFError()
     source.broken = {3: first}
@@ -161,7 +161,7 @@ async def test_failure_in_a_wave(source: Source) -> None:
 
 
 async def test_cancelled_wave(source: Source) -> None:
-    """A cancelled wave leaves nothing, and may be tried again."""
+    """A cancelled wave leaves no task, and can be repeated."""
     before = tasks()
     waves = Waves(source.fetch, 3)
     wave = asyncio.create_task(waves.get(1, 3))
@@ -175,7 +175,7 @@ async def test_cancelled_wave(source: Source) -> None:
 
 
 async def test_window(source: Source) -> None:
-    """As many as allowed are under way, and as many again wait: no more, until one is taken."""
+    """A window fetches its maximum at once, and keeps as many pages until one is taken."""
     window = Window(source.fetch, 2)
     first = asyncio.create_task(window.get(1, 100))
     await settle()
@@ -196,7 +196,7 @@ async def test_window(source: Source) -> None:
 
 
 async def test_window_goes_on_first(source: Source) -> None:
-    """When pages come, the next ones are asked for before the first is handed out."""
+    """When pages arrive, the next ones are requested before the first is returned."""
     window = Window(source.fetch, 3)
 
     async def asked_when_handed_out() -> list[int]:
@@ -223,7 +223,7 @@ async def test_window_ends_at_the_limit(source: Source) -> None:
 
 
 async def test_window_after_a_failure(source: Source) -> None:
-    """A page's error comes in its place; nothing is begun until the page is asked for anew."""
+    """A page's error comes in its place, and nothing starts until the page is requested again."""
     window = Window(source.fetch, 3)
     error = EOFError()
     source.broken = {2: error}
@@ -243,7 +243,7 @@ async def test_window_after_a_failure(source: Source) -> None:
 
 
 async def test_window_never_exceeds(source: Source) -> None:
-    """A page that is asked for again waits for its turn, and is the next to be fetched."""
+    """A page that is requested again is the next to be fetched, within the maximum."""
     window = Window(source.fetch, 2)
     await source.let(1)
     assert page(1) == await window.get(1, 9)
@@ -258,7 +258,7 @@ async def test_window_never_exceeds(source: Source) -> None:
 
 
 async def test_look_ahead(source: Source) -> None:
-    """A window begins when it knows what will be asked for; waves wait until it is."""
+    """A window starts with the known pages, and a wave with the first request."""
     window = Window(source.fetch, 2)
     Waves(source.fetch, 2).look_ahead(2, 9)
     await settle()
@@ -270,7 +270,7 @@ async def test_look_ahead(source: Source) -> None:
 
 
 async def test_cancelled_consumer(source: Source) -> None:
-    """Whoever was cancelled while waiting may go on; the page wasn't asked for twice."""
+    """A cancelled consumer can continue, and the page isn't requested twice."""
     window = Window(source.fetch, 2)
     consumer = asyncio.create_task(window.get(1, 2))
     await settle()
@@ -284,7 +284,7 @@ async def test_cancelled_consumer(source: Source) -> None:
 
 
 async def test_closed_window(source: Source) -> None:
-    """The end of a window is the end of what it fetches, and of its use."""
+    """A closed window cancels its requests, and can't be used."""
     before = tasks()
     window = Window(source.fetch, 3)
     await close([Window(source.fetch, 3)])
@@ -306,7 +306,7 @@ async def test_closed_window(source: Source) -> None:
 
 
 async def test_window_closed_meanwhile(source: Source) -> None:
-    """Whoever waits for a page when the window is closed is told so, not cancelled."""
+    """A consumer that waits when the window is closed gets an error, and isn't cancelled."""
     window = Window(source.fetch, 3)
     waiting = asyncio.create_task(window.get(2, 9))
     await settle()
@@ -317,7 +317,7 @@ async def test_window_closed_meanwhile(source: Source) -> None:
 
 
 async def test_closed_windows(source: Source) -> None:
-    """Windows end together: none goes on while another one ends."""
+    """Windows are closed together, and all stop at once."""
     before = tasks()
     windows = [Window(source.fetch, 2), Window(source.fetch, 2)]
     windows[0].look_ahead(1, 2)
@@ -332,7 +332,7 @@ async def test_closed_windows(source: Source) -> None:
 
 
 def test_two_loops(source: Source) -> None:
-    """A window goes on in another loop, as after a fork, and leaves the first one's tasks alone."""
+    """A window can continue in another loop, as after a fork."""
     window = Window(source.fetch, 2)
 
     async def begin() -> None:
@@ -357,7 +357,7 @@ def test_two_loops(source: Source) -> None:
 
 
 def test_closed_in_another_loop(source: Source) -> None:
-    """A window that is closed in another loop, as after a fork, has ended there."""
+    """A window can be closed in another loop, as after a fork."""
     window = Window(source.fetch, 2)
 
     async def begin() -> None:
@@ -372,7 +372,7 @@ def test_closed_in_another_loop(source: Source) -> None:
 
 
 def test_trio(source: Source) -> None:
-    """A window under trio says what it needs."""
+    """A window under trio raises an error that names asyncio."""
     window = Window(source.fetch, 2)
     for use in (lambda: window.get(1, 9), lambda: close([window])):
         with pytest.raises(ClientUsageError, match="needs a running asyncio event loop"):
@@ -381,7 +381,7 @@ def test_trio(source: Source) -> None:
 
 
 async def test_interrupted_close(source: Source) -> None:
-    """Even a close that is cancelled ends everything."""
+    """A cancelled close still ends all requests."""
     before = tasks()
     window = Window(source.fetch, 3)
     await source.let(1)
@@ -400,7 +400,7 @@ async def test_interrupted_close(source: Source) -> None:
 async def test_failures_that_nobody_asked_for(
     prefetch: Waves[Answer] | Window, source: Source, complaints: list[str], *, closed: bool
 ) -> None:
-    """A failed page that isn't asked for is no matter."""
+    """The error of a page that is never requested is ignored."""
     await source.let(*range(1, 10))
     source.broken = {number: EOFError() for number in range(3, 10)}
     assert [page(1), page(2)] == [await prefetch.get(number, 9) for number in (1, 2)]
@@ -413,7 +413,7 @@ async def test_failures_that_nobody_asked_for(
 
 
 async def test_failure_again(prefetch: Waves[Answer] | Window, source: Source) -> None:
-    """A page may be asked for as often as it fails."""
+    """A failed page can be requested any number of times."""
     await source.let(1, 2, 3)
     for _ in range(3):
         source.broken = {1: EOFError()}

@@ -39,13 +39,13 @@ raw_fork = ctypes.PyDLL(None).fork  # without Python's hooks
 
 @pytest.fixture
 def run(forks: Forks) -> Run:
-    """Runs a script, and returns its output, its errors and its status."""
+    """Return a function that runs a script and returns its output, errors and status."""
     return lambda script: forks.start(PRELUDE + script).end()
 
 
 @pytest.mark.process
 def test_fork(run: Run) -> None:
-    """A fork calls what lives, once, in order, in the child and in a child of that."""
+    """A fork calls each living function once, in order, in the child and in its child."""
     script = """
 kept, dropped, last = Owner("kept"), Owner("dropped"), Owner("last")
 del dropped
@@ -62,7 +62,7 @@ wait()
 
 @pytest.mark.process
 def test_fork_without_hooks(run: Run) -> None:
-    """Without Python's hooks, the first check calls it, or the next registration."""
+    """Without Python's hooks, the first check or the next registration calls the functions."""
     script = """
 kept = Owner("kept")
 for use in (check_process, lambda: Owner("new")):
@@ -83,7 +83,7 @@ for use in (check_process, lambda: Owner("new")):
 
 @pytest.mark.process
 def test_threads_of_a_child(run: Run) -> None:
-    """A thread of the child that comes second goes on when all callbacks have returned."""
+    """A second thread of the child waits until all functions have returned."""
     script = """
 class Slow:
     def leave(self):
@@ -108,7 +108,7 @@ wait()
 
 @pytest.mark.process
 def test_interrupted(run: Run) -> None:
-    """A callback that an exception has interrupted is called again."""
+    """A function that an exception has interrupted is called again."""
     script = """
 class Interrupted:
     failures = [KeyboardInterrupt]
@@ -133,7 +133,7 @@ wait()
 
 @pytest.mark.process
 def test_lock_of_the_parent(run: Run) -> None:
-    """A thread of the parent that is at it holds up no child."""
+    """A thread of the parent that calls the functions doesn't block the child."""
     script = """
 class Held:
     def leave(self):
@@ -163,7 +163,7 @@ wait()
 
 
 def test_nothing_is_kept_alive() -> None:
-    """An object that registers itself is collected like any other, and leaves nothing behind."""
+    """A registered object is collected like any other, and its registration ends."""
 
     class Owner:
         def leave(self) -> None:
@@ -228,7 +228,7 @@ wait()
 
 @pytest.mark.process
 def test_kept_for_ever(run: Run) -> None:
-    """An object that is kept for ever isn't finalized, not even at the interpreter's end."""
+    """An object that is kept for ever isn't finalized, even at the interpreter's exit."""
     script = """
 class Value:
     def __del__(self):

@@ -46,12 +46,12 @@ class Order(BaseModel):
 
 @pytest.mark.parametrize("value", [DROPLET, "do:droplet:1", WHOLE])
 def test_urn(value: Any) -> None:
-    """A URN is made of its text, and of whatever has one."""
+    """A URN is parsed from text, and from an object with a URN."""
     assert DROPLET == Order(urn=value).urn
 
 
 def test_urn_in_json() -> None:
-    """It is a text in JSON, as a key, too, and stays a URN in Python."""
+    """A URN is text in JSON, also as a key, and remains a URN in Python."""
     text = '{"urn":"do:droplet:1","resource":null,"amounts":{"do:volume:a":2}}'
     order = Order.model_validate_json(text)
     assert {URN("volume", "a"): 2} == order.amounts
@@ -61,7 +61,7 @@ def test_urn_in_json() -> None:
 
 @pytest.mark.parametrize("value", ["droplet:1", "do:droplet:", 5, None, True, ["do:droplet:1"]])
 def test_bad_urn(value: Any) -> None:
-    """What is none is one error."""
+    """An invalid URN is one error."""
     with pytest.raises(ValidationError) as caught:
         Order.model_validate({"urn": value})
     assert [
@@ -76,7 +76,7 @@ def test_bad_urn(value: Any) -> None:
 
 @pytest.mark.parametrize("mode", ["validation", "serialization"])
 def test_urn_schema(mode: Any) -> None:
-    """It is described as a text of a certain shape."""
+    """The schema of a URN is a string with a pattern."""
     schema = TypeAdapter(URN).json_schema(mode=mode)
     assert ("string", "urn") == (schema["type"], schema["format"])
     texts = [*schema["examples"], "do:domain:a.b", "do:floatingipv6:2604::1", "droplet:1", "do:a:"]
@@ -107,7 +107,7 @@ def test_resource(resource: Resource) -> None:
 
 
 def test_resource_members() -> None:
-    """It is read as an answer of the API is: statuses are known, and times have a zone."""
+    """A resource is read like an answer of the API, with known statuses and time zones."""
     members = {
         "urn": "do:droplet:1",
         "assigned_at": "2018-09-28 19:26:37",
@@ -121,7 +121,7 @@ def test_resource_members() -> None:
 
 
 def test_resource_in_python() -> None:
-    """In Python it becomes its members, with their types."""
+    """In Python mode, a resource becomes its members with their types."""
     order = Order(urn=DROPLET, resource=WHOLE)
     expected = {"urn": DROPLET, "assigned_at": MOMENT, "links": {"self": LINK}, "status": "ok"}
     assert expected == order.model_dump()["resource"]
@@ -139,7 +139,7 @@ def test_resource_in_python() -> None:
     ],
 )
 def test_bad_resource(members: Any, location: tuple[str, ...]) -> None:
-    """Each bad member is one error, which says where."""
+    """Each invalid member is one error with its location."""
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(Resource).validate_python(members)
     assert [location] == [error["loc"] for error in caught.value.errors()]
@@ -173,14 +173,14 @@ def test_project(project: Project) -> None:
     ],
 )
 def test_bad_project(members: Any, location: tuple[str, ...]) -> None:
-    """Each bad member is one error, which says where."""
+    """Each invalid member is one error with its location."""
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(Project).validate_python(members)
     assert [location] == [error["loc"] for error in caught.value.errors()]
 
 
 def test_page() -> None:
-    """A page is its items, number and total, of any type that pydantic knows."""
+    """A page has items, number and total, and items of any type that pydantic knows."""
     adapter = TypeAdapter(Page[Resource])
     text = adapter.dump_json(PAGE)
     assert {"items": [json.loads(encode([WHOLE]))[0]], "number": 1, "total": None} == json.loads(
@@ -193,7 +193,7 @@ def test_page() -> None:
 
 
 def test_bad_page() -> None:
-    """What is wrong deep in a page is one error, which says where."""
+    """An invalid value deep in a page is one error with its location."""
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(Page[Project]).validate_python({"items": [{}], "number": 0, "total": -1})
     expected = [("items", 0, "id"), ("items", 0, "name"), ("number",), ("total",)]
@@ -210,7 +210,7 @@ def test_bad_page() -> None:
     ],
 )
 def test_object_schema(mode: Any, cls: Any, required: list[str]) -> None:
-    """An object has one description for both ways."""
+    """An object has the same schema for validation and serialization."""
     schema = TypeAdapter(cls).json_schema(mode=mode)
     assert ("object", required) == (schema["type"], schema["required"])
     assert schema == TypeAdapter(cls).json_schema(mode="validation")
@@ -228,12 +228,12 @@ def test_object_schema(mode: Any, cls: Any, required: list[str]) -> None:
     ],
 )
 def test_union(annotation: Any, value: Any, expected: Any) -> None:
-    """In a union each value is written as what it is."""
+    """In a union, each value is serialized by its own type."""
     assert expected == json.loads(TypeAdapter(annotation).dump_json(value))
 
 
 def test_page_of_other_items() -> None:
-    """A page is no page of another type, although it is a page."""
+    """A page of one type is refused as a page of another type."""
     with pytest.raises(ValidationError, match=r"items\.0"):
         TypeAdapter(Page[Project]).validate_python(PAGE)
     page = TypeAdapter(Page[Resource]).validate_python(PAGE)
@@ -241,7 +241,7 @@ def test_page_of_other_items() -> None:
 
 
 def test_strict() -> None:
-    """What a strict model has written, it can read."""
+    """A strict model can read its own output."""
 
     class Strict(BaseModel):
         model_config = ConfigDict(strict=True)

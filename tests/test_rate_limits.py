@@ -1,4 +1,4 @@
-"""The limits through real clients, and an emulator that refuses as the API does."""
+"""Rate limits with real clients, and an emulator that refuses like the API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WINDOWS = ((250, 60.0), (1000, 600.0))
 @pytest.mark.anyio
 @pytest.mark.usefixtures("no_leaks")
 async def test_no_refusal() -> None:
-    """1,175 requests of two clients are never refused, and take 3 % over the optimum at most."""
+    """1,175 requests of two clients are never refused, and take at most 3 % over the optimum."""
     # While a request takes longer than the threshold, the clock jumps, up to the end of that
     # request's lease: then later requests would start too early.
     clock = MockClock(rate=1.0, autojump_threshold=1.0)

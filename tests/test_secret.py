@@ -1,4 +1,4 @@
-"""Secret: texts that show in no traceback, and messages without tokens."""
+"""Secrets, which appear in no traceback, and messages without tokens."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secret() -> None:
-    """A secret equals its text, and no `repr` shows it, even that of its container."""
+    """A secret equals its text and appears in no `repr`, nor in that of its container."""
     secret = Secret(HIDDEN)
     assert HIDDEN == secret
     assert hash(HIDDEN) == hash(secret)
@@ -182,12 +182,12 @@ def test_tracebacks(length: int) -> None:
     ],
 )
 def test_redacted(text: str, expected: str) -> None:
-    """Text that looks like a token is masked anywhere; other text is unchanged."""
+    """A text that looks like a token is masked at any position; other texts are unchanged."""
     assert expected == redacted(text)
 
 
 def test_environment_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's tokens are masked, whatever they look like."""
+    """The environment's tokens are masked, in any format."""
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", "sword")
     monkeypatch.setenv("DIGITALOCEAN_ACCESS_TOKEN", "swordfish-1\n")
     assert "a *** b, swords, ***x" == redacted("a sword b, swords, swordfish-1x")
@@ -195,14 +195,14 @@ def test_environment_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("secret", ["!", "a!", "!a", r"a\b", r"long\secret\text", "it's", "a.c"])
 def test_known_secrets(secret: str) -> None:
-    """A secret is masked whatever its characters are."""
+    """A secret is masked with any characters."""
     assert "x *** y" == redacted(f"x {secret} y", secret)
     assert secret not in redacted(repr(f"{secret}x{secret}"), secret) or len(secret) < 8
     assert secret not in redacted(repr(f"x {secret} y"), secret)
 
 
 def test_long_texts() -> None:
-    """A long text is looked through in linear time."""
+    """A long text is searched in linear time."""
     for part in ("bearer ", "bearer \t", "dop_v1", "do", "a", "0", f"{HEX[:63]}x", "dop_v1_a "):
         text = part * (2_000_000 // len(part))
         assert len(redacted(text)) <= len(text)

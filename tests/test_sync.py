@@ -1,4 +1,4 @@
-"""The blocking client against the one that it is generated from."""
+"""The blocking client, compared with the asyncio client."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def main(token, url, project):
 
 
 def members(cls: type) -> dict[str, Member]:
-    """The public methods, and the functions of properties, by their names."""
+    """Return the public methods, and the functions of properties, by their names."""
     functions = {name: getattr(value, "fget", value) for name, value in vars(cls).items()}
     hidden = set() if cls in {AsyncClient, Client} else {"__init__"}
     return {
@@ -93,7 +93,7 @@ def test_names(original: type, twin: type) -> None:
 
 
 def test_exports() -> None:
-    """Each class for asyncio is exported together with its twin."""
+    """Each asyncio class is exported together with its blocking twin."""
     names = [name for name in digitalocean_projects.__all__ if rename(name) != name]
     assert names == sorted(original.__name__ for original, _ in TWINS)
     assert {rename(name) for name in names} <= set(digitalocean_projects.__all__)
@@ -101,7 +101,7 @@ def test_exports() -> None:
 
 @each_pair
 def test_signatures(original: Member, twin: Member) -> None:
-    """A member of both classes takes the same and returns the same, and the twin blocks."""
+    """The signatures of both classes agree, and the members of the twin block."""
     assert parameters(original) == parameters(twin)
     returned = inspect.signature(original).return_annotation
     assert rename(returned) == inspect.signature(twin).return_annotation
@@ -110,21 +110,21 @@ def test_signatures(original: Member, twin: Member) -> None:
 
 @pytest.mark.parametrize(("original", "twin"), TWINS)
 def test_properties(original: type, twin: type) -> None:
-    """Both classes have the same members, and the same of them are properties."""
+    """Both classes have the same properties."""
     kinds = {rename(name): isinstance(vars(original)[name], property) for name in members(original)}
     assert kinds == {name: isinstance(vars(twin)[name], property) for name in members(twin)}
 
 
 @pytest.mark.parametrize(("original", "twin"), [*TWINS, *PAIRS.values()])
 def test_docstrings(original: object, twin: object) -> None:
-    """A docstring says the same on both sides, without a word that is true on one only."""
+    """Docstrings of both classes agree, without words that fit only one."""
     assert documentation(original) == documentation(twin)
     assert not re.search(r"(?i)\b(async|await|coroutine|blocking)", documentation(twin) or "")
 
 
 @pytest.mark.parametrize("client_class", [AsyncClient, Client])
 def test_projects(client_class: type[AsyncClient | Client]) -> None:
-    """A client has one `projects`, and so has each of its views."""
+    """A client and each of its views have one `projects` object."""
     client = client_class("token", base_url="http://127.0.0.1:1")
     view = client.with_options(timeout=1.0)
     assert client.projects is client.projects
@@ -132,7 +132,7 @@ def test_projects(client_class: type[AsyncClient | Client]) -> None:
 
 
 def test_script() -> None:
-    """Code for one client runs with the other one after the renames."""
+    """Code for one client runs with the other after the renames."""
     names: dict[str, Any] = {"AsyncClient": AsyncClient, "Client": Client}
     exec(SCRIPT, names)  # noqa: S102 - the text above
     main = names["main"]
@@ -154,7 +154,7 @@ def test_script() -> None:
 
 @pytest.mark.parametrize("arguments", [{"token": "sec ret"}, {"token": "a", "proxy": "sec ret"}])
 def test_hidden_arguments(arguments: dict[str, Any]) -> None:
-    """The secrets are no readable local variables of the frame that refuses them."""
+    """Refused secrets are not readable in local variables."""
     with pytest.raises(ValueError, match=r"token|proxy") as caught:
         Client(**arguments)
     local = caught.traceback[1].locals

@@ -38,7 +38,7 @@ ONE_AT_ALL = Limits(windows=((1, 60.0),))
 
 @pytest.mark.anyio
 async def test_same_connections(emulator: Emulator, make_either: MakeClient) -> None:
-    """Each view has its token; all use the session of the client that they come from."""
+    """Each view has its own token, and all use the client's session."""
     made = []
 
     def session() -> aiohttp.ClientSession:
@@ -57,7 +57,7 @@ async def test_same_connections(emulator: Emulator, make_either: MakeClient) -> 
 
 @pytest.mark.anyio
 async def test_closing(make_either: MakeClient) -> None:
-    """To close a view does nothing, and to close the client closes its views."""
+    """Closing a view has no effect, and closing the client closes its views."""
     async with make_either() as client:
         async with client.with_options() as view:
             await view.projects.list_resources().first_page()
@@ -72,7 +72,7 @@ async def test_closing(make_either: MakeClient) -> None:
 async def test_options(
     emulator: Emulator, silent_server: SilentServer, make_either: MakeClient
 ) -> None:
-    """Other options are those of the view alone."""
+    """The options of a view don't change the client."""
     async with make_either(timeout=20.0) as client:
         emulator.respond(500)
         view = client.with_options(retry=RetryPolicy(base_delay=0.0))
@@ -124,7 +124,7 @@ async def test_limits_of_views(make_either: MakeClient) -> None:
 def test_wrong_options(
     client_class: Callable[..., Any], options: dict[str, Any], error: type[Exception]
 ) -> None:
-    """Options are checked, as those of a client are."""
+    """The options of a view are checked like those of a client."""
     with pytest.raises(error) as caught:
         client_class("token").with_options(**options)
     assert "two words" not in str(caught.value)
@@ -172,7 +172,7 @@ def test_wrong_clock(clock: Any) -> None:
 
 
 def test_hundreds_of_tokens() -> None:
-    """A view for each of hundreds of tokens costs little memory, and none when it is gone."""
+    """Views for hundreds of tokens take little memory, which is freed with them."""
     client = AsyncClient("token", base_url="http://127.0.0.1:1")
     client.with_options(token="first")
     tracemalloc.start()

@@ -1,7 +1,80 @@
-"""Fixtures for pytest: an emulator of the API for each test, and its clients.
+"""Fixtures for pytest: an emulator of the API for each test, and clients of it.
 
-Every run of pytest imports them, where the package is installed. So what they need is imported by
-the first test that uses one.
+pytest finds the fixtures by itself once the package is installed.
+
+- `do_emulator`: an `Emulator` of `digitalocean_projects.testing`, with an empty account.
+- `do_client`: a `Client` of it.
+- `do_async_client`: an `AsyncClient` of it, in any asyncio loop: that of anyio's plugin, of
+  pytest-asyncio, or of `asyncio.run`.
+- `@pytest.mark.do_emulator(…)`: arguments for the `Emulator` of a test, a class or a module, such
+  as `limits=()` or `move_delay=90.0`. Those of a test override those of its class and module.
+
+During a test that uses one of them, `DIGITALOCEAN_API_URL` and `DIGITALOCEAN_TOKEN` are those of
+the emulator, so the code under test makes its clients as in production and never reaches a real
+account. The emulator's clock stands still, and jumps to the end of the next wait as soon as all
+tasks wait for it. It is also the clock of each client that is made during the test without one. So
+neither a retry nor a rate limit delays a test. This file passes as it stands:
+
+```python
+import pytest
+
+from digitalocean_projects import Client
+from digitalocean_projects.testing import faults
+
+
+def sort_droplets(name):
+    '''Move all droplets of the default project to another one.'''
+    with Client() as client:
+        project = client.projects.find(name)
+        droplets = [r for r in client.projects.list_resources() if r.type == "droplet"]
+        client.projects.assign_resources(project, droplets).raise_for_failed()
+        client.projects.wait_until_assigned(project, droplets, timeout=300.0)
+        return len(droplets)
+
+
+@pytest.fixture
+def shop(do_emulator):
+    do_emulator.seed(["do:droplet:1", "do:volume:2", "do:droplet:3"], default=True)
+    return do_emulator.seed(name="shop")
+
+
+def test_droplets_are_moved(do_emulator, shop):
+    assert sort_droplets("shop") == 2
+    assert do_emulator.resources() == ["do:volume:2"]
+
+
+def test_failures_are_retried(do_emulator, shop):
+    do_emulator.fail(faults.LostAnswer(), when=lambda request: request.method == "POST")
+    do_emulator.fail(faults.Status(503), times=2)
+    assert sort_droplets("shop") == 2
+    assert [request.method for request in do_emulator.requests].count("POST") == 2
+
+
+@pytest.mark.do_emulator(move_delay=90.0)
+def test_slow_moves(do_emulator, shop):
+    sort_droplets("shop")
+    assert do_emulator.clock.time() >= 90.0  # without waiting in real time
+
+
+@pytest.mark.do_emulator(move_delay=90.0)
+def test_moves_in_progress(do_emulator, do_client, shop):
+    do_client.projects.assign_resources(shop, ["do:droplet:1"])
+    do_emulator.clock.jump(89.0)
+    assert do_client.projects.list_resources(shop).collect() == []
+    do_emulator.clock.jump(1.0)
+    assert len(do_client.projects.list_resources(shop).collect()) == 1
+
+
+async def total(client):
+    page = await client.projects.list_resources().first_page()
+    return page.total
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_async(do_async_client, shop):
+    assert await total(do_async_client) == 3
+```
 """
 
 from __future__ import annotations
@@ -16,17 +89,19 @@ if TYPE_CHECKING:
     from digitalocean_projects import AsyncClient, Client
     from digitalocean_projects.testing import Emulator
 
-# Longer than an answer of the emulator takes, and too short to be felt.
+__all__ = ["do_async_client", "do_client", "do_emulator"]
+
+# Longer than the emulator takes to answer, and too short for a user to notice.
 _IDLE_SECONDS = 0.05
 _LONGEST_CLOSE = 10.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let `--strict-markers` know the marker."""
+    """Register the marker `do_emulator`, which `--strict-markers` requires."""
     config.addinivalue_line(
         "markers",
-        "do_emulator(**options): arguments for the Emulator that the fixture do_emulator is, "
-        "such as limits=() or move_delay=5.0; those of a function go before those of its module.",
+        "do_emulator(**options): arguments for the Emulator of the fixture do_emulator, such as "
+        "limits=() or move_delay=5.0; those of a test override those of its class and module.",
     )
 
 
@@ -34,21 +109,25 @@ def pytest_configure(config: pytest.Config) -> None:
 def do_emulator(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Emulator]:
-    """An emulator of DigitalOcean's API, with an empty account.
+    """Provide a started `Emulator` with an empty account, stopped after the test.
 
-    Clients that are made during the test without a token, base URL and clock use it as well, until
-    a test undoes what its `monkeypatch` has set, where that is noted. Its clock stands still, but
-    jumps when all that goes on is to wait for it.
+    The fixture `monkeypatch` sets the environment's URL and token, and the clock of clients that
+    are made without one. If a test calls `monkeypatch.undo()`, they are lost.
     """
-    from digitalocean_projects import _client, _config  # noqa: PLC0415 - as the module says
-    from digitalocean_projects._messages import TOKEN_VARIABLES  # noqa: PLC0415 - as that
-    from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as that
+    # Every run of pytest imports this module where the package is installed. So the first test
+    # that uses a fixture imports what the fixture needs: a run without one pays nothing.
+    from digitalocean_projects import _client, _config  # noqa: PLC0415 - as above
+    from digitalocean_projects._messages import TOKEN_VARIABLES  # noqa: PLC0415 - as above
+    from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as above
 
     clock = MockClock(rate=0, autojump_threshold=_IDLE_SECONDS)
     options: dict[str, Any] = {"clock": clock}
     for marker in reversed([*request.node.iter_markers("do_emulator")]):
         if marker.args:
-            raise pytest.UsageError("the marker do_emulator takes keyword arguments only")
+            raise pytest.UsageError(
+                "the marker do_emulator takes only keyword arguments, such as limits=(), "
+                f"got {marker.args!r}"
+            )
         options.update(marker.kwargs)
     with Emulator(**options) as emulator:
         monkeypatch.setenv(_config.BASE_URL_VARIABLE, emulator.url)
@@ -61,8 +140,8 @@ def do_emulator(
 
 @pytest.fixture
 def do_client(do_emulator: Emulator) -> Iterator[Client]:
-    """A blocking client of `do_emulator`, closed after the test."""
-    from digitalocean_projects import Client  # noqa: PLC0415 - as the module says
+    """Provide a `Client` of `do_emulator`, closed after the test."""
+    from digitalocean_projects import Client  # noqa: PLC0415 - as do_emulator says
 
     with Client(do_emulator.token, base_url=do_emulator.url, clock=do_emulator.clock) as client:
         yield client
@@ -70,11 +149,12 @@ def do_client(do_emulator: Emulator) -> Iterator[Client]:
 
 @pytest.fixture
 def do_async_client(do_emulator: Emulator) -> Iterator[AsyncClient]:
-    """A client of `do_emulator` to await in whichever asyncio loop the test runs, closed after it.
+    """Provide an `AsyncClient` of `do_emulator`, closed after the test.
 
-    That may be the loop of anyio's plugin or of pytest-asyncio, or one that the test itself makes.
+    It works in the loop of anyio's plugin (on asyncio), in that of pytest-asyncio, and in one that
+    the test itself starts.
     """
-    from digitalocean_projects import AsyncClient  # noqa: PLC0415 - as the module says
+    from digitalocean_projects import AsyncClient  # noqa: PLC0415 - as do_emulator says
 
     client = AsyncClient(do_emulator.token, base_url=do_emulator.url, clock=do_emulator.clock)
     yield client
@@ -82,10 +162,13 @@ def do_async_client(do_emulator: Emulator) -> Iterator[AsyncClient]:
 
 
 def _close(client: AsyncClient) -> None:
-    """Close a client from outside of its loop: a fixture that is awaited would be one plugin's."""
-    import asyncio  # noqa: PLC0415 - as the module says
+    """Close a client from outside its loop.
 
-    loop = client._manager._pool.loop  # noqa: SLF001 - there is no public way to ask
+    An async fixture could await `aclose`, but would work with one of the plugins only.
+    """
+    import asyncio  # noqa: PLC0415 - as do_emulator says
+
+    loop = client._manager._pool.loop  # noqa: SLF001 - there is no public attribute for it
     if loop is None or loop.is_closed():
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             runner.run(client.aclose())

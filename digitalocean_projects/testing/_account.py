@@ -67,14 +67,16 @@ def _description(value: str) -> str:
 def _purpose(value: str) -> str:
     if _string("purpose", value) in _PURPOSES:
         return value
-    # What was answered may be sent back, though the prefix makes it longer.
+    # A client may send an answered purpose back, though its prefix makes it longer.
     return _OTHER + _text("purpose", value.removeprefix(_OTHER))
 
 
 def _environment(value: str) -> str:
     environment = _ENVIRONMENTS.get(_string("environment", value).lower())
     if environment is None:
-        raise ValueError("environment must be Development, Staging or Production")
+        raise ValueError(
+            f"environment must be Development, Staging or Production, got {value[:40]!r}"
+        )
     return environment
 
 
@@ -88,19 +90,21 @@ def _flag(value: bool) -> bool:  # noqa: FBT001 - attrs calls it
 class StoredProject:
     """A project as the API returns it, without its owner.
 
+    `Emulator.projects` returns them. They are immutable.
+
     Attributes:
-        id: Its UUID.
-        name: 1 to 175 characters.
-        description: At most 255 characters.
-        purpose: One of those that the API names, or `Other: ` before at most 255 characters.
-        environment: `Development`, `Staging`, `Production` or empty; given in any case.
-        is_default: Whether it is the default project.
-        created_at: When it was made, as text.
-        updated_at: When it was changed last, as text.
+        id: The UUID.
+        name: The name, of 1 to 175 characters.
+        description: The description, of at most 255 characters.
+        purpose: One of the API's purposes, or `Other: ` and at most 255 characters.
+        environment: `Development`, `Staging`, `Production` or empty; any case is accepted.
+        is_default: True for the default project.
+        created_at: The time of the creation, as ISO 8601 text.
+        updated_at: The time of the last change, as ISO 8601 text.
 
     Raises:
-        TypeError: An attribute is of another type.
-        ValueError: An attribute is too long, too short, or none that the API knows.
+        TypeError: An attribute is not of its type.
+        ValueError: An attribute is too long, too short, or unknown to the API.
     """
 
     id: str
@@ -114,7 +118,7 @@ class StoredProject:
 
 
 def _instant(number: int) -> str:
-    """Return the time of the assignment `number`; like the API's, times differ in precision."""
+    """Return the time of the assignment `number`; as with the API, times differ in precision."""
     moment = _EPOCH + timedelta(seconds=number, microseconds=number * 7919 % 1_000_000)
     digits = (0, 4, 6)[number % 3]
     text = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
@@ -128,7 +132,7 @@ def _second(number: int) -> str:
 
 @attrs.frozen(kw_only=True)
 class Assignment:
-    """A resource's place in a project."""
+    """A resource's assignment to a project."""
 
     urn: URN
     project_id: str
@@ -137,17 +141,23 @@ class Assignment:
 
 @attrs.frozen
 class Token:
-    """The scopes of a bearer token; None allows everything."""
+    """A bearer token's scopes; None allows everything.
+
+    `api:read` stands for every scope that reads, and `api:write` for every scope.
+    """
 
     scopes: frozenset[str] | None
 
     def allows(self, *scopes: str) -> bool:
-        """Return whether the token has one of these scopes."""
-        return self.scopes is None or not self.scopes.isdisjoint(scopes)
+        """Return True if the token has one of these scopes."""
+        if self.scopes is None or "api:write" in self.scopes:
+            return True
+        reads = any(scope.endswith(":read") for scope in scopes)
+        return not self.scopes.isdisjoint(scopes) or (reads and "api:read" in self.scopes)
 
 
 class NameTakenError(ValueError):
-    """Another project has this name."""
+    """A name that another project has."""
 
 
 class _Holding:
@@ -159,7 +169,7 @@ class _Holding:
 
     def listing(self) -> list[Assignment]:
         if self._listing is None:
-            # No two are of one second, so they can be compared as text.
+            # No two times are in one second, so they can be compared as text.
             self._listing = sorted(self._held.values(), key=attrgetter("assigned_at"), reverse=True)
         return self._listing
 
@@ -173,16 +183,16 @@ class _Holding:
 
 
 class Account:
-    """The state behind the emulated API. It is not safe to use in several threads without a lock.
+    """The state of the emulated API. It needs a lock if several threads use it.
 
-    Nothing in it is random: the same calls make the same ids, tokens and times. Assignments are
-    numbered, and so are the changes of projects; each time follows from its number.
+    It is deterministic: the same calls produce the same ids, tokens and times. The assignments and
+    the changes of projects are numbered, and each time follows from its number.
 
     Args:
         clock: The clock of `move_delay`.
 
     Attributes:
-        move_delay: For callers of `place`: seconds until a listing shows an assignment.
+        move_delay: The seconds that callers of `place` pass as `delay`.
     """
 
     def __init__(self, clock: MockClock) -> None:
@@ -209,17 +219,17 @@ class Account:
         return list(reversed(self._projects.values()))
 
     def project(self, project_id: str) -> StoredProject | None:
-        """Return the project with this id, or the default one for `default`."""
+        """Return the project with this id, the default one for `default`, or None."""
         return self.default if project_id == "default" else self._projects.get(project_id)
 
     def add_project(self, name: str | None, **attributes: Any) -> StoredProject:
-        """Make an empty project, and return it.
+        """Create an empty project, and return it.
 
-        The name determines its id, unless a project had that id before. None makes up a name.
+        The name determines the id, unless a project had that id before. None chooses a name.
 
         Raises:
             NameTakenError: The name is taken.
-            TypeError: An attribute is of another type than in `StoredProject`.
+            TypeError: An attribute is not of its type in `StoredProject`.
             ValueError: A `StoredProject` can't have this value of an attribute.
         """
         if name is None:
@@ -244,9 +254,9 @@ class Account:
 
         Raises:
             NameTakenError: Another project has the name.
-            TypeError: A value is of another type than in `StoredProject`.
-            ValueError: A `StoredProject` can't have such a value, or no project would be the
-                default one.
+            TypeError: A value is not of its type in `StoredProject`.
+            ValueError: A `StoredProject` can't have such a value, or no default project would be
+                left.
         """
         now = _second(self._changes)
         changed = attrs.evolve(project, **changes, updated_at=now)
@@ -272,27 +282,27 @@ class Account:
         del self._holdings[project.id]
 
     def is_empty(self, project: StoredProject) -> bool:
-        """Return whether the project holds no resource, and none is moving there."""
+        """Return True if the project holds no resource, and none is moving to it."""
         return not self.listing(project) and all(
             assignment.project_id != project.id for assignment in self._assignments.values()
         )
 
     def listing(self, project: StoredProject) -> list[Assignment]:
-        """Return what the project's listing shows, newest first. Don't change the list."""
+        """Return the project's listing, newest first; the caller must not change the list."""
         self._settle()
         return self._holdings[project.id].listing()
 
     def assignment(self, urn: URN) -> Assignment | None:
         """Return the resource's last assignment, even if no listing shows it yet.
 
-        None says that there is no such resource.
+        None means that there is no such resource.
         """
         return self._assignments.get(urn.canonical)
 
     def place(self, urn: URN, project: StoredProject, delay: float = 0.0) -> Assignment:
         """Move the resource to the project, as its newest; create it if it doesn't exist.
 
-        Listings show it in its old place until `delay` seconds have passed on the clock. If it
+        Listings show it in its old project until `delay` seconds have passed on the clock. If it
         moves again before that, they never show the earlier move.
         """
         self._settle()
@@ -333,7 +343,9 @@ class Account:
     def _check_name(self, project: StoredProject) -> None:
         for other in self._projects.values():
             if other.name == project.name and other.id != project.id:
-                raise NameTakenError(f"a project of this name exists: {project.name!r}")
+                raise NameTakenError(
+                    f"name must be that of no other project, got {project.name!r}, which is taken"
+                )
 
     def add_token(self, scopes: Iterable[str] | None, text: str | None = None) -> str:
         """Add a token with these scopes, and return it; None allows everything."""
@@ -343,5 +355,5 @@ class Account:
         return text
 
     def token(self, text: str) -> Token | None:
-        """Return the token with this text."""
+        """Return the token with this text, or None."""
         return self._tokens.get(text)

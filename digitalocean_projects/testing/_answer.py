@@ -1,4 +1,4 @@
-"""Answer: documents, refusals, and bytes on the wire that go back to the client."""
+"""Answer: documents, refusals and raw bytes that are sent to the client."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _phrase(status: int) -> str:
 
 @attrs.define(eq=False)
 class RefusedError(Exception):
-    """A request is refused with an error document of this status.
+    """A refusal of a request, which is answered with an error document of this status.
 
-    The message is by default the one that the API has for the status.
+    The default of the message is the one that the API has for the status.
     """
 
     status: int
@@ -56,7 +56,7 @@ class RefusedError(Exception):
 
 @attrs.frozen
 class Answer:
-    """A whole answer."""
+    """An answer of the API."""
 
     status: int
     headers: Mapping[str, str]
@@ -65,13 +65,13 @@ class Answer:
 
 @attrs.frozen(kw_only=True)
 class Wire:
-    """Bytes to send, and when. The connection ends after them.
+    """Raw bytes in place of an answer, and their times. The connection ends after them.
 
     Attributes:
         chunks: The bytes.
-        delay: Seconds before the first chunk.
-        pause: Seconds between two chunks.
-        end: How the connection ends: by a FIN, by a RST, or by the client.
+        delay: Real seconds before the first chunk.
+        pause: Real seconds between two chunks.
+        end: The end of the connection: by a FIN, by a RST, or by the client.
     """
 
     chunks: Iterable[bytes] = ()
@@ -85,8 +85,8 @@ def message(
 ) -> bytes:
     """Return the bytes of an HTTP/1.1 answer with these headers.
 
-    A missing type, length and `Connection: close` are added; a 204, which has no body, gets only
-    the last.
+    A missing type, length and `Connection: close` are added; to a 204, which has no body, only the
+    last.
     """
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = list(headers.items() if isinstance(headers, Mapping) else headers)

@@ -1,4 +1,4 @@
-"""API: a request's way through authentication, limits and handlers to its answer."""
+"""API: the answer to a request, by authentication, limits and handlers."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def _bearer(request: RecordedRequest) -> str:
 
 
 class API:
-    """The emulated API. It is not safe to use in several threads without a lock.
+    """The emulated API. It needs a lock if several threads use it.
 
-    Its date starts at the machine's, and follows the clock.
+    Its date starts at the machine's date and follows the clock.
 
     Attributes:
         origin: The base URL, for the links in answers.
@@ -49,7 +49,7 @@ class API:
         request: RecordedRequest,
         status_of: Callable[[URN], str | None] = lambda _: None,
     ) -> Answer:
-        """Do what a request asks for, and return the answer.
+        """Carry out a request, and return the answer.
 
         An assignment doesn't move the resources for which `status_of` returns a status.
         """
@@ -72,9 +72,9 @@ class API:
         reset_after: int | None = None,
         message: str | None = None,
     ) -> Answer:
-        """Return an error document, by default with the status's usual message.
+        """Return an error document, by default with the usual message of the status.
 
-        The request counts, if its token is valid.
+        The request counts for the limits if its token is valid.
         """
         self.count(request)
         now = self._clock.time()
@@ -91,12 +91,12 @@ class API:
         return self._refusal(refusal, _bearer(request), now)
 
     def count(self, request: RecordedRequest) -> None:
-        """Count a request that isn't answered here, if its token is valid."""
+        """Count a request that is answered by a script, if its token is valid."""
         if self.knows(request):
             self._limits.count(_bearer(request), self._clock.time())
 
     def knows(self, request: RecordedRequest) -> bool:
-        """Return whether the request's token is valid."""
+        """Return True if the request's token is valid."""
         return self._account.token(_bearer(request)) is not None
 
     def _authenticated(self, text: str) -> Token:
@@ -108,7 +108,7 @@ class API:
     def _refusal(self, refusal: RefusedError, text: str, now: float) -> Answer:
         headers = self._headers(refusal.status, text, now) | refusal.headers
         document = {"id": refusal.id, "message": refusal.message}
-        # The API leaves it out now and then.
+        # The API omits it from some errors, so the emulator omits it from one.
         if refusal.status != HTTPStatus.UNAUTHORIZED:
             document["request_id"] = headers["x-request-id"]
         return Answer(refusal.status, headers, json.dumps(document).encode())

@@ -1,4 +1,4 @@
-"""MockClock: a clock that a test moves."""
+"""MockClock: a clock that tests move."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import attrs
 
 
 def not_negative(name: str, value: float) -> float:
-    """Return `value`.
+    """Return `value` if it is finite and at least 0.
 
     Raises:
         ValueError: It is negative, infinite or not a number.
@@ -44,16 +44,16 @@ _END = attrgetter("end")
 class MockClock:
     """A clock that starts at 0, follows real time at some rate, and can be moved forward.
 
-    It is a `clock` for a client and for an `Emulator`. Any number of tasks may
-    sleep by it, in any number of event loops and threads. All methods may be called from any
-    thread.
+    Pass it as `clock` to a client and to an `Emulator`. Any number of tasks may sleep on it, in any
+    number of event loops and threads. All methods may be called from any thread.
 
     Args:
-        rate: Its seconds per real second; at 0 it stands still unless it is moved.
-        autojump_threshold: Real seconds. If tasks sleep, and for this time nobody called `time`,
-            `sleep` or `jump` and no task woke up, the clock jumps to the end of the earliest
-            sleep. It should be longer than anything else that the code under test waits for,
-            such as an answer. None: it never jumps by itself.
+        rate: Seconds on the clock per real second, 1 by default. At 0 the clock stands still unless
+            it is moved.
+        autojump_threshold: Real seconds. If tasks sleep, and during this time no task woke up and
+            none called `time`, `sleep` or `jump`, the clock jumps to the end of the earliest sleep.
+            Choose it longer than any other wait of the code under test, such as that for a
+            response. With None, the default, the clock never jumps by itself.
 
     Raises:
         ValueError: An argument is negative, infinite or not a number.
@@ -71,12 +71,13 @@ class MockClock:
         self._moved = (0.0, self._looked_at)
 
     def time(self) -> float:
-        """Return the seconds on the clock; they never go back."""
-        # Without the lock: the caller may hold a lock that a thread waits for while it holds ours.
+        """Return the seconds on the clock; they never decrease."""
+        # This takes no lock: the caller may hold one that another thread waits for while it holds
+        # the lock of the clock.
         return self._look()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until these seconds have passed on the clock; 0 lets other tasks run.
+        """Wait until these seconds have passed on the clock; with 0, let other tasks run.
 
         Raises:
             ValueError: `seconds` is negative, infinite or not a number.
@@ -102,8 +103,8 @@ class MockClock:
     def jump(self, seconds: float) -> None:
         """Move the clock forward, and wake the tasks whose sleep ends by then.
 
-        They wake up in the order in which their sleeps end, each in its own event loop, when that
-        runs next.
+        They wake up in the order in which their sleeps end, each at the next turn of its own event
+        loop.
 
         Raises:
             ValueError: `seconds` is negative, infinite or not a number.
@@ -133,7 +134,7 @@ class MockClock:
                 loop.call_soon_threadsafe(self._wake, loop, room)
 
     def _wake(self, loop: asyncio.AbstractEventLoop, room: _Room) -> None:
-        """Wake the tasks whose sleep is over; if there is none, and all are idle, jump."""
+        """Wake the tasks whose sleep is over; if there are none and the clock is idle, jump."""
         with self._lock:
             now = self._now()
             over = room.sleepers[: bisect_right(room.sleepers, now, key=_END)]
@@ -152,7 +153,7 @@ class MockClock:
             self._set_timer(loop, room)
 
     def _earliest_after(self, now: float) -> float:
-        # Where an event loop doesn't run, sleepers stay though their sleep is over.
+        # Sleepers of an event loop that doesn't run stay in the list after their sleep.
         ends = (
             sleeper.end
             for room in list(self._rooms.values())
@@ -162,7 +163,7 @@ class MockClock:
         return min(ends, default=now)
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, room: _Room) -> None:
-        """Set the timer for the next sleeper. Call it in the room's event loop."""
+        """Set the timer for the next sleeper; must be called in the room's event loop."""
         with self._lock:
             delay = self._delay(room)
         if room.timer is not None:
@@ -170,7 +171,7 @@ class MockClock:
         room.timer = loop.call_later(delay, self._wake, loop, room) if delay < math.inf else None
 
     def _delay(self, room: _Room) -> float:
-        """Return the real seconds until a sleeper may have to be woken."""
+        """Return the real seconds until the next sleeper may have to wake up."""
         asleep = (sleeper for sleeper in room.sleepers if not sleeper.future.done())
         if (earliest := next(asleep, None)) is None:
             return math.inf

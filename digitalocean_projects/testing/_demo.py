@@ -1,4 +1,4 @@
-"""Demo: the resources that `--demo` shows."""
+"""Demo: the resources of the demonstration account, which `--demo` uses."""
 
 from __future__ import annotations
 
@@ -35,13 +35,16 @@ def _urns(random: Random) -> Iterator[str]:
 def seed_demo(emulator: Emulator) -> str:
     """Fill the account with 1,234 resources of all documented types, the same in every run.
 
-    The default project gets 1,034 of them and a new one, `web-shop`, the other 200.
+    The default project gets 1,034 of them. A new project, `web-shop`, gets the other 200.
+
+    Args:
+        emulator: The emulator, started or not.
 
     Returns:
         The UUID of `web-shop`.
 
     Raises:
-        ValueError: There is a `web-shop` already; nothing was done.
+        ValueError: A project is called `web-shop` already; the account is unchanged.
     """
     random = Random(1234)  # noqa: S311 - plausible, not secret
     urns = list(_urns(random))

@@ -1,4 +1,4 @@
-"""Emulator: the API on a port of this machine, and what tests do with it."""
+"""Emulator: a server of the emulated API, and its control by tests."""
 
 from __future__ import annotations
 
@@ -31,46 +31,47 @@ _MEBIBYTE = 1 << 20
 class Emulator:
     """A server that answers as the Projects API does, with an account of its own.
 
-    It runs in a thread of its own, so it serves blocking and asyncio code alike, as
-    `with Emulator() as emulator:` or `async with`. Its account is kept in memory, starts with an
-    empty default project, and can be filled before or after the start. Ids, tokens and the times
-    of projects and assignments are the same in every run; the port, the request ids and the dates
-    differ.
+    It runs in a thread of its own, so it serves blocking and asyncio code alike. Start it with
+    `with Emulator() as emulator:`, with `async with`, or with `start`. Its account is kept in
+    memory and starts with an empty default project. It can be filled before or after the start.
+    Ids, tokens and the times of projects and assignments are the same in every run. The port, the
+    request ids and the dates differ.
 
-    Each token has limits for its requests. Each request counts until it is one window old. All
-    requests count, also those with a scripted answer or an error, except those refused by these
-    limits or with a 401. The headers `ratelimit-limit`, `-remaining` and `-reset` (rounded up) are
-    about the longest limit. A 429 for that limit has no `retry-after`. A 429 for a shorter limit,
-    or for the only one, has it, in whole seconds rounded up.
+    The rate limits apply to each token. A request counts until it is one window old. All requests
+    count, also those with a scripted answer or an error, except those that these limits refuse and
+    those with a 401. The headers `ratelimit-limit`, `ratelimit-remaining` and `ratelimit-reset`
+    (rounded up) describe the longest limit. A 429 for that limit has no `retry-after`. A 429 for a
+    shorter limit, or for the only one, has it, in whole seconds rounded up.
 
     An assignment is answered at once, but listings show it only after `move_delay`. Until then
-    neither the old project nor the new one can be deleted. If the resource is assigned again
-    before that, it is `already_assigned` to its new project, and can be moved to a third one.
+    neither the old project nor the new one can be deleted. Before that, a second assignment to the
+    new project is answered with `already_assigned`, and one to a third project moves the resource.
 
-    Memory stays bounded. A body of more than `max_body` bytes is refused with a 413. `requests`
-    keeps the newest requests, within `keep_requests` and `keep_bytes`. The body of a request whose
-    token is unknown is neither read nor kept, unless answers or faults are scripted: then it is
-    kept if one of them answers the request.
+    Memory is bounded. A body of more than `max_body` bytes is refused with a 413. `requests` keeps
+    the newest requests, within `keep_requests` and `keep_bytes`. A request with an unknown token is
+    kept without its body, unless a scripted answer or fault answers the request.
 
     All methods may be called from any thread.
 
     Args:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        token: The token with every scope; None makes one.
-        limits: Each token's limits, as (requests, seconds); () for none. The API's by default.
-        clock: The clock of the limits, the moves and the `Date` of the answers; None makes a
-            `MockClock`.
-        move_delay: Seconds on the clock.
-        max_body: The maximum length of a request's body in bytes, after decompression.
+        token: The token with every scope; None creates one.
+        limits: The limits of each token, as pairs of (requests, seconds); () sets none. The default
+            is the API's: 250 in 60 seconds and 5,000 in 3,600.
+        clock: The clock of the limits, the moves and the `Date` of the answers; None creates a
+            `MockClock` that follows real time.
+        move_delay: Seconds on the clock until listings show an assignment.
+        max_body: The maximum length of a request's body in bytes, after decompression; 16 MiB by
+            default.
         keep_requests: The maximum number of requests that `requests` keeps.
-        keep_bytes: The approximate maximum number of bytes of memory that these take. Besides its
-            texts and its body, each request counts as 400 bytes, and each header and each name in
-            the query as 64 bytes.
+        keep_bytes: The approximate maximum of the memory that these take, in bytes; 64 MiB by
+            default. Besides its texts and its body, each request counts as 400 bytes, and each
+            header and each name in the query as 64 bytes.
 
     Raises:
-        TypeError: A number of requests or bytes is no integer.
-        ValueError: A limit allows no request, or its time isn't positive and finite;
+        TypeError: A number of requests or bytes is not an integer.
+        ValueError: A limit allows no request, or its time is not positive and finite;
             `move_delay` is negative, infinite or not a number; or a number of requests or bytes
             is negative.
     """
@@ -110,12 +111,12 @@ class Emulator:
         self._url: str | None = None
 
     def start(self) -> None:
-        """Listen; do nothing if it listens already.
+        """Start to serve; do nothing if it is running.
 
-        After a `stop` it listens on the same port again, with the same account.
+        After a `stop` it serves the same account on the same port again.
 
         Raises:
-            OSError: The port is taken, or the host isn't this machine's.
+            OSError: The port is in use, or the host is not an address of this machine.
         """
         with self._lifecycle:
             if self._server is None:
@@ -125,7 +126,7 @@ class Emulator:
                 self._server.start()
 
     def stop(self) -> None:
-        """Cut all connections and end the thread, at once; do nothing if it isn't running."""
+        """End all connections and the thread at once; do nothing if it is not running."""
         with self._lifecycle:
             if self._server is not None:
                 self._server.stop()
@@ -153,20 +154,25 @@ class Emulator:
             RuntimeError: The emulator was never started.
         """
         if self._url is None:
-            raise RuntimeError("the emulator has no URL before it is started")
+            raise RuntimeError(
+                "the emulator must be started before it has a URL; use it as a context manager, "
+                "or call start()"
+            )
         return self._url
 
     @property
     def clock(self) -> MockClock:
         """The clock of the limits, the moves and the `Date` of the answers.
 
-        Pass it to the client, too.
+        Pass it to the client as `clock`, so that its limits and waits follow it, too.
         """
         return self._clock
 
     @property
     def move_delay(self) -> float:
-        """Seconds on `clock` until listings show an assignment; a new value is for later ones.
+        """Seconds on `clock` until listings show an assignment.
+
+        A new value applies to later assignments.
 
         Raises:
             ValueError: The new value is negative, infinite or not a number.
@@ -184,10 +190,13 @@ class Emulator:
         return self._token
 
     def add_token(self, scopes: Iterable[str]) -> str:
-        """Make a token that has only these scopes, such as `project:read` and `droplet:read`.
+        """Create a token that has only these scopes, such as `project:read` and `droplet:read`.
 
-        A listing leaves out the resources that the token may not read, after it was divided into
-        pages: pages may be short or empty, and `meta.total` counts everything.
+        The scopes have their documented names: `block_storage:read` for volumes, for example.
+        `api:read` stands for every scope that reads, and `api:write` for every scope.
+
+        A listing is divided into pages first, and then leaves out the resources that the token may
+        not read. So pages may be short or empty, and `meta.total` counts everything.
 
         Raises:
             ValueError: A scope is not of the form `resource:action`.
@@ -195,7 +204,7 @@ class Emulator:
         scopes = frozenset(scopes)
         for scope in scopes:
             if ":" not in scope:
-                raise ValueError(f"a scope must be like 'droplet:read', got {scope!r}")
+                raise ValueError(f"a scope must have the form 'droplet:read', got {scope!r}")
         with self._lock:
             return self._account.add_token(scopes)
 
@@ -215,24 +224,25 @@ class Emulator:
         purpose: str = "Web Application",
         environment: str = "",
     ) -> str:
-        """Make a project that holds these resources, and return its UUID.
+        """Create a project that holds these resources, and return its UUID.
 
-        The resources are created; one that exists already moves, at once. They are listed in the
-        given order, before those that the project held, as if the first one was assigned last.
+        Resources that do not exist are created, and existing ones move to the project, both at
+        once. They are listed in the given order, before those that the project held, as if the
+        first one had been assigned last.
 
         Args:
             resources: The URNs; repeats are dropped.
-            name: The project's name, which also determines its UUID, unless a project had that
-                UUID before; None makes up a name.
-            default: Put them into the default project instead, and ignore the other arguments.
+            name: The project's name. It determines the UUID, unless a project had that UUID
+                before. None chooses a name.
+            default: Put the resources into the default project, and ignore the other arguments.
             description: As in `StoredProject`.
             purpose: As in `StoredProject`; any other text gets `Other: ` before it.
             environment: As in `StoredProject`.
 
         Raises:
-            TypeError: A resource is no URN, or an attribute no string.
+            TypeError: A resource is not a URN, or an attribute is not a string.
             ValueError: A URN is malformed, the name is taken, or the API would refuse the project.
-                Nothing was done.
+                The account is unchanged.
         """
         urns = [URN.of(resource) for resource in resources]
         with self._lock:
@@ -249,12 +259,15 @@ class Emulator:
             return project.id
 
     def projects(self) -> list[StoredProject]:
-        """Return all projects as they are now, newest first, as in a listing."""
+        """Return the current projects, newest first, as in a listing."""
         with self._lock:
             return self._account.projects()
 
     def resources(self, project_id: str = "default") -> list[str]:
         """Return the URNs that the listing of a project shows now, in its order.
+
+        Args:
+            project_id: The project's UUID, or `default`.
 
         Raises:
             ValueError: There is no such project.
@@ -262,7 +275,10 @@ class Emulator:
         with self._lock:
             project = self._account.project(project_id)
             if project is None:
-                raise ValueError(f"project_id must be that of a project, got {project_id!r}")
+                raise ValueError(
+                    "project_id must be 'default' or the UUID of a project of this emulator, "
+                    f"got {project_id!r}"
+                )
             return [str(assignment.urn) for assignment in self._account.listing(project)]
 
     def respond(
@@ -274,23 +290,24 @@ class Emulator:
         when: Callable[[RecordedRequest], bool] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Answer the next requests with this, for any path and token.
+        """Answer the next requests with this response, for any path and token.
 
-        Scripted answers are tried in the order in which they were added. The first that has times
-        left and accepts the request is sent, and the connection is closed. The account doesn't
-        change. All other requests are answered as usual.
+        Scripted responses and faults are tried in the order in which they were added. The first
+        one that has `times` left and accepts the request is sent. Then the connection is closed.
+        The account doesn't change. All other requests are answered as usual.
 
         Args:
-            status: The status.
-            body: Bytes are sent as they are, anything else as its JSON.
-            headers: Sent as they are, right or wrong. `Content-Type: application/json`, the right
-                `Content-Length` (unless there is a `Transfer-Encoding`) and `Connection: close`
-                are added if they are missing; to a 204, only the last.
-            when: Returns whether to answer a request; called in the emulator's thread.
+            status: The HTTP status.
+            body: Bytes are sent unchanged; any other value is sent as JSON.
+            headers: The headers, sent unchanged and unchecked. If they are missing,
+                `Content-Type: application/json`, the right `Content-Length` (unless there is a
+                `Transfer-Encoding`) and `Connection: close` are added; to a 204, only the last.
+            when: A function that returns whether to answer a request. It is called in the
+                emulator's thread. None accepts every request.
             times: The number of requests to answer; None sets no limit.
 
         Raises:
-            TypeError: The body has no JSON.
+            TypeError: The body can't be converted to JSON.
             ValueError: `times` is less than 1, or a header has characters beyond Latin-1.
         """
         self.respond_raw(message(status, body, headers), when=when, times=times)
@@ -302,7 +319,13 @@ class Emulator:
         when: Callable[[RecordedRequest], bool] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Send these bytes instead of an answer, as `respond` does; b"" only closes the connection.
+        """Send these bytes instead of an answer to the next requests, as `respond` does.
+
+        Args:
+            data: All bytes of the response, with its status line and headers; `b""` only closes the
+                connection.
+            when: As in `respond`.
+            times: As in `respond`.
 
         Raises:
             ValueError: `times` is less than 1.
@@ -317,19 +340,21 @@ class Emulator:
         when: Callable[[RecordedRequest], bool] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Make the next requests go wrong, in one order with the answers of `respond`.
+        """Answer the next requests with a fault, in one order with the responses of `respond`.
 
         Args:
-            fault: What goes wrong, such as `faults.Reset()`.
+            fault: A fault of `digitalocean_projects.testing.faults`, such as `faults.Reset()`.
             when: As in `respond`.
             times: As in `respond`.
 
         Raises:
-            TypeError: `fault` is none of `faults`.
+            TypeError: `fault` is not one of them.
             ValueError: `times` is less than 1.
         """
         if not isinstance(fault, Fault):
-            raise TypeError(f"fault must be one of faults, such as faults.Reset(), got {fault!r}")
+            raise TypeError(
+                f"fault must be a fault of testing.faults, such as faults.Reset(), got {fault!r}"
+            )
         with self._lock:
             self._site.script.add(fault, when=when, times=times)
 
@@ -337,12 +362,12 @@ class Emulator:
     def requests(self) -> list[RecordedRequest]:
         """A copy of the requests since the last `forget_requests`, oldest first.
 
-        Only the newest ones are kept, as many as `keep_requests` and `keep_bytes` allow.
+        It holds only the newest requests, as many as `keep_requests` and `keep_bytes` allow.
         """
         with self._lock:
             return self._site.record.copy()
 
     def forget_requests(self) -> None:
-        """Empty `requests`."""
+        """Remove all requests from `requests`."""
         with self._lock:
             self._site.record.clear()

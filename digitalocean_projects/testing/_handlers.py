@@ -3,9 +3,9 @@
 https://docs.digitalocean.com/reference/api/reference/projects/
 https://docs.digitalocean.com/reference/api/reference/project-resources/
 
-Two refusals aren't documented, but were observed: a name that is taken is a 409, and `is_default:
-false` for the default project a 400. Deleting that project is assumed to be the same 400. Any other
-wrong attribute is a 400, too. Attributes that can't be set, and unknown ones, are ignored.
+Two refusals are not documented, but were observed: a name that is taken is a 409, and `is_default:
+false` for the default project is a 400. A deletion of that project is assumed to be the same 400.
+Any other invalid attribute is a 400, too. Read-only attributes and unknown ones are ignored.
 """
 
 from __future__ import annotations
@@ -43,17 +43,36 @@ _SELF = {
     "volume": "https://api.digitalocean.com/v2/volumes/{}",
 }
 
+# Scopes are named after the API's resources, which differ from the types of these URNs.
+# https://docs.digitalocean.com/reference/api/scopes/
+_SCOPES = {
+    "dbaas": "database",
+    "floatingip": "reserved_ip",
+    "floatingipv6": "reserved_ip",
+    "loadbalancer": "load_balancer",
+    "reservedip": "reserved_ip",
+    "reservedipv6": "reserved_ip",
+    "space": "spaces",
+    "volume": "block_storage",
+    "volumesnapshot": "block_storage_snapshot",
+}
+
+
+def _read_scope(urn_type: str) -> str:
+    return f"{_SCOPES.get(urn_type, urn_type)}:read"
+
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """A call of an operation. Every method may refuse the request.
+    """A call of an operation. Each method may raise `RefusedError`.
 
     Attributes:
         account: The account to read and change.
         origin: The base URL, for the links in answers.
         request: The request.
         token: The token of the request.
-        status_of: Returns a status for resources that an assignment doesn't move.
+        status_of: A function that returns the status of a resource that an assignment must not
+            move, or None.
     """
 
     account: Account
@@ -63,7 +82,7 @@ class Call:
     status_of: Callable[[URN], str | None]
 
     def need(self, *scopes: str) -> None:
-        """Refuse a token that has none of these scopes."""
+        """Raise a refusal if the token has none of these scopes."""
         if not self.token.allows(*scopes):
             raise RefusedError(403)
 
@@ -82,9 +101,9 @@ class Call:
             raise RefusedError(400, "the request body is not valid JSON") from None
 
     def page(self, path: str, listing: Sequence[T]) -> tuple[Sequence[T], dict[str, Any]]:
-        """Return the page that the query asks for, and the members `links` and `meta`.
+        """Return the page that the query names, and the members `links` and `meta`.
 
-        `first` and `last` are on every page, `next` and `prev` only if there is such a page.
+        Every page has links to `first` and `last`, and to `next` and `prev` if these exist.
 
         Args:
             path: The path of the listing.
@@ -131,7 +150,7 @@ def get_project(call: Call, project_id: str) -> dict[str, Any]:
 
 
 def replace_project(call: Call, project_id: str) -> dict[str, Any]:
-    """Replace all attributes of a project that can be set."""
+    """Replace all writable attributes of a project."""
     return _change(call, project_id, required=_CHANGED)
 
 
@@ -141,7 +160,7 @@ def update_project(call: Call, project_id: str) -> dict[str, Any]:
 
 
 def delete_project(call: Call, project_id: str) -> None:
-    """Delete a project that holds no resources, and to which none are moving."""
+    """Delete a project; refuse it if it holds resources, or if some are moving to it."""
     call.need("project:delete")
     project = call.project(project_id)
     if not project.is_default and not call.account.is_empty(project):
@@ -158,7 +177,7 @@ def _change(call: Call, project_id: str, required: tuple[str, ...] = ()) -> dict
 
 
 def _attributes(call: Call, names: tuple[str, ...], required: tuple[str, ...]) -> dict[str, Any]:
-    """Return the attributes that the body has; null counts as missing."""
+    """Return the attributes in the body; null counts as missing."""
     document = call.document()
     if not isinstance(document, dict):
         raise RefusedError(400, "the request body must be an object")
@@ -202,7 +221,7 @@ def list_resources(call: Call, project_id: str) -> dict[str, Any]:
     resources = [
         _resource_document(assignment, "ok")
         for assignment in page
-        if call.token.allows(f"{assignment.urn.type}:read")
+        if call.token.allows(_read_scope(assignment.urn.type))
     ]
     return {"resources": resources, **members}
 
@@ -216,8 +235,8 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
     call.need("project:update", "project:assign_resource")
     project = call.project(project_id)
     urns = _urns(call.document())
-    for resource_type in sorted({urn.type for urn in urns}):
-        call.need(f"{resource_type}:read")
+    for urn in urns:
+        call.need(_read_scope(urn.type))
     return {"resources": [_assign(call, project, urn) for urn in urns]}
 
 
@@ -233,7 +252,7 @@ def _resource_document(assignment: Assignment, status: str) -> dict[str, Any]:
 
 
 def _urns(document: Any) -> list[URN]:
-    """Return the URNs of an assignment, as listings spell them, without repeats."""
+    """Return the URNs of an assignment in the form of listings, without repeats."""
     match document:
         case {"resources": [*texts]} if all(isinstance(text, str) for text in texts):
             pass
@@ -266,7 +285,7 @@ def _assign(call: Call, project: StoredProject, urn: URN) -> dict[str, Any]:
 
 @attrs.frozen
 class _Operation:
-    """A handler, and the status of its answer."""
+    """A handler and the status of its answer."""
 
     status: int
     handler: Callable[..., dict[str, Any] | None]
@@ -300,7 +319,7 @@ def perform(
     token: Token,
     status_of: Callable[[URN], str | None],
 ) -> tuple[int, dict[str, Any] | None]:
-    """Do what a request asks for, and return the answer's status and its document, if any.
+    """Carry out a request, and return the status and the document of the answer, if any.
 
     Args:
         account: As in `Call`.
@@ -310,7 +329,7 @@ def perform(
         status_of: As in `Call`.
 
     Raises:
-        RefusedError: It can't be done; nothing was done.
+        RefusedError: The request is refused, and the account is unchanged.
     """
     operation, arguments = _operation(request)
     if request.method != "GET":
@@ -320,7 +339,7 @@ def perform(
 
 
 def _operation(request: RecordedRequest) -> tuple[_Operation, tuple[str, ...]]:
-    """Return the operation at the request's path, and the arguments that the path holds."""
+    """Return the operation of the request's path, and the arguments in the path."""
     for pattern, operations in _ROUTES:
         if found := pattern.fullmatch(request.path):
             if request.method in operations:
@@ -332,7 +351,7 @@ def _operation(request: RecordedRequest) -> tuple[_Operation, tuple[str, ...]]:
 
 
 def _check_media_type(request: RecordedRequest) -> None:
-    # The API wants it of a DELETE, too, which has no body.
+    # The API requires the header for a DELETE, too, which has no body.
     content_type, _, _ = request.headers.get("Content-Type", "").partition(";")
     if content_type.strip().lower() != "application/json":
         raise RefusedError(415, "Content-Type must be application/json")

@@ -1,4 +1,4 @@
-"""Limits: the number of requests that a token may send, as a sliding log."""
+"""Limits: the maximum number of requests of a token, as a sliding log."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def _window(requests: int, seconds: float) -> _Window:
 
 
 class Limits:
-    """The rate limits of all tokens. It is not safe to use in several threads without a lock.
+    """The rate limits of all tokens. It needs a lock if several threads use it.
 
     Each request counts until it is one window old.
 
     Args:
-        windows: The limits, as (requests, seconds).
+        windows: The limits, as pairs of (requests, seconds).
 
     Raises:
-        TypeError: A number of requests is no integer.
-        ValueError: A limit allows no request, or its time isn't positive and finite.
+        TypeError: A number of requests is not an integer.
+        ValueError: A limit allows no request, or its time is not positive and finite.
     """
 
     def __init__(self, windows: Iterable[tuple[int, float]]) -> None:
@@ -61,7 +61,7 @@ class Limits:
 
         Raises:
             RefusedError: A limit is reached. The refusal has a `retry-after`, unless the limit is
-                the longest one of several.
+                the longest of several.
         """
         log = self._log(token, now)
         waits = [window.wait(log, now) for window in self._windows]
@@ -77,7 +77,7 @@ class Limits:
             self._log(token, now).append(now)
 
     def headers(self, token: str, now: float, epoch: float) -> dict[str, str]:
-        """Return the headers about the longest limit, for a token that has requests that count.
+        """Return the headers that describe the longest limit; the token has a request that counts.
 
         Args:
             token: The token.
@@ -94,7 +94,7 @@ class Limits:
         }
 
     def _log(self, token: str, now: float) -> deque[float]:
-        """Return when the requests came that count in the longest window, oldest first."""
+        """Return the times of the requests that count in the longest window, oldest first."""
         log = self._logs[token]
         while log and log[0] + self._windows[-1].seconds <= now:
             log.popleft()

@@ -1,4 +1,4 @@
-"""Recording: requests as they came to the emulator, and the record of the newest."""
+"""Recording: the newest requests that the emulator has received."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _ENTRY_BYTES = 64
 
 @attrs.frozen(kw_only=True)
 class RecordedRequest:
-    """One request, as it came over the socket.
+    """A request that the emulator has received.
 
-    Its `repr` leaves out the headers, since they hold the token.
+    Its `repr` omits the headers, because they hold the token.
 
     Attributes:
-        method: Upper case, such as `GET`.
-        path: As sent, still percent-encoded, without the query.
-        query: The decoded query; of a repeated name, the first value.
-        headers: A mapping whose names ignore case; of a repeated name, the first value.
-        body: The bytes of the body; empty if it was not read, as `Emulator` says.
+        method: The method in upper case, such as `GET`.
+        path: The path as it was sent, percent-encoded, without the query.
+        query: The decoded query, with the first value of each name.
+        headers: The headers, with the first value of each name; names ignore case.
+        body: The body; empty if it was not read, see `Emulator`.
     """
 
     method: str
@@ -39,23 +39,24 @@ class RecordedRequest:
 
     @property
     def size(self) -> int:
-        """The approximate number of bytes of memory that the request takes."""
+        """The approximate memory that the request takes, in bytes."""
         texts = [self.method, self.path, *self.query, *self.query.values()]
         for name, value in self.headers.items():
             # The mapping keeps each name in lower case, too.
             texts += name, name, value
         entries = len(self.query) + len(self.headers)
         fixed = _REQUEST_BYTES + _ENTRY_BYTES * entries
-        # Not the lengths: one character above U+FFFF makes each character of its text 4 bytes wide.
+        # Lengths are not enough: a character above U+FFFF makes all characters of its text 4 bytes
+        # wide.
         return fixed + len(self.body) + sum(map(sys.getsizeof, texts))
 
 
 class Record:
-    """The newest requests. It is not safe to use in several threads without a lock.
+    """The newest requests. It needs a lock if several threads use it.
 
     Args:
         most: The maximum number of requests.
-        most_bytes: The maximum of the sum of their sizes.
+        most_bytes: The maximum sum of their sizes, in bytes.
     """
 
     def __init__(self, most: int, most_bytes: int) -> None:
@@ -65,14 +66,14 @@ class Record:
         self._bytes = 0
 
     def add(self, request: RecordedRequest) -> None:
-        """Add a request, and drop the oldest ones until the record is within its bounds."""
+        """Add a request, and drop the oldest ones that exceed the bounds."""
         self._requests.append(request)
         self._bytes += request.size
         while len(self._requests) > self._most or self._bytes > self._most_bytes:
             self._bytes -= self._requests.popleft().size
 
     def drop_body(self, request: RecordedRequest) -> None:
-        """Leave out the body of the request that was added last."""
+        """Drop the body of a request if it was added last."""
         if self._requests and self._requests[-1] is request:
             self._requests[-1] = attrs.evolve(request, body=b"")
             self._bytes -= len(request.body)
@@ -88,10 +89,10 @@ class Record:
 
 
 def checked_bound(name: str, value: int) -> int:
-    """Return `value`.
+    """Return `value` if it is an integer that is at least 0.
 
     Raises:
-        TypeError: It is no integer.
+        TypeError: It is not an integer.
         ValueError: It is negative.
     """
     if index(value) < 0:

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 _NO_LINGERING = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 _BODY_SECONDS = 60.0
-# The time that a client has to finish sending a body that was refused.
+# The seconds in which a client must finish sending a body that was refused.
 _LINGERING_SECONDS = 2.0
 
 
 class _RequestHandler(web.RequestHandler):
-    """A connection that refuses malformed requests without logging what they hold."""
+    """A connection that refuses malformed requests without logging their content."""
 
     __slots__ = ()
 
@@ -43,19 +43,19 @@ class _RequestHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer a request that could not be parsed, or whose handler failed."""
+        """Answer a request that can't be parsed, or whose handler has failed."""
         if isinstance(exc, HttpProcessingError):
             return _malformed()
         return super().handle_error(request, status, exc, message)
 
     def log_exception(self, *args: Any, **options: Any) -> None:
-        """Log an exception, unless a body that nobody reads any more is malformed."""
+        """Log an exception, except for the malformed rest of a body that is no longer read."""
         if not isinstance(options.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*args, **options)
 
 
 class _WebServer(web.Server):
-    """A server that knows its connections, and can cut them while they wait for the client."""
+    """A server that knows its connections, and can end them while they wait for the client."""
 
     def __init__(self, site: Site) -> None:
         super().__init__(self._handle)
@@ -96,7 +96,7 @@ class _WebServer(web.Server):
             transport.abort()
 
     async def wait(self, handler: web.RequestHandler, seconds: float | None) -> None:
-        """Wait these seconds, or until the client has left; None waits only for that."""
+        """Wait until the client has left, at most these seconds; None sets no maximum."""
         await asyncio.wait([self._lost.get(handler, self._gone)], timeout=seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -124,7 +124,7 @@ class _WebServer(web.Server):
         return _WireResponse(self, answer) if isinstance(answer, Wire) else _response(answer)
 
     async def _body(self, request: web.BaseRequest) -> bytes | None:
-        """Read the body of a request; return None as soon as it is known to be too large."""
+        """Return the body of a request, or None as soon as it exceeds the maximum."""
         most, length, pieces = self._site.max_body, request.content_length or 0, list[bytes]()
         if length <= most:
             length = 0
@@ -148,7 +148,7 @@ def _malformed() -> web.Response:
 
 
 class _WireResponse(web.StreamResponse):
-    """Bytes in place of an answer; the connection ends after them."""
+    """Raw bytes in place of an answer; the connection ends after them."""
 
     def __init__(self, server: _WebServer, wire: Wire) -> None:
         super().__init__()
@@ -170,16 +170,16 @@ class _WireResponse(web.StreamResponse):
         return request.writer
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
+        """Write nothing: `prepare` has written everything."""
 
 
 class Server:
     """An HTTP server that sends the answers of a site.
 
-    A `Wire` is sent as it is, and ends the connection.
+    A `Wire` is sent unchanged, and ends the connection.
 
     Raises:
-        OSError: The port is taken, or the host isn't this machine's.
+        OSError: The port is in use, or the host is not an address of this machine.
     """
 
     def __init__(self, site: Site, host: str, port: int) -> None:
@@ -194,16 +194,16 @@ class Server:
         self.url = f"http://{bound_host}:{self.port}"
 
     def start(self) -> None:
-        """Begin to answer, also the connections made since the object was created."""
+        """Start to answer, including connections that were made since the object was created."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Cut all connections, and wait until the thread and all sockets are gone."""
+        """End all connections, and wait for the end of the thread and of all sockets."""
         self._stopping.set_result(None)
         self._thread.join()
 
     def _run(self) -> None:
-        # Not the loop of the current policy, since `_serve` needs one with readers.
+        # `_serve` needs a loop with readers, which that of the current policy may lack.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(self._serve())
 
@@ -212,7 +212,8 @@ class Server:
         server = _WebServer(self._site)
         listener = await loop.create_server(server, sock=self._socket)
         await asyncio.wrap_future(self._stopping)
-        # A connection that the loop has accepted, but not made, would be lost by the close.
+        # The loop may have accepted a connection without creating its transport yet. A close would
+        # leak it, so accept no more, and let the loop finish those first.
         loop.remove_reader(self._socket)
         for _ in range(3):
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Site: the scripted answers and faults, and the API, which answers all other requests."""
+"""Site: scripted answers and faults, and the API, which answers all other requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Script:
         when: Callable[[RecordedRequest], bool] | None,
         times: int | None,
     ) -> None:
-        """Play a part for the next `times` requests that `when` accepts.
+        """Add a part, which answers the next `times` requests that `when` accepts.
 
         Args:
             part: A fault, or the bytes to send.
@@ -58,7 +58,7 @@ class Script:
         return bool(self._entries)
 
     def take(self, request: RecordedRequest) -> bytes | Fault | None:
-        """Use up the first part that accepts the request, and return it; None if there is none."""
+        """Return the first part that accepts the request, and count its use; None if none does."""
         for entry in self._entries:
             if entry.when is None or entry.when(request):
                 entry.left -= 1
@@ -73,11 +73,11 @@ class Site:
     """The answers to all requests. Its methods may be called from any thread.
 
     Attributes:
-        lock: Guards the other attributes. Reentrant, because a `when` of the script may look at
-            the emulator.
+        lock: The lock of the other attributes. It is reentrant, because a `when` of the script may
+            call the emulator.
         record: The newest requests.
-        script: The answers and faults to play.
-        api: Answers what the script leaves.
+        script: The scripted answers and faults.
+        api: The API, which answers the requests that the script leaves.
         max_body: The maximum length of a body in bytes.
     """
 
@@ -88,14 +88,14 @@ class Site:
     max_body: int
 
     def wants_body(self, request: RecordedRequest) -> bool:
-        """Return whether to read the body of a request, which has none yet."""
+        """Return True if the body of a request must be read; the request has none yet."""
         with self.lock:
             return bool(self.script) or self.api.knows(request)
 
     def answer(self, request: RecordedRequest) -> Answer | Wire:
         """Answer a request."""
         with self.lock:
-            # First, since a `when` of the script may look at it.
+            # The request is recorded first, because a `when` of the script may look at the record.
             self.record.add(request)
             part = self.script.take(request)
             if isinstance(part, bytes):

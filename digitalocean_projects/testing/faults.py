@@ -1,7 +1,27 @@
 """Faults: the ways in which an answer can go wrong, for `Emulator.fail`.
 
-`Status`, `NotAssigned` and `Omit` change what is answered; after every other fault the connection
-ends. Seconds are real ones: they don't follow the emulator's clock.
+| fault | the request is carried out | the client receives |
+|---|---|---|
+| `Status(status)` | no | an error document |
+| `Html(status)` | no | the web page of a proxy |
+| `Garbage(status)` | no | a body that is not JSON |
+| `Reset()`, `Disconnect()` | no | the end of the connection (RST, FIN) |
+| `Silence()` | no | nothing, until it leaves |
+| `Endless(status)` | no | a body without end |
+| `Bomb(size)` | no | a small body that unpacks to `size` bytes |
+| `HugeHeaders(size)` | no | a header of `size` bytes |
+| `Delay(seconds)` | yes | the right answer, late |
+| `Drip(seconds)` | yes | the right answer, byte by byte |
+| `Truncate(at)` | yes | a part of the right answer |
+| `WrongLength(by)` | yes | the right answer with a wrong `Content-Length` |
+| `LostAnswer()` | yes | the end of the connection (RST) |
+| `NotAssigned(status, urns)` | in part | an assignment that doesn't move these resources |
+| `Omit(urns)` | yes | an assignment whose answer leaves out these resources |
+
+`Status`, `NotAssigned` and `Omit` leave the connection open; every other fault ends it. Every fault
+counts for the rate limits. Seconds are real seconds: they do not follow the emulator's clock. A
+fault raises `ValueError` for a negative size or time, and for a malformed URN. Faults are
+immutable.
 """
 
 from __future__ import annotations
@@ -74,11 +94,11 @@ class Fault(ABC):
 
     @abstractmethod
     def _play(self, api: API, request: RecordedRequest) -> Answer | Wire:
-        """Return what is sent instead of the API's answer."""
+        """Return the answer or the bytes that are sent instead of the API's answer."""
 
 
 class _Undone(Fault):
-    """A fault that keeps a request from being carried out; it still counts for the limits."""
+    """A fault of a request that is not carried out; it still counts for the limits."""
 
     __slots__ = ()
 
@@ -88,11 +108,11 @@ class _Undone(Fault):
 
     @abstractmethod
     def _wire(self) -> Wire:
-        """Return what is sent."""
+        """Return the bytes that are sent."""
 
 
 class _Spoilt(Fault):
-    """A fault that the answer meets on its way back; the request is carried out."""
+    """A fault of the answer's way back; the request is carried out."""
 
     __slots__ = ()
 
@@ -101,21 +121,22 @@ class _Spoilt(Fault):
 
     @abstractmethod
     def _wire(self, answer: Answer) -> Wire:
-        """Return what is sent of the answer."""
+        """Return the bytes that are sent of the answer."""
 
 
 @attrs.frozen
 class Status(Fault):
-    """Nothing is done, and the answer is an error document of this status.
+    """An error document of this status; the request is not carried out.
 
-    A 429 says that no request remains: of the shorter limit with `retry_after`, of the longest
-    one without.
+    A 429 has `ratelimit-remaining: 0`. As with the API, `retry_after` means that the minute's limit
+    is used up; without it, the hour's is.
 
     Attributes:
-        status: The status.
-        retry_after: The header of this name, in seconds; None leaves it out.
-        reset_after: `ratelimit-reset`, as seconds from the answer's `Date`; None leaves it as the
-            emulator's limits have it.
+        status: The HTTP status.
+        retry_after: The value of the header `retry-after` in seconds, at least 0; None leaves the
+            header out.
+        reset_after: The value of `ratelimit-reset`, in seconds after the answer's `Date`; None
+            keeps the value of the emulator's limits.
     """
 
     status: int
@@ -128,13 +149,13 @@ class Status(Fault):
 
 @attrs.frozen
 class NotAssigned(Fault):
-    """An assignment answers 200, but doesn't move some resources, and gives them this status.
+    """An assignment that answers 200, but doesn't move some resources, and gives them this status.
 
     Requests for other operations are answered as usual.
 
     Attributes:
-        status: The status, such as `service_down`.
-        urns: The resources; None for all.
+        status: The status of the resources, such as `service_down`.
+        urns: The URNs of the resources, as `URN` or text; None means all.
     """
 
     status: str
@@ -151,12 +172,12 @@ class NotAssigned(Fault):
 
 @attrs.frozen
 class Omit(Fault):
-    """An assignment is done, but its answer leaves out some resources.
+    """An assignment that is carried out, but whose answer leaves out some resources.
 
     Requests for other operations are answered as usual.
 
     Attributes:
-        urns: The resources.
+        urns: The URNs of the resources, as `URN` or text.
     """
 
     urns: frozenset[URN] = attrs.field(converter=_canonical)
@@ -176,10 +197,10 @@ class Omit(Fault):
 
 @attrs.frozen
 class Html(_Undone):
-    """Nothing is done, and the answer is a web page, as of a proxy.
+    """A web page, as a proxy sends it; the request is not carried out.
 
     Attributes:
-        status: The answer's status.
+        status: The HTTP status, 502 by default.
     """
 
     status: int = 502
@@ -190,10 +211,10 @@ class Html(_Undone):
 
 @attrs.frozen
 class Garbage(_Undone):
-    """Nothing is done, and the answer's body is neither JSON nor text, though its header says so.
+    """A body that is neither JSON nor text, under `application/json`; nothing is carried out.
 
     Attributes:
-        status: The answer's status.
+        status: The HTTP status, 200 by default.
     """
 
     status: int = 200
@@ -204,7 +225,7 @@ class Garbage(_Undone):
 
 @attrs.frozen
 class Reset(_Undone):
-    """Nothing is done, and the connection is reset (RST)."""
+    """A reset of the connection (RST) without an answer; the request is not carried out."""
 
     def _wire(self) -> Wire:
         return Wire(end="reset")
@@ -212,7 +233,7 @@ class Reset(_Undone):
 
 @attrs.frozen
 class Disconnect(_Undone):
-    """Nothing is done, and the connection is closed (FIN)."""
+    """An end of the connection (FIN) without an answer; the request is not carried out."""
 
     def _wire(self) -> Wire:
         return Wire()
@@ -220,7 +241,7 @@ class Disconnect(_Undone):
 
 @attrs.frozen
 class Silence(_Undone):
-    """Nothing is done, and no answer comes until the client leaves or the emulator stops."""
+    """No answer until the client leaves or the emulator stops; nothing is carried out."""
 
     def _wire(self) -> Wire:
         return Wire(end="wait")
@@ -228,10 +249,10 @@ class Silence(_Undone):
 
 @attrs.frozen
 class Endless(_Undone):
-    """Nothing is done, and the answer's body has no end; it comes as fast as it is read.
+    """A body without end, sent as fast as it is read; the request is not carried out.
 
     Attributes:
-        status: The answer's status.
+        status: The HTTP status, 200 by default.
     """
 
     status: int = 200
@@ -243,11 +264,11 @@ class Endless(_Undone):
 
 @attrs.frozen
 class Bomb(_Undone):
-    """Nothing is done, and the answer's body is small, but large when it is unpacked (gzip).
+    """A small body that is large when it is unpacked (gzip); the request is not carried out.
 
     Attributes:
-        size: Bytes of the body when it is unpacked.
-        status: The answer's status.
+        size: The length of the unpacked body in bytes, at least 0.
+        status: The HTTP status, 200 by default.
     """
 
     size: int = attrs.field(validator=_not_negative)
@@ -260,10 +281,10 @@ class Bomb(_Undone):
 
 @attrs.frozen
 class HugeHeaders(_Undone):
-    """Nothing is done, and the answer's headers are huge.
+    """A huge header; the request is not carried out.
 
     Attributes:
-        size: Bytes of one header's value.
+        size: The length of the header's value in bytes, at least 0; 1 MiB by default.
     """
 
     size: int = attrs.field(default=1 << 20, validator=_not_negative)
@@ -274,10 +295,10 @@ class HugeHeaders(_Undone):
 
 @attrs.frozen
 class Delay(_Spoilt):
-    """The right answer comes late; what was asked is done at once.
+    """The right answer, late; the request is carried out at once.
 
     Attributes:
-        seconds: How late.
+        seconds: The delay in real seconds, finite and at least 0.
     """
 
     seconds: float = attrs.field(validator=_finite)
@@ -288,11 +309,11 @@ class Delay(_Spoilt):
 
 @attrs.frozen
 class Drip(_Spoilt):
-    """The right answer comes byte by byte.
+    """The right answer, byte by byte.
 
     Attributes:
-        seconds: The time between two bytes.
-        headers: Whether the headers come byte by byte, too; otherwise they come at once.
+        seconds: The real seconds between two bytes, finite and at least 0.
+        headers: True if the headers come byte by byte, too; by default they come at once.
     """
 
     seconds: float = attrs.field(validator=_finite)
@@ -306,10 +327,10 @@ class Drip(_Spoilt):
 
 @attrs.frozen
 class Truncate(_Spoilt):
-    """The right answer ends in the middle of its body, under the whole one's `Content-Length`.
+    """A part of the right answer, with the `Content-Length` of the whole.
 
     Attributes:
-        at: How many bytes of the body come, though never all; None for half of it.
+        at: The number of bytes of the body that are sent, at most all but one; None means half.
     """
 
     at: int | None = attrs.field(default=None, validator=_optional)
@@ -322,10 +343,10 @@ class Truncate(_Spoilt):
 
 @attrs.frozen
 class WrongLength(_Spoilt):
-    """The right answer comes whole, but under a wrong `Content-Length`.
+    """The whole right answer, with a wrong `Content-Length`.
 
     Attributes:
-        by: How many bytes more than there are; it may be negative.
+        by: The difference to the right length in bytes, -1 by default.
     """
 
     by: int = -1
@@ -337,7 +358,7 @@ class WrongLength(_Spoilt):
 
 @attrs.frozen
 class LostAnswer(Fault):
-    """What was asked is done, and the connection is reset instead of an answer."""
+    """A reset of the connection (RST) instead of an answer, after the request was carried out."""
 
     def _play(self, api: API, request: RecordedRequest) -> Wire:
         api.answer(request)

@@ -1,4 +1,4 @@
-"""A Redis of its own, on a socket of this machine."""
+"""A Redis server on a socket of this machine, and buckets that use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what happens soon, in the loop or at the server."""
+    """Wait until the condition holds, while the loop runs."""
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - it is somewhere else
             await asyncio.sleep(0.01)
@@ -39,17 +39,17 @@ def source(bucket: TokenBucket) -> Any:
 
 
 async def told(bucket: TokenBucket) -> None:
-    """Wait until Redis knows all that the bucket has to tell."""
+    """Wait until the bucket has sent all its reports to Redis."""
     await until(lambda: not (source(bucket)._ledger.untold or is_busy(bucket)))
 
 
 def is_busy(bucket: TokenBucket) -> bool:
-    """Return True if the bucket talks to Redis."""
+    """Return True if a call of the bucket to Redis is pending."""
     return any(link.busy for link in source(bucket)._links.values())
 
 
 async def look(bucket: TokenBucket) -> None:
-    """Have a bucket look at Redis until it no longer takes it for away."""
+    """Let a bucket call Redis until it has found it back."""
     async with asyncio.timeout(20):
         while source(bucket)._away:
             source(bucket).serve(asyncio.get_running_loop())
@@ -57,7 +57,7 @@ async def look(bucket: TokenBucket) -> None:
 
 
 async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) -> float:
-    """A request; returns when it went."""
+    """Send a request, and return the time at which it was sent."""
     async with bucket.lease(bulk=bulk) as lease:
         went = monotonic()
         await asyncio.sleep(seconds)
@@ -66,7 +66,7 @@ async def use(bucket: TokenBucket, *, bulk: bool = False, seconds: float = 0.0) 
 
 
 class Server:
-    """A Redis, without a TCP port if none is given."""
+    """A Redis server on a Unix socket, and on a TCP port if one is given."""
 
     def __init__(self, folder: str, port: int = 0, *options: str, password: str = "") -> None:
         self._options = [*options, "--dir", folder]
@@ -104,7 +104,7 @@ class Server:
         self.admin.close()
 
     def leases(self, bucket: TokenBucket) -> dict[bytes, float]:
-        """The leases that it knows of, and when the API has counted each at the latest."""
+        """Return the leases in Redis, with the latest time at which the API counted each."""
         members: Any = self.admin.zrange(source(bucket)._key, 0, -1, withscores=True)
         return {member: score / 1e6 for member, score in members if b":" in member}
 
@@ -114,14 +114,14 @@ class Server:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nobody listens at."""
+    """Return unused ports of this machine."""
     with ExitStack() as stack:
         listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
         return [stack.enter_context(each).getsockname()[1] for each in listeners]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for what happens soon at a server."""
+    """Wait until the condition holds, without a loop."""
     end = monotonic() + 60
     while not condition():
         assert monotonic() < end
@@ -129,7 +129,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a server."""
+    """Add the marker `redis` to tests that use a server."""
     for item in items:
         if {"shared_server", "own_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("redis")
@@ -151,7 +151,7 @@ def server(shared_server: Server) -> Server:
 
 @pytest.fixture
 def own_server() -> Iterator[Server]:
-    """One that a test may kill and start again."""
+    """Yield a server that a test may kill and restart."""
     with tempfile.TemporaryDirectory(prefix="r") as folder:
         server = Server(folder)
         server.start()
@@ -161,7 +161,7 @@ def own_server() -> Iterator[Server]:
 
 @pytest.fixture
 def make_bucket(shared_server: Server) -> Iterator[MakeBucket]:
-    """Makes a bucket of a worker; those of one test share a token, and outlive its loop."""
+    """Yield a function that creates buckets, which share a token and outlive the test's loop."""
     name = uuid4().hex
     buckets: list[TokenBucket] = []
 

@@ -1,4 +1,4 @@
-"""A server for FastAPI applications, and the application of README.rst."""
+"""A server for FastAPI applications, and the first application of the guide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import uvicorn
 
-from tests.readme import blocks
+from digitalocean_projects.contrib import fastapi as guide
+from tests.guides import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def serve(app: FastAPI) -> Iterator[httpx2.Client]:
-    """A client of the application, which a server serves."""
+    """Serve the application, and yield a client of it."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -40,12 +41,12 @@ def serve(app: FastAPI) -> Iterator[httpx2.Client]:
 
 
 def example_code() -> str:
-    """README.rst's application."""
-    return next(block.text for block in blocks() if "= FastAPI(" in block.text)
+    """Return the first application in the docstring of `contrib.fastapi`."""
+    return examples(guide)[0].code
 
 
 def example() -> dict[str, Any]:
-    """What README.rst's application defines."""
+    """Return the names that this application defines."""
     names: dict[str, Any] = {}
     exec(compile(example_code(), "app.py", "exec", dont_inherit=True), names)  # noqa: S102 - ours
     return names

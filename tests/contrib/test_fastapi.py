@@ -1,4 +1,4 @@
-"""FastAPI's endpoints under a real server, against the emulator."""
+"""The endpoints of a FastAPI application on a real server, with the emulator as the API."""
 
 import json
 import subprocess
@@ -59,14 +59,14 @@ def project_id(account: Emulator) -> str:
 
 @pytest.fixture
 def browser(account: Emulator) -> Iterator[httpx2.Client]:
-    """What asks README.rst's application, which uses the account."""
+    """Yield a client of the guide's application, which uses the account."""
     assert [] == account.requests
     with serve(example()["app"]) as browser:
         yield browser
 
 
 def test_projects(browser: httpx2.Client, account: Emulator, project_id: str) -> None:
-    """A list of projects is the API's."""
+    """A list of projects has the JSON of the API."""
     answer = browser.get("/projects")
     assert 200 == answer.status_code
     assert [project_id, account.default_project_id] == [item["id"] for item in answer.json()]
@@ -81,7 +81,7 @@ def test_page(browser: httpx2.Client, project_id: str) -> None:
 
 
 def test_stream(browser: httpx2.Client, project_id: str) -> None:
-    """A listing is a line for each resource."""
+    """A stream has one line for each resource."""
     answer = browser.get(f"/projects/{project_id}/resources")
     assert "application/jsonl" == answer.headers["content-type"]
     assert URNS == [json.loads(line)["urn"] for line in answer.text.splitlines()]
@@ -90,7 +90,7 @@ def test_stream(browser: httpx2.Client, project_id: str) -> None:
 def test_assign_with_the_callers_token(
     browser: httpx2.Client, account: Emulator, project_id: str
 ) -> None:
-    """The bearer token of the request is the one that goes to the API."""
+    """The bearer token of the request is sent to the API."""
     token = account.add_token(ALLOWED)
     answer = browser.put(
         "/projects/default/resources/do:droplet:1", headers={"Authorization": f"Bearer {token}"}
@@ -104,7 +104,7 @@ def test_assign_with_the_callers_token(
     "authorization", [None, "Basic abc", "Bearer a b", "Bearer dor_v1_abc", "Bearer unknown"]
 )
 def test_bad_callers_token(browser: httpx2.Client, authorization: str | None) -> None:
-    """Whoever sends no token, a malformed one or a wrong one is told so."""
+    """A missing, malformed or unknown token of the caller is a 401."""
     headers = {} if authorization is None else {"Authorization": authorization}
     answer = browser.put("/projects/default/resources/do:droplet:1", headers=headers)
     assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
@@ -112,14 +112,14 @@ def test_bad_callers_token(browser: httpx2.Client, authorization: str | None) ->
 
 
 def test_callers_scopes(browser: httpx2.Client, account: Emulator) -> None:
-    """A caller whose token lacks a scope is told so."""
+    """A token of the caller that lacks a scope is a 403."""
     headers = {"Authorization": f"Bearer {account.add_token(['project:read'])}"}
     answer = browser.put("/projects/default/resources/do:droplet:1", headers=headers)
     assert 403 == answer.status_code
 
 
 def test_def_endpoint(browser: httpx2.Client, account: Emulator, project_id: str) -> None:
-    """An endpoint that is no coroutine has a blocking client."""
+    """A `def` endpoint receives a blocking client."""
     answer = browser.post("/projects/default/resources", json=URNS[:2])
     assert (200, URNS[:2]) == (answer.status_code, [item["urn"] for item in answer.json()])
     assert URNS[2:] == account.resources(project_id)
@@ -127,7 +127,7 @@ def test_def_endpoint(browser: httpx2.Client, account: Emulator, project_id: str
 
 @pytest.mark.parametrize("project_id", ["web", "Default", f"{UUID(int=1)}x", "..%00"])
 def test_bad_project_id(browser: httpx2.Client, account: Emulator, project_id: str) -> None:
-    """What is no project's id is refused, and nothing is asked."""
+    """An invalid project id is a 422, and no request is sent."""
     answer = browser.get(f"/projects/{project_id}/resources")
     assert 422 == answer.status_code
     assert [["path", "project_id"]] == [error["loc"] for error in answer.json()["detail"]]
@@ -135,7 +135,7 @@ def test_bad_project_id(browser: httpx2.Client, account: Emulator, project_id: s
 
 
 def test_bad_urns(browser: httpx2.Client, account: Emulator) -> None:
-    """Each bad URN is one error that says which, and nothing is asked."""
+    """Each invalid URN is one error with its position, and no request is sent."""
     answer = browser.post("/projects/default/resources", json=["do:droplet:1", "x", "do:a:b", 5])
     expected = [["body", 1], ["body", 3]]
     assert expected == [error["loc"] for error in answer.json()["detail"]]
@@ -143,7 +143,7 @@ def test_bad_urns(browser: httpx2.Client, account: Emulator) -> None:
 
 
 def test_document(browser: httpx2.Client) -> None:
-    """The OpenAPI document describes the values, each once."""
+    """The OpenAPI document describes each value once."""
     document = browser.get("/openapi.json").json()
     components = document["components"]["schemas"]
     assert {"Links", "Page_Resource_", "Project", "Resource"} <= set(components)
@@ -157,7 +157,7 @@ def test_document(browser: httpx2.Client) -> None:
 
 
 def test_body_and_query(account: Emulator) -> None:
-    """All values are types for bodies; a URN is one for queries, too."""
+    """All values are types for bodies, and a URN is one for queries, too."""
     app = FastAPI()
 
     @app.post("/")
@@ -181,7 +181,7 @@ def test_body_and_query(account: Emulator) -> None:
 
 
 def test_token_from_elsewhere(account: Emulator) -> None:
-    """A dependency of one's own says which token is used; its failure is the service's."""
+    """A custom dependency provides the token, and the service is responsible for it."""
     tokens = {"acme": account.token, "gone": "dop_v1_gone", "none": ""}
 
     def token_of(tenant: Annotated[str, Header()]) -> str:
@@ -205,7 +205,7 @@ def test_token_from_elsewhere(account: Emulator) -> None:
 
 
 def test_blocking_tenant(account: Emulator) -> None:
-    """An endpoint that is no coroutine may have the caller's token, too."""
+    """A `def` endpoint can use the caller's token, too."""
     app = FastAPI(lifespan=client_lifespan(), exception_handlers=exception_handlers)
 
     @app.get("/")
@@ -220,7 +220,7 @@ def test_blocking_tenant(account: Emulator) -> None:
 
 @pytest.mark.usefixtures("account")
 def test_clients_live_as_long_as_the_application() -> None:
-    """Each is made once; both are closed at the end."""
+    """Each client is created once, and closed when the application stops."""
     made: list[AsyncClient | Client] = []
 
     def make(kind: type[Any]) -> Any:
@@ -248,7 +248,7 @@ def test_clients_live_as_long_as_the_application() -> None:
 
 @pytest.mark.usefixtures("account")
 def test_own_lifespan() -> None:
-    """A lifespan of one's own enters the client's."""
+    """A custom lifespan can enter that of the clients."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -266,7 +266,7 @@ def test_own_lifespan() -> None:
 
 
 def test_no_lifespan() -> None:
-    """Without the lifespan, the error says what is missing."""
+    """Without the lifespan, a request is a 500."""
     app = FastAPI(exception_handlers=exception_handlers)
 
     @app.get("/")
@@ -279,17 +279,17 @@ def test_no_lifespan() -> None:
 
 @pytest.mark.process
 def test_without_fastapi() -> None:
-    """Where FastAPI isn't installed, the import says what to install."""
+    """Without FastAPI, the import names the extra to install."""
     code = "import sys; sys.modules['fastapi'] = None; import digitalocean_projects.contrib.fastapi"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=False, text=True, timeout=30
     )
-    expected = "ImportError: to serve by FastAPI, install digitalocean_projects[fastapi]"
-    assert expected == done.stderr.splitlines()[-1]
+    expected = "ImportError: digitalocean_projects.contrib.fastapi requires FastAPI; install "
+    assert f"{expected}the extra digitalocean-projects[fastapi]" == done.stderr.splitlines()[-1]
 
 
 def test_websocket(account: Emulator) -> None:
-    """A WebSocket has the client, too; what goes wrong in it ends it as any error does."""
+    """A WebSocket endpoint receives the client, and an error in it ends the connection."""
     app = FastAPI(lifespan=client_lifespan(), exception_handlers=exception_handlers)
 
     @app.websocket("/")
@@ -301,7 +301,7 @@ def test_websocket(account: Emulator) -> None:
     def converse(client: TestClient) -> None:
         with client.websocket_connect("/") as websocket:
             assert "first-project" == websocket.receive_text()
-            # Nothing comes, but the end.
+            # The next message is the end.
             websocket.receive_text()
 
     with TestClient(app) as client, pytest.raises(NotFoundError):
@@ -312,7 +312,7 @@ def test_websocket(account: Emulator) -> None:
 @pytest.mark.usefixtures("account")
 @pytest.mark.parametrize("from_caller", [False, True])
 def test_malformed_token_shows_nowhere(*, from_caller: bool) -> None:
-    """A token that is refused before it is used is in no frame of the package's."""
+    """A token that is refused before its use is in no frame of the package."""
 
     def token_of() -> str:
         return "dop_v1_secret\n"

@@ -1,4 +1,4 @@
-"""Problem documents: what a service answers where the API refuses, fails or is away."""
+"""Problem documents: the answers of a service to errors of the API."""
 
 import json
 import logging
@@ -59,7 +59,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def problem(answer: httpx2.Response) -> dict[str, object]:
-    """The document, without what is the same in all."""
+    """Return the document without the members that all documents share."""
     assert "application/problem+json" == answer.headers["content-type"]
     document: dict[str, object] = answer.json()
     assert ("about:blank", answer.status_code) == (document.pop("type"), document.pop("status"))
@@ -69,20 +69,20 @@ def problem(answer: httpx2.Response) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    """One for all tests, as the application."""
+    """Yield an emulator for all tests of the module."""
     with Emulator(limits=()) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="module")
 def tenant(emulator: Emulator) -> str:
-    """Another token of the same account."""
+    """Return another token of the same account."""
     return emulator.add_token(["project:read", "project:update", "droplet:read"])
 
 
 @pytest.fixture(scope="module")
 def raised() -> list[Exception]:
-    """What the endpoint `/raise` raises: the last of it."""
+    """Return the list whose last error the endpoint `/raise` raises."""
     return []
 
 
@@ -208,7 +208,7 @@ HIDDEN = (302, 402, 403, 405, 500, 502, 503, 504)
     ],
 )
 def test_status(browser: httpx2.Client, emulator: Emulator, status: int, expected: int) -> None:
-    """With the service's token, only what the API says about the request is passed on."""
+    """With the service's token, only the API's verdict on the request is passed on."""
     emulator.respond(status, {"id": "x", "message": "Not now", "request_id": "abc-1"})
     answer = browser.get("/")
     assert expected == answer.status_code
@@ -229,7 +229,7 @@ def test_status(browser: httpx2.Client, emulator: Emulator, status: int, expecte
 def test_callers_token(
     browser: httpx2.Client, emulator: Emulator, status: int, expected: int, path: str
 ) -> None:
-    """With the caller's token, what the API says about the token is passed on as well."""
+    """With the caller's token, the API's verdict on the token is passed on, too."""
     emulator.respond(status, {"message": "Not you", "request_id": "abc-1"})
     answer = browser.get(path, headers=bearer(emulator.token))
     assert expected == answer.status_code
@@ -282,7 +282,7 @@ def test_assignment_that_fails_later(
 
 @pytest.mark.parametrize("token", ["", "a b", "dor_v1_secret"])
 def test_malformed_token(browser: httpx2.Client, token: str) -> None:
-    """The caller learns what is wrong with a token that the caller has sent."""
+    """A malformed token of the caller is a 401 with the reason."""
     answer = browser.get("/tenant/header", headers={"token": token})
     assert (401, "Bearer") == (answer.status_code, answer.headers["www-authenticate"])
     assert "token must be" in str(problem(answer)["detail"])
@@ -291,7 +291,7 @@ def test_malformed_token(browser: httpx2.Client, token: str) -> None:
 
 @pytest.mark.parametrize("token", ["", "a b", "dor_v1_secret"])
 def test_malformed_token_of_the_service(browser: httpx2.Client, token: str) -> None:
-    """The caller doesn't learn what is wrong with a token that the service has stored."""
+    """A malformed token of the service is a 500 without the reason."""
     answer = browser.get("/stored", headers={"token": token})
     assert (500, {}) == (answer.status_code, problem(answer))
 
@@ -308,7 +308,7 @@ def test_malformed_token_of_the_service(browser: httpx2.Client, token: str) -> N
 def test_fault(
     browser: httpx2.Client, emulator: Emulator, path: str, fault: faults.Fault, expected: int
 ) -> None:
-    """A time-out has another status than other failures."""
+    """A timeout is a 504, and other failures are a 502."""
     emulator.fail(fault)
     answer = browser.get(path)
     assert expected == answer.status_code
@@ -316,7 +316,7 @@ def test_fault(
 
 
 def test_retry_after(browser: httpx2.Client, emulator: Emulator) -> None:
-    """The caller is told when to come again."""
+    """A 429 of the API is a 503 with `Retry-After`."""
     emulator.fail(faults.Status(429, retry_after=7))
     answer = browser.get("/")
     assert (503, "7") == (answer.status_code, answer.headers["retry-after"])
@@ -370,7 +370,7 @@ def test_error(
     status: int,
     expected: dict[str, object],
 ) -> None:
-    """Each error of the package has its document, which lists what became of each resource."""
+    """Each error of the package has its document, with the outcome for each resource."""
     raised.append(error)
     answer = browser.get("/raise")
     assert status == answer.status_code
@@ -378,7 +378,7 @@ def test_error(
 
 
 def refusal(status: int, message: str, *, of_tenant: bool = False) -> APIError:
-    """Return the error of an answer of the API."""
+    """Return the error for an answer of the API."""
     token = _TenantToken("token") if of_tenant else Secret("token")
     body = json.dumps({"message": message}).encode()
     headers = {"retry-after": message} if message.isdigit() else {}
@@ -408,7 +408,7 @@ def test_inventory_error(
     status: int,
     expected: dict[str, object] | None,
 ) -> None:
-    """An inventory that fails for one reason has the document of that, without the projects."""
+    """An inventory whose failures agree has their document, without the projects."""
     failures = [(Project(id=str(n), name="internal-web"), e) for n, e in enumerate(errors)]
     raised.append(InventoryError(tuple(failures)))
     answer = browser.get("/raise")
@@ -430,7 +430,7 @@ def test_inventory_error(
 def test_longest_wait(
     browser: httpx2.Client, raised: list[Exception], errors: list[APIError], expected: str | None
 ) -> None:
-    """`Retry-After` is the longest wait of those in an inventory."""
+    """`Retry-After` of an inventory is its longest wait."""
     project = Project(id="1", name="web")
     raised.append(InventoryError(tuple((project, error) for error in errors)))
     answer = browser.get("/raise")
@@ -456,14 +456,14 @@ def test_inventory_of_a_caller(browser: httpx2.Client, emulator: Emulator) -> No
 def test_wait(
     browser: httpx2.Client, raised: list[Exception], seconds: float, expected: str | None
 ) -> None:
-    """`Retry-After` is a whole number of at least 1, rounded up, and absent if it isn't known."""
+    """`Retry-After` is an integer of at least 1, rounded up, and omitted if it is unknown."""
     raised.append(RateLimitWaitError(seconds, "busy"))
     answer = browser.get("/raise")
     assert (503, expected) == (answer.status_code, answer.headers.get("retry-after"))
 
 
 def test_copies_of_errors(browser: httpx2.Client, raised: list[Exception]) -> None:
-    """An error that was pickled, as by a worker process, still knows whose token it was."""
+    """A pickled error still knows whether the token was the caller's."""
     for token in (_TenantToken("token"), Secret("token")):
         error = status_error(403, {}, b'{"message": "Not you"}', REQUEST, secret=token)
         raised.append(pickle.loads(pickle.dumps(error)))  # noqa: S301 - ours
@@ -473,7 +473,7 @@ def test_copies_of_errors(browser: httpx2.Client, raised: list[Exception]) -> No
 
 
 def test_reader_has_left(browser: httpx2.Client, raised: list[Exception]) -> None:
-    """Where nobody waits for the answer, that is no error of the service."""
+    """A disconnection of the caller is not an error of the service."""
     raised.append(ClientDisconnect())
     assert 499 == browser.get("/raise").status_code
 
@@ -481,7 +481,7 @@ def test_reader_has_left(browser: httpx2.Client, raised: list[Exception]) -> Non
 def test_log(
     browser: httpx2.Client, raised: list[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What fails behind the service is in its log, in fields, too; what the caller did isn't."""
+    """A 5xx is logged with fields, and an error of the caller is not."""
     raised.append(PaginationError("no end", REQUEST, request_id="abc"))
     browser.get("/raise")
     raised.append(ProjectLookupError("web"))
@@ -506,7 +506,7 @@ def test_log(
 def test_log_is_one_line(
     browser: httpx2.Client, raised: list[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the caller has put into the path doesn't play with the log."""
+    """A line break in the caller's path doesn't begin a new line in the log."""
     raised.append(PaginationError("no end", REQUEST))
     browser.get("/raise/%1b[31mall is well")
     (record,) = (record for record in caplog.records if "do_error" in vars(record))

@@ -1,4 +1,4 @@
-"""Streams: listings as JSON lines, and an end for work whose reader has left."""
+"""Streams: listings as JSON lines, and the cancellation of work after a disconnection."""
 
 import asyncio
 import gzip
@@ -32,7 +32,7 @@ from tests.contrib.serving import serve
 
 
 def make_app(url: str, token: str = "token") -> FastAPI:  # noqa: S107 - no secret
-    """An application that streams and counts."""
+    """Return an application that streams and counts."""
     once = RetryPolicy(attempts=1)
     make = partial(AsyncClient, token, base_url=url, limits=None, retry=once)
     app = FastAPI(lifespan=client_lifespan(make), exception_handlers=exception_handlers)
@@ -88,27 +88,27 @@ def test_resources(browser: httpx2.Client, emulator: Emulator) -> None:
 
 
 def test_projects(browser: httpx2.Client, emulator: Emulator) -> None:
-    """Projects can be streamed, too, and under another status."""
+    """Projects can be streamed, too, and with another status."""
     answer = browser.get("/projects")
     assert 203 == answer.status_code
     assert [emulator.default_project_id] == [line["id"] for line in lines(answer)]
 
 
 def test_nothing(browser: httpx2.Client) -> None:
-    """What holds nothing has no line."""
+    """An empty listing has no line."""
     answer = browser.get("/stream")
     assert (200, "") == (answer.status_code, answer.text)
 
 
 def test_failure_before_the_first_page(browser: httpx2.Client, emulator: Emulator) -> None:
-    """What fails before anything was sent is answered as everywhere."""
+    """An error before the first page is handled like any other error."""
     emulator.respond(404, {"id": "not_found", "message": "No such project"})
     answer = browser.get("/stream")
     assert (404, "No such project") == (answer.status_code, answer.json()["detail"])
 
 
 def test_failure_behind(browser: httpx2.Client, emulator: Emulator) -> None:
-    """What fails later breaks the connection off, so that nobody takes a part for the whole."""
+    """A later error aborts the connection, so a part doesn't look complete."""
     emulator.seed([f"do:droplet:{number}" for number in range(450)], default=True)
     emulator.respond(500, when=lambda request: request.query.get("page") == "3")
     with browser.stream("GET", "/stream") as answer:
@@ -192,7 +192,7 @@ def test_http_1_0_bound_ends_the_listing(emulator: Emulator) -> None:
 
 
 def test_blocking_paginator() -> None:
-    """The listing of a blocking client is refused at once: a stream needs an asyncio one."""
+    """The paginator of a blocking client is refused at once."""
     with Client("token", base_url="http://127.0.0.1:1") as client:
         paginator: Any = client.projects.list_resources()
         with pytest.raises(TypeError, match="paginator must be an AsyncPaginator, got Paginator"):
@@ -201,7 +201,7 @@ def test_blocking_paginator() -> None:
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, True])
 def test_bad_bound(most: Any) -> None:
-    """The bound is a number of bytes."""
+    """The bound must be an integer of at least 1."""
     paginator = AsyncClient("token").projects.list()
     with pytest.raises((TypeError, ValueError), match="max_http10_body"):
         JSONLinesResponse(paginator, max_http10_body=most)
@@ -249,7 +249,7 @@ def test_gzip(emulator: Emulator, version: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_gzip_failure(emulator: Emulator, version: str) -> None:
-    """A compressed listing that fails is no complete response either."""
+    """A compressed listing that fails is an incomplete response, too."""
     seed(emulator)
     emulator.respond(500, when=lambda request: request.query.get("page") == "3")
     with serve(zipped(emulator)) as browser:
@@ -263,7 +263,7 @@ def test_gzip_failure(emulator: Emulator, version: str) -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_http_1_0_behind_middleware(emulator: Emulator, *, fails: bool) -> None:
-    """Over HTTP/1.0 a middleware that ends failed streams like complete ones does no harm."""
+    """Over HTTP/1.0, a middleware that hides failed streams does no harm."""
     urns = seed(emulator)
     if fails:
         emulator.respond(500, when=lambda request: request.query.get("page") == "3")
@@ -277,7 +277,7 @@ def test_http_1_0_behind_middleware(emulator: Emulator, *, fails: bool) -> None:
 
 
 def test_until_disconnected(browser: httpx2.Client, emulator: Emulator) -> None:
-    """Who stays has the result, or the error."""
+    """A connected caller receives the result, or the error."""
     emulator.seed(["do:droplet:1"], default=True)
     assert 1 == browser.get("/count").json()
     emulator.respond(412, {"message": "Not now"})
@@ -285,12 +285,12 @@ def test_until_disconnected(browser: httpx2.Client, emulator: Emulator) -> None:
 
 
 def get(browser: httpx2.Client, path: str, version: str = "1.1") -> socket.socket:
-    """Return a connection on which a request was sent."""
+    """Return a connection after a request was sent on it."""
     return send(browser, f"GET {path} HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
 
 
 def send(browser: httpx2.Client, request: bytes) -> socket.socket:
-    """Return a connection on which these bytes were sent."""
+    """Return a connection after these bytes were sent on it."""
     connection = socket.create_connection((browser.base_url.host, browser.base_url.port), 20)
     connection.sendall(request)
     return connection
@@ -414,7 +414,7 @@ LEFT = {"type": "http.disconnect"}
 
 
 def make_request(*messages: Any) -> Request:
-    """A request whose server has these messages, or raises them, and then no more."""
+    """Return a request that receives these messages, or raises these errors, and then blocks."""
     left = iter(messages)
 
     async def receive() -> MutableMapping[str, Any]:
@@ -429,7 +429,7 @@ def make_request(*messages: Any) -> Request:
 
 
 class Work:
-    """What takes for ever, and a moment more when it is cancelled."""
+    """An endless piece of work, whose cancellation takes a moment."""
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
@@ -446,7 +446,7 @@ class Work:
 
 @pytest.mark.anyio
 async def test_cancellation() -> None:
-    """Who cancels the wait cancels the work, and the look-out for the reader."""
+    """A cancellation of the wait cancels the work, and the watch for the disconnection."""
     before, work = asyncio.all_tasks(), Work()
     waiting = asyncio.create_task(until_disconnected(make_request(BODY), work()))
     await work.begun.wait()
@@ -460,7 +460,7 @@ async def test_cancellation() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("messages", [(LEFT,), (BODY, LEFT)])
 async def test_reader_has_left(messages: tuple[Any, ...]) -> None:
-    """Also while the body was still to come, the work has ended when that is told."""
+    """After a disconnection in the body, the work has ended before the error is raised."""
     before, work = asyncio.all_tasks(), Work()
     with pytest.raises(ClientDisconnect):
         await until_disconnected(make_request(*messages), work())
@@ -479,7 +479,7 @@ async def test_body_was_read() -> None:
 
 @pytest.mark.anyio
 async def test_body_was_dropped() -> None:
-    """A body that was not read before can't be read any more, instead of only its rest."""
+    """A body that was not read before can't be read later, not even in part."""
     request = make_request({**BODY, "more_body": True}, BODY)
     with pytest.raises(RuntimeError, match="Stream consumed"):
         await until_disconnected(request, request.body())
@@ -489,7 +489,7 @@ async def test_body_was_dropped() -> None:
 
 @pytest.mark.anyio
 async def test_body_was_a_stream() -> None:
-    """A body that was read part by part is not asked for again."""
+    """A body that was read in parts is not read again."""
     request = make_request(BODY, LEFT)
     assert [b"abc", b""] == [part async for part in request.stream()]
     with pytest.raises(ClientDisconnect):
@@ -498,14 +498,14 @@ async def test_body_was_a_stream() -> None:
 
 @pytest.mark.anyio
 async def test_server_fails() -> None:
-    """What goes wrong in the server is no reader's leave."""
+    """An error of the server is not taken for a disconnection."""
     with pytest.raises(ValueError, match="broken"):
         await until_disconnected(make_request(BODY, ValueError("broken")), Work()())
 
 
 @pytest.mark.anyio
 async def test_failures_leave_no_cycles() -> None:
-    """What failed is forgotten at once, with all that its frames hold."""
+    """A failure leaves no reference cycles."""
 
     class Failure(Exception):  # noqa: N818 - it is one
         pass
@@ -520,7 +520,7 @@ async def test_failures_leave_no_cycles() -> None:
         with pytest.raises(Failure):
             await until_disconnected(make_request(BODY), work)
         del work
-        # The loop holds what it has just run.
+        # The loop still refers to its last callback.
         await asyncio.sleep(0)
         assert forgotten() is None
 
@@ -539,7 +539,7 @@ async def stream(emulator: Emulator, send: Any, *messages: Any) -> BackgroundTas
 
 @pytest.mark.anyio
 async def test_background(emulator: Emulator) -> None:
-    """What an endpoint has left for later is done behind the stream."""
+    """The background task of an endpoint runs after the stream."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -551,7 +551,7 @@ async def test_background(emulator: Emulator) -> None:
 
 @pytest.mark.anyio
 async def test_reader_has_left_before_the_stream(emulator: Emulator) -> None:
-    """Who has left before anything was sent gets an answer all the same, for what is between."""
+    """A disconnection before the stream gives a response, for the middleware."""
     emulator.fail(faults.Silence())
     sent: list[Any] = []
 
@@ -565,7 +565,7 @@ async def test_reader_has_left_before_the_stream(emulator: Emulator) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("http_version", ["2", "3"])
 async def test_later_versions(emulator: Emulator, http_version: str) -> None:
-    """Over HTTP/2 and later a listing is streamed, and one that fails has no last message."""
+    """Over HTTP/2 and later a listing is streamed, and a failed one has no last message."""
     seed(emulator)
     emulator.respond(500, when=lambda request: request.query.get("page") == "3")
     sent: list[Any] = []
@@ -584,7 +584,7 @@ async def test_later_versions(emulator: Emulator, http_version: str) -> None:
 
 @pytest.mark.anyio
 async def test_error_of_a_session_factory() -> None:
-    """An OSError that doesn't come from the server is no reader's leave."""
+    """An `OSError` from elsewhere than the server is not taken for a disconnection."""
 
     def fail() -> Any:
         raise PermissionError("no certificate")
@@ -601,7 +601,7 @@ async def test_error_of_a_session_factory() -> None:
 
 @pytest.mark.anyio
 async def test_reader_shows_in_sending(emulator: Emulator) -> None:
-    """A server may tell by an error in sending that the reader has left."""
+    """An error of the server in sending counts as a disconnection."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

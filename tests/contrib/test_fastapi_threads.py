@@ -47,7 +47,7 @@ def clock() -> Iterator[MockClock]:
     """Return a clock that stands still until it is moved."""
     clock = MockClock(rate=0)
     yield clock
-    # By then no bucket has to be remembered.
+    # By then no bucket must be kept.
     clock.jump(2 * 3600.0)
 
 
@@ -116,7 +116,7 @@ def browser(emulator: Emulator, options: dict[str, Any]) -> Iterator[httpx2.Clie
 
 
 class Calls:
-    """Requests that are sent at the same time, each on a connection of its own."""
+    """Concurrent requests, each on its own connection."""
 
     def __init__(self, browser: httpx2.Client, path: str, token: str, count: int) -> None:
         host, port = browser.base_url.host, browser.base_url.port
@@ -186,7 +186,7 @@ def until_waiting(browser: httpx2.Client, count: int) -> None:
 
 
 def spend(browser: httpx2.Client, token: str) -> None:
-    """Send the requests that a token may send at once."""
+    """Send as many requests as a token may send at once."""
     headers = {"Authorization": f"Bearer {token}"}
     assert [200, 200] == [browser.get("/tenant", headers=headers).status_code for _ in range(2)]
 
@@ -198,9 +198,9 @@ MakeCalls = Callable[..., Calls]
 def test_tenant_over_the_limit(
     browser: httpx2.Client, emulator: Emulator, clock: MockClock, call: MakeCalls, path: str
 ) -> None:
-    """Of a tenant's 100 calls over the limit, 8 wait, and another tenant is served at once."""
+    """Of a tenant's 100 calls over the limits, 8 wait, and another tenant is served at once."""
     tenant, other = emulator.add_token(SCOPES), emulator.add_token(SCOPES)
-    # Twice, since no place may be lost.
+    # Twice, to show that no place is lost.
     for _ in range(2):
         spend(browser, tenant)
         calls = call(path, tenant, 100)
@@ -217,7 +217,7 @@ def test_tenant_over_the_limit(
 def test_service_over_the_limit(
     browser: httpx2.Client, emulator: Emulator, clock: MockClock, call: MakeCalls
 ) -> None:
-    """The bound holds for the service's own token, and doesn't count those of other tokens."""
+    """The bound applies to the service's own token, and counts no requests of other tokens."""
     spend(browser, emulator.token)
     services = call("/service", emulator.token, 20)
     assert [503] * 12 == statuses(services.responses(12))
@@ -256,7 +256,7 @@ def test_short_deadline(
 def test_async_endpoints_wait(
     browser: httpx2.Client, emulator: Emulator, clock: MockClock, call: MakeCalls
 ) -> None:
-    """Any number of calls of an `async def` endpoint may wait, since they hold no thread."""
+    """Any number of calls of an `async def` endpoint may wait, because they hold no thread."""
     spend(browser, emulator.token)
     threads = call("/tenant", emulator.token, 20)
     assert 12 == len(threads.responses(12))
@@ -312,13 +312,13 @@ def test_two_applications(
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, True])
 def test_bad_bound(most: Any) -> None:
-    """The bound is a number of threads."""
+    """The bound must be an integer of at least 1."""
     with pytest.raises((TypeError, ValueError), match="waiting_threads"):
         client_lifespan(waiting_threads=most)
 
 
 def run(count: int, function: Callable[[], object], outcomes: list[object]) -> list[Thread]:
-    """Call the function in threads, which collect what it returns or raises."""
+    """Call the function in threads, and return its results and errors."""
 
     def target() -> None:
         try:
@@ -347,7 +347,7 @@ def all_wait(client: Client, count: int) -> bool:
 
 
 def test_closed_client(emulator: Emulator, clock: MockClock, options: dict[str, Any]) -> None:
-    """Calls that the end of their client cancels give their places back."""
+    """Calls that are cancelled when their client is closed give their places back."""
     for _ in range(3):
         client = Client(emulator.token, **options)
         bound_waiting_threads(client, 2)
@@ -384,7 +384,7 @@ def test_call_with_several_requests(
 
 
 def test_bucket_outlives_the_client(emulator: Emulator, options: dict[str, Any]) -> None:
-    """The bound doesn't let the limits of a token be forgotten together with a client."""
+    """The bound doesn't end the limits of a token together with a client."""
     for _ in range(2):
         with Client(emulator.token, **options) as client:
             bound_waiting_threads(client, 1)
@@ -399,7 +399,7 @@ def test_bucket_outlives_the_client(emulator: Emulator, options: dict[str, Any])
 
 
 def test_refused_request(emulator: Emulator, clock: MockClock, options: dict[str, Any]) -> None:
-    """A request that the API has refused raises that error where there is no place to wait."""
+    """A request that the API has refused raises that error if it has no place to wait."""
     options |= {"limits": Limits(windows=((20, PERIOD),)), "retry": RetryPolicy(attempts=3)}
     with Client(emulator.token, **options) as client:
         bound_waiting_threads(client, 1)

@@ -1,4 +1,4 @@
-"""README.rst's application in several processes that share one token's allowance."""
+"""The guide's application in several processes, which share a token's allowance."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 WORKERS, REQUESTS = 3, 100
 WINDOWS = ((25, 0.8), (75, 3.0))
-# A refusal by the API would be a 503, since it isn't asked again.
+# Without retries, a refusal by the API would be a 503.
 CLIENT = """
 import os
 from functools import partial
@@ -41,7 +41,7 @@ partial = partial(partial, limits=limits, retry=RetryPolicy(attempts=1), user_ag
 
 @contextmanager
 def serve_with_workers(folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The URL of `app.py` in the folder, which uvicorn serves with several workers."""
+    """Serve the folder's `app.py` by uvicorn with several workers, and yield its URL."""
     command = [sys.executable, "-m", "uvicorn", "app:app", "--port", "0", "--no-access-log"]
     server = subprocess.Popen(
         [*command, "--workers", str(WORKERS)],
@@ -68,7 +68,7 @@ def serve_with_workers(folder: Path, environment: dict[str, str]) -> Iterator[st
 
 
 def test_workers(tmp_path: Path, server: Server) -> None:
-    """Workers that are asked for more than the API allows wait, and are never refused."""
+    """Workers with more requests than the API allows wait, and are never refused."""
     server.admin.flushall()
     marker = "\napp = FastAPI("
     code = example_code().replace(
@@ -84,7 +84,7 @@ def test_workers(tmp_path: Path, server: Server) -> None:
         with (
             serve_with_workers(tmp_path, environment) as url,
             ThreadPoolExecutor(32) as threads,
-            # Each request has a connection of its own, to whichever worker is free.
+            # Each request has its own connection, which any free worker accepts.
             httpx2.Client(
                 base_url=url, timeout=60, limits=httpx2.Limits(max_keepalive_connections=0)
             ) as browser,

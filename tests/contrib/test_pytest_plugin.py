@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 DROPLET = "do:droplet:1"
-# What holds of every run, whatever its tests do with the fixtures.
+# These checks hold for every run, for any use of the fixtures.
 CONFTEST = """
 import asyncio
 import gc
@@ -132,7 +132,7 @@ pytestmark = pytest.mark.anyio
 def anyio_backend():
     return "asyncio"
 """
-# With this one, anyio runs all tests of the module in one loop.
+# With this fixture, anyio runs all tests of the module in one loop.
 SHARED = """
 
 @pytest.fixture(scope="module", autouse=True)
@@ -232,7 +232,7 @@ def programs(forks: Forks, tmp_path: Path) -> Programs:
 
 
 def outcome_of(programs: Programs, *arguments: str, **files: str) -> str:
-    """Run the tests in these files; return the last line, without the time it took."""
+    """Run the tests in these files, and return the last line without its time."""
     for name, text in files.items():
         (programs.folder / f"{name}.py").write_text(text, "utf-8")
     output, errors, status = programs.run_pytest(*arguments)
@@ -264,29 +264,29 @@ def test_after_it():
 
 @pytest.mark.process
 def test_environment_is_restored(programs: Programs) -> None:
-    """After a test, the environment is as it was, also where the test has changed it."""
+    """After a test, the environment is restored, even if the test has changed it."""
     assert "2 passed" == outcome_of(programs, test_it=ENVIRONMENT)
 
 
 @pytest.mark.process
 def test_marker_takes_keywords(programs: Programs) -> None:
-    """What the marker would leave out is an error."""
+    """Positional arguments of the marker are an error."""
     test = "import pytest\n\n@pytest.mark.do_emulator(5.0)\ndef test_it(do_emulator):\n    pass\n"
     (programs.folder / "test_it.py").write_text(test, "utf-8")
-    assert "the marker do_emulator takes keyword arguments only" in programs.run_pytest()[0]
+    assert "the marker do_emulator takes only keyword arguments" in programs.run_pytest()[0]
 
 
 @pytest.mark.process
 @pytest.mark.parametrize(("arguments", "tests", "count"), RUNS.values(), ids=RUNS)
 def test_runs(programs: Programs, arguments: list[str], tests: str, count: int) -> None:
-    """Whoever runs the loops, what a test leaves open is closed, and all else is as before."""
+    """With each plugin for loops, the client is closed after a test, and nothing else changes."""
     outcome = outcome_of(programs, *arguments, conftest=CONFTEST, test_it=tests)
     assert f"{count} passed" == outcome
 
 
 @pytest.mark.process
 def test_costs_nothing(tmp_path: Path) -> None:
-    """A run that uses no fixture loads nothing for them; other plugins load what they like."""
+    """A run without the fixtures imports none of the modules that they need."""
     others = {each.name for each in entry_points(group="pytest11")} - {"digitalocean_projects"}
     (tmp_path / "test_it.py").write_text(UNUSED, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", "utf-8")
@@ -303,7 +303,7 @@ def test_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_clients(do_emulator: Emulator, do_client: Client, do_async_client: AsyncClient) -> None:
-    """A test that isn't awaited may use both clients, which see one account."""
+    """A blocking test can use both clients, which share an account."""
     project_id = do_emulator.seed([DROPLET])
     do_client.projects.assign_resources("default", [DROPLET])
     listing = asyncio.run(do_async_client.projects.list_resources().collect())
@@ -312,7 +312,7 @@ def test_clients(do_emulator: Emulator, do_client: Client, do_async_client: Asyn
 
 
 def test_nobody_waits(do_emulator: Emulator, do_client: Client) -> None:
-    """The waits of a client cost as good as no time, and are seen on the emulator's clock."""
+    """The waits of a client pass on the emulator's clock, and take almost no real time."""
     begin = time.monotonic()
     do_emulator.respond(503, headers={"Retry-After": "40"})
     do_client.projects.get_default()
@@ -332,14 +332,14 @@ def real_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("real_account")
 def test_environment(do_emulator: Emulator) -> None:
-    """No way leads to a real account."""
+    """The environment names only the emulator."""
     assert {"DIGITALOCEAN_API_URL": do_emulator.url, "DIGITALOCEAN_TOKEN": do_emulator.token} == {
         name: value for name, value in os.environ.items() if name.startswith("DIGITALOCEAN_")
     }
 
 
 def test_own_client(do_emulator: Emulator) -> None:
-    """Code that makes its own client, of either kind, gets one of the emulator and its clock."""
+    """A client that the code creates, of either kind, uses the emulator and its clock."""
     do_emulator.respond(503, headers={"Retry-After": "40"}, times=2)
     with Client() as client:
         client.projects.get_default()
@@ -354,7 +354,7 @@ def test_own_client(do_emulator: Emulator) -> None:
 
 @pytest.mark.do_emulator(limits=(), move_delay=20.0)
 class TestMarker:
-    """The marker of a test or of what it is in says how to make the emulator."""
+    """The markers of a test, its class and its module have the emulator's arguments."""
 
     def test_of_a_class(self, do_emulator: Emulator, do_client: Client) -> None:
         assert 20.0 == do_emulator.move_delay

@@ -1,4 +1,4 @@
-"""Limits that are shared through Redis, against a real one; so they need real seconds."""
+"""Limits that are shared through a real Redis server, in real time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 
 def test_settings() -> None:
-    """Limits are values, and show no password."""
+    """Limits compare by value, and show no password."""
     limits = RedisLimits("redis://:s3cret@localhost/0", hold=60.0)
     assert isinstance(limits, Limits)
     assert {limits} == {RedisLimits("redis://:s3cret@localhost/0", hold=60.0)}
@@ -80,7 +80,7 @@ def test_settings() -> None:
     ],
 )
 def test_url_that_is_none(url: Any) -> None:
-    """A URL that redis-py can't use is refused at once, without being repeated."""
+    """An invalid URL is refused at once, and the message doesn't quote it."""
     with pytest.raises(ValueError, match="url must be redis://, rediss:// or unix://") as caught:
         RedisLimits(url)
     assert not any("s3cret" in text for text in exposed(caught.value))
@@ -99,14 +99,14 @@ def test_url_that_is_none(url: Any) -> None:
     ],
 )
 def test_locations(url: str, kind: str, addresses: tuple[tuple[str, int], ...]) -> None:
-    """A URL names a server, nodes of a cluster, or sentinels, with TLS if it says so."""
+    """A URL names a server, nodes of a cluster or sentinels, with or without TLS."""
     location = Location.of_url(url)
     assert (kind, addresses) == (location.kind, location.addresses)
     assert url.startswith("rediss") == ("SSL" in location.pool().connection_class.__name__)
 
 
 def test_sentinels() -> None:
-    """Sentinels have a login of their own, and the TLS and time-outs of the server."""
+    """Sentinels have their own login, and the TLS and timeouts of the server."""
     url = "rediss+sentinel://u:p%40@h/%C3%A9/3?sentinel_username=w&sentinel_password=q"
     location = Location.of_url(f"{url}&ssl_ca_certs=x&socket_timeout=2&max_connections=3")
     shared = {"ssl": True, "ssl_ca_certs": "x", "socket_timeout": 2.0}
@@ -127,7 +127,7 @@ def test_settings_out_of_range(options: dict[str, Any]) -> None:
 
 
 def test_other_settings() -> None:
-    """All settings are kept, also by a copy with changes."""
+    """A copy with changes keeps all other settings."""
     options: dict[str, Any] = {
         "windows": ((5, 60.0),),
         "margin": 0.5,
@@ -159,10 +159,10 @@ except ImportError as error:
 
 @pytest.mark.process
 def test_extra() -> None:
-    """redis-py is an extra, which `RedisLimits` needs and the errors don't."""
+    """Only `RedisLimits` needs redis-py, and names the extra."""
     command = [sys.executable, "-c", WITHOUT_REDIS]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
-    reason = "to share limits through Redis, install digitalocean_projects[redis]"
+    reason = "RedisLimits requires redis-py; install the extra digitalocean-projects[redis]"
     assert ["False False", reason] == done.stdout.splitlines()
 
 
@@ -177,7 +177,7 @@ print(type(make_bucket(limits, "name", SystemClock())._remote).__name__)
 
 @pytest.mark.process
 def test_limits_of_another_process() -> None:
-    """Limits that a new process unpickles are shared there, too."""
+    """A process that unpickles limits shares them, too."""
     command = [sys.executable, "-c", UNPICKLING]
     limits = pickle.dumps(RedisLimits("redis://localhost"))
     done = subprocess.run(command, input=limits, capture_output=True, check=True)
@@ -185,7 +185,7 @@ def test_limits_of_another_process() -> None:
 
 
 async def test_clients_share(server: Server, emulator: Emulator) -> None:
-    """Clients of both kinds with different settings, and so different buckets, share the tokens."""
+    """Clients of both kinds with different settings and buckets share the tokens."""
     limits = RedisLimits(server.url, windows=((3, 0.4),), margin=0.02, prefix="clients")
     options: dict[str, Any] = {"base_url": emulator.url}
     start = time.monotonic()
@@ -203,7 +203,7 @@ async def test_clients_share(server: Server, emulator: Emulator) -> None:
 
 
 async def test_outcomes(server: Server, make_bucket: MakeBucket) -> None:
-    """Redis knows when the API has counted a request at the latest, and of none that never left."""
+    """Redis has the latest time of each counted request, and none that was never sent."""
     bucket = make_bucket(hold=7.0, grace=2.0)
     for end, seconds in (("settle", 0.0), ("refused", 0.0), ("nothing", 2.0), ("unsent", None)):
         before = server.now()
@@ -223,7 +223,7 @@ async def test_outcomes(server: Server, make_bucket: MakeBucket) -> None:
 
 
 def test_last_words(server: Server, make_bucket: MakeBucket) -> None:
-    """A loop that ends tells Redis what became of its leases."""
+    """A loop that ends reports the ends of its leases to Redis."""
     bucket = make_bucket(hold=60.0)
     asyncio.run(use(bucket))
     assert all(counted <= server.now() for counted in server.leases(bucket).values())
@@ -233,7 +233,7 @@ def test_last_words(server: Server, make_bucket: MakeBucket) -> None:
 
 
 async def test_waits(make_bucket: MakeBucket) -> None:
-    """A token that one worker has used is another's after a period and a margin."""
+    """A token that one worker has used is free for another after a period and a margin."""
     first, second = (make_bucket(windows=((1, 0.2),)) for _ in range(2))
     went = [await use(bucket) for bucket in (first, second, first)]
     assert all(0.22 <= after - before for before, after in pairwise(went))
@@ -253,7 +253,7 @@ async def test_order(make_bucket: MakeBucket) -> None:
 
 
 async def test_fair_batches(make_bucket: MakeBucket) -> None:
-    """A worker that has much to do takes no more than eight tokens at once."""
+    """A worker with many requests takes at most eight tokens at once."""
     buckets = [make_bucket(windows=((64, 60.0),)) for _ in range(2)]
     tasks = [asyncio.create_task(use(bucket)) for bucket in buckets for _ in range(60)]
     await until(lambda: 64 == sum(bucket.statistics().granted for bucket in buckets))
@@ -265,7 +265,7 @@ async def test_fair_batches(make_bucket: MakeBucket) -> None:
 
 
 async def test_most_wait(make_bucket: MakeBucket) -> None:
-    """A wait for other workers' tokens is refused at once if it's too long, or when it is."""
+    """A wait for other workers' tokens is refused as soon as it is too long."""
     first, second = (make_bucket(windows=((1, 90.0),)) for _ in range(2))
     await use(first)
     with pytest.raises(RateLimitWaitError, match="other workers have the tokens"):
@@ -278,7 +278,7 @@ async def test_most_wait(make_bucket: MakeBucket) -> None:
 
 
 async def test_pause(own_server: Server, make_bucket: MakeBucket) -> None:
-    """A refusal that one worker sees pauses all, even if it sees it while it asks for more."""
+    """A refusal of one worker pauses all, even during its call to Redis."""
     windows = ((5, 0.3), (50, 1.5))
     first, second = (make_bucket(own_server.url, windows=windows) for _ in range(2))
     first.budget._feedback._jitter = lambda: 0.0
@@ -303,7 +303,7 @@ async def test_pause(own_server: Server, make_bucket: MakeBucket) -> None:
 async def test_waiter_that_left(
     own_server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token that is granted to whom has left meanwhile goes back to Redis."""
+    """A token for a request that was cancelled meanwhile goes back to Redis."""
     monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 20.0)
     bucket = make_bucket(own_server.url, hold=60.0)
     await use(bucket)
@@ -320,7 +320,7 @@ async def test_waiter_that_left(
 
 
 async def test_cancel_storm(server: Server, make_bucket: MakeBucket) -> None:
-    """Requests that are cancelled, at any moment, leave nothing in Redis that is held."""
+    """Requests that are cancelled at any moment leave no held lease in Redis."""
     bucket, chance = make_bucket(hold=60.0), random.Random(3)  # noqa: S311 - no secret
     for _ in range(12):
         tasks = [asyncio.create_task(use(bucket, bulk=True)) for _ in range(40)]
@@ -334,7 +334,7 @@ async def test_cancel_storm(server: Server, make_bucket: MakeBucket) -> None:
             task.cancel()
         await asyncio.wait(tasks)
     await told(bucket)
-    # One that was cancelled after it went may count for the grace, but not for the hold.
+    # A request that was cancelled after it was sent counts for the grace, but not for the hold.
     assert all(counted < server.now() + 1.0 for counted in server.leases(bucket).values())
     assert not source(bucket)._leases
     assert not source(bucket)._stock
@@ -342,7 +342,7 @@ async def test_cancel_storm(server: Server, make_bucket: MakeBucket) -> None:
 
 
 async def test_lease_that_is_late(make_bucket: MakeBucket) -> None:
-    """A lease whose hold is half over when it could be used is taken anew."""
+    """A lease whose hold is half over before its use is replaced."""
     clock = LateClock()
     bucket = make_bucket(clock=clock, hold=100.0)
     await use(bucket)
@@ -368,7 +368,7 @@ class LateClock:
 async def test_idle_connection(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that nobody uses is closed; the next request opens another, and counts on."""
+    """An idle connection is closed, and the next request opens another one."""
     monkeypatch.setattr(_redis_connections, "_IDLE_SECONDS", 0.02)
     bucket = make_bucket(windows=((5, 60.0),))
     before = len(server.admin.client_list())
@@ -380,7 +380,7 @@ async def test_idle_connection(
 
 
 async def test_forgotten_bucket(server: Server) -> None:
-    """A bucket that is forgotten closes its connection."""
+    """A bucket that is collected closes its connection."""
     bucket = redis_bucket(RedisLimits(server.url), "forgotten")
     await use(bucket)
     await asyncio.sleep(0.1)
@@ -392,7 +392,7 @@ async def test_forgotten_bucket(server: Server) -> None:
 
 
 async def test_script_that_is_flushed(server: Server, make_bucket: MakeBucket) -> None:
-    """A script that Redis has forgotten is sent again."""
+    """If Redis has lost the script, it is sent again."""
     bucket = make_bucket()
     await use(bucket)
     server.admin.script_flush()
@@ -403,7 +403,7 @@ async def test_script_that_is_flushed(server: Server, make_bucket: MakeBucket) -
 async def test_keys_that_are_flushed(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Workers tell again what Redis has forgotten, and ask for no token before all have."""
+    """If Redis has lost its keys, all workers report again before they take new tokens."""
     monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.3)
     buckets = [make_bucket(windows=((1400, 60.0),)) for _ in range(2)]
     await asyncio.gather(*(use(bucket) for bucket in buckets for _ in range(700)))
@@ -420,13 +420,16 @@ async def test_keys_that_are_flushed(
 
 
 def test_error() -> None:
-    """The error is a value that can be pickled."""
+    """The errors can be pickled."""
     error = pickle.loads(pickle.dumps(RedisUnavailableError("gone")))  # noqa: S301 - our own
-    assert ("no limits from Redis: gone", "gone") == (str(error), error.reason)
+    assert ("the rate limits are not available from Redis: gone", "gone") == (
+        str(error),
+        error.reason,
+    )
 
 
 async def test_long_pause(server: Server, make_bucket: MakeBucket) -> None:
-    """A pause that is longer than the windows outlives what Redis keeps for them."""
+    """A pause that is longer than the windows outlives the leases in Redis."""
     first, second = (make_bucket(windows=((5, 0.3),), hold=0.5) for _ in range(2))
     async with first.lease() as lease:
         lease.refused({"retry-after": "20"})
@@ -437,7 +440,7 @@ async def test_long_pause(server: Server, make_bucket: MakeBucket) -> None:
 
 
 async def test_clock_of_redis_was_set_back(server: Server, make_bucket: MakeBucket) -> None:
-    """A pause in Redis that ends too late for any that the API asks for is shortened."""
+    """A pause in Redis that is longer than any of the API is shortened."""
     bucket = make_bucket(windows=((9, 60.0),))
     await use(bucket)
     key = source(bucket)._key
@@ -451,7 +454,7 @@ async def test_clock_of_redis_was_set_back(server: Server, make_bucket: MakeBuck
 
 
 def test_lease_that_outlasts_its_hold() -> None:
-    """A lease may be given back when it has been forgotten."""
+    """A lease can be given back after it was forgotten."""
     ledger = Ledger(60.0, 10.0)
     ledger.open(1, 5.0)
     ledger.forget(100.0)
@@ -461,7 +464,7 @@ def test_lease_that_outlasts_its_hold() -> None:
 
 @pytest.mark.parametrize(("first", "last"), [(-1, 5), (0, 16384), (5, 4)])
 def test_slots_that_are_none(first: int, last: int) -> None:
-    """A node that names slots out of range isn't believed."""
+    """A list with slots out of range is refused."""
     slots = SlotMap((("a", 1),))
     with pytest.raises(ValueError, match=f"slots must be 0 to 16383, got {first} to {last}"):
         slots.read([[first, last, [b"b", 2]]], ("a", 1))
@@ -469,7 +472,7 @@ def test_slots_that_are_none(first: int, last: int) -> None:
 
 
 def test_numbers_that_redis_has_forgotten() -> None:
-    """A number needn't be given back once Redis has forgotten it by itself."""
+    """The number of a lease that Redis has forgotten is not reported."""
     ledger = Ledger(60.0, 10.0)
     ledger.repeat(ledger.numbers(2, 0.0))
     ledger.forget(70.0)
@@ -479,7 +482,7 @@ def test_numbers_that_redis_has_forgotten() -> None:
 
 
 async def test_hold_and_timeout() -> None:
-    """No token comes back while its request may be under way."""
+    """`hold` must be more than twice the timeout of the client."""
     message = "^hold must be more than twice the timeout of 300 s, got 120$"
     limits = RedisLimits("redis://localhost")
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Limits that are shared through a Redis that is away, comes back, and has forgotten things."""
+"""Limits that are shared through a Redis server that is away, and comes back."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["refused", "silent"])
 def away(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a Redis that isn't there, or doesn't answer."""
+    """Yield the URL of a Redis server that doesn't exist, or doesn't answer."""
     with (
         tempfile.TemporaryDirectory(prefix="r") as folder,
         closing(socket.socket(socket.AF_UNIX)) as listener,
@@ -51,7 +51,7 @@ def away(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 async def use(bucket: TokenBucket, end: str = "settle", max_wait: float | None = None) -> float:
-    """A request; returns when it went."""
+    """Send a request, and return the time at which it was sent."""
     async with bucket.lease(max_wait=max_wait) as lease:
         went = time.monotonic()
         getattr(lease, end)()
@@ -59,7 +59,7 @@ async def use(bucket: TokenBucket, end: str = "settle", max_wait: float | None =
 
 
 async def test_share(away: str, make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture) -> None:
-    """Without Redis each worker keeps to its share, and leaves one record of it."""
+    """Without Redis, each worker keeps to its share, and logs that once."""
     bucket = make_bucket(away, windows=((8, 0.3), (100, 60.0)), share=0.25)
     went = await asyncio.gather(*(use(bucket) for _ in range(6)))
     assert all(0.32 <= later - earlier for earlier, later in zip(went, went[2:], strict=False))
@@ -75,7 +75,7 @@ async def test_share(away: str, make_bucket: MakeBucket, caplog: pytest.LogCaptu
 
 
 async def test_share_after_use(own_server: Server, make_bucket: MakeBucket) -> None:
-    """What a worker used before Redis went away counts for its share; at least one token is it."""
+    """Tokens used before the outage count for the share, which is at least one token."""
     bucket = make_bucket(own_server.url, windows=((3, 0.3),), share=0.01)
     async with bucket.lease():
         before = await use(bucket)
@@ -85,7 +85,7 @@ async def test_share_after_use(own_server: Server, make_bucket: MakeBucket) -> N
 
 
 async def test_open(away: str, make_bucket: MakeBucket) -> None:
-    """Each worker keeps to the whole limits by itself, if it is told to."""
+    """With `"open"`, each worker keeps to the whole limits by itself."""
     bucket = make_bucket(away, windows=((4, 60.0),), on_unavailable="open")
     async with asyncio.timeout(40):
         await asyncio.gather(*(use(bucket) for _ in range(4)))
@@ -94,7 +94,7 @@ async def test_open(away: str, make_bucket: MakeBucket) -> None:
 
 
 async def test_fail(away: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests fail, if they are to: all that wait, and later ones at once."""
+    """With `"fail"`, all waiting requests fail, and later ones fail at once."""
     monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
     limits = RedisLimits(away, on_unavailable="fail")
     options: dict[str, Any] = {"base_url": emulator.url, "limits": limits, "deadline": 90.0}
@@ -103,7 +103,9 @@ async def test_fail(away: str, emulator: Emulator, monkeypatch: pytest.MonkeyPat
         for error in await asyncio.gather(*calls, return_exceptions=True):
             assert isinstance(error, RedisUnavailableError)
         start = time.monotonic()
-        with pytest.raises(APIError, match="no limits from Redis: ") as caught:
+        with pytest.raises(
+            APIError, match="the rate limits are not available from Redis: "
+        ) as caught:
             await client.projects.list_resources().first_page()
         assert time.monotonic() - start < 30
         assert (None, None) == (caught.value.__cause__, caught.value.__context__)
@@ -119,9 +121,9 @@ async def test_comes_back(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """When Redis is back, it is told what went on meanwhile, even if nothing is asked."""
+    """When Redis is back, it gets all reports, even without a new request."""
     caplog.set_level(logging.INFO)
-    # A busy machine is no outage; a connection that is refused doesn't take long.
+    # A busy machine must not look like an outage; a connection that is refused doesn't take long.
     monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 20.0)
     bucket = make_bucket(own_server.url, windows=((50, 60.0),), on_unavailable=policy)
     await use(bucket)
@@ -145,7 +147,7 @@ async def test_comes_back(
 async def test_waits_until_it_comes_back(
     policy: str, own_server: Server, make_bucket: MakeBucket
 ) -> None:
-    """Who waits while Redis is away, for a share that is used up, gets a token when it is back."""
+    """A request that waits for the used-up share gets a token when Redis is back."""
     bucket = make_bucket(
         own_server.url, windows=((4, 60.0),), share=0.5, on_unavailable=policy, reserve=0
     )
@@ -165,7 +167,7 @@ async def test_waits_until_it_comes_back(
 
 
 async def test_restarted_empty(own_server: Server, make_bucket: MakeBucket) -> None:
-    """A Redis that was restarted empty, between two calls, is told all again."""
+    """A Redis server that was restarted without its data gets all reports again."""
     bucket = make_bucket(own_server.url, windows=((3, 60.0),), grace=1.0)
     async with bucket.lease():
         await use(bucket)
@@ -182,7 +184,7 @@ async def test_restarted_empty(own_server: Server, make_bucket: MakeBucket) -> N
 
 
 async def test_restarted_with_old_data(own_server: Server, make_bucket: MakeBucket) -> None:
-    """A Redis that has lost only the newest data is told it again, before it grants anything."""
+    """A Redis server that has lost its newest data gets it again before it grants tokens."""
     first, second = (make_bucket(own_server.url, windows=((4, 60.0),)) for _ in range(2))
     await use(first)
     await told(first)
@@ -212,7 +214,7 @@ async def test_of_no_use(
     own_server: Server,
     make_bucket: MakeBucket,
 ) -> None:
-    """A Redis that is read-only or can't be entered is away."""
+    """A Redis server that is read-only or refuses the login is away."""
     bucket = make_bucket(own_server.url + options, on_unavailable="fail")
     spoil(own_server.admin)
     with pytest.raises(RedisUnavailableError, match=reason) as caught:
@@ -221,7 +223,7 @@ async def test_of_no_use(
 
 
 async def test_silence_in_the_middle(own_server: Server, make_bucket: MakeBucket) -> None:
-    """Tokens that Redis may have granted, in an answer that was lost, are given back."""
+    """Tokens that a lost answer may have granted are given back."""
     bucket = make_bucket(own_server.url, windows=((5, 60.0),), on_unavailable="fail", hold=60.0)
     await use(bucket)
     own_server.admin.client_pause(300)
@@ -234,7 +236,7 @@ async def test_silence_in_the_middle(own_server: Server, make_bucket: MakeBucket
 
 
 async def test_leader_that_is_cancelled(own_server: Server, make_bucket: MakeBucket) -> None:
-    """Others than its waiters may cancel the task that talks to Redis; another one follows."""
+    """If the task that calls Redis is cancelled, another one replaces it."""
     bucket = make_bucket(own_server.url, windows=((5, 60.0),), hold=60.0)
     own_server.admin.client_pause(50)
     waiting = asyncio.create_task(use(bucket))
@@ -248,7 +250,7 @@ async def test_leader_that_is_cancelled(own_server: Server, make_bucket: MakeBuc
 
 
 def test_silent_at_the_end(own_server: Server, make_bucket: MakeBucket) -> None:
-    """A loop doesn't wait long at its end for a Redis that is silent."""
+    """At its end, a loop doesn't wait long for a silent Redis server."""
     bucket = make_bucket(own_server.url)
 
     async def main() -> None:
@@ -265,7 +267,7 @@ def test_silent_at_the_end(own_server: Server, make_bucket: MakeBucket) -> None:
 async def test_bucket_that_nobody_uses_while_redis_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A timer that waits for Redis to be back keeps no bucket alive."""
+    """The timer for the return of Redis keeps no bucket alive."""
     monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
     with tempfile.TemporaryDirectory(prefix="r") as folder:
         bucket = redis_bucket(RedisLimits(f"unix://{folder}/redis"), "token")

@@ -43,7 +43,7 @@ class Node(Server):
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         port, self.bus = free_ports(2)
-        # A node that is away stays one of the cluster for the time of a test.
+        # A node that is away remains in the cluster during a test.
         options = "--repl-diskless-sync-delay 0 --cluster-enabled yes --cluster-node-timeout 60000"
         super().__init__(str(folder), port, *options.split(), "--cluster-port", str(self.bus))
         self.name = f"127.0.0.1:{port}"
@@ -58,7 +58,7 @@ class Node(Server):
         return b"cluster_state:ok" in self.cluster("INFO")
 
     def clients(self) -> int:
-        """The number of connections over TCP."""
+        """Return the number of connections over TCP."""
         return sum(not client["addr"].endswith(":0") for client in self.admin.client_list())
 
     def all_keys(self) -> list[str]:
@@ -115,7 +115,7 @@ def shared_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def cluster(shared_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.1)
-    # A busy machine is no outage.
+    # A busy machine must not look like an outage.
     monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 20.0)
     for node in shared_cluster.nodes:
         node.admin.flushall()
@@ -124,7 +124,7 @@ def cluster(shared_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster
 
 @pytest.fixture
 def make_buckets(cluster: Cluster) -> Iterator[MakeBuckets]:
-    """Makes buckets, by default one for a key of each master, which outlive the test's loop."""
+    """Yield a function that creates buckets, by default one for each master."""
     kept: list[TokenBucket] = []
 
     def make(*names: str, url: str = cluster.url, **options: Any) -> list[TokenBucket]:
@@ -143,7 +143,7 @@ async def use_all(buckets: list[TokenBucket]) -> None:
 
 
 async def test_loops_share(cluster: Cluster, make_buckets: MakeBuckets) -> None:
-    """The event loops of a token share it, whichever master has its key."""
+    """The event loops of a token share it, on either master."""
 
     async def use_the_rest() -> None:
         for bucket in make_buckets():
@@ -180,7 +180,7 @@ async def test_connections(
 
 
 def test_loop_that_ends(cluster: Cluster, make_buckets: MakeBuckets) -> None:
-    """A loop that ends tells both masters the last things, and closes its connections."""
+    """A loop that ends reports to both masters, and closes its connections."""
     buckets = make_buckets()
     asyncio.run(use_all(buckets))
     for node in cluster.nodes:
@@ -194,7 +194,7 @@ def test_loop_that_ends(cluster: Cluster, make_buckets: MakeBuckets) -> None:
 async def test_master_that_dies(
     cluster: Cluster, make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Only the tokens of the master that is away aren't shared meanwhile."""
+    """Only the tokens of the master that is away are not shared."""
     caplog.set_level(logging.INFO)
     policies = ["share", "open", "fail"]
     by_policy = {each: make_buckets("a", on_unavailable=each)[0] for each in policies}
@@ -223,7 +223,7 @@ async def test_master_that_dies(
 
 async def test_slot_that_moves(cluster: Cluster, make_buckets: MakeBuckets) -> None:
     """No request fails, and no lease is lost, while the slot of a key moves to another master."""
-    # The prefix is what the slot is computed from: all these tokens have the same one.
+    # The slot is computed from the prefix, which is the same for all these tokens.
     options: dict[str, Any] = {
         "prefix": "{moving}",
         "on_unavailable": "fail",
@@ -233,7 +233,7 @@ async def test_slot_that_moves(cluster: Cluster, make_buckets: MakeBuckets) -> N
     new = iter(range(100))
 
     async def use_them() -> None:
-        """Use tokens that were used before, new ones, and those of a loop that begins."""
+        """Use known tokens, new ones, and those of a new loop."""
         newcomers = make_buckets(*(f"new {next(new)}" for _ in range(5)), **options)
         twins = make_buckets(*"abcdefgh", **options)
         await use_all([*buckets, *newcomers])
@@ -292,7 +292,7 @@ async def test_replica_that_takes_over(make_buckets: MakeBuckets) -> None:
 async def test_wrong_password(
     cluster: Cluster, make_buckets: MakeBuckets, policy: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A cluster that can't be entered is away, and the password isn't shown."""
+    """A cluster that refuses the login is away, and the password isn't shown."""
     url = cluster.url.replace("//", "//:wr0ng-pass@")
     (bucket,) = make_buckets("a", url=url, on_unavailable=policy)
     if policy == "fail":
@@ -307,14 +307,14 @@ async def test_wrong_password(
 
 
 async def test_seeds(cluster: Cluster, make_buckets: MakeBuckets) -> None:
-    """One node that answers is enough, and hosts of the URL are not asked again without need."""
+    """One node that answers is enough, and the hosts of the URL aren't called again."""
     (port,) = free_ports(1)
     url = f"redis+cluster://127.0.0.1:{port},{cluster.nodes[0].name}"
     await use_all(make_buckets(url=url, on_unavailable="fail"))
 
 
 async def test_no_node(make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixture) -> None:
-    """A cluster without a node that answers is away, which all tokens find out together."""
+    """A cluster without a node that answers is away, for all tokens at once."""
     ports = free_ports(2)
     url = "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports)
     buckets = make_buckets(url=url)
@@ -324,7 +324,7 @@ async def test_no_node(make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixtu
 
 
 async def test_no_cluster(make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixture) -> None:
-    """A server that is no node of a cluster isn't away: the requests fail."""
+    """With a server that isn't a node of a cluster, requests fail."""
     with tempfile.TemporaryDirectory(prefix="r") as folder:
         (port,) = free_ports(1)
         server = Server(folder, port)
@@ -361,7 +361,7 @@ async def test_slot_of_no_node(
 
 
 async def test_nodes_that_disagree(cluster: Cluster, make_buckets: MakeBuckets) -> None:
-    """A key that each node takes for another's isn't asked for without end."""
+    """Redirections between nodes that disagree are limited."""
     (bucket,) = make_buckets("a", on_unavailable="fail")
     await use(bucket)
     owner, other = cluster.split(source(bucket)._key)
@@ -377,7 +377,7 @@ async def test_nodes_that_disagree(cluster: Cluster, make_buckets: MakeBuckets) 
 
 
 async def test_hosts_that_are_not_said(cluster: Cluster, make_buckets: MakeBuckets) -> None:
-    """A node that doesn't say hosts means its own, in a list of slots and in a redirect."""
+    """A missing host in a list of slots or in a redirection means the node's own host."""
     buckets = make_buckets(on_unavailable="fail")
     for node in cluster.nodes:
         node.admin.config_set("cluster-preferred-endpoint-type", "unknown-endpoint")

@@ -1,4 +1,4 @@
-"""Which errors say that Redis is away, and what becomes of the others; connections are shared."""
+"""Errors that mean that Redis is away, other errors, and shared connections."""
 
 from __future__ import annotations
 
@@ -73,16 +73,16 @@ BROKEN = [
 
 
 class ScriptedRedis(socketserver.ThreadingUnixStreamServer):
-    """A server that answers each call of the script as it is set to.
+    """A server that answers each call of the script with a given answer.
 
     Attributes:
-        answer: The answer; None if there is none.
-        held: The calls for this key are answered when `release` is set.
-        held_answer: The answer to these.
-        connections: Those that were accepted.
+        answer: The answer; None sends nothing.
+        held: A key whose calls are answered when `release` is set.
+        held_answer: The answer to these calls.
+        connections: The accepted connections.
         calls: The number of calls of the script.
-        closes: Whether each connection is closed after a call.
-        new_epochs: Whether each answer that grants names another epoch.
+        closes: True if each connection is closed after a call.
+        new_epochs: True if each answer that grants tokens has another epoch.
     """
 
     request_queue_size = 500
@@ -144,7 +144,7 @@ class Connection(socketserver.StreamRequestHandler):
 @pytest.fixture(autouse=True)
 def _short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.1)
-    # A busy machine is no outage.
+    # A busy machine must not look like an outage.
     monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 20.0)
 
 
@@ -161,7 +161,7 @@ def scripted() -> Iterator[ScriptedRedis]:
 
 @pytest.fixture
 def make_buckets() -> Iterator[MakeBuckets]:
-    """Makes the buckets of several tokens, which outlive the loop of the test."""
+    """Yield a function that creates buckets of several tokens, which outlive the test's loop."""
     kept: list[TokenBucket] = []
 
     def make(limits: RedisLimits, count: int) -> list[TokenBucket]:
@@ -174,7 +174,7 @@ def make_buckets() -> Iterator[MakeBuckets]:
 
 @pytest.mark.parametrize("answer", AWAY)
 async def test_away(scripted: ScriptedRedis, make_bucket: MakeBucket, answer: bytes) -> None:
-    """Redis is away if it serves no writes for now: the worker keeps to its share."""
+    """If Redis accepts no writes at the moment, the worker keeps to its share."""
     bucket = make_bucket(scripted.url, windows=((8, 60.0),))
     scripted.answer = answer
     await use(bucket)
@@ -192,7 +192,7 @@ async def test_broken(
     policy: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Any other error fails each request that waits, at once, and leaves one record of it."""
+    """Any other error fails each waiting request at once, and is logged once."""
     caplog.set_level(logging.INFO)
     bucket = make_bucket(scripted.url, windows=((99, 60.0),), on_unavailable=policy)
     scripted.answer = answer
@@ -221,7 +221,7 @@ async def test_broken(
 async def test_broken_while_nobody_waits(
     scripted: ScriptedRedis, make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A report that Redis refuses is sent again later, and not all the time."""
+    """A report that Redis refuses is sent again after a while."""
     bucket = make_bucket(scripted.url, windows=((8, 60.0),), hold=60.0)
     lease = bucket.lease()
     await lease.__aenter__()
@@ -235,7 +235,7 @@ async def test_broken_while_nobody_waits(
 
 
 async def test_refused_while_away(scripted: ScriptedRedis, make_bucket: MakeBucket) -> None:
-    """A Redis that was away, and then refuses the call, isn't away any more."""
+    """A Redis server that was away and then refuses a call is no longer away."""
     bucket = make_bucket(scripted.url, windows=((8, 60.0),))
     scripted.answer = AWAY[0]
     await use(bucket)
@@ -246,11 +246,13 @@ async def test_refused_while_away(scripted: ScriptedRedis, make_bucket: MakeBuck
 
 
 async def test_request_of_a_client(scripted: ScriptedRedis, emulator: Emulator) -> None:
-    """A client's request fails with the error, which has no other one in its chain."""
+    """A client's request fails with the error, whose chain has no other error."""
     scripted.answer = REFUSED[0]
     options: dict[str, Any] = {"base_url": emulator.url, "limits": RedisLimits(scripted.url)}
     async with AsyncClient(emulator.token, retry=RetryPolicy(), **options) as client:
-        with pytest.raises(RedisLimitsError, match="no limits from Redis: MovedError") as caught:
+        with pytest.raises(
+            RedisLimitsError, match="the rate limits are not available from Redis: MovedError"
+        ) as caught:
             await client.projects.list_resources().first_page()
     assert (None, None) == (caught.value.__cause__, caught.value.__context__)
     assert not isinstance(caught.value, RedisUnavailableError)
@@ -277,7 +279,7 @@ async def test_one_key_is_refused(
     caplog: pytest.LogCaptureFixture,
     break_key: Callable[[Server, str], None],
 ) -> None:
-    """A key that Redis refuses leaves one record, and other tokens keep their connections."""
+    """A refused key is logged once, and other tokens keep their connections."""
     caplog.set_level(logging.INFO)
     bad, good = make_buckets(RedisLimits(own_server.url, windows=((99, 60.0),), hold=60.0), 2)
     await use(good)
@@ -300,7 +302,7 @@ async def test_one_key_is_refused(
 async def test_many_keys_are_refused(
     scripted: ScriptedRedis, make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each key that Redis refuses leaves a record, up to 100 of them an hour."""
+    """Each refused key is logged, up to 100 an hour."""
     scripted.answer = REFUSED[0]
     buckets = make_buckets(RedisLimits(scripted.url), 120)
     calls = [use(bucket) for bucket in buckets for _ in range(2)]
@@ -329,7 +331,7 @@ async def test_refusal_is_said_again(
 
 
 async def test_refusal_from_before(scripted: ScriptedRedis, make_buckets: MakeBuckets) -> None:
-    """A late refusal of what was asked before Redis went away doesn't say that it is back."""
+    """A late refusal of a call before the outage doesn't mean that Redis is back."""
     early, late = make_buckets(RedisLimits(scripted.url, windows=((8, 60.0),)), 2)
     scripted.answer, scripted.held, scripted.held_answer = AWAY[0], b"token 0", REFUSED[0]
     asking = asyncio.create_task(use(early))
@@ -343,7 +345,7 @@ async def test_refusal_from_before(scripted: ScriptedRedis, make_buckets: MakeBu
 
 
 async def test_permission(own_server: Server, make_bucket: MakeBucket) -> None:
-    """A user of Redis who may not run scripts gets an error, not a share."""
+    """With a Redis user that may not run scripts, requests fail."""
     categories, passwords = ["+@all", "-@scripting"], ["+pw"]
     own_server.admin.acl_setuser(
         "limited", enabled=True, passwords=passwords, keys=["*"], categories=categories
@@ -354,7 +356,7 @@ async def test_permission(own_server: Server, make_bucket: MakeBucket) -> None:
 
 
 async def test_without_replicas(own_server: Server, make_bucket: MakeBucket) -> None:
-    """A Redis that takes no writes for want of replicas is away until it does."""
+    """A Redis server that lacks replicas for writes is away until it accepts them."""
     bucket = make_bucket(own_server.url, on_unavailable="fail")
     own_server.admin.config_set("min-replicas-to-write", 1)
     with pytest.raises(RedisUnavailableError, match="NOREPLICAS"):
@@ -366,7 +368,7 @@ async def test_without_replicas(own_server: Server, make_bucket: MakeBucket) -> 
 
 @pytest.mark.parametrize("host", ["x" * 64, "a..b"])
 async def test_host_that_is_none(make_bucket: MakeBucket, host: str) -> None:
-    """A host name that can't be one is an error, although redis-py says that it is away."""
+    """An invalid host name is an error, although redis-py reports an outage."""
     with pytest.raises(RedisLimitsError, match=r"Unicode(Encode)?Error") as caught:
         await use(make_bucket(f"redis://{host}:1"))
     assert not isinstance(caught.value, RedisUnavailableError)
@@ -375,7 +377,7 @@ async def test_host_that_is_none(make_bucket: MakeBucket, host: str) -> None:
 async def test_deprecation_of_python(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing that Python 3.14 deprecates is used, so that warnings may be errors."""
+    """No function is called that Python 3.14 deprecates."""
 
     def deprecated(_: object) -> bool:
         warnings.warn("use inspect.iscoroutinefunction", DeprecationWarning, stacklevel=2)
@@ -389,7 +391,7 @@ async def test_deprecation_of_python(
 
 @pytest.fixture
 def tcp_server() -> Iterator[Server]:
-    """A Redis on a port, since redis-py connects to a socket in the file system otherwise."""
+    """Yield a Redis server on a TCP port, to which redis-py connects by host and port."""
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory(prefix="r") as folder:
         server = Server(folder, port)
@@ -401,7 +403,7 @@ def tcp_server() -> Iterator[Server]:
 async def test_warning_while_connecting(
     tcp_server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A warning that is an error isn't an outage, and the half-made connection isn't used."""
+    """A warning as an error isn't an outage, and the incomplete connection isn't used."""
 
     async def warn(*_: object, **__: object) -> None:
         warnings.warn("old", DeprecationWarning, stacklevel=2)
@@ -416,7 +418,7 @@ async def test_warning_while_connecting(
 
 
 async def test_connections_are_shared(own_server: Server, make_buckets: MakeBuckets) -> None:
-    """The buckets of 500 tokens have eight connections together."""
+    """The buckets of 500 tokens share eight connections."""
     limits = RedisLimits(own_server.url, windows=((5, 60.0),))
     buckets = make_buckets(limits, 500)
     before = own_server.admin.info("stats")["total_connections_received"]
@@ -427,7 +429,7 @@ async def test_connections_are_shared(own_server: Server, make_buckets: MakeBuck
 
 
 async def test_fewer_connections(own_server: Server, make_buckets: MakeBuckets) -> None:
-    """A URL may ask for fewer connections, and nobody is away for that."""
+    """A URL can set fewer connections, without an outage."""
     limits = RedisLimits(own_server.url + "?max_connections=2", on_unavailable="fail")
     buckets = make_buckets(limits, 50)
     await asyncio.gather(*(use(bucket) for bucket in buckets))
@@ -440,7 +442,7 @@ async def test_away_is_said_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A silent Redis is found out once for all tokens: one warning, and no wait for each."""
+    """A silent Redis server causes one warning and one timeout for all tokens."""
     monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 0.3)
     monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
     caplog.set_level(logging.INFO)
@@ -456,7 +458,7 @@ async def test_away_is_said_once(
 async def test_answer_from_before(
     scripted: ScriptedRedis, make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A late answer to what was asked before Redis went away doesn't say that it is back."""
+    """A late answer to a call before the outage doesn't mean that Redis is back."""
     caplog.set_level(logging.INFO)
     limits = RedisLimits(scripted.url, windows=((8, 60.0),))
     early, late = make_buckets(limits, 2)
@@ -476,7 +478,7 @@ async def test_answer_from_before(
 async def test_all_come_back(
     own_server: Server, make_buckets: MakeBuckets, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When Redis is back, all tokens notice it, and that is one record as well."""
+    """When Redis is back, all tokens use it again, and it is logged once."""
     caplog.set_level(logging.INFO)
     limits = RedisLimits(own_server.url, windows=((50, 60.0),), hold=60.0)
     buckets = make_buckets(limits, 40)
@@ -496,7 +498,7 @@ async def test_all_come_back(
 
 
 def test_loops_say_it_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The loops of several threads find out for themselves, and leave one record together."""
+    """The loops of several threads log an outage once."""
     barrier = threading.Barrier(3)
 
     async def main(number: int) -> None:
@@ -517,7 +519,7 @@ async def test_loops_share_what_they_know(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A loop doesn't ask a Redis that another loop has found to be away, or to be back."""
+    """A loop uses what another loop has found out about an outage."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 0.3)
     monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 60.0)
@@ -541,7 +543,7 @@ async def test_loops_share_what_they_know(
 async def test_redis_that_closes_each_connection(
     scripted: ScriptedRedis, make_bucket: MakeBucket
 ) -> None:
-    """If each answer comes on a new connection, leases go, and the loop may end."""
+    """If each answer comes on a new connection, leases are granted, and the loop can end."""
     bucket = make_bucket(scripted.url, windows=((99, 60.0),), hold=60.0)
     await use(bucket)
     scripted.closes = True
@@ -554,7 +556,7 @@ async def test_redis_that_closes_each_connection(
 async def test_redis_that_names_other_epochs(
     scripted: ScriptedRedis, make_bucket: MakeBucket
 ) -> None:
-    """If each answer names another epoch, all leases aren't told again without end."""
+    """If each answer has another epoch, the reports are not repeated without end."""
     bucket = make_bucket(scripted.url, windows=((99, 60.0),), hold=60.0)
     scripted.new_epochs = True
     async with asyncio.timeout(30):
@@ -565,7 +567,7 @@ async def test_redis_that_names_other_epochs(
 
 
 async def test_answers_that_grant_nothing(scripted: ScriptedRedis, make_bucket: MakeBucket) -> None:
-    """A Redis that grants nothing, and names no wait, is not asked all the time."""
+    """A Redis server that grants nothing without a wait is not called all the time."""
     bucket = make_bucket(scripted.url, windows=((99, 60.0),))
     scripted.answer = b"*6\r\n:7\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0"
     with pytest.raises(TimeoutError):
@@ -575,7 +577,7 @@ async def test_answers_that_grant_nothing(scripted: ScriptedRedis, make_bucket: 
 
 
 async def test_pause_without_end(scripted: ScriptedRedis, make_bucket: MakeBucket) -> None:
-    """No pause that Redis names is longer than the longest that the API may ask for."""
+    """No pause from Redis is longer than the longest one of the API."""
     bucket = make_bucket(scripted.url, windows=((99, 60.0),))
     scripted.answer = b"*6\r\n:7\r\n:0\r\n:0\r\n:0\r\n:0\r\n:9000000000000000"
     with pytest.raises(RateLimitWaitError, match="a pause after a response 429"):
@@ -590,7 +592,7 @@ async def use_soon(bucket: TokenBucket) -> None:
 
 
 def test_node_that_redirects_to_itself(caplog: pytest.LogCaptureFixture) -> None:
-    """A cluster that shows its slots, but serves no call, isn't back."""
+    """A cluster that lists its slots but answers no call is still away."""
     caplog.set_level(logging.INFO)
 
     async def main(bucket: TokenBucket) -> None:

@@ -1,4 +1,4 @@
-"""Buckets whose event loops were closed or dropped with calls to Redis under way."""
+"""Buckets whose event loops were closed or dropped during calls to Redis."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.usefixtures("no_leaks"),
-    # A loop that is closed with calls under way leaves its sockets to the collection.
+    # A loop that is closed during calls leaves its sockets to the garbage collector.
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings(
         "ignore:.*<function StreamWriter:pytest.PytestUnraisableExceptionWarning"
@@ -43,7 +43,7 @@ def collections_by_hand() -> Iterator[None]:
 
 
 def close_with_a_call(server: Server, bucket: TokenBucket) -> None:
-    """Close an event loop in which a call waits for the answer of Redis."""
+    """Close an event loop during a call to Redis."""
     loop = asyncio.new_event_loop()
     server.send_signal(signal.SIGSTOP)
     task = loop.create_task(use(bucket))
@@ -77,7 +77,7 @@ def test_collected_by_the_holder_of_the_lock(
         await told(bucket)
 
     asyncio.run(main())
-    # What was granted to the collected call was given back.
+    # The tokens of the collected call were given back.
     assert 2 == len(own_server.leases(bucket))
     assert [] == caplog.messages
 
@@ -85,7 +85,7 @@ def test_collected_by_the_holder_of_the_lock(
 def test_collected_while_another_loop_runs(
     own_server: Server, make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A call that is collected says nothing of the server, and fails no lease of other loops."""
+    """A collected call causes no outage, and fails no lease of other loops."""
     caplog.set_level(logging.CRITICAL, "asyncio")
     bucket = make_bucket(own_server.url, windows=((1, 2.0),))
 
@@ -110,7 +110,7 @@ class InterruptionError(Exception):
 def test_interrupted_answer(
     own_server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What Redis has granted is given back if a signal handler's exception loses the answer."""
+    """Granted tokens are given back if a signal handler's exception loses the answer."""
     bucket = make_bucket(own_server.url, windows=((9, 60.0),), hold=60.0)
     receive = source(bucket)._receive
     interrupted: list[bool] = []
@@ -142,7 +142,7 @@ def test_interrupted_answer(
 
 
 def test_timer_of_a_collected_source() -> None:
-    """A timer calls a source that lives, and leaves one alone that was collected."""
+    """A timer calls a source that is alive, but not one that was collected."""
     called: list[asyncio.AbstractEventLoop] = []
 
     class Owner:

@@ -1,4 +1,4 @@
-"""Limits that several processes share, against a server that keeps a log of what it was asked."""
+"""Limits that several processes share, with a server that logs all requests."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ANSWER = b'{"resources": [], "links": {}, "meta": {"total": 0}}'
 
 
 class CountingServer:
-    """An API that notes when it counts each request: some time after it came."""
+    """An API that records the time at which it counts each request."""
 
     def __init__(self) -> None:
         self.log: list[float] = []
@@ -104,7 +104,7 @@ def counting_server() -> Iterator[CountingServer]:
 
 
 def most_over(log: list[float]) -> int:
-    """By how many requests a window has ever held more than it may."""
+    """Return the largest excess of requests in a window."""
     log = sorted(log)
     return max(
         sum(end - period < at <= end for at in log[: position + 1]) - capacity
@@ -120,7 +120,7 @@ def workers_with_leases(server: Server) -> set[bytes]:
 
 
 def test_processes(server: Server, counting_server: CountingServer) -> None:
-    """Workers never exceed the limits together, also when one of them is killed."""
+    """Workers never exceed the limits together, even if one of them is killed."""
     server.admin.flushall()
     command = [sys.executable, "-c", WORKER, str(WINDOWS), counting_server.url, server.url]
     workers = [
@@ -178,7 +178,7 @@ with asyncio.Runner() as runner:
 )
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_fork(server: Server, forks: Forks, prefix: str, output: str, leases: int) -> None:
-    """A forked process leaves the parent's connection and leases alone, and has its own."""
+    """A forked process has its own connection and leases."""
     program = FORKING.replace("URL", repr(server.url)).replace("PREFIX", repr(prefix))
     assert (output, "", 0) == forks.start(program).end()
     assert leases + 1 == server.admin.zcard(prefix + ":{fork}")

@@ -1,4 +1,4 @@
-"""Limits that are shared through the server that a real sentinel names."""
+"""Limits that are shared through the master that a real sentinel names."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPTIONS = "--requirepass data-pass --masterauth data-pass --repl-diskless-sync-d
 
 
 class Sentinel(Server):
-    """A sentinel, and the master and the replica that it watches."""
+    """A sentinel with its master and its replica."""
 
     def __init__(self, folder: str, *, down_after: int) -> None:
         ports = free_ports(3)
@@ -96,7 +96,7 @@ def started(down_after: int) -> Iterator[Sentinel]:
 
 @pytest.fixture(scope="module")
 def shared_sentinel() -> Iterator[Sentinel]:
-    # A master that a busy machine holds up is not down.
+    # A busy machine must not make a master look down.
     with started(down_after=60_000) as sentinel:
         yield sentinel
 
@@ -104,7 +104,7 @@ def shared_sentinel() -> Iterator[Sentinel]:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.1)
-    # A busy machine is no outage.
+    # A busy machine must not look like an outage.
     monkeypatch.setattr(_redis_location, "_SOCKET_SECONDS", 20.0)
 
 
@@ -127,7 +127,7 @@ def clients(server: Server) -> set[str]:
 
 
 async def test_share(sentinel: Sentinel, make_bucket: MakeBucket) -> None:
-    """The event loops of a token share it, also if the first sentinel of the URL is away."""
+    """The event loops of a token share it, even if the first sentinel of the URL is away."""
     (port,) = free_ports(1)
     url = sentinel.url_of().replace("@", f"@127.0.0.1:{port},")
     first, second = (make_bucket(url, **LONG) for _ in range(2))
@@ -175,7 +175,7 @@ async def test_no_master(
     reason: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What can't be entered, or has no master, is away; passwords are not shown."""
+    """A refused login and a missing master are outages, and show no password."""
     bucket = make_bucket(sentinel.url_of(**options), **LONG)
     with pytest.raises(RedisUnavailableError, match=reason) as caught:
         await use(bucket)
@@ -186,7 +186,7 @@ async def test_no_master(
 
 
 async def test_failover(sentinel: Sentinel, make_bucket: MakeBucket) -> None:
-    """A master that becomes a replica is left for the new one, without a request that fails."""
+    """After a failover, the new master is used, and no request fails."""
     bucket = make_bucket(sentinel.url_of(), **LONG)
     await use(bucket)
     await told(bucket)
@@ -212,7 +212,8 @@ async def test_master_that_dies(hasty_sentinel: Sentinel, make_bucket: MakeBucke
     await use(bucket)
     old, new = sentinel.split()
     old.kill()
-    with pytest.raises(RedisUnavailableError, match="Connect"):
+    # Either the old master refuses the connection, or the sentinel knows already that it is down.
+    with pytest.raises(RedisUnavailableError, match=r"Connect|MasterNotFound"):
         await use(bucket)
     await look(bucket)
     await use(bucket)

@@ -1,4 +1,4 @@
-"""A bucket that the event loops of several threads share, and that loops leave at their ends."""
+"""A bucket that event loops of several threads share, and the ends of the loops."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
 
 def test_threads(server: Server, make_bucket: MakeBucket) -> None:
-    """The loops of several threads share a bucket, and part from Redis when they end."""
+    """The loops of several threads share a bucket, and disconnect from Redis at their ends."""
     bucket = make_bucket(windows=((40, 0.3),))
 
     async def many() -> None:
@@ -41,7 +41,7 @@ def test_threads(server: Server, make_bucket: MakeBucket) -> None:
 
 
 class LentLock:
-    """A bucket's lock; whenever this thread wants it, another one with a loop has it first."""
+    """A bucket's lock, which another thread with a loop always takes before this one."""
 
     def __init__(self, bucket: TokenBucket, pool: ThreadPoolExecutor) -> None:
         self._bucket = bucket
@@ -67,7 +67,7 @@ class LentLock:
 def test_changes_made_by_another_thread(
     server: Server, make_bucket: MakeBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A loop has a connection of its own, also if other loops' threads make all its changes."""
+    """A loop has its own connection, even if other threads make all its changes."""
     bucket = make_bucket()
 
     async def main() -> None:
@@ -85,14 +85,14 @@ def test_changes_made_by_another_thread(
 
 
 def test_more_to_tell_than_at_once(make_bucket: MakeBucket) -> None:
-    """Whoever waits while much is to be told has it told now, and not when that is due."""
+    """A waiting request sends many reports now, before they are due."""
     bucket = make_bucket(windows=((1400, 60.0),), clock=(clock := VirtualTime(1.0)))
 
     async def main() -> None:
         leases = [bucket.lease() for _ in range(600)]
         for start in range(0, 600, 16):
             await asyncio.gather(*(lease.__aenter__() for lease in leases[start : start + 16]))
-            # Otherwise they would wait for responses, in the slow start.
+            # Otherwise the slow start would let them wait for responses.
             clock.now += 1.0
         for lease in leases:
             lease.settle()
@@ -103,7 +103,7 @@ def test_more_to_tell_than_at_once(make_bucket: MakeBucket) -> None:
 
 
 def test_telling_while_a_loop_parts(make_bucket: MakeBucket) -> None:
-    """A loop that ends leaves what comes after its last words to the others."""
+    """A loop that ends leaves later reports to the other loops."""
     bucket = make_bucket(hold=60.0)
     lease = bucket.lease()
     with closing(asyncio.new_event_loop()) as parting, closing(asyncio.new_event_loop()) as other:
@@ -125,7 +125,7 @@ def test_telling_while_a_loop_parts(make_bucket: MakeBucket) -> None:
 
 
 def test_loop_that_has_parted(make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture) -> None:
-    """A loop that has said its last words doesn't open another connection to tell more."""
+    """A loop doesn't open another connection after its last report."""
     bucket = make_bucket()
     lease = bucket.lease()
     with closing(asyncio.new_event_loop()) as loop:
@@ -139,7 +139,7 @@ def test_loop_that_has_parted(make_bucket: MakeBucket, caplog: pytest.LogCapture
 
 
 def test_loop_that_died(make_bucket: MakeBucket) -> None:
-    """A loop that was closed with leases out is no hindrance to the next."""
+    """A loop that was closed with leases doesn't block the next loop."""
     bucket = make_bucket()
     loop, lease = asyncio.new_event_loop(), bucket.lease()
     loop.run_until_complete(lease.__aenter__())
@@ -154,7 +154,7 @@ def test_loop_that_died(make_bucket: MakeBucket) -> None:
 
 
 def test_other_thread(make_bucket: MakeBucket) -> None:
-    """A lease may end in any thread, while the lock is held."""
+    """A lease can end in any thread while the lock is held."""
     bucket = make_bucket()
 
     async def main() -> None:
@@ -171,7 +171,7 @@ def test_other_thread(make_bucket: MakeBucket) -> None:
 
 
 def test_other_loop_that_is_stopped(server: Server, make_bucket: MakeBucket) -> None:
-    """A loop that runs, if there is one, sends the news to Redis."""
+    """A running loop, if there is one, sends the reports to Redis."""
     bucket = make_bucket(windows=((9, 60.0),), hold=60.0)
 
     async def main() -> None:
@@ -189,7 +189,7 @@ def test_other_loop_that_is_stopped(server: Server, make_bucket: MakeBucket) -> 
 def test_away_is_said_once_by_short_loops(
     make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is known of Redis outlives the loops that have found it out."""
+    """A known outage outlives the loops that have found it."""
     monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.0)
     with tempfile.TemporaryDirectory(prefix="r") as folder:
         bucket = make_bucket(f"unix://{folder}/redis", windows=((99, 60.0),))

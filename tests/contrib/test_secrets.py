@@ -1,4 +1,4 @@
-"""Tokens and passwords that the extras are given, in tracebacks that show local variables."""
+"""Tokens and passwords of the extras, and tracebacks with local variables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_tenants_token(
     *,
     from_caller: bool,
 ) -> None:
-    """A tenant's token that can't be used is an error that shows none of it."""
+    """The error for an invalid token of a tenant shows no part of it."""
     with pytest.raises(error_class) as caught:
         asyncio.run(dependency(lambda: None, from_caller=from_caller)(client_class("x"), token))
     assert not any(SECRET in text for text in exposed(caught.value))
@@ -47,7 +47,7 @@ def test_tenants_token(
 
 @pytest.mark.parametrize("password", [SECRET, "s3cret", "%22p%5Ca%22"])
 def test_redis_without_connection(emulator: Emulator, password: str) -> None:
-    """Where Redis can't be reached, nothing shows the password in its URL."""
+    """If Redis can't be reached, nothing shows the password in its URL."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         url = "redis://user:{}@{}:{}".format(password, *sock.getsockname())

@@ -1,4 +1,4 @@
-"""The sdist and the wheel: what they hold, and that they need no more than they say."""
+"""The sdist and the wheel: their contents, their metadata and their requirements."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import zipfile
 from importlib.metadata import PathDistribution
 from pathlib import Path
 
+import docutils.core
+import docutils.nodes
 import pytest
 
 import digitalocean_projects
@@ -28,15 +30,15 @@ NEEDED = {
     "cattrs>=26.1",
     "msgspec>=0.20",
 }
-# What each extra is for.
+# The modules that each extra is for.
 EXTRAS = {
     "cli": "import rich, shtab, yaml",
     "fastapi": f"import {NAME}.contrib.fastapi",
     "redis": f"from {NAME}.contrib.redis import RedisLimits",
 }
-# Which modules need more than the package does, and how they say so.
+# The modules that need more than the package does, and the ends of their messages.
 NEED_MORE = {
-    f"{NAME}.contrib.fastapi": f"{NAME}[fastapi]",
+    f"{NAME}.contrib.fastapi": "digitalocean-projects[fastapi]",
     f"{NAME}.contrib.pytest": "No module named 'pytest'",
     **{
         f"{NAME}.contrib.redis.{module}": "No module named 'redis'"
@@ -69,7 +71,7 @@ def build(kind: str, source: Path, folder: Path) -> Path:
 
 
 def environment(folder: Path, requirement: str) -> Path:
-    """The Python of a new environment that holds `requirement`, and what that needs."""
+    """Return the Python of a new environment with `requirement` and its dependencies."""
     uv = [sys.executable, "-m", "uv"]
     run(*uv, "venv", "-q", "--python", sys.executable, folder / "venv", cwd=folder)
     python = folder / "venv" / "bin" / "python"
@@ -78,7 +80,7 @@ def environment(folder: Path, requirement: str) -> Path:
 
 
 def files(folder: str) -> set[str]:
-    """The files of a folder of the project, by their paths in it."""
+    """Return the paths of the files in a folder of the project."""
     return {
         str(path.relative_to(ROOT))
         for path in (ROOT / folder).rglob("*")
@@ -103,17 +105,17 @@ def metadata(wheel: Path) -> PathDistribution:
 
 @pytest.fixture(scope="session")
 def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python that has the wheel without any extra."""
+    """Return a Python that has the wheel without any extra."""
     return environment(tmp_path_factory.mktemp("bare"), str(wheel))
 
 
 def test_twine(sdist: Path, wheel: Path) -> None:
-    """PyPI would take them, and show README.rst as it is meant."""
+    """PyPI accepts both files, and can render README.rst."""
     run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel, cwd=ROOT)
 
 
 def test_sdist(sdist: Path) -> None:
-    """It holds what there is, so that its tests can be run."""
+    """The sdist holds all files that its tests need."""
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
     folders = [".ci", NAME, "tests", "benchmarks"]
@@ -122,7 +124,7 @@ def test_sdist(sdist: Path) -> None:
 
 
 def test_wheel(wheel: Path) -> None:
-    """It holds the package with its types and license, and nothing else."""
+    """The wheel holds the package with its types and license, and nothing else."""
     about = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -131,13 +133,13 @@ def test_wheel(wheel: Path) -> None:
 
 
 def test_wheel_of_sdist(sdist: Path, wheel: Path, tmp_path: Path) -> None:
-    """Whoever builds from the sdist gets the same wheel, to the byte."""
+    """A build from the sdist gives the same wheel, to the byte."""
     again = build("wheel", sdist, tmp_path)
     assert (wheel.name, wheel.read_bytes()) == (again.name, again.read_bytes())
 
 
 def test_requirements(metadata: PathDistribution) -> None:
-    """Five packages are needed; each other one is for an extra, which README.rst tells of."""
+    """Six packages are required; the others belong to extras, which README.rst mentions."""
     needed = {text for text in metadata.requires or () if "extra ==" not in text}
     extras = metadata.metadata.get_all("Provides-Extra") or []
     assert NEEDED == needed
@@ -147,7 +149,7 @@ def test_requirements(metadata: PathDistribution) -> None:
 
 
 def test_metadata(metadata: PathDistribution) -> None:
-    """What is claimed agrees with itself."""
+    """Version, license and Python versions agree with the code and the classifiers."""
     about = metadata.metadata
     pythons = [
         classifier.rpartition(" ")[2]
@@ -162,8 +164,16 @@ def test_metadata(metadata: PathDistribution) -> None:
     assert sorted(pythons, key=lambda python: int(python[2:])) == pythons
 
 
+def test_description(metadata: PathDistribution) -> None:
+    """The images and links of the description work on PyPI, which has no other file of ours."""
+    document = docutils.core.publish_doctree(metadata.metadata["Description"])
+    uris = [node["uri"] for node in document.findall(docutils.nodes.image)]
+    uris += [node.get("refuri", "") for node in document.findall(docutils.nodes.reference)]
+    assert [] == [uri for uri in uris if uri and not uri.startswith("https://")]
+
+
 def test_import(bare_python: Path, tmp_path: Path) -> None:
-    """Without any extra all can be imported but what is for one, and that says for which."""
+    """Without extras, only the modules of extras fail to import, and they name their extra."""
     missing = json.loads(run(bare_python, "-W", "error", "-c", IMPORT_ALL, cwd=tmp_path))
     public = {module: reason for module, reason in missing.items() if "._" not in module}
     assert set(NEED_MORE) == set(public)
@@ -179,6 +189,6 @@ def test_command(bare_python: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_extra(extra: str, wheel: Path, tmp_path: Path) -> None:
-    """An extra brings what its module needs."""
+    """An extra installs the requirements of its modules."""
     python = environment(tmp_path, f"{wheel}[{extra}]")
     run(python, "-W", "error", "-c", EXTRAS[extra], cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""A blocking way to call the emulator."""
+"""Fixtures that call the emulator over sockets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Call(Protocol):
 
 @pytest.fixture
 def call(emulator: Emulator) -> Call:
-    """One request on a connection of its own; a body that isn't bytes goes as JSON."""
+    """Return a function that sends a request on its own connection; a body may be bytes or JSON."""
 
     def call(
         method: str,
@@ -69,7 +69,7 @@ def call(emulator: Emulator) -> Call:
 
 @pytest.fixture
 def connect(emulator: Emulator) -> Callable[..., socket.socket]:
-    """A connection that has sent a request: a listing, unless told otherwise."""
+    """Return a function that opens a connection and sends a request, a listing by default."""
 
     def connect(method: str = "GET", body: bytes = b"") -> socket.socket:
         address = urlsplit(emulator.url)
@@ -90,7 +90,7 @@ def connect(emulator: Emulator) -> Callable[..., socket.socket]:
 
 @pytest.fixture
 def raw(connect: Callable[..., socket.socket]) -> Callable[..., bytes]:
-    """All bytes that answer such a request, up to the end of the connection."""
+    """Return a function that returns all bytes of the answer to such a request."""
 
     def raw(method: str = "GET", body: bytes = b"") -> bytes:
         with connect(method, body) as sock, sock.makefile("rb") as stream:

@@ -43,7 +43,7 @@ def test_ids_are_the_same_in_every_run() -> None:
 
 
 def test_tokens_are_the_same_in_every_run() -> None:
-    """Tokens look like the provider's, differ from each other, and not between runs."""
+    """Tokens look like the provider's, differ from each other, and are the same in every run."""
     first, second = Emulator(), Emulator()
     tokens = [first.token, first.add_token([]), first.add_token(["droplet:read"])]
     assert tokens == [second.token, second.add_token([]), second.add_token(["app:read"])]
@@ -52,7 +52,7 @@ def test_tokens_are_the_same_in_every_run() -> None:
 
 
 def test_ids_are_never_used_again(account: Account) -> None:
-    """A name that is free again makes another id, the same one in every run."""
+    """A name that is used again gets a different id, which is the same in every run."""
     ids: list[str] = []
     for _ in range(3):
         project = account.add_project("web")
@@ -66,7 +66,7 @@ def test_ids_are_never_used_again(account: Account) -> None:
 
 
 def test_refused_projects_leave_no_trace(account: Account) -> None:
-    """What was refused has used up neither an id nor a time."""
+    """A refused change uses up neither an id nor a time."""
     with pytest.raises(ValueError, match="purpose"):
         account.add_project("web", purpose="x" * 256)
     with pytest.raises(NameTakenError):
@@ -80,7 +80,7 @@ def test_refused_projects_leave_no_trace(account: Account) -> None:
 
 
 def test_generated_names_are_free(account: Account) -> None:
-    """A project without a name gets one that no other has."""
+    """A project without a name gets a unique one."""
     account.add_project("project-2")
     names = [account.add_project(None).name for _ in range(3)]
     assert ["project-3", "project-4", "project-5"] == names
@@ -89,13 +89,15 @@ def test_generated_names_are_free(account: Account) -> None:
 
 
 def test_taken_name(account: Account) -> None:
-    """A second project of one name is refused."""
-    with pytest.raises(NameTakenError, match="a project of this name exists: 'first-project'"):
+    """A second project with the same name is refused."""
+    with pytest.raises(
+        NameTakenError, match="name must be that of no other project, got 'first-project'"
+    ):
         account.add_project("first-project")
 
 
 def test_times(account: Account) -> None:
-    """Times rise strictly, and have no fraction, four digits or six."""
+    """Times increase strictly, and have fractions of no, four or six digits."""
     texts = [account.place(URN("droplet", n), account.default).assigned_at for n in range(1000)]
     times = [datetime.fromisoformat(text) for text in texts]
     assert times == sorted(set(times))
@@ -104,7 +106,7 @@ def test_times(account: Account) -> None:
 
 
 def test_times_of_projects(account: Account) -> None:
-    """Each change of a project has a time of its own, which no assignment takes away."""
+    """Each change of a project has its own time, independent of assignments."""
     web = account.add_project("web")
     account.place(URN("droplet", 1), web)
     shop = account.add_project("shop")
@@ -117,7 +119,7 @@ def test_times_of_projects(account: Account) -> None:
 
 
 def test_place_moves(account: Account) -> None:
-    """A resource is in one project at a time, whichever of its names is used."""
+    """A resource is in one project at a time, under either of its names."""
     web = account.add_project("web")
     account.place(URN("reservedip", "203.0.113.1"), account.default)
     placed = account.place(URN("floatingip", "203.0.113.1"), web)
@@ -128,7 +130,7 @@ def test_place_moves(account: Account) -> None:
 
 
 def test_place_later(clock: MockClock, account: Account) -> None:
-    """A move shows when all of its time has passed, even of a resource that wasn't there."""
+    """A move is visible after its whole delay, even that of a new resource."""
     web = account.add_project("web")
     account.place(URN("droplet", 1), account.default)
     moved = account.place(URN("droplet", 1), web, 60)
@@ -147,7 +149,7 @@ def test_place_later(clock: MockClock, account: Account) -> None:
 
 
 def test_is_empty(clock: MockClock, account: Account) -> None:
-    """A project isn't empty from when a resource was sent there until it is seen elsewhere."""
+    """A project isn't empty from the move of a resource to it until its move away is visible."""
     web = account.add_project("web")
     assert account.is_empty(web)
     account.place(URN("droplet", 1), web, 10)
@@ -160,7 +162,7 @@ def test_is_empty(clock: MockClock, account: Account) -> None:
 
 
 def test_listing_is_made_once_per_change(account: Account) -> None:
-    """The order of a listing is kept until the project changes."""
+    """The order of a listing is computed once for each change of the project."""
     account.place(URN("droplet", 1), account.default)
     listing = account.listing(account.default)
     assert listing is account.listing(account.default)
@@ -169,13 +171,20 @@ def test_listing_is_made_once_per_change(account: Account) -> None:
 
 
 def test_token_allows() -> None:
-    """One of the scopes asked for is enough, and a token without a limit has all."""
+    """A token needs one of the scopes; a token without scopes allows everything."""
     token = Token(frozenset({"project:read"}))
     assert (True, False, True) == (
         token.allows("project:update", "project:read"),
         token.allows("project:update"),
         Token(None).allows("project:update"),
     )
+
+
+def test_broad_scopes() -> None:
+    """`api:read` stands for every scope that reads, and `api:write` for every scope."""
+    tokens = [Token(frozenset({scope})) for scope in ("api:read", "api:write")]
+    assert [True, True] == [token.allows("project:read") for token in tokens]
+    assert [False, True] == [token.allows("project:update") for token in tokens]
 
 
 DOCUMENTED_PURPOSES = [
@@ -208,8 +217,11 @@ def project(**attributes: Any) -> StoredProject:
     ],
 )
 def test_attribute(name: str, value: str, expected: str) -> None:
-    """A purpose of one's own is marked as such once, and an environment is spelt in one way."""
+    """A custom purpose gets one prefix, and an environment gets its documented spelling."""
     assert expected == getattr(project(**{name: value}), name)
+
+
+ENVIRONMENTS = "environment must be Development, Staging or Production"
 
 
 @pytest.mark.parametrize(
@@ -221,13 +233,13 @@ def test_attribute(name: str, value: str, expected: str) -> None:
         ("description", "x" * 256, "description must have 0 to 255 characters, got 256"),
         ("purpose", "x" * 256, "purpose must have 0 to 255 characters, got 256"),
         ("purpose", "Other: " + "x" * 256, "purpose must have 0 to 255 characters, got 256"),
-        ("environment", "Test", "environment must be Development, Staging or Production"),
-        ("environment", " Staging", "environment must be Development, Staging or Production"),
+        ("environment", "Test", f"{ENVIRONMENTS}, got 'Test'"),
+        ("environment", " Staging", f"{ENVIRONMENTS}, got ' Staging'"),
     ],
 )
 def test_wrong_value(name: str, value: str, message: str) -> None:
-    """What the API doesn't allow is refused."""
-    with pytest.raises(ValueError, match=f"^{message}$"):
+    """An invalid value is refused."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         project(**{name: value})
 
 
@@ -246,13 +258,13 @@ def test_wrong_value(name: str, value: str, message: str) -> None:
     ],
 )
 def test_wrong_type(name: str, value: object, message: str) -> None:
-    """What is of another type is refused."""
-    with pytest.raises(TypeError, match=f"^{message}$"):
+    """A value of another type is refused."""
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         project(**{name: value})
 
 
 def test_frozen() -> None:
-    """A project is a value."""
+    """A project compares by value and is immutable."""
     assert project(environment="staging") == project(environment="Staging")
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         project().name = "shop"  # type: ignore[misc] # what is tested

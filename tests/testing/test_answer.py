@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_defaults(emulator: Emulator, raw: Callable[..., bytes]) -> None:
-    """An answer gets a type, its length and the end of the connection."""
+    """An answer gets a content type, a length and `Connection: close` by default."""
     emulator.respond(503)
     expected = (
         b"HTTP/1.1 503 Service Unavailable\r\n"
@@ -30,7 +30,7 @@ def test_defaults(emulator: Emulator, raw: Callable[..., bytes]) -> None:
 
 
 def test_no_content(emulator: Emulator, raw: Callable[..., bytes]) -> None:
-    """A status that goes without a body goes without its type and length."""
+    """A status without a body gets no content type and no length."""
     emulator.respond(204)
     assert b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n" == raw()
 
@@ -64,7 +64,7 @@ def test_headers(
     headers: Mapping[str, str] | Iterable[tuple[str, str]],
     expected: bytes,
 ) -> None:
-    """Headers go as they are, right or wrong, and only missing ones are added."""
+    """Headers are sent unchanged, and only missing ones are added."""
     emulator.respond(999, b"body", headers)
     assert b"HTTP/1.1 999 \r\n" + expected + b"\r\nbody" == raw()
 
@@ -80,14 +80,14 @@ def test_headers(
     ],
 )
 def test_bodies(emulator: Emulator, call: Call, body: object, expected: bytes) -> None:
-    """Bytes go as they are, anything else as its JSON."""
+    """Bytes are sent unchanged, and any other body as JSON."""
     emulator.respond(200, body)
     assert expected == call("GET", "/").body
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00garbage\r\n", b"x" * 3_000_000])
 def test_raw(emulator: Emulator, raw: Callable[..., bytes], data: bytes) -> None:
-    """Any bytes, or none, may take the place of an answer."""
+    """Any bytes can replace an answer, even none."""
     emulator.respond_raw(data)
     assert data == raw()
 
@@ -113,10 +113,10 @@ def test_ids_and_messages(status: int, expected: tuple[str, str]) -> None:
 
 
 def test_id_of_422() -> None:
-    """The id doesn't follow HTTP's change of phrase."""
+    """The id of a 422 is the same on all versions of Python."""
     assert "unprocessable_entity" == RefusedError(422).id
 
 
 def test_message_of_its_own() -> None:
-    """A reason takes the place of the status's message."""
+    """A given message replaces the usual message of the status."""
     assert "too long" == RefusedError(400, "too long").message

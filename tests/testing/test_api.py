@@ -1,4 +1,4 @@
-"""What every answer has, whatever was asked."""
+"""The parts that all answers have in common."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def seconds(date: str) -> float:
 
 
 def test_date(clock: MockClock, emulator: Emulator, call: Call) -> None:
-    """The date of every answer begins with the machine's, and goes on by the clock."""
+    """The dates of answers start at the machine's date and follow the clock."""
     now = time.time()
     emulator.fail(faults.Status(500), when=lambda request: request.path == "/fail")
     paths = [DEFAULT, "/fail", DEFAULT, "/v2/nothing"]
@@ -52,7 +52,7 @@ def test_date(clock: MockClock, emulator: Emulator, call: Call) -> None:
 
 
 def test_default_clock() -> None:
-    """An emulator's own clock keeps real time, and is nobody else's."""
+    """Each emulator has its own default clock, which follows real time."""
     first, second = Emulator(), Emulator()
     assert first.clock is not second.clock
     before = first.clock.time()
@@ -61,7 +61,7 @@ def test_default_clock() -> None:
 
 
 def test_reset_by_the_date(clock: MockClock, call: Call) -> None:
-    """Whoever waits from an answer's date to its reset finds room."""
+    """A client that waits from an answer's date to its reset is not refused."""
     for wait in (0, 0.3, 60, 0.3):
         clock.jump(wait)
         reply = call("GET", DEFAULT)
@@ -73,7 +73,7 @@ def test_reset_by_the_date(clock: MockClock, call: Call) -> None:
 
 
 def test_status_fault(emulator: Emulator, call: Call) -> None:
-    """An error without a reason has the headers of one with a reason."""
+    """An error of a fault has the same headers as an error of the API."""
     emulator.fail(faults.Status(503, retry_after=7))
     reply = call("GET", DEFAULT)
     assert {
@@ -91,7 +91,7 @@ def test_status_fault(emulator: Emulator, call: Call) -> None:
 
 @pytest.mark.parametrize("retry_after", [None, 30])
 def test_status_429(emulator: Emulator, call: Call, retry_after: int | None) -> None:
-    """A 429 says that nothing remains, and takes either form."""
+    """A 429 of a fault reports that no request remains, with or without `retry-after`."""
     emulator.fail(faults.Status(429, retry_after=retry_after, reset_after=600))
     reply = call("GET", DEFAULT)
     assert (429, "too_many_requests") == (reply.status, reply.document["id"])
@@ -107,7 +107,7 @@ def test_status_429(emulator: Emulator, call: Call, retry_after: int | None) -> 
 def test_status_without_limits(
     emulator: Emulator, call: Call, status: int, authorization: str
 ) -> None:
-    """A 401 and an unknown token hear nothing of limits."""
+    """A 401 and an answer to an unknown token have no headers about limits."""
     emulator.fail(faults.Status(status))
     reply = call("GET", DEFAULT, authorization=authorization.format(token=emulator.token))
     assert (status, None) == (reply.status, reply.headers["ratelimit-limit"])

@@ -1,4 +1,4 @@
-"""The emulator's memory and log stay bounded and silent, whatever a client sends."""
+"""The emulator's memory is bounded, and it logs nothing, for any bytes from a client."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def head(emulator: Emulator, *lines: str, method: str = "POST", token: str | Non
 
 
 def whole_answer(sock: socket.socket) -> bytes:
-    """Return all that comes until the server closes the connection."""
+    """Return all bytes until the server closes the connection."""
     with sock.makefile("rb") as stream:
         return stream.read()
 
@@ -48,7 +48,7 @@ def first_status(sock: socket.socket) -> int:
 
 
 def pour(sock: socket.socket, piece: bytes, times: int) -> None:
-    """Send a body until the server has had enough of it."""
+    """Send a body until the server refuses it."""
     with suppress(BrokenPipeError, ConnectionResetError):
         for _ in range(times):
             sock.sendall(piece)
@@ -61,7 +61,7 @@ def _short_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small() -> Iterator[Emulator]:
-    """An emulator with small bounds."""
+    """Yield an emulator with small bounds."""
     with Emulator(limits=(), max_body=1000, keep_requests=5, keep_bytes=50_000) as emulator:
         yield emulator
 
@@ -80,7 +80,7 @@ def test_newest_requests_are_kept(small: Emulator) -> None:
 
 @pytest.mark.parametrize("part", ["body", "header", "headers", "path", "query", "names"])
 def test_kept_bytes(part: str) -> None:
-    """The kept requests take at most `keep_bytes`, whichever part of them is large."""
+    """The kept requests take at most `keep_bytes`, whether their body or another part is large."""
     large = "x" * 6000
     names = "&".join(f"{number}" for number in range(36))
     paths = {"path": f"/{large}", "query": f"{PATH}?x={large}", "names": f"{PATH}?{names}"}
@@ -110,7 +110,7 @@ def test_kept_bytes(part: str) -> None:
 
 @pytest.mark.parametrize("bounds", [{"keep_requests": 0}, {"keep_bytes": 0}])
 def test_nothing_is_kept(bounds: dict[str, int]) -> None:
-    """A bound of 0 keeps no request, and the emulator answers all the same."""
+    """With a bound of 0 the emulator keeps no request, but answers."""
     with Emulator(**bounds) as emulator:  # type: ignore[arg-type]  # only these
         for token, status in ((emulator.token, 200), ("wrong", 401)):
             with connect(emulator) as sock:
@@ -122,7 +122,7 @@ def test_nothing_is_kept(bounds: dict[str, int]) -> None:
 @pytest.mark.parametrize("name", ["max_body", "keep_requests", "keep_bytes"])
 @pytest.mark.parametrize(("value", "error"), [(-1, ValueError), (1.5, TypeError)])
 def test_wrong_bounds(name: str, value: Any, error: type[Exception]) -> None:
-    """A bound is an integer and not negative."""
+    """A bound must be an integer that is at least 0."""
     with pytest.raises(error, match=name if error is ValueError else None):
         Emulator(**{name: value})
 
@@ -223,7 +223,7 @@ def test_body_without_a_valid_token(emulator: Emulator, call: Call) -> None:
 
 @pytest.mark.usefixtures("_short_lingering")
 def test_slow_body(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that doesn't come ends the connection after a while."""
+    """A body that doesn't arrive in time ends the connection."""
     monkeypatch.setattr("digitalocean_projects.testing._server._BODY_SECONDS", 0.1)
     with connect(emulator) as sock:
         sock.sendall(head(emulator, "Content-Length: 9") + b"half")
@@ -271,7 +271,7 @@ def test_malformed_request(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A malformed request is refused without a word in the log, at any level."""
+    """A malformed request is refused, and the log gets no record of any level."""
     caplog.set_level(0)
     with connect(emulator) as sock:
         pour(sock, MALFORMED[kind].replace(b"%b", SECRET.encode()), 1)
@@ -292,7 +292,7 @@ def test_malformed_body(  # noqa: PLR0917 - fixtures
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A malformed body is refused without a word in the log, at any level."""
+    """A malformed body is refused, and the log gets no record of any level."""
     caplog.set_level(0)
     with connect(emulator) as sock:
         top = head(emulator, token=token).removesuffix(b"\r\n")
@@ -312,7 +312,7 @@ def test_malformed_body_after_the_answer(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A body that comes after the answer, and is malformed, is dropped without a word."""
+    """A malformed body after the answer is dropped, and the log gets no record."""
     caplog.set_level(0)
     fields, _, body = BODIES[kind].replace(b"%b", SECRET.encode()).partition(b"\r\n\r\n")
     with connect(emulator) as sock:
@@ -334,7 +334,7 @@ def check_silence(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture
 def test_fault_of_the_test(
     emulator: Emulator, call: Call, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An exception in a `when` is logged, since it is a fault of the test."""
+    """An exception in `when` is logged, because it is a fault of the test."""
     emulator.fail(faults.Reset(), when=lambda request: request.nothing)  # type: ignore[attr-defined]
     assert 500 == call("GET", "/").status
     assert "has no attribute 'nothing'" in caplog.text

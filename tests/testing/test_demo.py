@@ -1,4 +1,4 @@
-"""The account of the demonstration."""
+"""The demonstration account."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TYPES = {
 
 
 def test_demo() -> None:
-    """Two projects hold 1,234 different resources, of all documented types each."""
+    """Two projects hold 1,234 different resources, and each holds all documented types."""
     emulator = Emulator()
     web_shop = seed_demo(emulator)
     mine, default = emulator.resources(web_shop), emulator.resources()
@@ -32,14 +32,14 @@ def test_demo() -> None:
 
 
 def test_demo_is_the_same_each_time() -> None:
-    """Every emulator gets the same resources in the same order, under the same id."""
+    """Every emulator gets the same resources in the same order and the same project id."""
     first, second = Emulator(), Emulator()
     assert seed_demo(first) == seed_demo(second) == "7372f58d-31f8-476c-b2e6-32be4df0ec2d"
     assert first.resources() == second.resources()
 
 
 def test_demo_only_once() -> None:
-    """A second time is refused, and changes nothing."""
+    """A second call is refused, and changes nothing."""
     emulator = Emulator()
     seed_demo(emulator)
     before = emulator.resources()

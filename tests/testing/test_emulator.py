@@ -24,14 +24,14 @@ DEFAULT = "/v2/projects/default/resources"
 
 
 def test_public_names() -> None:
-    """`__all__` is sorted, and each of its names is there."""
+    """`__all__` is sorted, and each of its names exists."""
     names = digitalocean_projects.testing.__all__
     assert sorted(names) == names
     assert all(hasattr(digitalocean_projects.testing, name) for name in names)
 
 
 def test_seed_keeps_the_order(emulator: Emulator, call: Call) -> None:
-    """Resources are listed in the order given, without repeats, before what was there."""
+    """Resources are listed in the given order, without repeats, before existing ones."""
     emulator.seed(["do:droplet:1", "do:droplet:2"], default=True)
     emulator.seed(["do:app:b", URN("app", "a"), "do:app:b"], default=True)
     expected = ["do:app:b", "do:app:a", "do:droplet:1", "do:droplet:2"]
@@ -41,7 +41,7 @@ def test_seed_keeps_the_order(emulator: Emulator, call: Call) -> None:
 
 
 def test_seed_moves(emulator: Emulator) -> None:
-    """A resource that another project holds moves."""
+    """A seeded resource moves from the project that holds it."""
     web = emulator.seed(["do:droplet:1", "do:droplet:2"], name="web")
     shop = emulator.seed(["do:droplet:2"])
     assert (["do:droplet:1"], ["do:droplet:2"]) == (
@@ -51,7 +51,7 @@ def test_seed_moves(emulator: Emulator) -> None:
 
 
 def test_seed_default(emulator: Emulator) -> None:
-    """The default project takes resources whatever name is given, and says its id."""
+    """With `default`, the name is ignored and the default project's id is returned."""
     assert emulator.default_project_id == emulator.seed(
         ["do:droplet:1"], name="first-project", default=True
     )
@@ -68,7 +68,7 @@ def test_seed_default(emulator: Emulator) -> None:
     ],
 )
 def test_wrong_seed(emulator: Emulator, resources: Any, name: str, error: type[Exception]) -> None:
-    """What is no URN, or a taken name, is refused as a whole."""
+    """An invalid URN or a taken name refuses the whole call."""
     web = emulator.seed(["do:droplet:1"], name="web")
     with pytest.raises(error):
         emulator.seed(resources, name=name)
@@ -86,7 +86,7 @@ def test_wrong_seed(emulator: Emulator, resources: Any, name: str, error: type[E
     ],
 )
 def test_wrong_project(emulator: Emulator, attributes: dict[str, Any]) -> None:
-    """A project that the API would refuse is refused, and its resources with it."""
+    """A project that the API would refuse is refused, and its resources are not created."""
     with pytest.raises(ValueError, match=next(iter(attributes))):
         emulator.seed(["do:droplet:1"], **attributes)
     assert ["first-project"] == [project.name for project in emulator.projects()]
@@ -94,7 +94,7 @@ def test_wrong_project(emulator: Emulator, attributes: dict[str, Any]) -> None:
 
 
 def test_projects(emulator: Emulator) -> None:
-    """All projects are there as values, newest first: a copy."""
+    """`projects` returns a copy of all projects, newest first."""
     web = emulator.seed(name="web", description="Mine", purpose="mine", environment="STAGING")
     shop = emulator.seed(["do:droplet:1"], default=True, description="ignored")
     before = emulator.projects()
@@ -125,7 +125,7 @@ def test_projects(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("seconds", [-1, -1e-9, math.inf, math.nan])
 def test_wrong_move_delay(seconds: float) -> None:
-    """No move ends before it began, or never; what was set stays."""
+    """A negative or infinite delay is refused, and the previous one is kept."""
     with pytest.raises(ValueError, match="move_delay must be finite and at least 0, got"):
         Emulator(move_delay=seconds)
     emulator = Emulator(move_delay=0.5)
@@ -135,13 +135,16 @@ def test_wrong_move_delay(seconds: float) -> None:
 
 
 def test_resources_of_no_project(emulator: Emulator) -> None:
-    """A project that isn't there holds nothing to ask for."""
-    with pytest.raises(ValueError, match="must be that of a project, got 'nothing'"):
+    """The resources of an unknown project are a `ValueError`."""
+    with pytest.raises(
+        ValueError,
+        match="must be 'default' or the UUID of a project of this emulator, got 'nothing'",
+    ):
         emulator.resources("nothing")
 
 
 def test_own_token(call: Call) -> None:
-    """A token that is given is the one that counts."""
+    """A given token is accepted instead of a generated one."""
     with Emulator(token="secret") as emulator:
         assert "secret" == emulator.token
     assert 401 == call("GET", DEFAULT, authorization="Bearer secret").status
@@ -149,13 +152,13 @@ def test_own_token(call: Call) -> None:
 
 @pytest.mark.parametrize("scopes", ["project:read", ["project"]])
 def test_wrong_scopes(emulator: Emulator, scopes: Any) -> None:
-    """A scope has a resource and an action; a bare string is no list of them."""
-    with pytest.raises(ValueError, match="a scope must be like"):
+    """A scope must name a resource and an action; a string instead of a list is refused."""
+    with pytest.raises(ValueError, match="a scope must have the form"):
         emulator.add_token(scopes)
 
 
 def test_requests(emulator: Emulator, call: Call) -> None:
-    """The record of requests is a copy, and can begin anew."""
+    """`requests` is a copy, and `forget_requests` empties the record."""
     call("GET", "/1")
     snapshot = emulator.requests
     call("GET", "/2")
@@ -168,9 +171,9 @@ def test_requests(emulator: Emulator, call: Call) -> None:
 
 
 def test_url_needs_a_start() -> None:
-    """There is no URL before the first start; there is one after the stop."""
+    """The URL exists from the first start on, and remains after a stop."""
     emulator = Emulator()
-    with pytest.raises(RuntimeError, match="before it is started"):
+    with pytest.raises(RuntimeError, match="must be started before it has a URL"):
         _ = emulator.url
     with emulator:
         url = emulator.url
@@ -189,7 +192,7 @@ def test_start_and_stop_twice(emulator: Emulator, call: Call) -> None:
 
 
 def test_restart(emulator: Emulator, call: Call) -> None:
-    """A second run is found at the same URL, with the account as it was."""
+    """A restarted emulator has the same URL and the same account."""
     url = emulator.url
     emulator.seed(["do:droplet:1"], default=True)
     assert 1 == call("GET", DEFAULT).document["meta"]["total"]
@@ -201,11 +204,11 @@ def test_restart(emulator: Emulator, call: Call) -> None:
 
 
 def test_async_with() -> None:
-    """`async with` starts and stops, and the caller's loop runs on during the stop."""
+    """`async with` starts and stops it, and doesn't block the caller's loop during the stop."""
     ran_on = threading.Event()
 
     class Patient(Emulator):
-        """An emulator whose stop ends when the caller's loop has run on."""
+        """An emulator whose stop waits until the caller's loop has run."""
 
         def stop(self) -> None:
             assert ran_on.wait(20)
@@ -227,7 +230,7 @@ def test_async_with() -> None:
 
 
 def test_threads(emulator: Emulator, call: Call) -> None:
-    """Threads may seed, assign and look at once, and nothing gets lost or doubled."""
+    """Concurrent threads can seed, assign and list, and no resource is lost or doubled."""
     emulator.seed([f"do:droplet:{n}" for n in range(80)])
 
     def work(n: int) -> int:
@@ -247,7 +250,7 @@ def test_threads(emulator: Emulator, call: Call) -> None:
 
 
 def test_starts_in_threads() -> None:
-    """Of many starts at once one listens, and of many stops one ends it."""
+    """Concurrent starts start it once, and concurrent stops stop it once."""
     emulator = Emulator()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: emulator.start(), range(20)))
@@ -258,7 +261,7 @@ def test_starts_in_threads() -> None:
 
 @pytest.mark.process
 def test_forgotten() -> None:
-    """An emulator that nobody stops doesn't keep the interpreter, and says nothing."""
+    """An emulator that is never stopped delays no exit of the interpreter and prints nothing."""
     code = """
 import urllib.request
 from digitalocean_projects.testing import Emulator, StoredProject

@@ -30,7 +30,7 @@ def _is_fault(value: object) -> bool:
 
 
 def test_frozen() -> None:
-    """A fault is a value."""
+    """A fault compares by value and is immutable."""
     assert faults.Delay(1) == faults.Delay(1.0)
     assert 1 == len({faults.Omit(["do:droplet:1"]), faults.Omit([URN("droplet", 1)])})
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -38,7 +38,7 @@ def test_frozen() -> None:
 
 
 def test_urns() -> None:
-    """URNs may be texts, and both names of an address are one."""
+    """URNs may be text, and both names of an address are equal."""
     urns: list[URN | str] = [
         "do:reservedip:192.0.2.1",
         URN("floatingip", "192.0.2.1"),
@@ -63,13 +63,13 @@ def test_urns() -> None:
     ],
 )
 def test_wrong_values(make: Callable[[], object]) -> None:
-    """What makes no sense is refused beforehand."""
+    """An invalid argument is refused when the fault is created."""
     with pytest.raises(ValueError, match=r"at least 0|must be >= 0|URN"):
         make()
 
 
 @pytest.mark.parametrize("fault", [faults.Reset, None, 500, b""])
 def test_no_fault(emulator: Emulator, fault: Any) -> None:
-    """A class or an answer is no fault."""
-    with pytest.raises(TypeError, match="fault must be one of faults"):
+    """A class or an answer is refused as a fault."""
+    with pytest.raises(TypeError, match="fault must be a fault of testing"):
         emulator.fail(fault)

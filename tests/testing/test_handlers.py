@@ -1,4 +1,4 @@
-"""Checks that every request passes, and the pages of every listing."""
+"""The checks of every request, and the pages of every listing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFAULT = "/v2/projects/default/resources"
     ],
 )
 def test_media_type(call: Call, headers: dict[str, str], expected: int) -> None:
-    """Whatever may change something must say that it is JSON; what only looks needn't."""
+    """Every request but a GET must have the content type of JSON."""
     assert expected == call("POST", DEFAULT, {"resources": []}, headers=headers).status
     assert 200 == call("GET", DEFAULT, headers=headers).status
 
@@ -36,7 +36,7 @@ def test_media_type(call: Call, headers: dict[str, str], expected: int) -> None:
     [None, "", "Bearer", "Bearer wrong", "Basic {token}", "{token}", "Bearer  {token}"],
 )
 def test_unauthorized(emulator: Emulator, call: Call, authorization: str | None) -> None:
-    """Without a known bearer token nothing is served; the body has no request id."""
+    """A request without a known token is a 401, whose document has no request id."""
     if authorization is not None:
         authorization = authorization.format(token=emulator.token)
     reply = call("GET", DEFAULT, authorization=authorization)
@@ -45,12 +45,12 @@ def test_unauthorized(emulator: Emulator, call: Call, authorization: str | None)
 
 
 def test_scheme_ignores_case(emulator: Emulator, call: Call) -> None:
-    """The scheme's spelling is free."""
+    """The case of the authorization scheme doesn't matter."""
     assert 200 == call("GET", DEFAULT, authorization=f"bearer {emulator.token}").status
 
 
 def test_request_id(call: Call) -> None:
-    """Every answer has an id of its own in a header, and an error's body repeats it."""
+    """Every answer has a unique id in a header, and an error document repeats it."""
     replies = [
         call("GET", DEFAULT),
         call("GET", "/v2/nothing"),
@@ -73,7 +73,7 @@ def test_request_id(call: Call) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_not_found(call: Call, method: str, path: str) -> None:
-    """What isn't there is not found."""
+    """An unknown path is a 404."""
     reply = call(method, path)
     assert (404, "not_found") == (reply.status, reply.document["id"])
 
@@ -90,7 +90,7 @@ def test_not_found(call: Call, method: str, path: str) -> None:
     ],
 )
 def test_wrong_method(call: Call, path: str, method: str, allowed: str) -> None:
-    """An operation that the API doesn't have is refused, with those that it has."""
+    """An unknown method is a 405 that lists the known ones."""
     reply = call(method, path)
     assert (405, "method_not_allowed", allowed) == (
         reply.status,
@@ -121,7 +121,7 @@ def urns(document: Any) -> list[str]:
 def test_pages(
     emulator: Emulator, call: Call, page: int, expected: list[int], links: dict[str, int]
 ) -> None:
-    """`first` and `last` are on every page, `next` and `prev` only where there is such a page."""
+    """Every page has links to `first` and `last`, and to `next` and `prev` if these exist."""
     project_id = emulator.seed(droplets(1, 2, 3, 4, 5))
     path = f"/v2/projects/{project_id}/resources"
     document = call("GET", f"{path}?page={page}&per_page=2").document
@@ -133,7 +133,7 @@ def test_pages(
 
 
 def test_page_size(emulator: Emulator, call: Call) -> None:
-    """A page has 20 resources if nothing else is asked for, and at most 200."""
+    """A page has 20 resources by default, and at most 200."""
     emulator.seed(droplets(*range(300)), default=True)
     assert (20, 200, 1) == (
         len(call("GET", DEFAULT).document["resources"]),

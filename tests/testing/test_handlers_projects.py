@@ -1,4 +1,4 @@
-"""The operations on projects, and all that can be wrong about them."""
+"""The operations on projects, and their errors."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def names(emulator: Emulator) -> list[str]:
 
 
 def path_of(emulator: Emulator, **options: Any) -> str:
-    """The path of a new project."""
+    """Return the path of a new project."""
     return f"{PROJECTS}/{emulator.seed(**options)}"
 
 
 def test_list(emulator: Emulator, call: Call) -> None:
-    """A listing has the projects, newest first, and links and the total as one of resources."""
+    """A listing has the projects, newest first, with links and a total."""
     web = emulator.seed(name="web", purpose="IoT", environment="staging", description="Mine")
     page = f"{emulator.url}/v2/projects?page=1&per_page=20"
     reply = call("GET", PROJECTS)
@@ -77,7 +77,7 @@ def test_list(emulator: Emulator, call: Call) -> None:
 
 
 def test_pages(emulator: Emulator, call: Call) -> None:
-    """The pages together have each project once, in the order of the listing."""
+    """The pages hold each project once, in the order of the listing."""
     for number in range(1, 5):
         emulator.seed(name=f"project-{number}")
     pages = [call("GET", f"{PROJECTS}?page={n}&per_page=2").document for n in (1, 2, 3, 4)]
@@ -100,7 +100,7 @@ def test_order_is_kept(emulator: Emulator, call: Call) -> None:
 
 
 def test_create(call: Call) -> None:
-    """A new project is answered with a 201 and served from then on."""
+    """A new project is answered with a 201, and is then served."""
     body = {**WHOLE, "environment": "production", "is_default": True, "id": "x", "other": 1}
     reply = call("POST", PROJECTS, body)
     assert (201, {"project"}) == (reply.status, {*reply.document})
@@ -114,7 +114,7 @@ def test_create(call: Call) -> None:
 
 
 def test_create_with_little(call: Call) -> None:
-    """A name and a purpose will do; null is as if it weren't there."""
+    """A name and a purpose are enough; null counts as missing."""
     body = {"name": "web", "purpose": "mine", "description": None}
     project = call("POST", PROJECTS, body).document["project"]
     assert ("", "Other: mine", "", False) == (
@@ -126,7 +126,7 @@ def test_create_with_little(call: Call) -> None:
 
 
 def test_created_again(emulator: Emulator, call: Call) -> None:
-    """A project's id is never another one's later, though the name is the same."""
+    """The id of a deleted project is never used again, even with the same name."""
     body = {"name": "web", "purpose": "IoT"}
     ids = []
     for _ in range(3):
@@ -148,7 +148,7 @@ def test_get(emulator: Emulator, call: Call) -> None:
 
 
 def test_replace(emulator: Emulator, call: Call) -> None:
-    """All attributes change, and the time of the last change."""
+    """A replacement changes all attributes, and the time of the last change."""
     path = path_of(emulator, name="web", description="Mine")
     before = call("GET", path).document["project"]
     reply = call("PUT", path, WHOLE)
@@ -161,7 +161,7 @@ def test_replace(emulator: Emulator, call: Call) -> None:
 
 
 def test_replace_with_itself(emulator: Emulator, call: Call) -> None:
-    """What was answered may be sent back."""
+    """An answered project can be sent back."""
     emulator.seed(name="web", purpose="x" * 255)
     for document in call("GET", PROJECTS).document["projects"]:
         project = call("PUT", f"{PROJECTS}/{document['id']}", document).document["project"]
@@ -171,7 +171,7 @@ def test_replace_with_itself(emulator: Emulator, call: Call) -> None:
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("body", ["less", "null"])
 def test_replace_needs_all(emulator: Emulator, call: Call, name: str, body: str) -> None:
-    """Not one attribute may be left out."""
+    """A replacement needs all attributes."""
     path = path_of(emulator, name="web")
     changes: dict[str, object] = {**WHOLE, name: None}
     if body == "less":
@@ -187,7 +187,7 @@ def test_replace_needs_all(emulator: Emulator, call: Call, name: str, body: str)
 
 @pytest.mark.parametrize("name", ["name", "description", "purpose", "environment"])
 def test_update(emulator: Emulator, call: Call, name: str) -> None:
-    """One attribute changes, and all others stay, those that are null, too."""
+    """An update changes one attribute, and keeps missing ones and those that are null."""
     path = path_of(emulator, name="web", description="Mine", environment="Staging")
     before = call("GET", path).document["project"]
     body = {**dict.fromkeys(WHOLE), name: WHOLE[name]}
@@ -217,7 +217,7 @@ def test_update_of_nothing(emulator: Emulator, call: Call, body: dict[str, objec
 def test_other_default(
     emulator: Emulator, call: Call, method: str, body: dict[str, object]
 ) -> None:
-    """Another project gets to be the default one, the old one no longer is; nothing moves."""
+    """If a project becomes the default one, the previous one no longer is, and nothing moves."""
     emulator.seed(["do:droplet:1"], default=True)
     old = emulator.default_project_id
     new = emulator.seed(["do:droplet:2"], name="shop")
@@ -231,7 +231,7 @@ def test_other_default(
 
 
 def test_default_stays_default(emulator: Emulator, call: Call) -> None:
-    """To make the default project the default one changes nothing about the others."""
+    """A default project that becomes the default one again changes no other project."""
     emulator.seed(name="web")
     assert 200 == call("PATCH", DEFAULT, {"is_default": True}).status
     assert [False, True] == [project.is_default for project in emulator.projects()]
@@ -241,7 +241,7 @@ def test_default_stays_default(emulator: Emulator, call: Call) -> None:
     ("method", "body"), [("PATCH", {"name": "x", "is_default": False}), ("PUT", WHOLE)]
 )
 def test_no_default(emulator: Emulator, call: Call, method: str, body: dict[str, object]) -> None:
-    """The default project can only be relieved by another one."""
+    """The default project stays the default one until another project becomes it."""
     before = emulator.projects()
     reply = call(method, DEFAULT, body)
     assert (400, NO_DEFAULT) == (reply.status, reply.document["message"])
@@ -249,7 +249,7 @@ def test_no_default(emulator: Emulator, call: Call, method: str, body: dict[str,
 
 
 def test_delete(emulator: Emulator, call: Call) -> None:
-    """A project that is deleted is gone; the answer has no body."""
+    """A deleted project is no longer served, and the answer has no body."""
     path = path_of(emulator, name="web")
     reply = call("DELETE", path)
     assert (204, b"", None, None) == (
@@ -267,7 +267,7 @@ def test_delete(emulator: Emulator, call: Call) -> None:
 
 
 def test_delete_what_holds_resources(emulator: Emulator, call: Call) -> None:
-    """A project that holds resources can't be deleted before they have moved."""
+    """A project with resources can't be deleted before they have moved."""
     path = path_of(emulator, resources=["do:droplet:1"])
     reply = call("DELETE", path)
     assert (
@@ -281,7 +281,7 @@ def test_delete_what_holds_resources(emulator: Emulator, call: Call) -> None:
 
 @pytest.mark.parametrize("resources", [[], ["do:droplet:1"]])
 def test_delete_the_default(emulator: Emulator, call: Call, resources: list[str]) -> None:
-    """The default project can't be deleted, whatever it holds, until another one is it."""
+    """The default project can't be deleted, even if it is empty."""
     old = f"{PROJECTS}/{emulator.seed(resources, default=True)}"
     for path in (DEFAULT, old):
         reply = call("DELETE", path)
@@ -291,7 +291,7 @@ def test_delete_the_default(emulator: Emulator, call: Call, resources: list[str]
 
 
 def test_delete_needs_a_type(emulator: Emulator, call: Call) -> None:
-    """Even a request without a body must say that it is JSON."""
+    """A DELETE needs the content type of JSON, although it has no body."""
     reply = call("DELETE", path_of(emulator, name="web"), headers={})
     assert (415, "unsupported_media_type") == (reply.status, reply.document["id"])
     assert "web" in names(emulator)
@@ -299,7 +299,7 @@ def test_delete_needs_a_type(emulator: Emulator, call: Call) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_taken_name(emulator: Emulator, call: Call, method: str) -> None:
-    """Two projects can't have one name."""
+    """Two projects can't have the same name."""
     emulator.seed(name="shop")
     path = PROJECTS if method == "POST" else path_of(emulator, name="web")
     before = emulator.projects()
@@ -313,7 +313,7 @@ def test_taken_name(emulator: Emulator, call: Call, method: str) -> None:
 
 
 def test_own_name(emulator: Emulator, call: Call) -> None:
-    """A project may keep its name, and take one that is free again."""
+    """A project can keep its name, and take a name that is free again."""
     path = path_of(emulator, name="web")
     assert [200, 200] == [call("PATCH", path, {"name": name}).status for name in ("web", "shop")]
     assert 201 == call("POST", PROJECTS, {"name": "web", "purpose": "IoT"}).status
@@ -336,14 +336,14 @@ def test_own_name(emulator: Emulator, call: Call) -> None:
         ({**WHOLE, "purpose": "x" * 256}, "purpose must have 0 to 255 characters, got 256"),
         (
             {**WHOLE, "environment": "Test"},
-            "environment must be Development, Staging or Production",
+            "environment must be Development, Staging or Production, got 'Test'",
         ),
     ],
 )
 def test_wrong_body(
     emulator: Emulator, call: Call, method: str, body: object, message: str
 ) -> None:
-    """A wrong attribute refuses the whole request."""
+    """An invalid attribute refuses the whole request."""
     path = PROJECTS if method == "POST" else path_of(emulator)
     before = emulator.projects()
     reply = call(method, path, b"null" if body is None else body)
@@ -356,7 +356,7 @@ def test_wrong_body(
 
 
 def test_wrong_is_default(call: Call) -> None:
-    """Whether it is the default project is true or false, not a text."""
+    """`is_default` must be a boolean."""
     reply = call("PATCH", DEFAULT, {"is_default": "true"})
     assert (400, "is_default must be a bool, got str") == (
         reply.status,
@@ -375,7 +375,7 @@ def test_wrong_is_default(call: Call) -> None:
 def test_create_needs_a_name_and_a_purpose(
     emulator: Emulator, call: Call, body: object, message: str
 ) -> None:
-    """What is missing is named."""
+    """The error names the missing attributes."""
     reply = call("POST", PROJECTS, body)
     assert (400, message) == (reply.status, reply.document["message"])
     assert ["first-project"] == names(emulator)
@@ -384,7 +384,7 @@ def test_create_needs_a_name_and_a_purpose(
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", [NOTHING, "/v2/projects/x", "/v2/projects/Default"])
 def test_not_found(call: Call, method: str, path: str) -> None:
-    """A project that isn't there is not found."""
+    """An unknown project is a 404."""
     reply = call(method, path, WHOLE)
     assert (404, "not_found") == (reply.status, reply.document["id"])
 
@@ -403,7 +403,7 @@ def test_not_found(call: Call, method: str, path: str) -> None:
 def test_scopes(
     emulator: Emulator, call: Call, operation: tuple[str, str], scope: str, expected: int
 ) -> None:
-    """Each operation needs the scope of its kind, and no other one will do."""
+    """Each operation needs its own scope."""
     scopes = {f"project:{action}" for action in ("read", "create", "update", "delete")}
     body = {**WHOLE, "is_default": True}
     before = emulator.projects()

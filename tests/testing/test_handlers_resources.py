@@ -54,7 +54,7 @@ def test_list(emulator: Emulator, call: Call) -> None:
 
 
 def test_empty_listing_of_the_default_project(emulator: Emulator, call: Call) -> None:
-    """Links of the default listing name the project's UUID; an empty page has links, too."""
+    """The links of the default listing have the project's UUID, on an empty page, too."""
     page = f"{emulator.url}/v2/projects/{emulator.default_project_id}/resources?page=1&per_page=20"
     document = {
         "resources": [],
@@ -81,14 +81,14 @@ def test_empty_listing_of_the_default_project(emulator: Emulator, call: Call) ->
     ],
 )
 def test_self(emulator: Emulator, call: Call, urn: str, expected: str) -> None:
-    """A resource links to its own place in the API, a Space to its bucket."""
+    """A resource links to its URL in the API, and a Space to its bucket."""
     emulator.seed([urn], default=True)
     (resource,) = call("GET", DEFAULT).document["resources"]
     assert (urn, {"self": expected}) == (resource["urn"], resource["links"])
 
 
 def test_assign(emulator: Emulator, call: Call) -> None:
-    """Only what was sent is answered, once each, in its order, with the status of each."""
+    """The answer has the status of each resource once, in the order of the request."""
     project_id = emulator.seed(droplets(1, 2, 3))
     emulator.seed(droplets(4), default=True)
     body = {"resources": droplets(4, 9, 1, 4)}
@@ -112,7 +112,7 @@ def test_assign(emulator: Emulator, call: Call) -> None:
 
 
 def test_assign_to_default(emulator: Emulator, call: Call) -> None:
-    """Assigning to the default project takes a resource out of its own."""
+    """An assignment to the default project removes a resource from its project."""
     project_id = emulator.seed(droplets(1, 2))
     document = call("POST", DEFAULT, {"resources": droplets(2)}).document
     assert [("do:droplet:2", "assigned")] == statuses(document)
@@ -120,7 +120,7 @@ def test_assign_to_default(emulator: Emulator, call: Call) -> None:
 
 
 def test_assigned_is_newest(emulator: Emulator, call: Call) -> None:
-    """What is assigned moves the rest of the listing down, the last one sent on top."""
+    """Assigned resources come first in the listing, the last one on top."""
     emulator.seed(droplets(7, 8))
     emulator.seed(droplets(1, 2), default=True)
     assert droplets(1, 2) == urns(call("GET", DEFAULT).document)
@@ -132,7 +132,7 @@ def test_assigned_is_newest(emulator: Emulator, call: Call) -> None:
 
 
 def test_reserved_ip(emulator: Emulator, call: Call) -> None:
-    """Both names of an address are one resource, which is answered as `floatingip`."""
+    """Both names of an address are one resource, whose answers have `floatingip`."""
     emulator.seed(["do:reservedip:192.0.2.1", "do:floatingipv6:2001:db8::1"])
     body = {
         "resources": [
@@ -190,7 +190,7 @@ def test_wrong_body(emulator: Emulator, call: Call, body: object, message: str) 
 
 
 def test_limited_listing(emulator: Emulator, call: Call) -> None:
-    """What a token may not read is left out of the pages, not of their number nor the total."""
+    """The pages omit resources that a token may not read, but the total counts them."""
     emulator.seed(
         [
             *("do:domain:a.example", "do:droplet:1"),
@@ -209,8 +209,31 @@ def test_limited_listing(emulator: Emulator, call: Call) -> None:
     assert [True, True, False] == ["next" in page["links"]["pages"] for page in pages]
 
 
+@pytest.mark.parametrize(
+    ("urn", "scope"),
+    [
+        ("do:dbaas:1", "database"),
+        ("do:domain:a.example", "domain"),
+        ("do:floatingip:203.0.113.1", "reserved_ip"),
+        ("do:loadbalancer:1", "load_balancer"),
+        ("do:space:assets", "spaces"),
+        ("do:volume:1", "block_storage"),
+    ],
+)
+def test_documented_scopes(emulator: Emulator, call: Call, urn: str, scope: str) -> None:
+    """Scopes have their documented names, in a listing and in an assignment."""
+    project_id = emulator.seed([urn], name="web")
+    for scopes, listed in ([f"{scope}:read"], [urn]), (["droplet:read"], []):
+        token = emulator.add_token(["project:read", "project:update", *scopes])
+        bearer = f"Bearer {token}"
+        path = f"/v2/projects/{project_id}/resources"
+        assert listed == urns(call("GET", path, authorization=bearer).document)
+        reply = call("POST", path, {"resources": [urn]}, authorization=bearer)
+        assert (200 if listed else 403) == reply.status
+
+
 def shown(emulator: Emulator, call: Call, *project_ids: str) -> list[list[str]]:
-    """What the listings of the projects have, over a socket as in Python."""
+    """Return the listings of the projects, after a check that the API shows the same."""
     listings = [
         urns(call("GET", f"/v2/projects/{project_id}/resources").document)
         for project_id in project_ids
@@ -220,14 +243,14 @@ def shown(emulator: Emulator, call: Call, *project_ids: str) -> list[list[str]]:
 
 
 def assign(call: Call, project_id: str, *numbers: int) -> list[str]:
-    """The statuses of the droplets of these numbers."""
+    """Assign droplets, and return their statuses."""
     path = f"/v2/projects/{project_id}/resources"
     document = call("POST", path, {"resources": droplets(*numbers)}).document
     return [status for _, status in statuses(document)]
 
 
 def test_move_delay(emulator: Emulator, call: Call) -> None:
-    """A move is answered at once, and seen in both projects when its time has passed."""
+    """A move is answered at once, and visible in both projects after its delay."""
     emulator.move_delay = HOUR
     web, shop = emulator.seed(droplets(1, 2)), emulator.seed(droplets(3))
     assert ["assigned", "assigned", "not_found"] == assign(call, shop, 1, 2, 9)
@@ -237,7 +260,7 @@ def test_move_delay(emulator: Emulator, call: Call) -> None:
 
 
 def test_delete_while_moving(emulator: Emulator, call: Call) -> None:
-    """Until a move is seen neither of its projects can be deleted; then the old one can."""
+    """Neither project of a move can be deleted before it is visible; then the old one can."""
     emulator.move_delay = HOUR
     web, shop = emulator.seed(droplets(1)), emulator.seed()
     assign(call, shop, 1)
@@ -250,7 +273,7 @@ def test_delete_while_moving(emulator: Emulator, call: Call) -> None:
 
 
 def test_assign_while_moving(emulator: Emulator, call: Call) -> None:
-    """A resource that is on its way is assigned already, and nothing about its move changes."""
+    """A second assignment during a move is `already_assigned` and doesn't change the move."""
     emulator.move_delay = HOUR
     web = emulator.seed(droplets(1))
     body = {"resources": droplets(1)}
@@ -263,7 +286,7 @@ def test_assign_while_moving(emulator: Emulator, call: Call) -> None:
 
 
 def test_last_move_wins(emulator: Emulator, call: Call) -> None:
-    """Of several moves only the last one is ever seen, whichever would be over first."""
+    """Of several moves of a resource, only the last one becomes visible."""
     emulator.move_delay = HOUR
     web, shop = emulator.seed(droplets(1)), emulator.seed()
     assert [["assigned"], ["assigned"]] == [assign(call, to, 1) for to in (shop, "default")]
@@ -279,7 +302,7 @@ def test_last_move_wins(emulator: Emulator, call: Call) -> None:
 
 
 def test_move_back(emulator: Emulator, call: Call) -> None:
-    """A resource that is called back never leaves, and gets the newest where it was."""
+    """A resource that is moved back never leaves, and becomes the newest of its project."""
     emulator.move_delay = HOUR
     web = emulator.seed(droplets(1, 2, 3))
     assert [["assigned"], ["assigned"]] == [assign(call, to, 3) for to in ("default", web)]
@@ -289,7 +312,7 @@ def test_move_back(emulator: Emulator, call: Call) -> None:
 
 
 def test_late_move_has_its_place(emulator: Emulator, call: Call) -> None:
-    """A listing is in the order of the assignments, not of when they came to be seen."""
+    """A listing is ordered by the times of assignments, even if they became visible later."""
     emulator.seed(droplets(1, 2, 3))
     emulator.move_delay = HOUR
     assign(call, "default", 1)
@@ -302,7 +325,7 @@ def test_late_move_has_its_place(emulator: Emulator, call: Call) -> None:
 
 
 def test_seed_ends_a_move(emulator: Emulator, call: Call) -> None:
-    """What is seeded is there at once, and no longer on its way."""
+    """A seeded resource is visible at once, and its pending move ends."""
     emulator.move_delay = HOUR
     web = emulator.seed(droplets(1))
     assign(call, "default", 1)
@@ -313,7 +336,7 @@ def test_seed_ends_a_move(emulator: Emulator, call: Call) -> None:
 
 
 def test_faults_of_a_move(emulator: Emulator, call: Call) -> None:
-    """What a fault leaves alone isn't moved later, and what it hides is."""
+    """A resource of `NotAssigned` doesn't move later; one of `Omit` does."""
     emulator.move_delay = HOUR
     web = emulator.seed(droplets(1, 2, 3))
     emulator.fail(faults.NotAssigned("service_down", droplets(1)))
@@ -339,7 +362,7 @@ def test_faults_of_a_move(emulator: Emulator, call: Call) -> None:
 def test_scopes(
     emulator: Emulator, call: Call, method: str, scopes: list[str], expected: int
 ) -> None:
-    """Listing needs `project:read`; assigning a scope of its own and one for each type."""
+    """A listing needs `project:read`; an assignment needs its scope and one for each type."""
     emulator.seed(["do:droplet:1", "do:domain:a.example"])
     token = emulator.add_token(scopes)
     body = {"resources": ["do:droplet:1", "do:domain:a.example"]}

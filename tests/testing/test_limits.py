@@ -1,4 +1,4 @@
-"""Limits, as they are seen from outside, on a clock that stands still."""
+"""The rate limits over HTTP, on a clock that stands still."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT = "/v2/projects/default/resources"
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """Three requests in 10 seconds, five in 100."""
+    """Yield an emulator that allows three requests in 10 seconds and five in 100."""
     with Emulator(limits=[(5, 100.0), (3, 10.0)], clock=MockClock(rate=0)) as emulator:
         yield emulator
 
@@ -36,7 +36,7 @@ def limit_headers(reply: Reply) -> dict[str, str]:
 
 
 def test_burst(emulator: Emulator, call: Call) -> None:
-    """A full shorter limit says how long to wait, and that nothing remains."""
+    """A 429 of the shorter limit has `retry-after`, and reports that no request remains."""
     emulator.clock.jump(0.5)
     assert [200, 200, 200] == [call("GET", DEFAULT).status for _ in range(3)]
     emulator.clock.jump(3.75)
@@ -60,7 +60,7 @@ def test_burst(emulator: Emulator, call: Call) -> None:
 
 
 def test_longest(emulator: Emulator, call: Call) -> None:
-    """A full longest limit says when its oldest request expires, and not how long to wait."""
+    """A 429 of the longest limit has the reset, but no `retry-after`."""
     for _ in range(5):
         assert 200 == call("GET", DEFAULT).status
         emulator.clock.jump(10)
@@ -78,7 +78,7 @@ def test_longest(emulator: Emulator, call: Call) -> None:
 
 
 def test_both_full(emulator: Emulator, call: Call) -> None:
-    """Where both are full, it is the longest that tells."""
+    """If both limits are reached, the longest decides the form of the 429."""
     for seconds in (60, 0, 30, 0, 0):
         emulator.clock.jump(seconds)
         assert 200 == call("GET", DEFAULT).status
@@ -87,7 +87,7 @@ def test_both_full(emulator: Emulator, call: Call) -> None:
 
 
 def test_headers(emulator: Emulator, call: Call) -> None:
-    """Headers tell of the longest limit: what remains, and when its oldest request expires."""
+    """The headers describe the longest limit: the rest, and the end of its oldest request."""
     first = call("GET", DEFAULT)
     emulator.clock.jump(40)
     second = call("POST", DEFAULT, {"resources": []})
@@ -101,7 +101,7 @@ def test_headers(emulator: Emulator, call: Call) -> None:
 
 
 def test_refusals_do_not_count(emulator: Emulator, call: Call) -> None:
-    """What is refused takes nothing from the limits."""
+    """Refused requests don't count."""
     statuses = [call("GET", DEFAULT).status for _ in range(20)]
     assert [200] * 3 + [429] * 17 == statuses
     emulator.clock.jump(10)
@@ -119,13 +119,13 @@ def test_refusals_do_not_count(emulator: Emulator, call: Call) -> None:
     ],
 )
 def test_errors_count(call: Call, expected: int, request_: tuple[Any, ...]) -> None:
-    """An error counts as any other answer."""
+    """A request that is answered with an error counts."""
     reply = call(*request_)
     assert (expected, "4") == (reply.status, reply.headers["ratelimit-remaining"])
 
 
 def test_each_token(emulator: Emulator, call: Call) -> None:
-    """Each token has limits of its own, also one that may do nothing."""
+    """Each token has its own limits, even one without scopes."""
     other = f"Bearer {emulator.add_token([])}"
     assert [200, 200, 200, 429] == [call("GET", DEFAULT).status for _ in range(4)]
     replies = [call("GET", DEFAULT, authorization=other) for _ in range(4)]
@@ -134,14 +134,14 @@ def test_each_token(emulator: Emulator, call: Call) -> None:
 
 
 def test_unauthorized(call: Call) -> None:
-    """A 401 neither counts nor tells of limits."""
+    """A 401 doesn't count, and has no headers about limits."""
     replies = [call("GET", DEFAULT, authorization="Bearer no") for _ in range(10)]
     assert [(401, {})] * 10 == [(reply.status, limit_headers(reply)) for reply in replies]
     assert "4" == call("GET", DEFAULT).headers["ratelimit-remaining"]
 
 
 def test_scripted_answers_count(emulator: Emulator, call: Call) -> None:
-    """Scripted answers come whatever the limits say, and count for a valid token."""
+    """Scripted answers are sent even over the limits, and count for a valid token."""
     emulator.respond(200, {}, times=2)
     emulator.respond_raw(b"HTTP/1.1 204 No Content\r\n\r\n")
     emulator.fail(faults.Html(), times=2)
@@ -157,7 +157,7 @@ def test_scripted_answers_count(emulator: Emulator, call: Call) -> None:
 
 
 def test_more_than_the_limit() -> None:
-    """Scripted answers beyond the limit have to expire, too, before there is room."""
+    """Scripted answers beyond the limit count, too, until they expire."""
     log = Limits([(3, 10.0)])
     for now in (0, 1, 2, 3, 4):
         log.count("token", now)
@@ -170,7 +170,7 @@ def test_more_than_the_limit() -> None:
 
 
 def test_only_limit() -> None:
-    """The only limit says how long to wait."""
+    """A 429 of the only limit has `retry-after`."""
     limits = Limits([(1, 3600)])
     limits.count("token", 0)
     with pytest.raises(RefusedError) as refusal:
@@ -179,7 +179,7 @@ def test_only_limit() -> None:
 
 
 def test_no_limits() -> None:
-    """Without limits there are no headers, and nothing is kept."""
+    """Without limits, answers have no headers about them, and no request is counted."""
     limits = Limits(())
     for now in range(10_000):
         limits.check("token", now)
@@ -196,7 +196,7 @@ def test_default_limits() -> None:
 
 
 def test_exact() -> None:
-    """Whatever comes when, a request passes if, and only if, each window has room for it."""
+    """A request is accepted if, and only if, each window has room for it."""
     windows = [(3, 1.0), (7, 5.0), (12, 20.0)]
     for seed in range(20):
         random = Random(seed)  # noqa: S311 - no secret
@@ -226,13 +226,13 @@ def test_exact() -> None:
     [(0, 60.0), (-1, 60.0), (1, 0.0), (1, -1.0), (1, float("inf")), (1, float("nan"))],
 )
 def test_wrong_limits(limit: tuple[int, float]) -> None:
-    """A limit allows at least one request, in a time that passes."""
+    """A limit needs at least one request and a positive, finite time."""
     with pytest.raises(ValueError, match="a limit must be"):
         Emulator(limits=[limit])
 
 
 def test_limit_of_no_number() -> None:
-    """Requests are counted in whole numbers."""
+    """A number of requests must be an integer."""
     limits: Any = [(1.5, 60.0)]
     with pytest.raises(TypeError):
         Emulator(limits=limits)

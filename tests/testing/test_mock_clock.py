@@ -1,4 +1,4 @@
-"""The clock that tests move."""
+"""`MockClock`, the clock that tests move."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def sleeping(clock: MockClock) -> int:
 
 
 async def asleep(clock: MockClock, number: int) -> None:
-    """Wait until `number` tasks sleep, in any event loop."""
+    """Wait until a number of tasks sleep, in all event loops."""
     async with asyncio.timeout(60):
         while sleeping(clock) < number:  # noqa: ASYNC110 - the clock tells nobody
             await asyncio.sleep(0)
 
 
 async def test_stands_still() -> None:
-    """At rate 0 time passes only by jumps, and exactly so."""
+    """At rate 0 only jumps move the clock, by exactly their seconds."""
     clock = MockClock(rate=0)
     assert 0 == clock.time()
     clock.jump(0.1)
@@ -48,7 +48,7 @@ async def test_stands_still() -> None:
 
 @pytest.mark.parametrize("rate", [1.0, 1000.0])
 async def test_follows_real_time(rate: float) -> None:
-    """It starts at 0 and keeps real time at its rate, with the jumps added."""
+    """The clock starts at 0, follows real time at its rate, and adds the jumps."""
     before = monotonic()
     clock = MockClock(rate=rate)
     after = monotonic()
@@ -62,7 +62,7 @@ async def test_follows_real_time(rate: float) -> None:
 
 @pytest.mark.parametrize("rate", [1.0, 100.0])
 async def test_sleep_by_rate(rate: float) -> None:
-    """A sleep lasts its time on the clock, never less, and that by the rate in real time."""
+    """A sleep lasts its time on the clock, which takes real time according to the rate."""
     clock = MockClock(rate=rate)
     start, real = clock.time(), monotonic()
     await clock.sleep(0.03 * rate)
@@ -71,7 +71,7 @@ async def test_sleep_by_rate(rate: float) -> None:
 
 
 async def test_sleep_nothing() -> None:
-    """A sleep of 0 lets others run, and returns though time stands still."""
+    """A sleep of 0 lets other tasks run, and returns even if the clock stands still."""
     clock = MockClock(rate=0)
     seen: list[str] = []
     asyncio.get_running_loop().call_soon(seen.append, "other")
@@ -80,7 +80,7 @@ async def test_sleep_nothing() -> None:
 
 
 async def test_jump_wakes() -> None:
-    """A jump wakes whose sleep is over, in the order of their ends, and nobody else."""
+    """A jump wakes only the tasks whose sleep is over, in the order of their ends."""
     clock = MockClock(rate=0)
     woken: list[tuple[float, float]] = []
 
@@ -104,7 +104,7 @@ async def test_jump_wakes() -> None:
 
 
 async def test_jump_shortens_the_wait() -> None:
-    """At rate 1 a jump takes its part of a sleep, and real time the rest."""
+    """At rate 1, a jump shortens a sleep, and real time passes for the rest."""
     clock = MockClock()
     task = asyncio.create_task(clock.sleep(3600))
     await asleep(clock, 1)
@@ -116,7 +116,7 @@ async def test_jump_shortens_the_wait() -> None:
 
 
 async def test_cancelled() -> None:
-    """Sleepers who are cancelled, also just when they are woken, leave nothing behind."""
+    """Cancelled sleepers leave nothing behind, even if they are cancelled while they wake up."""
     clock = MockClock(autojump_threshold=60)
     tasks = [asyncio.create_task(clock.sleep(100 + n)) for n in range(100)]
     await asleep(clock, 100)
@@ -134,7 +134,7 @@ async def test_cancelled() -> None:
 
 
 async def test_cancelled_among_others() -> None:
-    """A sleeper who is cancelled takes nobody else's waking along."""
+    """A cancelled sleeper doesn't keep other sleepers from waking up."""
     clock = MockClock(rate=0)
     first, second = (asyncio.create_task(clock.sleep(seconds)) for seconds in (1, 2))
     await asleep(clock, 2)
@@ -146,7 +146,7 @@ async def test_cancelled_among_others() -> None:
 
 
 async def test_autojump() -> None:
-    """Where all are idle, the clock goes from one end of a sleep to the next."""
+    """If all tasks are idle, the clock jumps from one end of a sleep to the next."""
     clock = MockClock(rate=0, autojump_threshold=0.01)
     times: list[float] = []
 
@@ -163,7 +163,7 @@ async def test_autojump() -> None:
 
 
 async def test_autojump_waits_for_idleness() -> None:
-    """It doesn't jump while somebody looks at the clock."""
+    """The clock doesn't jump while its time is read."""
     clock = MockClock(rate=0, autojump_threshold=0.2)
     task = asyncio.create_task(clock.sleep(1))
     await asleep(clock, 1)
@@ -176,7 +176,7 @@ async def test_autojump_waits_for_idleness() -> None:
 
 
 async def test_autojump_after_a_sleep() -> None:
-    """A sleep that ends by itself is no idleness: whoever is woken has its turn first."""
+    """After the end of a sleep, the task that wakes up runs before the clock jumps."""
     clock = MockClock(rate=1, autojump_threshold=0.05)
     other = asyncio.create_task(clock.sleep(1000))
     await asleep(clock, 1)
@@ -187,7 +187,7 @@ async def test_autojump_after_a_sleep() -> None:
 
 
 async def test_no_autojump_without_sleepers() -> None:
-    """Where nobody sleeps, the clock doesn't jump."""
+    """Without sleepers, the clock doesn't jump."""
     clock = MockClock(rate=0, autojump_threshold=0)
     await clock.sleep(1)
     await asyncio.sleep(0.01)
@@ -200,7 +200,7 @@ def in_threads(number: int, main: Callable[[int], Any]) -> list[Any]:
 
 
 def test_loops_in_threads() -> None:
-    """Sleepers of many event loops wake in their own ones, by jumps from any thread."""
+    """A jump from any thread wakes each sleeper in its own event loop."""
     clock = MockClock(rate=0)
 
     async def sleep(n: int) -> tuple[float, bool]:
@@ -221,7 +221,7 @@ def test_loops_in_threads() -> None:
 
 
 def test_autojump_in_threads() -> None:
-    """Event loops in several threads share the time that autojumps make."""
+    """Event loops in several threads share the jumps of the clock."""
     clock = MockClock(rate=0, autojump_threshold=0.08)
     barrier = threading.Barrier(4)
 
@@ -237,13 +237,13 @@ def test_autojump_in_threads() -> None:
 
 
 def test_closed_loop() -> None:
-    """Whoever sleeps in an event loop that is closed is forgotten, and disturbs nobody."""
+    """Sleepers in a closed event loop don't disturb other sleepers."""
     clock = MockClock(rate=0, autojump_threshold=0.01)
     loop = asyncio.new_event_loop()
     sleeper = clock.sleep(1)
 
     async def begin() -> None:
-        # By hand, since a pending task complains when it is collected.
+        # Without a task, because a pending one logs an error when it is collected.
         sleeper.send(None)
 
     loop.run_until_complete(begin())
@@ -257,7 +257,7 @@ def test_closed_loop() -> None:
 
 
 def test_loop_that_closes_meanwhile() -> None:
-    """Jumps, sleeps and event loops that come and go at once leave nothing behind."""
+    """Concurrent jumps, sleeps and closed event loops leave nothing behind."""
     clock = MockClock()
     done = threading.Event()
 
@@ -282,7 +282,7 @@ def test_loop_that_closes_meanwhile() -> None:
 
 @pytest.mark.parametrize("seconds", WRONG)
 async def test_wrong_seconds(seconds: float) -> None:
-    """Nobody jumps or sleeps back, for ever, or not by a number."""
+    """A jump or a sleep must be finite and at least 0."""
     clock = MockClock(rate=0)
     with pytest.raises(ValueError, match="seconds must be finite and at least 0, got"):
         clock.jump(seconds)
@@ -294,13 +294,13 @@ async def test_wrong_seconds(seconds: float) -> None:
 @pytest.mark.parametrize("value", WRONG)
 @pytest.mark.parametrize("name", ["rate", "autojump_threshold"])
 def test_wrong_settings(name: str, value: float) -> None:
-    """The clock runs forwards, and waits for idleness at some time."""
+    """The rate and the threshold must be finite and at least 0."""
     with pytest.raises(ValueError, match=f"{name} must be finite and at least 0, got"):
         MockClock(**{name: value})
 
 
 async def test_clock_of_a_client() -> None:
-    """A client's waits pass by a clock that jumps for it."""
+    """A client's waits end by the jumps of the clock."""
     clock = MockClock(rate=0, autojump_threshold=0.05)
     with Emulator(limits=[(1, 60.0)], clock=clock) as emulator:
         retry = RetryPolicy(attempts=2)

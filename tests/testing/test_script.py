@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_order(emulator: Emulator, call: Call) -> None:
-    """The first answer that accepts the request and has times left is played."""
+    """The first answer that accepts the request and has times left is sent."""
     emulator.respond(501, when=lambda request: request.query.get("page") == "3", times=2)
     emulator.respond(502, times=2)
     emulator.respond(503)
@@ -25,7 +25,7 @@ def test_order(emulator: Emulator, call: Call) -> None:
 
 
 def test_faults_and_answers(emulator: Emulator, call: Call) -> None:
-    """Faults and answers take turns in one order."""
+    """Faults and answers are played in the order in which they were added."""
     emulator.respond(500, when=lambda request: request.query.get("page") == "2")
     emulator.fail(faults.Status(502), times=2)
     emulator.respond(503)
@@ -37,14 +37,14 @@ def test_faults_and_answers(emulator: Emulator, call: Call) -> None:
 
 
 def test_without_end(emulator: Emulator, call: Call) -> None:
-    """An answer for None times is never used up."""
+    """With `times=None`, an answer is never used up."""
     emulator.respond(500, times=None)
     emulator.respond(501)
     assert [500] * 20 == [call("GET", "/").status for _ in range(20)]
 
 
 def test_before_authentication(emulator: Emulator, call: Call) -> None:
-    """A scripted answer doesn't ask for a token."""
+    """A scripted answer needs no token."""
     emulator.respond(200, {})
     assert 200 == call("GET", "/", authorization=None).status
     assert 401 == call("GET", "/", authorization=None).status
@@ -52,7 +52,7 @@ def test_before_authentication(emulator: Emulator, call: Call) -> None:
 
 @pytest.mark.parametrize("times", [0, -1])
 def test_times_is_positive(emulator: Emulator, times: int) -> None:
-    """No times at all is a mistake."""
+    """`times` must be at least 1."""
     with pytest.raises(ValueError, match="times must be at least 1 or None, got"):
         emulator.respond(500, times=times)
     with pytest.raises(ValueError, match="times must be at least 1 or None, got"):
@@ -60,13 +60,13 @@ def test_times_is_positive(emulator: Emulator, times: int) -> None:
 
 
 def test_body_without_json(emulator: Emulator) -> None:
-    """A body that has no JSON is refused beforehand."""
+    """A body that can't be converted to JSON is refused at once."""
     with pytest.raises(TypeError):
         emulator.respond(200, object())
 
 
 def test_predicate_sees_the_emulator(emulator: Emulator, call: Call) -> None:
-    """`when` may use the emulator; the request that it is asked about is on record."""
+    """`when` can use the emulator, whose record has the request already."""
     emulator.respond(500, when=lambda _: len(emulator.requests) == 2, times=None)
     assert [404, 500, 404] == [call("GET", "/").status for _ in range(3)]
 
@@ -74,7 +74,7 @@ def test_predicate_sees_the_emulator(emulator: Emulator, call: Call) -> None:
 def test_failing_predicate(
     emulator: Emulator, call: Call, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An exception in `when` is logged, and the server lives on."""
+    """An exception in `when` is logged, and the server continues."""
     emulator.respond(200, when=lambda request: bool(request.query["page"]))
     assert 500 == call("GET", "/").status
     assert [KeyError] == [record.exc_info[0] for record in caplog.records if record.exc_info]

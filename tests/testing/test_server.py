@@ -26,12 +26,12 @@ def connect(emulator: Emulator) -> socket.socket:
 
 
 def read_answer(sock: socket.socket) -> bytes:
-    """The first piece of an answer."""
+    """Return the first piece of an answer."""
     return sock.recv(1 << 16)
 
 
 def test_keep_alive(emulator: Emulator) -> None:
-    """A connection serves request after request, until the server stops."""
+    """A connection accepts many requests, until the server stops."""
     request = LISTING + f"Authorization: Bearer {emulator.token}\r\n\r\n".encode()
     with connect(emulator) as sock:
         for _ in range(3):
@@ -43,7 +43,7 @@ def test_keep_alive(emulator: Emulator) -> None:
 
 
 def test_stop_is_prompt() -> None:
-    """Neither idle connections nor unfinished requests nor unread answers delay a stop."""
+    """Idle connections, incomplete requests and unread answers don't delay a stop."""
     emulator = Emulator()
     emulator.seed([f"do:droplet:{n}" for n in range(200)], default=True)
     emulator.start()
@@ -68,7 +68,7 @@ def test_stop_is_prompt() -> None:
 
 
 def test_vanishing_client(emulator: Emulator, call: Call, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that leaves in the middle of a request is neither recorded nor logged."""
+    """An incomplete request of a client that leaves is neither recorded nor logged."""
     with connect(emulator) as sock:
         authorization = f"Authorization: Bearer {emulator.token}\r\n".encode()
         sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n")
@@ -80,7 +80,7 @@ def test_vanishing_client(emulator: Emulator, call: Call, caplog: pytest.LogCapt
 
 
 def test_taken_port(emulator: Emulator) -> None:
-    """A port that is taken is an OSError, and leaves nothing behind."""
+    """A port that is in use is an `OSError`, and leaves nothing behind."""
     other = Emulator(port=urlsplit(emulator.url).port or 0)
     with pytest.raises(OSError, match="ddress already in use"):
         other.start()
@@ -89,7 +89,7 @@ def test_taken_port(emulator: Emulator) -> None:
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
 def test_ipv6() -> None:
-    """An IPv6 address stands in brackets in the URL."""
+    """An IPv6 address is in brackets in the URL."""
     with Emulator("::1") as emulator, connect(emulator) as sock:
         sock.sendall(LISTING + b"\r\n")
         assert b"HTTP/1.1 401 Unauthorized" == read_answer(sock)[:25]
@@ -97,7 +97,7 @@ def test_ipv6() -> None:
 
 
 def test_large_body(emulator: Emulator, call: Call) -> None:
-    """A body may have many megabytes."""
+    """A body can have many megabytes."""
     resources = [f"do:droplet:{number}" for number in range(100_000)]
     emulator.seed(resources[:2])
     document = call("POST", "/v2/projects/default/resources", {"resources": resources}).document
@@ -116,7 +116,7 @@ def test_large_body(emulator: Emulator, call: Call) -> None:
     ],
 )
 def test_odd_target(emulator: Emulator, target: bytes, expected: bytes) -> None:
-    """Whatever is asked for, an answer comes."""
+    """Any request target gets an answer."""
     with connect(emulator) as sock:
         sock.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
         assert expected == read_answer(sock)[:12]

@@ -79,7 +79,7 @@ class Droplet:
 
 
 class OwnClock:
-    """A clock of one's own."""
+    """A custom clock."""
 
     def time(self) -> float:
         return 0.0

@@ -17,7 +17,10 @@ try:
     from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
     from pydantic import StringConstraints
 except ModuleNotFoundError as _missing:
-    raise ImportError("to serve by FastAPI, install digitalocean_projects[fastapi]") from _missing
+    raise ImportError(
+        "digitalocean_projects.contrib.fastapi requires FastAPI; "
+        "install the extra digitalocean-projects[fastapi]"
+    ) from _missing
 
 from .problems import MalformedTokenError
 
@@ -27,16 +30,17 @@ DEFAULT_WAITING_THREADS = 8
 _STATE = "digitalocean_projects"
 
 ProjectID: TypeAlias = Annotated[str, StringConstraints(pattern=PROJECT_ID_PATTERN)]
-"""A project's UUID, or `default`; anything else is a 422."""
+"""The type of a project's UUID or `default`; FastAPI answers any other text with a 422."""
 
 
 def bound_waiting_threads(client: Client, most: int) -> None:
     """Bound the threads that wait for the limits of one token, for a client and its later views.
 
-    A request that would have to wait for more than a second while `most` threads of this process
-    wait for the limits of the same token raises `RateLimitWaitError` at once. All requests of one
-    blocking call count as one thread. A `def` endpoint holds one of the server's worker threads (40
-    by default) while its requests wait: without a bound, a tenant who is over the limits takes all.
+    If `most` threads of this process wait for the limits of a token, a request of another thread
+    that would have to wait for more than a second raises `RateLimitWaitError` at once. All requests
+    of one blocking call count as one thread. A `def` endpoint holds one of the server's worker
+    threads (40 by default) while its requests wait. Without a bound, one tenant over its limits
+    could hold all of them.
 
     Args:
         client: A blocking client.
@@ -46,7 +50,7 @@ def bound_waiting_threads(client: Client, most: int) -> None:
 
 
 class _Clients:
-    """The clients of an application: the blocking one is made when it is first asked for."""
+    """The clients of an application; the blocking one is created at its first use."""
 
     def __init__(
         self,
@@ -82,19 +86,23 @@ def client_lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
     """Return a lifespan for an application that has an `AsyncClient` and a `Client`.
 
-    Each worker process has its own, and closes them at its end. A lifespan of yours can enter this
-    one, and yield what it yields among its own state.
+    Each worker process creates its own clients, and closes them when the application stops. Your
+    own lifespan can enter this one with `async with client_lifespan()(app) as state:` and yield
+    `state` as a part of its own.
 
     A `def` endpoint holds a worker thread of the server while its requests wait for the rate
-    limits. A request of the `Client` or of a view of it that would have to wait for more than a
-    second while `waiting_threads` threads of the process wait for the limits of the same token
-    raises `RateLimitWaitError` at once. Requests of the `AsyncClient` hold no thread and aren't
+    limits. If `waiting_threads` threads of the process wait for the limits of a token, a request of
+    the `Client` or its views in another thread that would have to wait for more than a second
+    raises `RateLimitWaitError` at once. Requests of the `AsyncClient` hold no thread and are not
     bounded.
 
     Args:
-        make_async_client: Makes the client of `AsyncClientDep`, when the application starts.
-        make_client: Makes the client of `ClientDep`, when it is first asked for.
-        waiting_threads: The maximum number of threads that wait for the limits of one token.
+        make_async_client: A function that creates the client of `AsyncClientDep`. It is called when
+            the application starts. The default takes the token from the environment.
+        make_client: A function that creates the client of `ClientDep`. It is called at the first
+            use of the client. The default takes the token from the environment.
+        waiting_threads: The maximum number of threads that wait for the limits of one token, 8 by
+            default.
 
     Raises:
         TypeError: `waiting_threads` is not an int.
@@ -116,7 +124,11 @@ def client_lifespan(
 async def _clients(connection: HTTPConnection) -> _Clients:
     clients: _Clients | None = getattr(connection.state, _STATE, None)
     if clients is None:
-        raise ClientUsageError("the application has no client: FastAPI(lifespan=client_lifespan())")
+        raise ClientUsageError(
+            "the application's state has no client; use FastAPI(lifespan=client_lifespan()), or "
+            "yield the state of client_lifespan() from your own lifespan; in tests, use "
+            "TestClient as a context manager"
+        )
     return clients
 
 
@@ -129,14 +141,14 @@ async def _client(clients: Annotated[_Clients, Depends(_clients)]) -> Client:
 
 
 AsyncClientDep: TypeAlias = Annotated[AsyncClient, Depends(_async_client)]
-"""The application's client, for `async def` endpoints."""
+"""The type of a parameter that receives the application's client, for `async def` endpoints."""
 
 ClientDep: TypeAlias = Annotated[Client, Depends(_client)]
-"""The application's blocking client, for `def` endpoints."""
+"""The type of a parameter that receives the application's blocking client, for `def` endpoints."""
 
 
 class _TenantToken(Secret):
-    """A token that the caller of an endpoint has sent."""
+    """A token from the caller of an endpoint."""
 
     __slots__ = ()
 
@@ -146,11 +158,14 @@ class _TenantToken(Secret):
 def async_client_for(
     token: Callable[..., Any], *, from_caller: bool = False
 ) -> Callable[..., Awaitable[AsyncClient]]:
-    """Return a dependency: a view of the application's client with another token.
+    """Return a dependency that provides a view of the application's client with another token.
 
-    The token decides who may know about it. By default the service is responsible for it: a
-    malformed one is a 500, and the API's 401 and 403 are a 502. `exception_handlers` passes these
-    on to the caller as 401 and 403 if `from_caller` is true.
+    Use it as `Annotated[AsyncClient, Depends(async_client_for(token_of_session))]`. The view shares
+    the connections, and has the rate limits of its own token.
+
+    `from_caller` says who is responsible for the token. By default the service is: with
+    `exception_handlers`, a malformed token is a 500, and the API's 401 and 403 are a 502. If the
+    caller is, all three are passed on as a 401 or 403.
 
     Args:
         token: A dependency that returns the token, for example from a session or a database.
@@ -169,7 +184,12 @@ def async_client_for(
 def client_for(
     token: Callable[..., Any], *, from_caller: bool = False
 ) -> Callable[..., Awaitable[Client]]:
-    """Return the same dependency as `async_client_for`, of the blocking client."""
+    """Return a dependency that provides a view of the blocking client with another token.
+
+    Args:
+        token: As in `async_client_for`.
+        from_caller: As in `async_client_for`.
+    """
 
     async def client_with_token(client: ClientDep, token: Annotated[str, Depends(token)]) -> Client:
         token = _hidden(token, from_caller=from_caller)
@@ -189,7 +209,7 @@ def _with_token(client: AnyClient, token: Secret) -> AnyClient:
     except ValueError as error:
         reason = str(error)
     if not token.of_tenant:
-        raise ClientUsageError(f"a dependency has returned a token that can't be used: {reason}")
+        raise ClientUsageError(f"a dependency has returned an invalid token: {reason}")
     raise MalformedTokenError(reason)
 
 
@@ -205,7 +225,13 @@ async def _bearer_token(
 TenantAsyncClientDep: TypeAlias = Annotated[
     AsyncClient, Depends(async_client_for(_bearer_token, from_caller=True))
 ]
-"""The application's client with the bearer token of the request, for `async def` endpoints."""
+"""The type of a parameter that receives a view of the application's client, for `async def`.
+
+The view has the bearer token of the request. FastAPI answers a request without one with a 401.
+"""
 
 TenantClientDep: TypeAlias = Annotated[Client, Depends(client_for(_bearer_token, from_caller=True))]
-"""The blocking client with the bearer token of the request, for `def` endpoints."""
+"""The type of a parameter that receives a view of the blocking client, for `def` endpoints.
+
+The view has the bearer token of the request. FastAPI answers a request without one with a 401.
+"""

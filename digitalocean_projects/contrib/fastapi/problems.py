@@ -1,4 +1,4 @@
-"""Problem documents: how a service answers when the API refuses a request, fails or is down.
+"""Problem documents: the answers of a service to errors of the API, as RFC 9457 defines them.
 
 https://www.rfc-editor.org/rfc/rfc9457
 """
@@ -43,7 +43,7 @@ _ABOUT_THE_REQUEST = frozenset({400, 404, 409, 412, 422})
 _ABOUT_THE_TOKEN = frozenset({401, 403})
 Failure: TypeAlias = APIError | ClientUsageError
 
-# The first match counts.
+# The first class that matches decides.
 _BY_CLASS: tuple[tuple[type[Exception] | tuple[type[APIError], ...], HTTPStatus], ...] = (
     ((RateLimitError, RateLimitWaitError, RedisLimitsError), HTTPStatus.SERVICE_UNAVAILABLE),
     ((APITimeoutError, AssignmentTimeoutError), HTTPStatus.GATEWAY_TIMEOUT),
@@ -54,7 +54,10 @@ _BY_CLASS: tuple[tuple[type[Exception] | tuple[type[APIError], ...], HTTPStatus]
 
 
 class MalformedTokenError(HTTPException):
-    """The token that the caller has sent is none; FastAPI handles it without these handlers."""
+    """A malformed token of the caller.
+
+    It is an `HTTPException`, so FastAPI answers with a 401 even without these handlers.
+    """
 
     def __init__(self, reason: str) -> None:
         headers = {"WWW-Authenticate": "Bearer"}
@@ -66,8 +69,8 @@ def problem(status: int, *, headers: Mapping[str, str] | None = None, **members:
 
     Args:
         status: The HTTP status.
-        headers: More headers.
-        members: More members of the document; empty ones are left out.
+        headers: Additional headers.
+        members: Additional members of the document; empty ones are left out.
     """
     document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     document |= {name: value for name, value in members.items() if value}
@@ -76,7 +79,7 @@ def problem(status: int, *, headers: Mapping[str, str] | None = None, **members:
 
 async def _answer_error(request: Request, error: Failure) -> Response:
     if request.scope["type"] != "http":
-        # A WebSocket has no responses: the server handles it like any other error.
+        # A WebSocket has no responses, so the server must handle the error.
         raise error
     cause = _cause(error)
     status = _status(cause)
@@ -109,23 +112,23 @@ exception_handlers: dict[
 }
 """The handlers for `FastAPI(exception_handlers=…)`: a problem document for each error of a client.
 
-The API's 400, 404, 409, 412 and 422 keep their status and message. Its 401 and 403 do so only if
-the request was sent with the caller's own token, as do the ids of its requests. A 429, and a wait
-for the limits that is too long, become a 503 with `Retry-After`; a `RedisLimitsError` a 503; a
-timeout a 504; a `ProjectLookupError` a 404 or 409; a wrong use of a client a 500; any other error a
-502. These documents have no `detail` with a 5xx. A malformed token of the caller is a 401.
+The API's 400, 404, 409, 412 and 422 keep their status and message. Its 401 and 403 keep them only
+if the request was sent with the caller's own token, and only then the document has the API's
+request id. A 429 and a `RateLimitWaitError` become a 503 with `Retry-After`, a `RedisLimitsError` a
+503, a timeout a 504, a `ProjectLookupError` a 404 or 409, a `ClientUsageError` a 500, and any other
+error a 502. A document with a 5xx has no `detail`. A malformed token of the caller is a 401.
 
 An `AssignmentError` has the status of its `error`, or else 422, and lists the outcome for each
-resource. An `InventoryError` is handled like one of its failures if they have the same status, and
-is a 502 otherwise. What becomes a 5xx is logged in full.
+resource. An `InventoryError` has the status of its failures if they agree, or else 502. Each error
+that becomes a 5xx is logged in full.
 """
 
 
 def log(connection: HTTPConnection, status: int, reason: object, cause: Failure | None) -> None:
-    """Log a request of the service's own that is answered with a 5xx.
+    """Log a request to the service that is answered with a 5xx.
 
     Args:
-        connection: The request.
+        connection: The request to the service.
         status: The status of the response.
         reason: The text for the log.
         cause: The error, if there is one.
@@ -154,7 +157,7 @@ def _cause(error: Failure) -> Failure:
         case InventoryError():
             causes = [_cause(failure) for _, failure in error.failures]
             if len(set(map(_status, causes))) == 1:
-                # The caller is to come back when the longest wait is over.
+                # The caller must not come back before the longest wait is over.
                 return max(causes, key=_wait)
     return error
 
@@ -191,7 +194,7 @@ def _detail(status: int, cause: Failure) -> str | None:
         case AssignmentError():
             return str(cause)
         case ProjectLookupError():
-            # The name may be one that the service has composed, and the ids are of its account.
+            # The service may have composed the name, and the ids belong to its account.
             return "several projects have the name" if cause.found else "no project has the name"
         case _:
             return None
@@ -208,7 +211,7 @@ def _headers(status: int, cause: Failure) -> dict[str, str]:
             return {}
         case RateLimitError() | RateLimitWaitError():
             seconds = _wait(cause)
-            # Infinity means that the end of the wait isn't known.
+            # Infinity means that the end of the wait is unknown.
             if not math.isfinite(seconds):
                 return {}
             return {"Retry-After": str(max(1, math.ceil(seconds)))}

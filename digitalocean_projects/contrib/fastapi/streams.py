@@ -1,4 +1,4 @@
-"""Streams: listings as JSON lines, and the cancellation of work when the reader leaves."""
+"""Streams: listings as JSON lines, and the cancellation of work after a disconnection."""
 
 from __future__ import annotations
 
@@ -29,52 +29,52 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DEFAULT_MAX_HTTP10_BODY = 16 * 1024 * 1024
-# The versions of HTTP in which a stream ends with its connection, whole or not.
+# In these versions of HTTP the end of the connection ends a stream, whether it is complete or not.
 _VERSIONS_WITHOUT_CHUNKS = frozenset({"0.9", "1.0"})
 
 
 async def until_disconnected(request: Request, work: Awaitable[T]) -> T:
     """Return the result of `work`, or cancel it when the sender of the request disconnects.
 
-    Read the body of the request before, if you need it. Otherwise it is dropped as it arrives, and
-    reading it raises Starlette's `RuntimeError`.
+    If you need the body of the request, read it before. It is dropped as it arrives, and a later
+    attempt to read it raises Starlette's `RuntimeError`.
 
     Args:
         request: The request.
-        work: A coroutine, such as that of a client's method.
+        work: An awaitable, such as the coroutine of a client's method.
 
     Raises:
-        ClientDisconnect: The sender has disconnected; `exception_handlers` handles it.
+        ClientDisconnect: The sender has disconnected. `exception_handlers` handles it.
     """
-    # Parts of the body precede a disconnection, and those are lost. Without this mark, Starlette
-    # would return the rest as the whole body, or wait for a part that doesn't come.
-    request._stream_consumed = True  # noqa: SLF001 - there is no public way to say so
+    # The wait for a disconnection consumes the parts of the body before it. Without this mark,
+    # Starlette would return the rest as the whole body, or wait for a part that never comes.
+    request._stream_consumed = True  # noqa: SLF001 - there is no public way
     try:
         return await _while_connected(request.receive, work)
     finally:
-        # The error of a task holds this frame.
+        # The error of a task refers to this frame.
         del work
 
 
 class JSONLinesResponse(Response):
-    """A listing as a stream of JSON lines, page by page.
+    """A listing as a stream of JSON lines, page by page, in the JSON of the API.
 
-    The first page is read before the response begins, so an error until then is handled like any
-    other error. A later error aborts the connection: over HTTP/1.1 the last chunk is missing, and
-    over HTTP/2 the end of the stream, so that the reader can't take a part for the whole. (A
-    middleware made by `@app.middleware("http")` hides that.) HTTP/1.0 has no such mark: there the
-    whole listing is collected first and sent with its length. A HEAD request reads the first page
-    only. When the reader leaves, the pending requests are cancelled.
+    The first page is read before the response begins, so an error in it is handled like any other
+    error. A later error aborts the connection, so the reader can tell that the listing isn't
+    complete: over HTTP/1.1 the last chunk is missing, and over HTTP/2 the end of the stream. (A
+    middleware made by `@app.middleware("http")` hides that.) HTTP/1.0 has no such mark, so there
+    the whole listing is collected first and sent with its length. A HEAD request reads only the
+    first page. When the reader leaves, the pending requests are cancelled.
 
     Args:
-        paginator: The listing, such as `client.projects.list_resources()`.
-        status_code: The status of the response.
-        headers: More headers.
-        max_http10_body: The maximum size in bytes of a listing over HTTP/1.0, by default 16 MiB;
-            a longer one is a problem document with the status 505.
+        paginator: The listing, such as `client.projects.list_resources()` of an `AsyncClient`.
+        status_code: The HTTP status of the response.
+        headers: Additional headers.
+        max_http10_body: The maximum size in bytes of a listing over HTTP/1.0, 16 MiB by default; a
+            longer one is a problem document with the status 505.
 
     Raises:
-        TypeError: `paginator` is the one of a blocking client, or `max_http10_body` is not an int.
+        TypeError: `paginator` is that of a blocking client, or `max_http10_body` is not an int.
         ValueError: `max_http10_body` is less than 1.
     """
 
@@ -91,7 +91,7 @@ class JSONLinesResponse(Response):
         self._paginator: AsyncPaginator[Any] = checked_type("paginator", paginator, AsyncPaginator)
         self._max_http10_body = checked_count("max_http10_body", max_http10_body)
         self.status_code = status_code
-        # Set by FastAPI, for the background tasks of the endpoint.
+        # FastAPI sets it if the endpoint has background tasks.
         self.background: BackgroundTask | None = None
         self._begun = False
         self.init_headers(headers)
@@ -141,7 +141,7 @@ class JSONLinesResponse(Response):
             if length > self._max_http10_body:
                 return None
             page = await anext(pages, None)
-        # As one message, since a middleware that compresses drops the length of a stream.
+        # One message: a middleware that compresses would drop the length of a stream.
         response = Response(b"".join(parts), self.status_code)
         response.raw_headers = [*self.raw_headers, (b"content-length", b"%d" % length)]
         return response
@@ -165,7 +165,7 @@ async def _while_connected(receive: Receive, work: Awaitable[T]) -> T:
         raise ClientDisconnect
     finally:
         await _end(working, watching)
-        # Their errors hold this frame.
+        # Their errors refer to this frame.
         del work, working, watching
 
 

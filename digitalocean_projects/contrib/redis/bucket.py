@@ -42,10 +42,10 @@ _MOST_VAIN = 2
 
 
 class RedisSource(Remote):
-    """A source of leases from Redis, which all who share them there get in turn.
+    """A source of leases from Redis, which serves all workers in turn.
 
-    A lease that the bucket's own budget would let go waits for one from Redis. Each event loop with
-    such leases asks for up to eight at once. What becomes of the leases is sent with the next
+    A request that the bucket's own budget allows waits for a lease from Redis. Each event loop with
+    such requests asks for up to eight leases at once. The ends of leases are reported with the next
     question, or shortly after. All buckets of a loop share its connections.
 
     Args:
@@ -85,7 +85,7 @@ class RedisSource(Remote):
         self._tell_at = math.inf
 
     def ready_at(self, now: float, *, bulk: bool) -> float:
-        """Return when the next request may go, or Redis is looked at again."""
+        """Return the time at which the next request may go, or Redis is tried again."""
         at, _ = self.estimate(now, bulk=bulk, before=0)
         at = max(at, self._budget.room_at(now))
         alone = self._away and self._limits.on_unavailable != "fail"
@@ -94,7 +94,7 @@ class RedisSource(Remote):
         return min(at, self._look_at) if self._look_at > now else at
 
     def estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
-        """Return when a request may go at the earliest, and what it waits for, see `Budget`."""
+        """Return the earliest time of a request, and the reason for its wait, see `Budget`."""
         at, reason = self._budget.estimate(now, bulk=bulk, before=before)
         for window in self._shares:
             free_at = window.free_at(now, self._budget.in_flight, before, bulk=bulk)
@@ -116,7 +116,7 @@ class RedisSource(Remote):
         self._ledger.open(number, since + self._limits.hold)
 
     def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> None:
-        """Learn from the end of a request, and have Redis told of it."""
+        """Record the end of a request, and queue its report to Redis."""
         counted = self._budget.end(flight, end, headers, now)
         if flight in self._leases:
             number, _ = self._leases.pop(flight)
@@ -141,7 +141,7 @@ class RedisSource(Remote):
         return now - since <= self._limits.hold / 2
 
     def asks(self, loop: AbstractEventLoop, now: float) -> bool:
-        """Return True if the loop has a reason to talk to Redis, and doesn't already."""
+        """Return True if the loop must call Redis, and no call is pending."""
         link = self._links.get(loop)
         if link is not None and link.busy:
             return False
@@ -150,7 +150,7 @@ class RedisSource(Remote):
         return now >= self._tell_at or any(self._wanted(loop, now))
 
     def serve(self, loop: AbstractEventLoop) -> None:
-        """Have the running loop talk to Redis, if it has a reason to."""
+        """Start a task that calls Redis, if the running loop must."""
         with self._bucket.lock:
             asks = self.asks(loop, self._now())
         self._bucket.work()
@@ -170,7 +170,7 @@ class RedisSource(Remote):
         return self._bucket.clock.time()
 
     def _tell_soon(self, now: float, seconds: float = _SECONDS_UNTIL_TOLD) -> None:
-        """Have Redis told of what has changed, unless a question takes it along before."""
+        """Schedule a report to Redis, unless a question sends it earlier."""
         at = max(now + seconds, self._look_at if self._away else now)
         if at < self._tell_at and (self._ledger.untold or self._pause > now):
             self._tell_at = at
@@ -209,7 +209,7 @@ class RedisSource(Remote):
         self.serve(link.loop)
 
     async def _part(self, loop: AbstractEventLoop) -> None:
-        """Tell Redis the last things from a loop that ends."""
+        """Send the last reports of a loop that ends."""
         link = self._links[loop]
         link.busy = link.parting = True
         link.task.cancel()
@@ -224,7 +224,7 @@ class RedisSource(Remote):
         self._bucket.work()
 
     async def _talk(self, link: Link) -> None:
-        """Tell and ask Redis, until there is no more reason to."""
+        """Send reports and questions to Redis until none is left."""
         bucket = self._bucket
         while True:
             with bucket.lock:
@@ -254,7 +254,7 @@ class RedisSource(Remote):
                 bucket.work()
 
     def _wanted(self, loop: AbstractEventLoop, now: float) -> list[int]:
-        """Return how many of the loop's leases, of each class, only Redis keeps waiting."""
+        """Return the numbers of the loop's requests of each class that only Redis holds back."""
         wanted = [0, 0]
         most = min(_AT_ONCE, self._budget.room(now))
         for place, queue in enumerate(self._bucket.waiting.queues):
@@ -271,9 +271,9 @@ class RedisSource(Remote):
         return wanted
 
     def _message(self, link: Link, now: float) -> Message | None:
-        """Return what there is to tell and to ask, if there is a reason to do it now."""
+        """Return the reports and questions for Redis, or None if nothing is due."""
         if self._stock:
-            # The leases that it was for have left.
+            # The requests for these leases were cancelled.
             self._ledger.repeat(number for number, _ in self._stock)
             self._stock.clear()
             self._tell_at = now
@@ -288,7 +288,7 @@ class RedisSource(Remote):
     def _compose(self, wanted: list[int], now: float) -> Message:
         told = self._ledger.tell()
         if self._ledger.untold:
-            wanted = [0, 0]  # all is to be told first
+            wanted = [0, 0]  # reports go first
         else:
             self._tell_at = math.inf
         return Message(
@@ -301,7 +301,7 @@ class RedisSource(Remote):
         )
 
     def _repeat(self, message: Message, now: float) -> None:
-        """Tell once more what may not have arrived, and give back what may have been granted."""
+        """Queue the reports again, and give back leases that may have been granted."""
         self._give_back(message)
         self._tell_soon(now)
 
@@ -312,7 +312,7 @@ class RedisSource(Remote):
         self._ledger.repeat(message.told)
 
     def _lose(self, message: Message, reason: str, now: float) -> None:
-        """Go on without Redis for a while."""
+        """Continue without Redis for a while."""
         policy = self._limits.on_unavailable
         self._look_at = now + _redis_server.SECONDS_BETWEEN_LOOKS
         if not self._away and policy == "share":
@@ -324,7 +324,7 @@ class RedisSource(Remote):
             self._fail_all(RedisUnavailableError, reason)
 
     def _fail(self, message: Message, reason: str, now: float) -> None:
-        """Fail those that wait for Redis, which can be reached, and gives no answer."""
+        """Fail the requests that wait for Redis, which answers with an error."""
         self._away, self._shares = "", []
         self._give_back(message)
         self._tell_at = math.inf
@@ -346,14 +346,14 @@ class RedisSource(Remote):
         return windows
 
     def _receive(self, link: Link, message: Message, answer: list[int], now: float) -> None:
-        """Learn from the answer of Redis.
+        """Process the answer of Redis.
 
-        Redis may have lost what it was told: it was restarted, flushed, or replaced by a replica.
-        Then its set of leases has another epoch, or, if it was restored from older data, at least
-        this loop needed a new connection. In both cases the leases that still count are sent again,
-        and what was granted is given back, since Redis granted it without knowing of them. If the
-        epoch is new, the other workers have to do the same, so for the time in which each of them
-        looks at Redis nothing is asked for.
+        Redis may have lost its reports: it was restarted, flushed, or replaced by a replica. Then
+        its set of leases has another epoch, or, if it was restored from older data, at least this
+        loop needed a new connection. In both cases all leases that still count are reported again,
+        and the granted ones are given back, because Redis granted them without these reports. If
+        the epoch is new, the other workers must do the same. Until each of them has called Redis,
+        no lease is requested.
         """
         epoch, interactive, bulk, *waits, paused = answer
         granted = message.numbers[: interactive + bulk]
@@ -371,7 +371,7 @@ class RedisSource(Remote):
             self._tell_at = now
             granted = range(0)
             if epoch != self._epoch:
-                # By then the others, too, have looked and told again.
+                # By then the other workers have reported again, too.
                 self._restated_at = self._look_at
         if not self._is_stale:
             self._epoch = epoch
@@ -383,7 +383,7 @@ class RedisSource(Remote):
         self._stock.extend((number, message.sent) for number in granted)
 
     def _restates(self, link: Link, epoch: int, now: float) -> bool:
-        """Return True if the leases are to be told again now."""
+        """Return True if all leases must be reported again now."""
         stale = link.is_fresh() or epoch != self._epoch or self._is_stale
         if not stale or now >= self._restates_at:
             self._restatements = 0
@@ -393,7 +393,7 @@ class RedisSource(Remote):
 
 
 def redis_bucket(limits: RedisLimits, name: str, clock: Clock | None = None) -> TokenBucket:
-    """Return a bucket whose tokens are those of all who share them through Redis."""
+    """Return a bucket that shares its tokens through Redis."""
     return TokenBucket(limits, clock=clock, remote=lambda bucket: RedisSource(bucket, limits, name))
 
 

@@ -1,4 +1,4 @@
-"""SlotMap: which node of a cluster serves which slot."""
+"""SlotMap: the nodes of a cluster and their slots."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SLOTS = 16384
 
 
 class SlotMap:
-    """The nodes of a cluster, as far as they are known.
+    """The known nodes of a cluster.
 
-    redis-py's own `RedisCluster` isn't used. It sends ASKING and the command that it is for on two
-    connections of its pool, so that of 15 concurrent commands for a slot that was moving 5 failed
-    (with redis-py 8.1). It also closes all connections when one node says that the cluster is
-    down, and can't start while the node is away that is the first in the list.
+    redis-py's own `RedisCluster` isn't used. It may send ASKING and the command after it on two
+    connections: of 15 concurrent commands for a slot that was moving, 5 failed (redis-py 8.1). It
+    also closes all connections when one node reports that the cluster is down, and can't start
+    while the first node in the list is away.
 
     Args:
         seeds: The addresses of some nodes.
@@ -30,15 +30,15 @@ class SlotMap:
         self._owners: dict[int, Address] = {}
 
     def owner(self, key: str) -> Address | None:
-        """Return the address of the master that serves the slot of a key, if it is known."""
+        """Return the address of the master that serves the slot of a key, or None if unknown."""
         return self._owners.get(_slot(key))
 
     def move(self, key: str, address: Address) -> None:
-        """Note that another node serves the slot of a key."""
+        """Record that another node serves the slot of a key."""
         self._owners[_slot(key)] = address
 
     def forget(self, key: str) -> None:
-        """Forget which node serves the slot of a key."""
+        """Forget the node that serves the slot of a key."""
         self._owners.pop(_slot(key), None)
 
     def addresses(self) -> list[Address]:
@@ -46,17 +46,21 @@ class SlotMap:
         return list(dict.fromkeys([*self._nodes, *self._seeds]))
 
     def read(self, answer: Any, asked: Address) -> None:
-        """Replace what is known by a node's answer to CLUSTER SLOTS.
+        """Replace the known nodes and slots by those of a node's answer to CLUSTER SLOTS.
+
+        Args:
+            answer: The answer.
+            asked: The address of the node.
 
         Raises:
-            LookupError, TypeError, ValueError: The answer isn't one.
+            LookupError, TypeError, ValueError: The answer is malformed.
         """
         nodes: list[Address] = []
         owners: dict[int, Address] = {}
         for first, last, *servers in answer:
             if not 0 <= first <= last < _SLOTS:
                 raise ValueError(f"slots must be 0 to {_SLOTS - 1}, got {first} to {last}")
-            # A node that doesn't know its own host leaves it out.
+            # A node that doesn't know its own host omits it.
             addresses = [(_text(host) or asked[0], int(port)) for host, port, *_ in servers]
             nodes += addresses
             owners.update(dict.fromkeys(range(first, last + 1), addresses[0]))

@@ -1,4 +1,4 @@
-"""Connections: the few of an event loop to one server, and the calls of the script on them."""
+"""Connections: those of an event loop to one server, and the calls of the script on them."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Call:
 
     Attributes:
         key: The key of the leases.
-        numbers: The numbers of the leases that it asks for.
+        numbers: The numbers of the requested leases.
         arguments: The script's arguments.
-        policy: What the bucket does while Redis is away.
-        asking: Whether the slot of the key is moving to the node that is called.
+        policy: The bucket's policy while Redis is away.
+        asking: True if the slot of the key is moving to the node that is called.
     """
 
     key: str
@@ -52,20 +52,20 @@ class Call:
 
 
 class Connections:
-    """The few connections of the running loop to one server.
+    """The connections of the running loop to one server, eight at most.
 
-    They are closed when nobody has used them for a while, and after a failure.
+    They are closed after ten idle seconds, and after a failure.
 
-    While the server is away one call at a time finds out whether it is back, at intervals. The
-    others of this loop wait for what that finds, or fail at once.
+    While the server is away, one call at a time tries it again, at intervals. The other calls of
+    this loop wait for the result, or fail at once.
 
     Args:
-        location: Where Redis is.
-        address: Which node of a cluster it is.
-        server: What this process knows of it.
+        location: The place of Redis.
+        address: The address of a node of a cluster, or None.
+        server: The process's knowledge of the server.
 
     Attributes:
-        server: What this process knows of it.
+        server: The process's knowledge of the server.
     """
 
     def __init__(self, location: Location, address: Address | None, server: Server) -> None:
@@ -74,7 +74,8 @@ class Connections:
         self._client = Redis.from_pool(self._pool)
         self._secrets = location.secrets
         self._redirects = location.kind == "cluster"
-        # Not the pool's own limit: who waits there doesn't notice that Redis is away.
+        # The pool's own limit isn't used: a call that waits there doesn't notice that Redis is
+        # away.
         self._places = asyncio.Semaphore(min(_MOST_CONNECTIONS, self._pool.max_connections))
         self._probing = asyncio.Lock()
         self.server = server
@@ -87,17 +88,17 @@ class Connections:
         return self._pool.made
 
     async def call(self, call: Call) -> list[int] | AskError:
-        """Return what the script returns, or to which other node of the cluster it redirects.
+        """Return the script's result, or the redirection to another node of the cluster.
 
         Raises:
             RedisUnavailableError: The server is away.
-            RedisLimitsError: It refuses the call, or redis-py fails.
+            RedisLimitsError: The server refuses the call, or redis-py fails.
         """
         server = self.server
         async with self._places, self._probing if server.is_away else nullcontext():
             if reason := server.rests():
                 raise RedisUnavailableError(reason)
-            # What was sent before Redis went away says nothing of whether it is back.
+            # The success of a call that began before Redis went away doesn't show that it is back.
             probes = server.is_away
             try:
                 with end_if_collected(self._loop):
@@ -114,7 +115,7 @@ class Connections:
             raise await self._give_up(call, failure, probes=probes)
 
     async def slots(self) -> Any:
-        """Return what the node answers to CLUSTER SLOTS."""
+        """Return the node's answer to CLUSTER SLOTS."""
         with end_if_collected(self._loop):
             async with self._places:
                 try:
@@ -123,20 +124,20 @@ class Connections:
                     self._close_later()
 
     def reason(self, error: Exception) -> str:
-        """Return what went wrong, as it may be shown."""
+        """Return the cause of an error as text without secrets."""
         culprit = fault(error)
         return one_line(redacted(f"{type(culprit).__name__}: {culprit}", *self._secrets))
 
     async def aclose(self) -> None:
-        """Close them."""
+        """Close the connections."""
         with suppress(Exception):
             await self._client.aclose()
 
     async def _give_up(self, call: Call, failure: Exception, *, probes: bool) -> RedisLimitsError:
-        """Note what a failure says of the server; returns the error for the caller."""
+        """Record what a failure shows about the server, and return the error for the caller."""
         reason, is_away = self.reason(failure), means_away(failure)
         if isinstance(failure, ResponseError) and not is_away:
-            # It is about this key or command. The connection and other keys are not affected.
+            # The failure concerns only this key or command, not the connection or other keys.
             if probes:
                 self.server.find()
             self.server.refuse(one_line(call.key), reason)
@@ -146,8 +147,8 @@ class Connections:
             self.server.lose(reason, call.policy)
         else:
             self.server.fail(reason)
-        # redis-py keeps a connection that an unexpected error has left without its login. And the
-        # name of the server, or the sentinels, may lead to another one by now.
+        # redis-py keeps a connection whose login an unexpected error has interrupted. In addition,
+        # the name of the server, or the sentinels, may lead to another server by now.
         with suppress(Exception):
             await self._pool.disconnect(inuse_connections=False)
         return RedisUnavailableError(reason) if is_away else RedisLimitsError(reason)
@@ -184,8 +185,8 @@ class Connections:
     async def _send(self, *command: str | int, asking: bool) -> Any:
         if not asking:
             return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's
-        # A node takes a command for a slot that is moving to it right after this, on the same
-        # connection.
+        # A node accepts a command for a slot that is moving to it only right after ASKING on the
+        # same connection.
         pipeline = self._client.pipeline(transaction=False)
         pipeline.execute_command("ASKING")
         pipeline.execute_command(*command)
@@ -205,8 +206,8 @@ class Connections:
 def end_if_collected(loop: AbstractEventLoop) -> Iterator[None]:
     """Raise GeneratorExit for any error while a coroutine of a loop is collected as garbage.
 
-    Then the loop doesn't run, so what redis-py and asyncio do at the end may fail, which says
-    nothing of the server.
+    The loop doesn't run then, so the clean-up of redis-py and asyncio may fail. Such a failure
+    doesn't concern the server.
     """
     try:
         yield
@@ -229,5 +230,5 @@ def _close_idle(pool: Pool) -> None:
     task.add_done_callback(_closing.discard)
 
 
-# A loop by itself doesn't keep its tasks.
+# An event loop holds only weak references to its tasks.
 _closing: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""Errors of limits that are shared through Redis; importable without redis-py."""
+"""Errors of shared limits; this module does not need redis-py."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from digitalocean_projects._errors import APIError
 
 
 class RedisLimitsError(APIError):
-    """A request was not sent, since Redis could not be asked for the shared limits.
+    """A failure of the shared limits; the request was not sent.
 
-    Raised whatever `on_unavailable` says, if the reason isn't that Redis is away: Redis has
-    refused the command, for example for a missing permission or because it belongs to a cluster,
-    or redis-py has failed.
+    Redis has refused the command, for example because a permission is missing or because it is a
+    node of a cluster, or redis-py has failed. This is raised for any value of `on_unavailable`. If
+    Redis is away, it is a `RedisUnavailableError`, and `on_unavailable` decides.
 
     Attributes:
-        reason: The error of Redis or redis-py.
+        reason: The error of Redis or redis-py, as text without secrets.
     """
 
     reason: str
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"no limits from Redis: {reason}")
+        super().__init__(f"the rate limits are not available from Redis: {reason}")
         self.reason = reason
 
 
 class RedisUnavailableError(RedisLimitsError):
-    """A request was not sent, since Redis is away and `on_unavailable` is `"fail"`."""
+    """An outage of Redis, with `on_unavailable="fail"`; the request was not sent."""

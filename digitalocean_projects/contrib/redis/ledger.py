@@ -1,4 +1,4 @@
-"""Ledger: the leases of one process that the API may still count."""
+"""Ledger: the leases of one process whose requests the API may still count."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _SECONDS_BETWEEN_MARKS = 60.0
 
 
 class Ledger:
-    """The leases, by number: what became of each, and of which Redis has yet to be told.
+    """The leases by number, with the times of their requests, and the reports that Redis lacks.
 
     Args:
-        span: The seconds after which the API doesn't count a request any more.
-        hold: The seconds for which Redis counts a lease of unknown end as used.
+        span: The seconds after which the API no longer counts a request.
+        hold: The seconds for which Redis counts a lease with an unknown end as used.
 
     Attributes:
-        worker: What the numbers belong to, on whichever host.
-        untold: The numbers of the leases that Redis has to be told of, first come first.
+        worker: A random name, unique among all workers and hosts, to which the numbers belong.
+        untold: The numbers of the leases that must be reported to Redis, oldest report first.
     """
 
     def __init__(self, span: float, hold: float) -> None:
@@ -37,14 +37,14 @@ class Ledger:
         self._next = 0
 
     def numbers(self, count: int, now: float) -> range:
-        """Return `count` new lease numbers."""
+        """Return `count` unused lease numbers."""
         if not self._issued or now - self._issued[-1][0] >= _SECONDS_BETWEEN_MARKS:
             self._issued.append((now, self._next))
         first, self._next = self._next, self._next + count
         return range(first, self._next)
 
     def open(self, number: int, counted: float) -> None:
-        """Add a lease. The API counts its request at `counted` at the latest."""
+        """Add a lease; the API counts its request at `counted` at the latest."""
         self._counted[number] = counted
 
     def close(self, number: int, counted: float | None) -> None:
@@ -55,10 +55,10 @@ class Ledger:
         if counted is not None:
             self._counted[number] = counted
         else:
-            # It was forgotten if the request has taken longer than the hold.
+            # The lease was forgotten if its request has taken longer than the hold.
             self._counted.pop(number, None)
             if number in self.untold:
-                # Redis never knew of it.
+                # Redis never heard of the lease.
                 del self.untold[number]
                 return
         self.untold[number] = None
@@ -68,24 +68,27 @@ class Ledger:
         self.untold.update(dict.fromkeys(numbers))
 
     def repeat_all(self, but: Collection[int]) -> bool:
-        """Have Redis told of all but these; returns whether there are any."""
+        """Queue all leases except these; return True if there are any."""
         others = self._counted.keys() - but
         self.repeat(sorted(others))
         return bool(others)
 
     def tell(self) -> dict[int, float | None]:
-        """What to tell next: when the API has counted each; None if the lease is given back."""
+        """Dequeue the next reports: for each number the time at which the API has counted it.
+
+        The time is None if the lease is given back.
+        """
         told = {number: self._counted.get(number) for number in islice(self.untold, _TOLD_AT_ONCE)}
         for number in told:
             del self.untold[number]
         return told
 
     def counted(self, but: Collection[int]) -> list[float]:
-        """When the API has counted each but these."""
+        """Return the times at which the API has counted the leases, except for these numbers."""
         return [counted for number, counted in self._counted.items() if number not in but]
 
     def forget(self, now: float) -> None:
-        """Forget what the API has forgotten, and the numbers that Redis has forgotten."""
+        """Forget the requests that the API no longer counts, and the numbers that Redis forgot."""
         oldest = now - self._span
         for number, _ in list(takewhile(lambda item: item[1] <= oldest, self._counted.items())):
             del self._counted[number]

@@ -1,8 +1,7 @@
-"""RedisLimits: limits that several processes share through Redis."""
+"""RedisLimits: rate limits that several processes share through Redis."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, get_args
+from collections.abc import Iterable
+from typing import Any, get_args
 
 import attrs
 
@@ -13,9 +12,6 @@ from digitalocean_projects._messages import Secret
 from .location import Location
 from .server import Policy
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 _POLICIES = get_args(Policy)
 
 
@@ -24,50 +20,54 @@ def _as_url(url: Secret) -> Secret:
     return url
 
 
-def _checked_seconds(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+def _checked_seconds(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
     checked_seconds(attribute.name, value)
 
 
-def _checked_share(_: object, __: attrs.Attribute[Any], value: float) -> None:
+def _checked_share(_: object, __: "attrs.Attribute[Any]", value: float) -> None:
     if not 0 < value <= 1:
-        raise ValueError(f"share is more than 0 and at most 1, not {value}")
+        raise ValueError(f"share must be more than 0 and at most 1, got {value}")
 
 
-def _checked_policy(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+def _checked_policy(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
     if value not in _POLICIES:
-        raise ValueError(f"{attribute.name} must be one of {', '.join(_POLICIES)}")
+        raise ValueError(f"{attribute.name} must be one of {', '.join(_POLICIES)}, got {value!r}")
 
 
 @attrs.frozen(init=False)
 class RedisLimits(Limits):
-    """Limits that all processes with the same Redis, token and base URL share.
+    """Rate limits that all processes with the same Redis, token and base URL share.
 
-    They keep what they share in one key of Redis (from version 5 on, or Valkey), which expires by
-    itself. Give the same windows, margin and hold everywhere. The URL may hold a password, and
-    shows in no `repr`, log record or exception.
+    Pass them as `limits` to a client. The shared state of a token is one key of Redis (version 5 or
+    newer) or Valkey, which expires by itself. Give the same values to all workers. The URL may hold
+    a password. It appears in no `repr`, log record or exception.
 
     Args:
-        url: Where Redis is: a server, as redis-py's `from_url` takes it
-            (`redis://[user:password@]host:port/0`, `rediss://` with TLS, `unix://`); a cluster, by
-            one or more of its nodes (`redis+cluster://[user:password@]host:port,host:port`); or
-            what sentinels name (`redis+sentinel://[user:password@]host:port,host:port/service/0`,
-            whose own login is `?sentinel_username=…&sentinel_password=…`). With TLS, the latter are
-            `rediss+cluster://` and `rediss+sentinel://`. Other options follow the `?`, as in
-            redis-py's URLs.
-        hold: The seconds after which the tokens that a dead worker had leased count as used: more
-            than twice the client's time-out.
-        on_unavailable: What to do while Redis is away, which means that it can't be reached, lets
-            nobody in, is loading, takes no writes, or that the sentinels know no master: keep to a
-            share of the limits; fail, with a `RedisUnavailableError`; or be open, and keep to the
-            limits without the other workers. In a cluster this concerns only the tokens whose node
-            is away. Any other error of Redis or redis-py is a `RedisLimitsError` of each request.
-        share: The part of each window to keep to: with one over the number of workers, they stay
-            within the limits.
-        prefix: What the key begins with.
+        url: The URL of a server, as redis-py's `from_url` takes it
+            (`redis://[user:password@]host:port/0`, `rediss://` with TLS, `unix://`); of a cluster,
+            with one or more of its nodes (`redis+cluster://[user:password@]host:port,host:port`);
+            or of sentinels (`redis+sentinel://[user:password@]host:port,host:port/service/0`, whose
+            own login is `?sentinel_username=…&sentinel_password=…`). With TLS, the latter are
+            `rediss+cluster://` and `rediss+sentinel://`. Other options of redis-py follow the `?`.
+        windows: As in `Limits`.
+        margin: As in `Limits`.
+        grace: As in `Limits`.
+        reserve: As in `Limits`.
+        hold: The seconds after which the leases of a worker that died count as used, 120 by
+            default. It must be more than twice the client's `timeout`.
+        on_unavailable: The policy while Redis is away. It is away if it can't be reached, refuses
+            the login, is loading or takes no writes, or if the sentinels know no master. With
+            `"share"`, the default, the worker keeps to `share` of the limits. With `"fail"`,
+            requests raise `RedisUnavailableError`. With `"open"`, the worker keeps to the whole
+            limits by itself. In a cluster, this concerns only the tokens whose node is away. Any
+            other error of Redis or redis-py raises `RedisLimitsError`.
+        share: The part of each window for this worker, more than 0 and at most 1, 0.25 by default.
+            With one over the number of workers, they stay within the limits together.
+        prefix: The beginning of the keys, `digitalocean-projects` by default.
 
     Raises:
-        TypeError: A number of requests is no int, or `hold` no number.
-        ValueError: The URL is none, there is no window, or a value is out of range.
+        TypeError: A number of requests is not an int, or `hold` is not a number.
+        ValueError: The URL is invalid, there is no window, or a value is out of range.
     """
 
     # A process that unpickles limits imports this module, which registers the kind of bucket.
@@ -92,7 +92,8 @@ class RedisLimits(Limits):
         share: float = 0.25,
         prefix: str = "digitalocean-projects",
     ) -> None:
-        # By hand, since a traceback with local variables shows those of a generated one, too.
+        # Written by hand, because a traceback with local variables would show the URL in the frame
+        # of a generated method.
         url = Secret.hide(url) or Secret()
         self.__attrs_init__(
             url=url,
@@ -107,7 +108,11 @@ class RedisLimits(Limits):
         )
 
     def check_timeout(self, timeout: float) -> None:
-        """Raise a ValueError if tokens may come back while a request of a client is under way."""
+        """Check that no lease can expire during a request of a client with this timeout.
+
+        Raises:
+            ValueError: `hold` is at most twice the timeout.
+        """
         if self.hold <= 2 * timeout:
             raise ValueError(
                 f"hold must be more than twice the timeout of {timeout:g} s, got {self.hold:g}"

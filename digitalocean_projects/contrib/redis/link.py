@@ -1,4 +1,4 @@
-"""The links of buckets to Redis, and the client of an event loop that they share."""
+"""Link: a bucket's use of Redis, and the client of an event loop that all links share."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _MOST_REDIRECTS = 5
 
 
 class Link:
-    """The use that a bucket makes of Redis in the running loop, until the loop ends.
+    """A bucket's use of Redis in the running loop, until the loop ends.
 
     Args:
         url: The URL of Redis.
         key: The key of the leases.
-        constants: The script's arguments that stay the same.
-        policy: What the bucket does while Redis is away.
-        part: Called at the loop's end, while there are connections still.
+        constants: The script's arguments that are the same in each call.
+        policy: The bucket's policy while Redis is away.
+        part: A function that is called at the end of the loop, before the connections are closed.
 
     Attributes:
-        loop: The loop.
-        busy: Whether a task uses it.
-        task: The last task that has used it.
-        parting: Whether the loop is about to end.
+        loop: The event loop.
+        busy: True while a task uses the link.
+        task: The last task that has used the link.
+        parting: True if the loop is about to end.
     """
 
     task: asyncio.Task[None]
@@ -76,18 +76,18 @@ class Link:
             return await self._client.call(self._key, message, self._constants, self._policy)
 
     def is_fresh(self) -> bool:
-        """Return whether there was a new connection since the last time.
+        """Return True if there was a new connection since the last call.
 
-        It may be to a Redis that has forgotten things.
+        The server behind it may have lost its data.
         """
         before, self._made = self._made, self._client.made
         return before != self._made
 
 
 class Client:
-    """The connections of one event loop to the Redis at a URL, which all buckets share.
+    """The connections of one event loop to the Redis server at a URL, which all buckets share.
 
-    It is closed when the last link is dropped, and when the loop ends.
+    They are closed when the last link is dropped, and when the loop ends.
 
     Args:
         url: The URL.
@@ -114,7 +114,7 @@ class Client:
 
     @staticmethod
     def of_loop(url: str) -> Client:
-        """Return that of the running loop; a forked process has its own."""
+        """Return the client of the running loop; a forked process has its own."""
         key = os.getpid(), asyncio.get_running_loop(), url
         client = _clients.get(key)
         if client is None:
@@ -176,7 +176,7 @@ class Client:
         return connections
 
     async def _find_owner(self, slots: SlotMap, key: str, policy: Policy) -> Address:
-        """Return the node that has the slot of a key, after a look at the cluster if one is due."""
+        """Return the node that serves the slot of a key; ask the cluster first if that is due."""
         async with self._looking:
             if time.monotonic() >= self._look_at:
                 await self._look(slots, policy)
@@ -186,7 +186,7 @@ class Client:
         return owner
 
     async def _look(self, slots: SlotMap, policy: Policy) -> None:
-        """Ask one node after the other for the nodes and their slots, until one answers."""
+        """Ask the nodes in turn for all nodes and their slots, until one answers."""
         if reason := self._server.rests():
             raise RedisUnavailableError(reason)
         is_away, reason = True, ""
@@ -197,7 +197,7 @@ class Client:
             except Exception as error:  # noqa: BLE001 - redis-py's tree, and a malformed answer's
                 is_away, reason = means_away(error), connections.reason(error)
             else:
-                # Before a bucket asks again for a key whose node is away.
+                # This is before a bucket asks again for a key whose node is away.
                 self._look_at = time.monotonic() + _redis_server.SECONDS_BETWEEN_LOOKS / 2
                 return
         if is_away:

@@ -1,4 +1,4 @@
-"""Location: where a URL says that Redis is, and the pools of connections to it."""
+"""Location: the place of Redis that a URL names, and the pools of connections to it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _OF_SENTINELS = "sentinel_"
 
 @attrs.frozen(kw_only=True, eq=False)
 class Location:
-    """Where Redis is.
+    """A place where Redis is.
 
     Attributes:
-        kind: What is there: one server, a cluster, or sentinels that name a server.
+        kind: One server, a cluster, or sentinels that name a server.
         addresses: The addresses of nodes of the cluster, or of sentinels.
-        service: What sentinels call the server.
+        service: The sentinels' name of the server.
         options: redis-py's options for a connection to a server.
-        sentinel_options: Its options for a connection to a sentinel.
+        sentinel_options: redis-py's options for a connection to a sentinel.
     """
 
     kind: Literal["server", "cluster", "sentinel"]
@@ -50,8 +50,8 @@ class Location:
         """Return the location that a URL names.
 
         Raises:
-            ValueError: There is none, or redis-py doesn't take its options. The message and its
-                context don't repeat the URL, since it may hold a password.
+            ValueError: The URL is invalid, or redis-py refuses its options. The message and its
+                context do not quote the URL, which may hold a password.
         """
         with suppress(AttributeError, KeyError, RedisError, TypeError, ValueError):
             location = _located(Secret(url))
@@ -64,7 +64,7 @@ class Location:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The passwords, which must not be shown."""
+        """The passwords, which no message may show."""
         options = [*self.options.items(), *self.sentinel_options.items()]
         return tuple(Secret(value) for name, value in options if "password" in name)
 
@@ -72,9 +72,9 @@ class Location:
         """Return a new pool of connections.
 
         Args:
-            address: The address of a node of a cluster, instead of the first one.
+            address: The address of a node of a cluster; None takes the first one.
         """
-        # Redis is away after one time-out: redis-py's own retries take 4 to 20 s.
+        # Redis counts as away after one timeout. redis-py's own retries would take 4 to 20 s.
         limits: dict[str, Any] = {
             "protocol": 2,
             "socket_timeout": _SOCKET_SECONDS,
@@ -147,7 +147,8 @@ def _behind_sentinels(
 class Pool(ConnectionPool):
     """A pool that counts the connections that it has made.
 
-    Not by `redis_connect_func`, since redis-py then calls what Python 3.14 deprecates.
+    It doesn't use `redis_connect_func`, with which redis-py calls a function that Python 3.14
+    deprecates.
     """
 
     made: int = 0
@@ -162,7 +163,7 @@ class Pool(ConnectionPool):
 
 
 class _SentinelClient(Redis):
-    """A client of a sentinel, which the error that no sentinel knows a master shows."""
+    """A client of a sentinel, whose `repr` is its address: redis-py's errors show it."""
 
     def __repr__(self) -> str:
         return "{host}:{port}".format_map(self.connection_pool.connection_kwargs)
@@ -171,7 +172,7 @@ class _SentinelClient(Redis):
 class _SentinelPool(Pool, SentinelConnectionPool):
     """A pool of connections to the server that sentinels name.
 
-    Each new connection asks the sentinels. The connections to them are closed with the others.
+    Each new connection asks the sentinels. A disconnection closes those to the sentinels, too.
     """
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's

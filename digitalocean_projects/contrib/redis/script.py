@@ -1,4 +1,4 @@
-"""The script that Redis runs, and its arguments."""
+"""Script: the code that Redis runs, and its arguments."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
     from .limits import RedisLimits
 
-# In ms: an hour, as the API may ask for, and the largest jitter.
+# In ms: an hour, which the API may ask for, and the largest jitter.
 LONGEST_PAUSE = math.ceil((HOUR_SECONDS + LONGEST_JITTER) * 1e3)
 
 # A sorted set has the leases of a token. A lease's score is the latest µs of Redis' clock at which
 # the API can have counted its request. Two members are no leases:
 #
-# - The epoch, at +inf, is the µs at which the set was created. A worker that sees another epoch
-#   than before knows that Redis has lost what it was told (it was restarted empty, flushed, or
-#   replaced by a replica that never had the set), and adds all its leases that still count again.
-#   It uses none until all workers have had the time to do so. A set that has expired has a new
-#   epoch, too, but then no worker has a lease to add.
+# - The epoch, at +inf, is the µs at which the set was created. If it changes, Redis has lost the
+#   reports (it was restarted empty, flushed, or replaced by a replica that never had the set). Then
+#   each worker adds all its leases that still count again, and uses no new lease until all workers
+#   have had the time to do so. A set that has expired has a new epoch, too, but then no worker has
+#   a lease to add.
 # - The end of the pause, at -inf, if a refusal has caused one.
 #
-# All is in one key, since a node of a cluster that has only some of the keys of a command answers
-# with TRYAGAIN as long as their slot is moving.
+# Everything is in one key: while a slot moves, a node of a cluster that has only some of the keys
+# of a command answers with TRYAGAIN.
 SCRIPT = """
 local leases = KEYS[1]
 local worker, first = ARGV[1], tonumber(ARGV[2])
@@ -102,7 +102,7 @@ for class = 1, 2 do
     if ahead >= 0 then
       local last = redis.call('ZRANGEBYSCORE', leases, '(' .. text(since[w]), '(inf',
         'WITHSCORES', 'LIMIT', ahead, 1)[2]
-      -- Those under way could be settled now, at the soonest.
+      -- Requests in flight can be settled now at the earliest.
       wait[class] = math.max(wait[class], math.min(last, now) - since[w])
     end
   end
@@ -116,16 +116,16 @@ RESULTS = 6
 
 @attrs.frozen(kw_only=True, eq=False)
 class Message:
-    """The changes and questions that go to Redis in one call.
+    """The reports and questions of one call to Redis.
 
     Attributes:
-        sent: When.
-        worker: What the numbers of the leases belong to.
-        told: For each lease number, the latest moment at which the API can have counted it, or
-            None.
-        numbers: The numbers of the leases that it is asked for.
-        interactive: How many of them are not for bulk work.
-        pause: The end of a pause that it is to share.
+        sent: The time of the call.
+        worker: The worker that the numbers of the leases belong to.
+        told: For each reported lease number, the latest time at which the API can have counted its
+            request, or None if the lease is given back.
+        numbers: The numbers of the requested leases.
+        interactive: The number of these that are not for bulk work.
+        pause: The end of the pause that Redis must share.
     """
 
     sent: float
@@ -136,7 +136,7 @@ class Message:
     pause: float
 
     def arguments(self, constants: Sequence[int]) -> list[str | int]:
-        """The script's arguments."""
+        """Return the script's arguments."""
         pause = math.ceil(max(0.0, self.pause - self.sent) * 1e3)
         wanted = self.interactive, len(self.numbers) - self.interactive
         arguments: list[str | int] = [self.worker, self.numbers.start, *wanted, pause, *constants]
@@ -147,7 +147,7 @@ class Message:
 
 
 def constants(limits: RedisLimits) -> list[int]:
-    """Return the arguments of the script that stay the same."""
+    """Return the script's arguments that are the same in each call."""
     spans = [math.ceil((period + limits.margin) * 1e6) for _, period in limits.windows]
     life = math.ceil(max(spans) / 1e3 + max(limits.hold, limits.grace) * 1e3)
     values = [math.ceil(limits.hold * 1e6), max(spans), life, len(spans)]

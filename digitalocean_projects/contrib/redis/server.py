@@ -1,4 +1,4 @@
-"""Server: what a process knows of a Redis server, and what an error says of it."""
+"""Server: the state of a Redis server as a process knows it, and the meaning of errors."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ Policy = Literal["share", "fail", "open"]
 _logger = logging.getLogger("digitalocean_projects")
 
 SECONDS_BETWEEN_LOOKS = 5.0
-# Bounds of the log's records about keys that Redis refuses.
+# These bound the log records about keys that Redis refuses.
 _SECONDS_BETWEEN_RECORDS = 3600.0
 _MOST_RECORDS = 100
 
-# These say that the server can't be reached, or serves no writes for now. ConnectionError includes
-# a failed login, which comes with a change of the password or of the master, and the error that
-# sentinels know no master.
+# These mean that the server can't be reached, or accepts no writes at the moment. ConnectionError
+# includes a failed login, as after a change of the password or of the master, and the error that
+# the sentinels know no master.
 _AWAY = (
     ConnectionError,
     TimeoutError,
@@ -47,8 +47,8 @@ _AWAY = (
     ReadOnlyError,
     TryAgainError,
 )
-# Of the same kind, but without a class of their own; before Redis 7 the error of a command in a
-# script stands behind the place in the script.
+# These codes mean the same, but redis-py has no class for them. Before Redis 7, the error of a
+# command in a script follows the position in the script.
 _AWAY_CODES = re.compile(
     "(?:^|: -)(?:BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY) ", re.ASCII
 )
@@ -56,18 +56,17 @@ _AWAY_CODES = re.compile(
 
 @attrs.define(eq=False)
 class Server:
-    """A Redis server, or what a sentinel names, or a cluster as a whole.
+    """The state of a Redis server, of the server that sentinels name, or of a whole cluster.
 
-    All tokens and event loops of this process share what it knows of the server: a call of one of
-    them that finds out that the server is away spares the others the time-out, and each change is
-    logged once.
+    All tokens and event loops of this process share it. So a call that finds the server away spares
+    the other calls the timeout, and each change is logged once.
 
     Attributes:
-        name: What the log calls it.
+        name: The name in the log.
         state: The last known state: "" (working), "away" or "broken".
-        reason: Why it is away; empty if it isn't.
-        look_at: When it may be asked again while it is away, by `time.monotonic`.
-        refusals: The keys and reasons of the refusals that were logged, and when.
+        reason: The reason why it is away; empty if it isn't.
+        look_at: The `time.monotonic` from which it may be called again while it is away.
+        refusals: The keys and reasons of the logged refusals, with their times.
         nodes: The nodes, if it is a cluster.
     """
 
@@ -81,17 +80,17 @@ class Server:
 
     @property
     def is_away(self) -> bool:
-        """Whether it was away at the last call."""
+        """True if it was away at the last call."""
         return bool(self.reason)
 
     def rests(self) -> str:
         """Return the reason if it is away and must not be called yet, otherwise an empty text."""
-        # Read once: another thread may find it back meanwhile.
+        # Read once, because another thread may change it meanwhile.
         reason = self.reason
         return reason if time.monotonic() < self.look_at else ""
 
     def lose(self, reason: str, policy: Policy) -> None:
-        """Mark the server as away, and don't call it for 5 s."""
+        """Mark the server as away, so that it isn't called for 5 s."""
         with self._lock:
             was, self.state = self.state, "away"
             self.reason, self.look_at = reason, time.monotonic() + SECONDS_BETWEEN_LOOKS
@@ -101,7 +100,7 @@ class Server:
             _logger.warning(record, fields, extra=fields)
 
     def fail(self, reason: str) -> None:
-        """Note that it answers, but not so that the limits can be shared."""
+        """Mark the server as broken: it answers, but the limits can't be shared."""
         with self._lock:
             was, self.state, self.reason = self.state, "broken", ""
         if was != "broken":
@@ -110,7 +109,7 @@ class Server:
             _logger.error(record, fields, extra=fields)
 
     def refuse(self, key: str, reason: str) -> None:
-        """Log the refusal of a key at most once an hour for each reason, and 100 an hour in all."""
+        """Log the refusal of a key: once an hour for each reason, and 100 times an hour in all."""
         now = time.monotonic()
         with self._lock:
             for refusal, at in list(self.refusals.items()):
@@ -124,7 +123,7 @@ class Server:
         _logger.error(record, fields, extra=fields)
 
     def find(self) -> None:
-        """Note that it serves."""
+        """Mark the server as working."""
         with self._lock:
             was, self.state, self.reason = self.state, "", ""
         if was:
@@ -134,7 +133,7 @@ class Server:
 
 
 class _Servers:
-    """The servers that this process uses."""
+    """The states of all servers that this process uses."""
 
     def __init__(self) -> None:
         self.begin()
@@ -157,18 +156,18 @@ call_in_child(_Servers.begin, _servers)
 
 
 def known_server(url: str, address: Address | None = None) -> Server:
-    """Return what this process knows of the server of a URL, or of a node of that cluster."""
+    """Return the process's knowledge of the server at a URL, or of a node of that cluster."""
     return _servers.find(url, address)
 
 
 def means_away(error: Exception) -> bool:
-    """Return whether an error says that Redis can't be reached, or serves no writes for now."""
+    """Return True if an error means that Redis can't be reached, or accepts no writes now."""
     if isinstance(error, ResponseError) and _AWAY_CODES.search(str(error)):
         return True
     return isinstance(error, _AWAY) and fault(error) is error
 
 
 def fault(error: Exception) -> BaseException:
-    """Return what went wrong: redis-py makes a ConnectionError of any error while it connects."""
+    """Return the cause of an error: redis-py turns any error into a ConnectionError on connect."""
     cause = error.__cause__
     return error if cause is None or isinstance(cause, (OSError, EOFError, RedisError)) else cause

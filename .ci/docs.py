@@ -1,0 +1,86 @@
+"""Render the docstrings of all public names into a folder, as HTML.
+
+A name without a docstring is an error, and so is each warning if Python runs with `-W error`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from typing import TYPE_CHECKING
+
+import pdoc.render
+from pdoc.doc import Module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = "digitalocean_projects"
+PUBLIC = [
+    NAME,
+    f"{NAME}.testing",
+    f"{NAME}.testing.faults",
+    f"{NAME}.contrib",
+    f"{NAME}.contrib.fastapi",
+    f"{NAME}.contrib.pytest",
+    f"{NAME}.contrib.redis",
+]
+
+
+def values() -> Iterator[tuple[str, str]]:
+    """Yield the names and docstrings of values, which pdoc finds only in the defining module."""
+    for module in walk_packages(import_module(NAME).__path__, f"{NAME}."):
+        if not module.name.endswith("__main__"):
+            yield from Module(import_module(module.name))._var_docstrings.items()  # noqa: SLF001 - the only way
+
+
+def described(name: str, docstrings: dict[str, str]) -> Module:
+    """Return a public module whose public names all have docstrings."""
+    module = import_module(name)
+    # This loads the names that are imported lazily, too. pdoc doesn't.
+    values = {each: getattr(module, each) for each in getattr(module, "__all__", [])}
+    for value in values.values():
+        if inspect.isfunction(value):
+            # pdoc resolves annotations in the module that a function reports.
+            value.__module__ = value.__globals__["__name__"]
+    page = Module(module)
+    for each, value in values.items():
+        if inspect.ismodule(value):
+            continue
+        member = page.members[each]
+        if not member.docstring:
+            # A fixture of pytest is an object that wraps its function.
+            wrapped = getattr(value, "__wrapped__", None)
+            member.docstring = inspect.getdoc(wrapped) or docstrings.get(each, "")
+        if not member.docstring:
+            raise LookupError(f"{name}.{each} must have a docstring")
+    return page
+
+
+def main(folder: Path) -> None:
+    """Write a page for each public module, an index and a search index."""
+    pdoc.render.configure(docformat="google")
+    # A public class reports the public module, which pdoc shows, but whose source doesn't hold it.
+    warnings.filterwarnings("ignore", "Cannot determine where .* is taken from")
+    docstrings = dict(values())
+    pages = {name: described(name, docstrings) for name in PUBLIC}
+    for name, page in pages.items():
+        # pdoc links only the submodules in `__all__`.
+        page.submodules = [pages[each] for each in PUBLIC if each.rpartition(".")[0] == name]
+    texts = {
+        f"{name.replace('.', '/')}.html": pdoc.render.html_module(page, pages)
+        for name, page in pages.items()
+    }
+    texts["index.html"] = pdoc.render.html_index(pages)
+    texts["search.js"] = pdoc.render.search_index(pages)
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

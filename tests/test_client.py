@@ -22,6 +22,7 @@ from digitalocean_projects import (
     Limits,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionFailedError,
     ServerError,
 )
 from digitalocean_projects.testing import RESOURCE_TYPES, faults
@@ -332,6 +333,22 @@ async def test_unknown_type(make_either: MakeClient) -> None:
         with pytest.raises(BadRequestError) as caught:
             await client.projects.assign_resources("default", ["do:newthing:1"])
     assert str(caught.value).endswith(f"request id {caught.value.request_id})")
+
+
+async def test_resources_of_other_resources(emulator: Emulator, make_either: MakeClient) -> None:
+    """An attached address moves with its Droplet, and the API doesn't answer for unknown Spaces."""
+    web = emulator.seed(["do:droplet:1", "do:floatingip:192.0.2.1"])
+    emulator.attach("do:floatingip:192.0.2.1", "do:droplet:1")
+    async with make_either() as client:
+        with pytest.raises(PreconditionFailedError, match="Move the Droplet instead"):
+            await client.projects.unassign_resources(["do:reservedip:192.0.2.1"])
+        result = await client.projects.unassign_resources(["do:droplet:1", "do:space:nothing"])
+        assert (["do:droplet:1"], ("do:space:nothing",)) == (
+            [resource.urn for resource in result.done],
+            result.unknown,
+        )
+        await client.projects.delete(web)
+    assert ["do:droplet:1", "do:floatingip:192.0.2.1"] == sorted(emulator.resources())
 
 
 @pytest.mark.parametrize("emulator", [{"sparse": True}], indirect=True)

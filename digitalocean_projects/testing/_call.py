@@ -31,7 +31,7 @@ _NO_LINKS: tuple[dict[str, Any], ...] = (
     {"links": {"pages": {}}},
 )
 
-RESOURCE_TYPES = frozenset(
+RESOURCE_TYPES: frozenset[str] = frozenset(
     {
         *("app", "dbaas", "domain", "droplet", "firewall", "floatingip", "floatingipv6", "image"),
         *("kubernetes", "loadbalancer", "nat_gateway", "reservedip", "reservedipv6", "space"),

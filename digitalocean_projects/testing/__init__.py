@@ -86,7 +86,7 @@ with Emulator() as emulator:
 
 `respond` answers the next requests with a status and a body of your choice, and `respond_raw` with
 your bytes. `fail` lets them go wrong in one of the ways of `faults`: no answer, half an answer, a
-web page, and others. All three take `times` (1 by default, None for any number) and `when`, a
+web page, and so on. All three take `times` (1 by default, None for any number) and `when`, a
 function that chooses the requests.
 
 ```python

@@ -331,7 +331,7 @@ class Account:
         The IP moves to the project of its Droplet. The load balancer disappears from all listings.
 
         Raises:
-            ValueError: The types are others, or one of the resources doesn't exist.
+            ValueError: The resources have other types, or one of them doesn't exist.
         """
         self._settle()
         urn, to = urn.canonical, to.canonical

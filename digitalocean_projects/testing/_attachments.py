@@ -24,7 +24,7 @@ class Attachments:
         """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
 
         Raises:
-            ValueError: The types are others.
+            ValueError: The resources have other types.
         """
         if urn.type in _RESERVED_IPS and to.type == "droplet":
             self._droplets[urn] = to

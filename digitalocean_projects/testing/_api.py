@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from digitalocean_projects._codec.urn import URN
 
     from ._account import Account
+    from ._accounts import Accounts
     from ._clock import MockClock
     from ._limits import Limits
     from ._recording import RecordedRequest
 
 
-def _bearer(request: RecordedRequest) -> str:
+def bearer(request: RecordedRequest) -> str:
+    """Return the token of a request; empty if there is none."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     return text if scheme.lower() == "bearer" else ""
 
@@ -35,12 +37,12 @@ class API:
 
     Attributes:
         origin: The base URL, for the links in answers.
-        accounts: The account of each token.
+        accounts: The accounts by their tokens.
     """
 
-    def __init__(self, limits: Limits, clock: MockClock) -> None:
+    def __init__(self, accounts: Accounts, limits: Limits, clock: MockClock) -> None:
         self.origin = ""
-        self.accounts: dict[str, Account] = {}
+        self.accounts = accounts
         self._limits = limits
         self._clock = clock
         self._epoch = time.time() - clock.time()
@@ -54,12 +56,12 @@ class API:
 
         An assignment doesn't move the resources for which `status_of` returns a status.
         """
-        now, text = self._clock.time(), _bearer(request)
+        now, text = self._clock.time(), bearer(request)
         try:
             account = self._account(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
-            token = account.token(text)
+            token = account.tokens[text]
             status, document = perform(account, self.origin, request, token, status_of)
         except RefusedError as refusal:
             return self._refusal(refusal, text, now)
@@ -90,23 +92,19 @@ class API:
         refusal = RefusedError(status, headers=headers)
         if message is not None:
             refusal.message = message
-        return self._refusal(refusal, _bearer(request), now)
+        return self._refusal(refusal, bearer(request), now)
 
     def count(self, request: RecordedRequest) -> None:
         """Count a request that is answered by a script, if its token is valid."""
         if self.knows(request):
-            self._limits.count(_bearer(request), self._clock.time())
+            self._limits.count(bearer(request), self._clock.time())
 
     def knows(self, request: RecordedRequest) -> bool:
         """Return True if the request's token is valid."""
-        return _bearer(request) in self.accounts
-
-    def all_accounts(self) -> list[Account]:
-        """Return all accounts, in the order in which they were added."""
-        return list(dict.fromkeys(self.accounts.values()))
+        return bearer(request) in self.accounts.by_token
 
     def _account(self, text: str) -> Account:
-        account = self.accounts.get(text)
+        account = self.accounts.by_token.get(text)
         if account is None:
             raise RefusedError(401)
         return account
@@ -126,6 +124,6 @@ class API:
         }
         if status != HTTPStatus.NO_CONTENT:
             headers["Content-Type"] = "application/json"
-        if status != HTTPStatus.UNAUTHORIZED and text in self.accounts:
+        if status != HTTPStatus.UNAUTHORIZED and text in self.accounts.by_token:
             headers |= self._limits.headers(text, now, self._epoch)
         return headers

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Lock, RLock
 from typing import Self
 
-from ._account import Account
+from ._accounts import Accounts
 from ._answer import message
 from ._api import API
 from ._clock import MockClock, not_negative
@@ -87,10 +87,9 @@ class Emulator(EmulatedAccount):
         self._host = host
         self._port = port
         self._clock = MockClock() if clock is None else clock
-        account = Account(self._clock)
-        account.move_delay = not_negative("move_delay", move_delay)
-        api = API(Limits(limits), self._clock)
-        super().__init__(account, api, RLock(), token)
+        accounts = Accounts(self._clock, token)
+        accounts.all[0].move_delay = not_negative("move_delay", move_delay)
+        super().__init__(accounts.all[0], accounts, RLock())
         self._site = Site(
             lock=self._lock,
             record=Record(
@@ -98,7 +97,7 @@ class Emulator(EmulatedAccount):
                 checked_bound("keep_bytes", keep_bytes),
             ),
             script=Script(),
-            api=api,
+            api=API(accounts, Limits(limits), self._clock),
             max_body=checked_bound("max_body", max_body),
         )
         self._lifecycle = Lock()
@@ -182,7 +181,7 @@ class Emulator(EmulatedAccount):
     def move_delay(self, seconds: float) -> None:
         not_negative("move_delay", seconds)
         with self._lock:
-            for account in self._site.api.all_accounts():
+            for account in self._accounts.all:
                 account.move_delay = seconds
 
     def add_account(self, token: str | None = None) -> EmulatedAccount:
@@ -199,9 +198,32 @@ class Emulator(EmulatedAccount):
                 a header can't have.
         """
         with self._lock:
-            account = Account(self._clock, len(self._site.api.all_accounts()))
-            account.move_delay = self._account.move_delay
-            return EmulatedAccount(account, self._site.api, self._lock, token)
+            return EmulatedAccount(self._accounts.add(token), self._accounts, self._lock)
+
+    def dump(self) -> str:
+        """Return the state of all accounts as text, in the format of `load`.
+
+        To the lines of `EmulatedAccount.dump`, it adds the tokens that were added, and the further
+        accounts.
+        """
+        with self._lock:
+            return self._accounts.text()
+
+    def load(self, text: str, *, replace: bool = False) -> None:
+        """Add the state in a text, as `EmulatedAccount.load` does, for all accounts.
+
+        The text may contain further accounts. They are created if there is no account with such a
+        token.
+
+        Args:
+            text: The text.
+            replace: True to remove everything else; only the emulator's own token remains.
+
+        Raises:
+            ValueError: As for `EmulatedAccount.load`.
+        """
+        with self._lock:
+            self._accounts.load(text, replace=replace)
 
     def respond(
         self,

@@ -24,25 +24,14 @@ from ._answer import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ._account import Account, Assignment, StoredProject, Token
+    from ._account import Account, StoredProject, Token
+    from ._assignment import Assignment
     from ._recording import RecordedRequest
 
 T = TypeVar("T")
 
 _CREATED = ("name", "description", "purpose", "environment")
 _CHANGED = (*_CREATED, "is_default")
-_SELF = {
-    "app": "https://api.digitalocean.com/v2/apps/{}",
-    "dbaas": "https://api.digitalocean.com/v2/databases/{}",
-    "domain": "https://api.digitalocean.com/v2/domains/{}",
-    "droplet": "https://api.digitalocean.com/v2/droplets/{}",
-    "floatingip": "https://api.digitalocean.com/v2/floating_ips/{}",
-    "kubernetes": "https://api.digitalocean.com/v2/kubernetes/clusters/{}",
-    "loadbalancer": "https://api.digitalocean.com/v2/load_balancers/{}",
-    "space": "https://{}.nyc3.digitaloceanspaces.com",
-    "volume": "https://api.digitalocean.com/v2/volumes/{}",
-}
-
 # Scopes are named after the API's resources, which differ from the types of these URNs.
 # https://docs.digitalocean.com/reference/api/scopes/
 _SCOPES = {
@@ -199,18 +188,7 @@ def _checked(change: Callable[..., T], *arguments: Any, **attributes: Any) -> T:
 
 
 def _project_document(project: StoredProject) -> dict[str, Any]:
-    return {
-        "id": project.id,
-        "owner_uuid": "579233b2c479241523cba5e3af55d0f50f2d6414",
-        "owner_id": 1234567,
-        "name": project.name,
-        "description": project.description,
-        "purpose": project.purpose,
-        "environment": project.environment,
-        "is_default": project.is_default,
-        "created_at": project.created_at,
-        "updated_at": project.updated_at,
-    }
+    return attrs.asdict(project, recurse=False)
 
 
 def list_resources(call: Call, project_id: str) -> dict[str, Any]:
@@ -219,7 +197,7 @@ def list_resources(call: Call, project_id: str) -> dict[str, Any]:
     project = call.project(project_id)
     page, members = call.page(f"/v2/projects/{project.id}/resources", call.account.listing(project))
     resources = [
-        _resource_document(assignment, "ok")
+        _resource_document(assignment, assignment.status)
         for assignment in page
         if call.token.allows(_read_scope(assignment.urn.type))
     ]
@@ -240,15 +218,15 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
     return {"resources": [_assign(call, project, urn) for urn in urns]}
 
 
-def _resource_document(assignment: Assignment, status: str) -> dict[str, Any]:
-    urn = assignment.urn
-    link = _SELF.get(urn.type, f"https://api.digitalocean.com/v2/{urn.type}s/{{}}")
-    return {
-        "urn": str(urn),
+def _resource_document(assignment: Assignment, status: str | None) -> dict[str, Any]:
+    link = assignment.self_link
+    members = {
+        "urn": assignment.urn,
         "assigned_at": assignment.assigned_at,
-        "links": {"self": link.format(urn.id)},
+        "links": None if link is None else {"self": link},
         "status": status,
     }
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _urns(document: Any) -> list[URN]:

@@ -61,8 +61,10 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(limits=()) as emulator:
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """Start an emulator, with the options that an indirect parameter holds."""
+    options: dict[str, Any] = {"limits": (), **getattr(request, "param", {})}
+    with Emulator(**options) as emulator:
         yield emulator
 
 

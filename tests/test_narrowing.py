@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 
+# A search learns nothing from resources that have different types.
+TYPES = [f"type{number}" for number in range(203)]
 DROPLET, IP = "do:droplet:7", "do:floatingip:192.0.2.7"
 ATTACHED = {
     "id": "precondition_failed",
@@ -215,9 +217,10 @@ async def test_chunks_of_one(
     assert [[urn] for urn in urns] == sent(emulator)
 
 
+@pytest.mark.parametrize("emulator", [{"resource_types": TYPES}], indirect=True)
 async def test_undecided(emulator: Emulator, make_client: MakeClient) -> None:
     """Resources that 16 more requests don't settle are untouched, and later chunks are sent."""
-    urns = [f"do:type{number}:{number}" for number in range(203)]
+    urns = [f"do:{name}:{number}" for number, name in enumerate(TYPES)]
     emulator.seed(urns)
     refuse(emulator, bad := [*urns[:100:3], urns[202]])
     async with make_client() as client:
@@ -338,9 +341,10 @@ async def test_failure_after_a_refusal(emulator: Emulator, make_client: MakeClie
     )
 
 
+@pytest.mark.parametrize("emulator", [{"resource_types": TYPES}], indirect=True)
 async def test_doubt(emulator: Emulator, make_client: MakeClient) -> None:
     """An undecided resource is unknown if an earlier attempt at its request may have moved it."""
-    emulator.seed(urns := [f"do:type{number}:{number}" for number in range(100)])
+    emulator.seed(urns := [f"do:{name}:1" for name in TYPES[:100]])
     emulator.respond(500)
     refuse(emulator, urns[60::10])
     async with make_client(retry=RetryPolicy(base_delay=0.0)) as client:
@@ -482,7 +486,7 @@ async def test_reconcile_does_nothing(emulator: Emulator, make_client: MakeClien
 
 async def test_reconcile_with_undecided(emulator: Emulator, make_client: MakeClient) -> None:
     """Resources that the search leaves undecided are untouched in a reconciliation, too."""
-    emulator.seed(urns := [f"do:type{number}:{number}" for number in range(100)])
+    emulator.seed(urns := [f"do:{name}:1" for name in TYPES[:100]])
     refuse(emulator, urns[60::10])
     web = emulator.seed(name="web")
     async with make_client() as client:

@@ -159,7 +159,9 @@ These behaviors are not documented:
 
 - A project name that is taken is a 409, and `is_default: false` for the default project is a 400.
   Both were observed. That deleting the default project is the same 400 is assumed.
-- A VPC can't be assigned (400). Other types are not refused.
+- An assignment of a resource whose type the API doesn't know is a 400, and nothing moves. The
+  known types are `RESOURCE_TYPES`, or those of `Emulator(resource_types=...)`. `seed` accepts every
+  type.
 - A resource exists once it was seeded. Any other one is `not_found` in an assignment.
 - Ids, tokens and the times of projects and assignments are the same in every run. The port, the
   request ids and the dates of answers differ.
@@ -170,14 +172,16 @@ from __future__ import annotations
 from digitalocean_projects._public import publish
 
 from . import faults
-from ._account import StoredProject
+from ._call import RESOURCE_TYPES
 from ._clock import MockClock
 from ._demo import seed_demo
 from ._emulated_account import EmulatedAccount
 from ._emulator import Emulator
+from ._project import StoredProject
 from ._recording import RecordedRequest
 
 __all__ = [
+    "RESOURCE_TYPES",
     "EmulatedAccount",
     "Emulator",
     "MockClock",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
@@ -17,107 +16,12 @@ import attrs
 from digitalocean_projects._codec.urn import URN
 
 from ._assignment import EPOCH, Assignment, instant, second, self_link
+from ._attachments import Attachments
 from ._clock import MockClock
+from ._project import StoredProject
 
 _NO_DEFAULT = "you must always have a default project"
-_PURPOSES = frozenset(
-    {
-        "",
-        "Just trying out DigitalOcean",
-        "Class project / Educational purposes",
-        "Website or blog",
-        "Web Application",
-        "Service or API",
-        "Mobile Application",
-        "Machine learning / AI / Data processing",
-        "IoT",
-        "Operational / Developer tooling",
-    }
-)
-_OTHER = "Other: "
-_ENVIRONMENTS = {name.lower(): name for name in ("", "Development", "Staging", "Production")}
 _NUMBER = attrgetter("number")
-_has_surrogate = re.compile("[\ud800-\udfff]").search
-
-
-def _string(name: str, value: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, got {type(value).__name__}")
-    return value
-
-
-def _text(name: str, value: str, *, least: int = 0, most: int = 255) -> str:
-    length = len(_string(name, value))
-    if not least <= length <= most:
-        raise ValueError(f"{name} must have {least} to {most} characters, got {length}")
-    if _has_surrogate(value):
-        raise ValueError(f"{name} must be valid Unicode text, got a lone surrogate")
-    return value
-
-
-def _name(value: str) -> str:
-    return _text("name", value, least=1, most=175)
-
-
-def _description(value: str) -> str:
-    return _text("description", value)
-
-
-def _purpose(value: str) -> str:
-    if _string("purpose", value) in _PURPOSES:
-        return value
-    # A client may send an answered purpose back, though its prefix makes it longer.
-    return _OTHER + _text("purpose", value.removeprefix(_OTHER))
-
-
-def _environment(value: str) -> str:
-    environment = _ENVIRONMENTS.get(_string("environment", value).lower())
-    if environment is None:
-        raise ValueError(
-            f"environment must be Development, Staging or Production, got {value[:40]!r}"
-        )
-    return environment
-
-
-def _flag(value: bool) -> bool:  # noqa: FBT001 - attrs calls it
-    if not isinstance(value, bool):
-        raise TypeError(f"is_default must be a bool, got {type(value).__name__}")
-    return value
-
-
-@attrs.frozen(kw_only=True)
-class StoredProject:
-    """A project as the API returns it.
-
-    `Emulator.projects` returns them. They are immutable.
-
-    Attributes:
-        id: The UUID.
-        owner_uuid: The id of the account's owner.
-        owner_id: The number of the account's owner.
-        name: The name, of 1 to 175 characters.
-        description: The description, of at most 255 characters.
-        purpose: One of the API's purposes, or `Other: ` and at most 255 characters.
-        environment: `Development`, `Staging`, `Production` or empty; any case is accepted.
-        is_default: True for the default project.
-        created_at: The time of the creation, as ISO 8601 text.
-        updated_at: The time of the last change, as ISO 8601 text.
-
-    Raises:
-        TypeError: An attribute is not of its type.
-        ValueError: An attribute is too long, too short, or unknown to the API.
-    """
-
-    id: str
-    owner_uuid: str = "579233b2c479241523cba5e3af55d0f50f2d6414"
-    owner_id: int = 1234567
-    name: str = attrs.field(converter=_name)
-    description: str = attrs.field(default="", converter=_description)
-    purpose: str = attrs.field(default="", converter=_purpose)
-    environment: str = attrs.field(default="", converter=_environment)
-    is_default: bool = attrs.field(default=False, converter=_flag)
-    created_at: str
-    updated_at: str
 
 
 @attrs.frozen
@@ -191,12 +95,14 @@ class Account:
         move_delay: The seconds that callers of `place` pass as `delay`.
         number: The number of the account.
         tokens: The tokens by their text; the first one is the account's own.
+        attachments: The reserved IPs of Droplets, and the load balancers of Kubernetes clusters.
     """
 
     def __init__(self, clock: MockClock, number: int = 0) -> None:
         self.move_delay = 0.0
         self.number = number
         self.tokens: dict[str, Token] = {}
+        self.attachments = Attachments()
         self._clock = clock
         # Ids and tokens of different accounts differ.
         self._salt = f"{number} " if number else ""
@@ -221,8 +127,8 @@ class Account:
         return list(reversed(self._projects.values()))
 
     def project(self, project_id: str) -> StoredProject | None:
-        """Return the project with this id, the default one for `default`, or None."""
-        return self.default if project_id == "default" else self._projects.get(project_id)
+        """Return the project with this id, in any case, the default one for `default`, or None."""
+        return self.default if project_id == "default" else self._projects.get(project_id.lower())
 
     def add_project(self, name: str | None, **attributes: Any) -> StoredProject:
         """Create an empty project, and return it.
@@ -304,27 +210,33 @@ class Account:
     def place(self, urn: URN, project: StoredProject, delay: float = 0.0) -> Assignment:
         """Move the resource to the project, as its newest; create it if it doesn't exist.
 
-        Listings show it in its old project until `delay` seconds have passed on the clock. If it
-        moves again before that, they never show the earlier move.
+        The reserved IPs that are attached to a Droplet move with it. Listings show a resource in
+        its old project until `delay` seconds have passed on the clock. If it moves again before
+        that, they never show the earlier move.
         """
         self._settle()
         urn = urn.canonical
-        earlier = self._assignments.get(urn)
-        self._number += 1
-        assignment = Assignment(
-            urn=urn,
-            project_id=project.id,
-            number=self._number,
-            assigned_at=instant(self._epoch, self._number),
-            self_link=self_link(urn) if earlier is None else earlier.self_link,
-        )
+        self.attachments.show(urn)
+        assignment = self._new_assignment(urn, project)
         self._assignments[urn] = assignment
         if delay:
             move = (self._clock.time() + delay, assignment.number, assignment)
             heappush(self._moves, move)
         else:
             self._show(assignment)
+        self._follow(urn, delay)
         return assignment
+
+    def _new_assignment(self, urn: URN, project: StoredProject) -> Assignment:
+        earlier = self._assignments.get(urn)
+        self._number += 1
+        return Assignment(
+            urn=urn,
+            project_id=project.id,
+            number=self._number,
+            assigned_at=instant(self._epoch, self._number),
+            self_link=self_link(urn) if earlier is None else earlier.self_link,
+        )
 
     @property
     def contents(self) -> Contents:
@@ -349,11 +261,42 @@ class Account:
                 self._assignments[assignment.urn] = assignment
                 self._show(assignment)
 
+    def attach(self, urn: URN, to: URN) -> None:
+        """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
+
+        The IP moves to the project of its Droplet. The load balancer disappears from all listings.
+
+        Raises:
+            ValueError: The types are others, or one of the resources doesn't exist.
+        """
+        self._settle()
+        urn, to = urn.canonical, to.canonical
+        for one in (urn, to):
+            if one not in self._assignments:
+                raise ValueError(f"the resource must exist, got {one}; create it with seed()")
+        self.attachments.attach(urn, to)
+        if self.attachments.hides(urn):
+            del self._assignments[urn]
+            self._shown.pop(urn).remove(urn)
+        else:
+            self._follow(to, 0.0)
+
+    def _follow(self, droplet: URN, delay: float) -> None:
+        """Move the reserved IPs of a Droplet to its project."""
+        project_id = self._assignments[droplet].project_id
+        for address in self.attachments.addresses(droplet):
+            if self._assignments[address].project_id != project_id:
+                self.place(address, self._projects[project_id], delay)
+
+    def place_hidden(self, urn: URN, project: StoredProject) -> Assignment:
+        """Return a new assignment of a resource that no listing shows."""
+        return self._new_assignment(urn, project)
+
     def _settle(self) -> None:
         """Show the moves whose time has passed."""
         while self._moves and self._moves[0][0] <= self._clock.time():
             _, _, assignment = heappop(self._moves)
-            if self._assignments[assignment.urn] is assignment:
+            if self._assignments.get(assignment.urn) is assignment:
                 self._show(assignment)
 
     def _show(self, assignment: Assignment) -> None:

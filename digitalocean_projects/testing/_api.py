@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ._answer import Answer, RefusedError
+from ._call import Call
 from ._handlers import perform
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ._account import Account
     from ._accounts import Accounts
+    from ._call import Rules
     from ._clock import MockClock
     from ._limits import Limits
     from ._recording import RecordedRequest
@@ -40,11 +42,12 @@ class API:
         accounts: The accounts by their tokens.
     """
 
-    def __init__(self, accounts: Accounts, limits: Limits, clock: MockClock) -> None:
+    def __init__(self, accounts: Accounts, limits: Limits, clock: MockClock, rules: Rules) -> None:
         self.origin = ""
         self.accounts = accounts
         self._limits = limits
         self._clock = clock
+        self._rules = rules
         self._epoch = time.time() - clock.time()
 
     def answer(
@@ -61,8 +64,15 @@ class API:
             account = self._account(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
-            token = account.tokens[text]
-            status, document = perform(account, self.origin, request, token, status_of)
+            call = Call(
+                account=account,
+                rules=self._rules,
+                origin=self.origin,
+                request=request,
+                token=account.tokens[text],
+                status_of=status_of,
+            )
+            status, document = perform(call)
         except RefusedError as refusal:
             return self._refusal(refusal, text, now)
         body = b"" if document is None else json.dumps(document).encode()

@@ -7,8 +7,9 @@ from threading import RLock
 
 from digitalocean_projects._codec.urn import URN
 
-from ._account import Account, StoredProject
+from ._account import Account
 from ._accounts import Accounts, checked_scopes
+from ._project import StoredProject
 
 
 class EmulatedAccount:
@@ -93,6 +94,20 @@ class EmulatedAccount:
             for urn in reversed(urns):
                 account.place(urn, project)
             return project.id
+
+    def attach(self, resource: URN | str, to: URN | str) -> None:
+        """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
+
+        A reserved IP moves to the project of its Droplet, and follows it from then on. A request
+        that would move it without the Droplet is a 412. A load balancer of a cluster disappears
+        from all listings; assignments answer `assigned`.
+
+        Raises:
+            TypeError: A resource is not a URN.
+            ValueError: A URN is malformed or of another type, or there is no such resource.
+        """
+        with self._lock:
+            self._account.attach(URN.of(resource), URN.of(to))
 
     def projects(self) -> list[StoredProject]:
         """Return the current projects, newest first, as in a listing."""

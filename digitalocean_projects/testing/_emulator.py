@@ -10,6 +10,7 @@ from typing import Self
 from ._accounts import Accounts
 from ._answer import message
 from ._api import API
+from ._call import RESOURCE_TYPES, Rules, checked_types
 from ._clock import MockClock, not_negative
 from ._emulated_account import EmulatedAccount
 from ._limits import Limits
@@ -57,6 +58,9 @@ class Emulator(EmulatedAccount):
         clock: The clock of the limits, the moves and the `Date` of the answers; None creates a
             `MockClock` that follows real time.
         move_delay: Seconds on the clock until listings show an assignment.
+        resource_types: The types that assignments accept; a request with any other type is a 400.
+            The default is `RESOURCE_TYPES`. Add a type that the API has since learned as
+            `{*RESOURCE_TYPES, "genai_agent"}`.
         max_body: The maximum length of a request's body in bytes, after decompression; 16 MiB by
             default.
         keep_requests: The maximum number of requests that `requests` keeps.
@@ -65,7 +69,7 @@ class Emulator(EmulatedAccount):
             header and each name in the query as 64 bytes.
 
     Raises:
-        TypeError: A number of requests or bytes is not an integer.
+        TypeError: A number of requests or bytes is not an integer, or `resource_types` is a string.
         ValueError: A limit allows no request, or its time is not positive and finite;
             `move_delay` is negative, infinite or not a number; or a number of requests or bytes
             is negative.
@@ -80,6 +84,7 @@ class Emulator(EmulatedAccount):
         limits: Iterable[tuple[int, float]] = _LIMITS,
         clock: MockClock | None = None,
         move_delay: float = 0.0,
+        resource_types: Iterable[str] = RESOURCE_TYPES,
         max_body: int = 16 * _MEBIBYTE,
         keep_requests: int = 10_000,
         keep_bytes: int = 64 * _MEBIBYTE,
@@ -90,6 +95,7 @@ class Emulator(EmulatedAccount):
         accounts = Accounts(self._clock, token)
         accounts.all[0].move_delay = not_negative("move_delay", move_delay)
         super().__init__(accounts.all[0], accounts, RLock())
+        rules = Rules(resource_types=checked_types(resource_types))
         self._site = Site(
             lock=self._lock,
             record=Record(
@@ -97,7 +103,7 @@ class Emulator(EmulatedAccount):
                 checked_bound("keep_bytes", keep_bytes),
             ),
             script=Script(),
-            api=API(accounts, Limits(limits), self._clock),
+            api=API(accounts, Limits(limits), self._clock, rules),
             max_body=checked_bound("max_body", max_body),
         )
         self._lifecycle = Lock()

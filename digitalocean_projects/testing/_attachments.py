@@ -1,0 +1,53 @@
+"""Attachments: resources that belong to another resource, and move with it or are not listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from digitalocean_projects._codec.urn import URN
+
+_RESERVED_IPS = ("floatingip", "floatingipv6")
+
+
+class Attachments:
+    """The reserved IPs of Droplets, and the load balancers of Kubernetes clusters.
+
+    All URNs are those of listings.
+    """
+
+    def __init__(self) -> None:
+        self._droplets: dict[URN, URN] = {}
+        self._hidden: set[URN] = set()
+
+    def attach(self, urn: URN, to: URN) -> None:
+        """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
+
+        Raises:
+            ValueError: The types are others.
+        """
+        if urn.type in _RESERVED_IPS and to.type == "droplet":
+            self._droplets[urn] = to
+        elif (urn.type, to.type) == ("loadbalancer", "kubernetes"):
+            self._hidden.add(urn)
+        else:
+            raise ValueError(
+                "only a reserved IP can be attached to a Droplet, and only a load balancer to a "
+                f"Kubernetes cluster, got {urn} and {to}"
+            )
+
+    def droplet(self, urn: URN) -> URN | None:
+        """Return the Droplet to which a resource is attached, or None."""
+        return self._droplets.get(urn)
+
+    def addresses(self, droplet: URN) -> list[URN]:
+        """Return the reserved IPs that are attached to a Droplet."""
+        return [urn for urn, to in self._droplets.items() if to == droplet]
+
+    def hides(self, urn: URN) -> bool:
+        """Return True if a resource is never listed."""
+        return urn in self._hidden
+
+    def show(self, urn: URN) -> None:
+        """Detach a resource that was never listed."""
+        self._hidden.discard(urn)

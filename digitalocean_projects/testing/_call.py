@@ -1,0 +1,123 @@
+"""Call: a request to an operation of the API, and what the operation may use."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from ._answer import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from digitalocean_projects._codec.urn import URN
+
+    from ._account import Account, Token
+    from ._project import StoredProject
+    from ._recording import RecordedRequest
+
+T = TypeVar("T")
+
+
+RESOURCE_TYPES = frozenset(
+    {
+        *("app", "dbaas", "domain", "droplet", "firewall", "floatingip", "floatingipv6", "image"),
+        *("kubernetes", "loadbalancer", "nat_gateway", "reservedip", "reservedipv6", "space"),
+        *("volume", "volumesnapshot"),
+    }
+)
+"""The resource types that an assignment accepts by default, as `Emulator.resource_types`."""
+
+
+def checked_types(types: Iterable[str]) -> frozenset[str]:
+    """Return the types as a set.
+
+    Raises:
+        TypeError: They are a single string.
+    """
+    if isinstance(types, str):
+        raise TypeError(f"resource_types must be a collection of strings, got {types!r}")
+    return frozenset(types)
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """The behavior of the API that a user of the emulator can choose.
+
+    Attributes:
+        resource_types: The types of the resources that an assignment accepts.
+    """
+
+    resource_types: frozenset[str] = RESOURCE_TYPES
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """A call of an operation. Each method may raise `RefusedError`.
+
+    Attributes:
+        account: The account to read and change.
+        rules: The behavior that the user of the emulator has chosen.
+        origin: The base URL, for the links in answers.
+        request: The request.
+        token: The token of the request.
+        status_of: A function that returns the status of a resource that an assignment must not
+            move, or None.
+    """
+
+    account: Account
+    rules: Rules
+    origin: str
+    request: RecordedRequest
+    token: Token
+    status_of: Callable[[URN], str | None]
+
+    def need(self, *scopes: str) -> None:
+        """Raise a refusal if the token has none of these scopes."""
+        if not self.token.allows(*scopes):
+            raise RefusedError(403)
+
+    def project(self, project_id: str) -> StoredProject:
+        """Return the project that the path names."""
+        project = self.account.project(project_id)
+        if project is None:
+            raise RefusedError(404)
+        return project
+
+    def document(self) -> Any:
+        """Return the body as JSON."""
+        try:
+            return json.loads(self.request.body)
+        except (ValueError, RecursionError):
+            raise RefusedError(400, "the request body is not valid JSON") from None
+
+    def page(self, path: str, listing: Sequence[T]) -> tuple[Sequence[T], dict[str, Any]]:
+        """Return the page that the query names, and the members `links` and `meta`.
+
+        Every page has links to `first` and `last`, and to `next` and `prev` if these exist.
+
+        Args:
+            path: The path of the listing.
+            listing: The whole listing.
+        """
+        page = self._number("page", 1, 10**18)
+        per_page = self._number("per_page", 20, 200)
+        last = max(1, -(-len(listing) // per_page))
+        numbers = {"first": 1, "prev": page - 1, "next": page + 1, "last": last}
+        links = {
+            name: f"{self.origin}{path}?page={number}&per_page={per_page}"
+            for name, number in numbers.items()
+            if 1 <= number <= last
+        }
+        members = {"links": {"pages": links}, "meta": {"total": len(listing)}}
+        return listing[(page - 1) * per_page : page * per_page], members
+
+    def _number(self, name: str, default: int, most: int) -> int:
+        """Return the query's parameter `name`, which must be between 1 and `most`."""
+        text = self.request.query.get(name, str(default))
+        if not re.fullmatch("[0-9]{1,18}", text) or not 1 <= int(text) <= most:
+            raise RefusedError(400, f"{name} must be a number between 1 and {most}")
+        return int(text)

@@ -1,0 +1,138 @@
+"""Resource handlers: one function for each operation on the resources of a project.
+
+https://docs.digitalocean.com/reference/api/reference/project-resources/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from digitalocean_projects._codec.urn import URN
+
+from ._answer import RefusedError
+
+if TYPE_CHECKING:
+    from ._assignment import Assignment
+    from ._call import Call
+    from ._project import StoredProject
+
+_ATTACHED = "Cannot move a Reserved IP with an associated Droplet. Move the Droplet instead"
+
+# Scopes are named after the API's resources, which differ from the types of these URNs.
+# https://docs.digitalocean.com/reference/api/scopes/
+_SCOPES = {
+    "dbaas": "database",
+    "floatingip": "reserved_ip",
+    "floatingipv6": "reserved_ip",
+    "loadbalancer": "load_balancer",
+    "reservedip": "reserved_ip",
+    "reservedipv6": "reserved_ip",
+    "space": "spaces",
+    "volume": "block_storage",
+    "volumesnapshot": "block_storage_snapshot",
+}
+
+
+def _read_scope(urn_type: str) -> str:
+    return f"{_SCOPES.get(urn_type, urn_type)}:read"
+
+
+def list_resources(call: Call, project_id: str) -> dict[str, Any]:
+    """List the project's resources that the token may read, newest first."""
+    call.need("project:read")
+    project = call.project(project_id)
+    page, members = call.page(f"/v2/projects/{project.id}/resources", call.account.listing(project))
+    resources = [
+        _resource_document(assignment, assignment.status)
+        for assignment in page
+        if call.token.allows(_read_scope(assignment.urn.type))
+    ]
+    return {"resources": resources, **members}
+
+
+def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
+    """Assign resources, and return each with its status.
+
+    A resource belongs to the project of its last assignment, even if listings don't show that yet:
+    if it is assigned to the same project again, its status is `already_assigned`.
+
+    A reserved IP that is attached to a Droplet can't move without it: the request is refused. A
+    Space that doesn't exist is left out of the answer. A load balancer of a Kubernetes cluster is
+    `assigned` each time, and never listed.
+    """
+    # `project:update` includes both of the other scopes.
+    if not call.token.allows("project:update"):
+        call.need("project:assign_resource")
+        call.need("project:read")
+    project = call.project(project_id)
+    urns = _urns(call)
+    for urn in urns:
+        call.need(_read_scope(urn.type))
+    before = {urn: call.account.assignment(urn) for urn in urns}
+    for urn, assignment in before.items():
+        droplet = call.account.attachments.droplet(urn)
+        moves = assignment is not None and assignment.project_id != project.id
+        if moves and droplet is not None and droplet not in before:
+            raise RefusedError(412, _ATTACHED)
+    answers = (_assign(call, project, urn, assignment) for urn, assignment in before.items())
+    return {"resources": [answer for answer in answers if answer is not None]}
+
+
+def _resource_document(assignment: Assignment, status: str | None) -> dict[str, Any]:
+    link = assignment.self_link
+    members = {
+        "urn": assignment.urn,
+        "assigned_at": assignment.assigned_at,
+        "links": None if link is None else {"self": link},
+        "status": status,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _urns(call: Call) -> list[URN]:
+    """Return the URNs of an assignment in the form of listings, without repeats."""
+    match call.document():
+        case {"resources": [*texts]} if all(isinstance(text, str) for text in texts):
+            pass
+        case _:
+            raise RefusedError(400, "resources must be a list of URNs")
+    try:
+        urns = [URN.parse(text) for text in texts]
+    except ValueError:
+        message = (
+            "resource objects must have an urn in the following format: "
+            "do:resource_type:resource_id"
+        )
+        raise RefusedError(400, message) from None
+    types = call.rules.resource_types
+    if not types.issuperset(urn.type for urn in urns):
+        message = f"resource types must be one of the following: {' '.join(sorted(types))}"
+        raise RefusedError(400, message)
+    return list(dict.fromkeys(urn.canonical for urn in urns))
+
+
+def _assign(
+    call: Call, project: StoredProject, urn: URN, before: Assignment | None
+) -> dict[str, Any] | None:
+    """Assign a resource, and return its part of the answer, or None if the answer has none.
+
+    Args:
+        call: The call.
+        project: The project that gets the resource.
+        urn: The resource.
+        before: The resource's assignment before the call.
+    """
+    if (status := call.status_of(urn)) is not None:
+        return {"urn": str(urn), "status": status}
+    account = call.account
+    if account.attachments.hides(urn):
+        return _resource_document(account.place_hidden(urn, project), "assigned")
+    if before is None:
+        return None if urn.type == "space" else {"urn": str(urn), "status": "not_found"}
+    if before.project_id == project.id:
+        return _resource_document(before, "already_assigned")
+    assignment = account.assignment(urn)
+    if assignment is None or assignment.project_id != project.id:
+        assignment = account.place(urn, project, account.move_delay)
+    # Otherwise it has just moved with its Droplet.
+    return _resource_document(assignment, "assigned")

@@ -1,10 +1,12 @@
-"""Arguments: checks of the values that users pass."""
+"""Arguments: the checks of the values that users pass."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from datetime import timedelta
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._codec.models import Environment, Project
@@ -22,7 +24,7 @@ DEFAULT_PROJECT = "default"
 MOST_SECONDS = 1e9
 PROJECTS_PATH = "/v2/projects"
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
-# As JSON Schema's regular expressions have it, too.
+# The syntax is also valid in the regular expressions of JSON Schema.
 PROJECT_ID_PATTERN = (
     f"^({DEFAULT_PROJECT}|[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}})$"
 )
@@ -31,60 +33,81 @@ _LONGEST = {"name": 175, "description": 255, "purpose": 255}
 
 
 def checked_seconds(name: str, value: float) -> float:
-    """A time-out.
+    """Return a number of seconds after checking it.
 
     Raises:
-        TypeError: It is no number.
-        ValueError: It isn't positive and finite.
+        TypeError: `value` is not a number.
+        ValueError: `value` is not positive, or is more than 10^9.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} is a number of seconds, not {type(value).__name__}")
+    _check_number(name, value)
     if not 0 < value <= MOST_SECONDS:
-        raise ValueError(f"{name} is more than 0 and at most {MOST_SECONDS:.0e}, not {value}")
+        raise ValueError(f"{name} must be positive and at most {MOST_SECONDS:.0e}, got {value}")
     return value
 
 
 def checked_wait(name: str, value: float) -> float:
-    """A time to wait, which may be none.
+    """Return a number of seconds, which may be 0, after checking it.
 
     Raises:
-        TypeError: It is no number.
-        ValueError: It is negative, or not finite.
+        TypeError: `value` is not a number.
+        ValueError: `value` is negative, not finite, or more than 10^9.
     """
-    return 0.0 if value == 0 and value is not False else checked_seconds(name, value)
-
-
-def checked_type(name: str, value: T, expected: type | tuple[type, ...]) -> T:
-    """A value of the right type.
-
-    Raises:
-        TypeError: It is of another one.
-    """
-    if not isinstance(value, expected):
-        names = expected if isinstance(expected, tuple) else (expected,)
-        wanted = " or ".join(cls.__name__.removesuffix("Type") for cls in names)
-        raise TypeError(f"{name} is a {wanted}, not {type(value).__name__}")
+    _check_number(name, value)
+    if not 0 <= value <= MOST_SECONDS:
+        raise ValueError(f"{name} must be between 0 and {MOST_SECONDS:.0e}, got {value}")
     return value
 
 
-def checked_count(name: str, value: int, most: int | None = None) -> int:
-    """A whole number from 1, to `most` if there is one.
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        hint = "pass total_seconds()" if isinstance(value, timedelta) else "pass a float, like 30.0"
+        raise TypeError(f"{name} must be a number of seconds, got {type(value).__name__}; {hint}")
+
+
+def checked_type(name: str, value: T, expected: type | tuple[type, ...], *, hint: str = "") -> T:
+    """Return a value after checking its type.
+
+    Args:
+        name: The name of the argument.
+        value: Its value.
+        expected: The type or types that the value may have.
+        hint: The value to pass instead, in words.
 
     Raises:
-        TypeError: It is no int.
-        ValueError: It isn't in the range.
+        TypeError: `value` has another type.
+    """
+    if not isinstance(value, expected):
+        classes = expected if isinstance(expected, tuple) else (expected,)
+        wanted = " or ".join(map(_with_article, classes))
+        advice = f"; pass {hint}" if hint else ""
+        raise TypeError(f"{name} must be {wanted}, got {type(value).__name__}{advice}")
+    return value
+
+
+def _with_article(cls: type) -> str:
+    if cls is NoneType:
+        return "None"
+    name = "string" if cls is str else cls.__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def checked_count(name: str, value: int, most: int | None = None) -> int:
+    """Return a whole number after checking that it is at least 1, and at most `most`.
+
+    Raises:
+        TypeError: `value` is not an int.
+        ValueError: `value` is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+        raise TypeError(f"{name} must be an int, got {type(value).__name__}")
     if value < 1 or (most is not None and value > most):
-        raise ValueError(
-            f"{name} is at least 1{f' and at most {most}' if most else ''}, not {value}"
-        )
+        wanted = f"between 1 and {most}" if most else "at least 1"
+        raise ValueError(f"{name} must be {wanted}, got {value}")
     return value
 
 
 def is_project_id(text: str) -> bool:
-    """Return whether the text is a UUID or `default`."""
+    """Return True if the text is a UUID or `default`."""
     return _is_project_id(text) is not None
 
 
@@ -92,7 +115,7 @@ def project_path(project: ProjectLike) -> str:
     """Return the path of a project.
 
     Raises:
-        TypeError: `project` is of another type than annotated.
+        TypeError: `project` has another type than annotated.
         ValueError: `project` is a text that is neither `default` nor a UUID.
     """
     if isinstance(project, Project):
@@ -104,53 +127,52 @@ def project_path(project: ProjectLike) -> str:
         )
     text = str(project)
     if not is_project_id(text):
+        name = quoted(text)
+        hint = f"; look it up with projects.find({name})" if text.strip() else ""
         raise ValueError(
-            f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project, got {quoted(text)}; "
-            "look up a name with projects.find()"
+            f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project, got {name}{hint}"
         )
     return f"{PROJECTS_PATH}/{text.lower()}"
 
 
 def settable(**members: object) -> dict[str, object]:
-    """Return the checked members of a project, spelled as in the API.
+    """Return the checked attributes of a project, as the API spells them.
 
     Raises:
-        TypeError: Something is of another type than it should be.
-        ValueError: The name is empty, a text is too long or holds an API token, or the environment
-            is none of the three.
+        TypeError: An attribute has the wrong type.
+        ValueError: The name is empty, a text is too long or contains an API token, or the
+            environment is unknown.
     """
     return {name: _CHECKS[name](name, value) for name, value in members.items()}
 
 
-def _checked_text(name: str, text: object) -> str:
-    if not isinstance(text, str):
-        raise TypeError(f"{name} is a str, not {type(text).__name__}")
-    # What the API has put before a purpose of one's own comes back to it.
+def _checked_text(name: str, value: str) -> str:
+    text = checked_type(name, value, str)
+    # The API puts this prefix before a purpose of the user's own, which may come back to it.
     length = len(text.removeprefix("Other: "))
-    if length > _LONGEST[name]:
-        raise ValueError(f"{name} has at most {_LONGEST[name]} characters, not {length}")
-    if not text and name == "name":
-        raise ValueError(f"{name} is empty")
+    least, most = int(name == "name"), _LONGEST[name]
+    if not least <= length <= most:
+        raise ValueError(f"{name} must have {least} to {most} characters, got {length}")
     if holds_token(text):
         raise ValueError(f"{name} must not contain an API token")
     if _has_surrogate(text):
-        raise ValueError(f"{name} holds lone surrogates, which are no text")
+        raise ValueError(f"{name} must be valid Unicode text, got a lone surrogate")
     return str.__str__(text)
 
 
-def _checked_environment(name: str, environment: object) -> str:
-    if not isinstance(environment, str):
-        raise TypeError(f"{name} is a str, not {type(environment).__name__}")
+def _checked_environment(name: str, value: str) -> str:
+    environment = checked_type(name, value, str)
     if not environment:
-        # As a project has it that was made without one.
+        # A project that was created without an environment has this one.
         return ""
     with suppress(ValueError):
         return Environment(environment.capitalize())
     # Outside the block, since the error in it repeats the text, which may be a token.
-    raise ValueError(f"{name} is one of {', '.join(Environment)}, not {quoted(environment)}")
+    *others, last = Environment
+    raise ValueError(f"{name} must be {', '.join(others)} or {last}, got {quoted(environment)}")
 
 
-_CHECKS: dict[str, Callable[[str, object], object]] = {
+_CHECKS: dict[str, Callable[[str, Any], object]] = {
     "name": _checked_text,
     "description": _checked_text,
     "purpose": _checked_text,

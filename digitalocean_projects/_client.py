@@ -1,4 +1,4 @@
-"""AsyncClient: a client of the API, for one token."""
+"""AsyncClient: a client of the API with one token."""
 
 from __future__ import annotations
 
@@ -36,47 +36,60 @@ from ._session.manager import SessionManager, Statistics
 class AsyncClient:
     """A client of the Projects API, for one token.
 
-    It opens its connections at the first request, and is to be closed: as a context manager, or
-    with `aclose`. It serves any number of callers at once. Its attribute `projects` holds the
-    operations.
+    Its attribute `projects` holds the operations. Connections are opened on the first request. Use
+    the client as a context manager, or call `aclose`. It may send any number of requests
+    concurrently; make one client and share it.
 
-    A handler of the `signal` module must not send requests with it: the code that was interrupted
-    may hold a lock that the request needs, and then neither goes on. Set a flag in the handler, or
-    raise an exception.
+    Every invalid argument raises a `TypeError` or `ValueError` before any request. All other
+    errors are subclasses of `APIError`, except `ClientUsageError`. The token is sent to the origin
+    of `base_url` only, and never appears in a `repr`, log record, exception or traceback.
 
-    The token goes to the base URL's origin only, and shows in no `repr`, log or exception.
+    A request ends within `timeout` seconds per attempt, and within `deadline` seconds in all if
+    that is set. Requests over the rate limits wait, see `Limits`, and transient failures are
+    retried, see `RetryPolicy`. Redirects are not followed, and neither a proxy nor a netrc file of
+    the environment is used.
+
+    Don't send requests in a handler of the `signal` module: the interrupted code may hold a lock
+    that the request needs, and then neither can continue. Set a flag in the handler, or raise an
+    exception.
+
+    https://docs.digitalocean.com/reference/api/reference/projects/
 
     Args:
-        token: The API token; None takes the environment's DIGITALOCEAN_TOKEN, or else
-            DIGITALOCEAN_ACCESS_TOKEN.
-        base_url: Where the API is; None takes DIGITALOCEAN_API_URL, or else
-            https://api.digitalocean.com. It is https, or http on a loopback address.
-        timeout: The seconds that an attempt at a request may take as a whole.
-        connect_timeout: The seconds of them that a connection may take to be made.
-        deadline: The seconds that a request may take with all its attempts and waits; None bounds
-            it by `retry` alone.
-        retry: When and how often a request is sent again. All operations but `create` may be: to
-            list or to assign once more is harmless.
-        limits: How many requests to send at the most: one that would be too many waits, so that
-            the API needn't refuse it. All clients of a process with the same token, base URL,
-            limits and clock share them, and no others. None is without limits.
-        bulk: Whether to let all others with the same limits go first, and to leave them some
-            requests: for work that nobody waits for.
-        max_body: The most bytes that an answer may have, after decompression.
-        allow_insecure: Let `base_url` be http on any host, which shows the token to the network.
-        proxy: The URL of an HTTP proxy, which may hold a user and password. Neither a proxy nor
-            a netrc file is ever taken from the environment.
-        user_agent: The User-Agent header; None for one that names the package and its version.
-        session_factory: Makes the aiohttp session, in the loop that uses it; the client closes it.
-            What it raises passes through. Views use it, too: if it keeps cookies, for all tokens.
-        trace_configs: aiohttp's hooks into the requests; not together with `session_factory`.
-        clock: The clock for limits and waits; None takes the machine's monotonic clock.
+        token: API token, a str of printable ASCII. The default is the environment variable
+            DIGITALOCEAN_TOKEN, or else DIGITALOCEAN_ACCESS_TOKEN.
+        base_url: URL of the API without `/v2`, a str. It must be https, or http on a loopback
+            address. The default is the environment variable DIGITALOCEAN_API_URL, or else
+            https://api.digitalocean.com. It may have a path, for example that of a gateway.
+        timeout: Total seconds for one attempt, a float. The default is 30.
+        connect_timeout: Seconds to establish a connection (DNS, TCP, TLS and proxy); included in
+            `timeout`. The default is 10.
+        deadline: Total seconds for a request including retries and waits, or None (the default) to
+            be limited by `retry` alone.
+        retry: When and how often a failed request is sent again. `RetryPolicy(attempts=1)` disables
+            retries.
+        limits: Client-side rate limits. A request over the limit waits. All clients of the process
+            with equal token, base URL, limits and clock share them. None disables them.
+        bulk: Low priority: requests of other clients in this process with the same limits go first,
+            and `Limits.reserve` requests are kept for them. The default is False.
+        max_body: Maximum size of a response body in bytes, after decompression. The default is
+            16 MiB.
+        allow_insecure: Allow http to any host. The token is then sent unencrypted.
+        proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`, or None (the default).
+        user_agent: Value of the User-Agent header. The default names the package and its version.
+        session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
+            event loop that uses the session, and the client closes the session. All views share
+            it, including its cookies. An exception of the function is raised unchanged.
+        trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
+            with `session_factory`.
+        clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
+            the monotonic clock of the machine.
 
     Raises:
         ClientUsageError: There is no token.
-        TypeError: An argument is of another type than annotated.
-        ValueError: An argument can't be used, or the token or proxy is no string; the message
-            shows neither of them.
+        TypeError: An argument has another type than annotated.
+        ValueError: An argument is invalid, or the token or the proxy is not a string. The message
+            contains neither of them.
     """
 
     def __init__(
@@ -100,12 +113,16 @@ class AsyncClient:
     ) -> None:
         token, proxy = Secret.hide(token), Secret.hide(proxy)
         if session_factory is not None and not callable(session_factory):
-            raise TypeError("session_factory is called to make a session")
+            kind = type(session_factory).__name__
+            raise TypeError(f"session_factory must be callable, got {kind}")
         if session_factory is not None and trace_configs:
-            raise ValueError("trace_configs belong into the session that session_factory makes")
+            raise ValueError("pass trace_configs to the session that session_factory makes")
         settings = Settings(
             token=checked_token(token),
-            base_url=checked_base_url(base_url, allow_insecure=allow_insecure),
+            base_url=checked_base_url(
+                base_url,
+                allow_insecure=checked_type("allow_insecure", allow_insecure, bool),
+            ),
             timeout=checked_seconds("timeout", timeout),
             connect_timeout=checked_seconds("connect_timeout", connect_timeout),
             max_body=checked_count("max_body", max_body),
@@ -117,7 +134,7 @@ class AsyncClient:
             deadline=_checked_deadline(deadline),
             limits=_checked_limits(limits),
             bulk=_checked_bulk(bulk),
-            clock=SYSTEM_CLOCK if clock is None else clock,
+            clock=SYSTEM_CLOCK if clock is None else _checked_clock(clock),
         )
         self._manage(SessionManager(settings))
 
@@ -139,11 +156,14 @@ class AsyncClient:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """What the API last told this client of the token's allowance, or None."""
+        """The rate limit in the headers of the latest response, or None before the first one.
+
+        https://docs.digitalocean.com/reference/api/reference/#rate-limit
+        """
         return self._manager.rate_limit
 
     def statistics(self) -> Statistics:
-        """How many requests this client and its views have sent, and how its limits stand."""
+        """Return counters of this client and its views, and the state of its rate limits."""
         return self._manager.statistics()
 
     def with_options(
@@ -156,23 +176,24 @@ class AsyncClient:
         limits: Limits | NothingType | None = NOTHING,
         bulk: bool | NothingType = NOTHING,
     ) -> AsyncClient:
-        """A view of this client with some options changed, on the same connections.
+        """Return a view of this client with some options changed, on the same connections.
 
-        It is cheap: make one for each token, or each request, of a service. It has statistics of
-        its own, which the client's contain. To close it does nothing: close the client.
+        A view is cheap: make one for each token or each request of a service. It has statistics of
+        its own, which are also added to those of the client. Closing the view has no effect; close
+        the original client. An option that is not passed stays as it is.
 
         Args:
-            token: Another token, with limits of its own.
-            timeout: The seconds that an attempt at a request may take as a whole.
-            deadline: The seconds that a request may take with all its attempts and waits, or None.
-            retry: When and how often a request is sent again.
-            limits: The maximum number of requests, or None. Clients with different limits don't
-                share them.
-            bulk: Whether to let all others with the same limits go first.
+            token: Another token, with rate limits of its own.
+            timeout: Total seconds for one attempt.
+            deadline: Total seconds for a request including retries and waits, or None.
+            retry: When and how often a failed request is sent again.
+            limits: Client-side rate limits, or None. Clients with other limits don't share them,
+                so both together may exceed the API's limits.
+            bulk: Low priority, see `AsyncClient`.
 
         Raises:
-            TypeError: An option is of another type than annotated.
-            ValueError: An option can't be used; the message doesn't show the token.
+            TypeError: An option has another type than annotated.
+            ValueError: An option is invalid. The message doesn't contain the token.
         """
         token = token if token is NOTHING else Secret.hide(token) or Secret()
         options: dict[str, tuple[Callable[[Any], object], object]] = {
@@ -191,10 +212,10 @@ class AsyncClient:
         return view
 
     async def aclose(self) -> None:
-        """Close the connections; what is under way fails, and the client can't be used again.
+        """Close the connections, for good. Requests in flight raise a `ClientUsageError`.
 
         Raises:
-            ClientUsageError: The caller is in the wrong event loop.
+            ClientUsageError: The connections belong to another event loop.
         """
         await self._manager.aclose()
 
@@ -212,19 +233,29 @@ class AsyncClient:
 
 
 def _checked_retry(retry: RetryPolicy) -> RetryPolicy:
-    return checked_type("retry", retry, RetryPolicy)
+    value: object = retry
+    attempts = value if isinstance(value, int) and value > 0 else 1
+    hint = f"for example RetryPolicy(attempts={attempts:d})"
+    return checked_type("retry", retry, RetryPolicy, hint=hint)
 
 
 def _checked_limits(limits: Limits | None) -> Limits | None:
-    return checked_type("limits", limits, (Limits, NoneType))
+    hint = "for example Limits(windows=((250, 60.0),)), or None for no limits"
+    return checked_type("limits", limits, (Limits, NoneType), hint=hint)
 
 
-def _checked_bulk(bulk: bool) -> bool:  # noqa: FBT001 - it is looked at only
+def _checked_bulk(bulk: bool) -> bool:  # noqa: FBT001 - it is only checked
     return checked_type("bulk", bulk, bool)
 
 
 def _checked_deadline(deadline: float | None) -> float | None:
     return None if deadline is None else checked_seconds("deadline", deadline)
+
+
+def _checked_clock(clock: Clock) -> Clock:
+    if not (callable(getattr(clock, "time", None)) and callable(getattr(clock, "sleep", None))):
+        raise TypeError(f"clock must have time() and sleep(), got {type(clock).__name__}")
+    return clock
 
 
 publish(globals())

@@ -1,4 +1,4 @@
-"""Clock: what waits, waits here."""
+"""Clock: the time, and all waiting for it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ._public import publish
 
 
 class Clock(Protocol):
-    """A clock that a client goes by; a test may move one of its own."""
+    """The clock of a client; a test may pass one that it moves itself."""
 
     def time(self) -> float:
-        """The seconds since some moment; they never go back."""
+        """Return the seconds since a fixed moment; they never decrease."""
 
     async def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Wait for a number of seconds."""
 
 
 class SystemClock:
@@ -43,8 +43,8 @@ def call_later(
     """Schedule `callback` in the running loop, after some seconds of the clock.
 
     Returns:
-        A function that cancels the call, in the same loop. With the machine's clock, it doesn't
-        keep the loop from being collected as garbage.
+        A function that cancels the call, to be called in the same loop. With the machine's clock,
+        it refers weakly to the loop, so that a dropped loop can be collected.
     """
     loop = asyncio.get_running_loop()
     if type(clock) is SystemClock:
@@ -67,9 +67,10 @@ _LONGEST_POLL = 15.0
 
 
 def polls(clock: Clock, seconds: float) -> Iterator[float | None]:
-    """When to look for something within so many seconds: the waits after each look.
+    """Yield the delays between the polls for something that may take some seconds.
 
-    They double, and end with the time; after the last look, None.
+    The delays double, from 1 s up to 15 s, and end after `seconds`. After the last poll, None is
+    yielded.
     """
     end = clock.time() + seconds
     wait = _FIRST_POLL

@@ -1,4 +1,4 @@
-"""Config: the client's settings, their checks and defaults."""
+"""Config: the settings of a client, their checks and their defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 import backoff
 
-from ._arguments import MOST_SECONDS, checked_count, checked_seconds
+from ._arguments import checked_count, checked_seconds, checked_type, checked_wait
 from ._clock import Clock
 from ._errors import APIConnectionError, APIStatusError, ClientUsageError, ServerError
 from ._messages import TOKEN_VARIABLES, Secret, holds_token
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What a client was made with, checked."""
+    """The checked settings of a client."""
 
     token: Secret
     base_url: str
@@ -52,54 +52,80 @@ class Settings:
 
 
 def _as_windows(windows: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
-    checked = tuple(
-        (checked_count("a window's capacity", capacity), checked_seconds("a period", period))
-        for capacity, period in windows
-    )
-    if not checked:
+    try:
+        pairs = [(requests, seconds) for requests, seconds in windows]
+    except (TypeError, ValueError):
+        pairs = None
+    if pairs is None:
+        raise TypeError(
+            "windows must be pairs of (requests, seconds), "
+            f"got {type(windows).__name__}; pass for example ((250, 60.0), (5000, 3600.0))"
+        )
+    if not pairs:
         raise ValueError("limits must have at least one window; pass limits=None for no limits")
+    checked = [
+        (
+            checked_count("the requests of a window", requests),
+            checked_seconds("the seconds of a window", seconds),
+        )
+        for requests, seconds in pairs
+    ]
     return tuple(sorted(checked, key=itemgetter(1)))
 
 
-def _not_negative(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not 0 <= value <= MOST_SECONDS:
-        raise ValueError(f"{attribute.name} is finite and at least 0, not {value}")
+def _check_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    checked_wait(attribute.name, value)
+
+
+def _check_finite(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{attribute.name} must be a number, got {type(value).__name__}")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{attribute.name} must be finite and at least 0, got {value}")
+
+
+def _check_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    checked_count(attribute.name, value)
+
+
+def _check_reserve(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+    checked_type(attribute.name, value, int)
+    checked_wait(attribute.name, value)
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How many requests a client sends at the most.
+    """The maximum number of requests that a client sends in a time.
+
+    The defaults are the API's limits for each token: 250 requests per minute and 5,000 per hour. A
+    request over a limit waits. The API counts a request until it is one window old, and so does the
+    client, see `TokenBucket`.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
     Args:
-        windows: Pairs of a number of requests and the seconds in which no more may be counted.
-        margin: The seconds that are added to each period, for clocks that differ.
-        grace: The seconds that are added where it is unknown when a request has arrived.
-        reserve: How many requests of each window bulk work leaves to the others.
+        windows: Pairs of (requests, seconds): the maximum number of requests, an int of at least 1,
+            in each period. The default is `((250, 60.0), (5000, 3600.0))`.
+        margin: Seconds that are added to each period, since clocks differ. The default is 1.
+        grace: Seconds that are added if it is unknown when a request arrived, such as after a
+            timeout. The default is 30.
+        reserve: Number of requests of each window that a client with `bulk=True` leaves to other
+            clients. The default is 5.
 
     Raises:
-        TypeError: A number of requests is no int.
+        TypeError: A value has the wrong type.
         ValueError: There is no window, or a number is out of range.
     """
 
     windows: tuple[tuple[int, float], ...] = attrs.field(
         default=((250, 60.0), (5000, 3600.0)), converter=_as_windows
     )
-    margin: float = attrs.field(default=1.0, validator=_not_negative)
-    grace: float = attrs.field(default=30.0, validator=_not_negative)
-    reserve: int = attrs.field(default=5, validator=_not_negative)
+    margin: float = attrs.field(default=1.0, validator=_check_wait)
+    grace: float = attrs.field(default=30.0, validator=_check_wait)
+    reserve: int = attrs.field(default=5, validator=_check_reserve)
 
     def check_timeout(self, timeout: float) -> None:
-        """Raise a ValueError if a client with this time-out can't have these limits."""
-
-
-def _at_least(least: float) -> Callable[[Any, Any, Any], None]:
-    def check(_: object, attribute: attrs.Attribute[float], value: float) -> None:
-        if not least <= value < math.inf:
-            raise ValueError(f"{attribute.name} is finite and at least {least}, not {value}")
-
-    return check
+        """Raise a ValueError if a client with this timeout can't have these limits."""
 
 
 def _is_callable(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -107,46 +133,62 @@ def _is_callable(_: object, attribute: attrs.Attribute[Any], value: object) -> N
         raise TypeError(f"{attribute.name} must be callable, got {type(value).__name__}")
 
 
-def _as_frozenset(statuses: Iterable[int]) -> frozenset[int]:
-    return frozenset(statuses)
+def _as_statuses(statuses: Iterable[int]) -> frozenset[int]:
+    values: object = statuses
+    checked: frozenset[Any] = frozenset(values if isinstance(values, Iterable) else [None])
+    if not all(isinstance(status, int) for status in checked):
+        kind = type(statuses).__name__
+        raise TypeError(f"statuses must be ints, got {kind}; pass for example {{429, 503}}")
+    return checked
 
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """When and how often a request is sent again.
+    """The rules by which a failed request is sent again.
 
-    After a failure that may pass, a request waits and is sent again: a connection that failed, a
-    time-out, or an answer with one of `statuses`. The wait is drawn from 0 to a ceiling that
-    doubles each time ("full jitter"), and is at least what the answer's `Retry-After` asks for.
+    A request is retried after a transient failure: a connection error, a timeout, or a response
+    with one of `statuses`. The delay is a random number of seconds between 0 and a maximum that
+    doubles with each attempt (exponential backoff with full jitter). It is at least the
+    `Retry-After` of the response. A response 429 without `Retry-After` means that the limit per
+    hour is used up, and then the delay lasts until its `ratelimit-reset`. If a delay would be
+    longer than `max_retry_after`, or would exceed the client's `deadline`, the error is raised at
+    once. Each retry is logged as a warning of the logger `digitalocean_projects`.
+
+    Every operation but `create` is idempotent. `create` is retried only if the request was
+    certainly not carried out.
+
+    https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
     Args:
-        attempts: How often a request is sent at the most; 1 for never again.
-        base_delay: The first ceiling, in seconds.
-        max_delay: The highest ceiling, in seconds.
-        max_retry_after: The seconds that an answer may ask to wait; if it asks for more, its error
-            is raised at once.
-        statuses: Which answers are asked again. A 5xx that isn't named counts as 500, but for 501.
-        jitter: Returns the seconds to wait for a ceiling in seconds, which is the most that is
-            waited, unless `Retry-After` asks for more.
+        attempts: Maximum number of attempts, an int of at least 1; 1 disables retries. The default
+            is 4.
+        base_delay: Maximum delay before the first retry, in seconds. The default is 0.5.
+        max_delay: Highest maximum of a delay, in seconds. The default is 20.
+        max_retry_after: Maximum number of seconds that a response may ask the client to wait. The
+            default is 60.
+        statuses: HTTP status codes that are retried. Any 5xx but 501 counts as 500. The default is
+            408, 429, 500, 502, 503 and 504.
+        jitter: Function that maps the maximum delay to the actual one, both in seconds. The default
+            draws it uniformly; `lambda maximum: maximum` disables the randomness.
 
     Raises:
-        TypeError: `jitter` is not callable.
+        TypeError: A value has the wrong type.
         ValueError: A number is out of range.
     """
 
-    attempts: int = attrs.field(default=4, validator=_at_least(1))
-    base_delay: float = attrs.field(default=0.5, validator=_at_least(0))
-    max_delay: float = attrs.field(default=20.0, validator=_at_least(0))
-    max_retry_after: float = attrs.field(default=60.0, validator=_at_least(0))
+    attempts: int = attrs.field(default=4, validator=_check_count)
+    base_delay: float = attrs.field(default=0.5, validator=_check_finite)
+    max_delay: float = attrs.field(default=20.0, validator=_check_finite)
+    max_retry_after: float = attrs.field(default=60.0, validator=_check_finite)
     statuses: frozenset[int] = attrs.field(
-        default=frozenset({408, 429, 500, 502, 503, 504}), converter=_as_frozenset
+        default=frozenset({408, 429, 500, 502, 503, 504}), converter=_as_statuses
     )
     jitter: Callable[[float], float] = attrs.field(
         default=backoff.full_jitter, validator=_is_callable
     )
 
     def covers(self, failure: APIConnectionError | APIStatusError) -> bool:
-        """Return whether another attempt may succeed where this one failed."""
+        """Return True if another attempt may succeed after this failure."""
         if isinstance(failure, APIConnectionError):
             return failure.transient
         if failure.status in self.statuses:
@@ -157,14 +199,14 @@ class RetryPolicy:
         return counts_as_500 and HTTPStatus.INTERNAL_SERVER_ERROR in self.statuses
 
     def ceilings(self) -> Iterator[float]:
-        """Return an iterator over the longest waits, one for each failure in a row."""
-        # With a factor of 0, the growing power would never reach its highest value, but overflow.
+        """Return an iterator over the maximum delays after the first, second, … failed attempt."""
+        # With a factor of 0, the power would never reach `max_value`, and would overflow at last.
         ceilings: Iterator[float] = (
             backoff.expo(factor=self.base_delay, max_value=self.max_delay)
             if self.base_delay
             else backoff.constant(0)
         )
-        # The generator's first value is for its own decorators.
+        # The first value of the generator is not a delay: the decorators of `backoff` use it.
         next(ceilings)
         return ceilings
 
@@ -177,13 +219,13 @@ _is_user_agent = re.compile(" *[!-~][ -~]*").fullmatch
 
 
 def checked_token(token: Secret | None) -> Secret:
-    """The token that is given, else the one that the environment names.
+    """Return the given token, or else the one of the environment, after checking it.
 
     Raises:
-        ClientUsageError: There is none.
-        ValueError: It can't be a token.
+        ClientUsageError: There is no token.
+        ValueError: The token is malformed. The message doesn't contain it.
     """
-    origin = "the token"
+    origin = "token"
     if token is None:
         for origin in TOKEN_VARIABLES:
             token = Secret.hide(os.environ.get(origin))
@@ -192,46 +234,60 @@ def checked_token(token: Secret | None) -> Secret:
         else:
             raise ClientUsageError(f"no token: pass token=…, or set {TOKEN_VARIABLES[0]}")
     if not token:
-        raise ValueError(f"{origin} is empty, or no string")
+        raise ValueError(f"{origin} must be a string, and not empty")
     if not _is_printable(token):
-        raise ValueError(f"{origin} holds white space, a line break or a character beyond ASCII")
+        raise ValueError(f"{origin} must be printable ASCII, without spaces and line breaks")
     if token.startswith("dor_v1_"):
-        raise ValueError(f"{origin} is a refresh token (dor_v1_…), which is no bearer token")
+        raise ValueError(f"{origin} must be an access token, got a refresh token (dor_v1_…)")
     return token
 
 
 def checked_base_url(url: str | None, *, allow_insecure: bool) -> str:
-    """The base URL that is given, else the environment's, else the API's.
+    """Return the given base URL, or else that of the environment or the API, after checking it.
+
+    No message repeats the URL, since it may contain a password.
 
     Raises:
-        TypeError: It is no string.
-        ValueError: It is no base URL, or not safe to send a token to.
+        TypeError: The URL is not a string.
+        ValueError: The URL is malformed, ends in the API's own path, or is not safe for a token.
     """
+    origin = "base_url"
     if url is None:
-        url = os.environ.get(BASE_URL_VARIABLE) or BASE_URL
-    if not isinstance(url, str):
-        raise TypeError(f"base_url is a string, not {type(url).__name__}")
+        url = os.environ.get(BASE_URL_VARIABLE)
+        origin, url = (BASE_URL_VARIABLE, url) if url else (origin, BASE_URL)
+    checked_type(origin, url, str)
     if not _is_base_url(url) or not _has_port(url) or any(mark in url for mark in "?#@\\"):
-        raise ValueError("base_url is https://host[:port][/path], without user, query or fragment")
+        raise ValueError(
+            f"{origin} must be https://host[:port][/path], without user, query and fragment"
+        )
     parts = urlsplit(url)
-    if parts.scheme == "http" and not allow_insecure and not _is_loopback(parts.hostname or ""):
-        raise ValueError("http would show the token to the network: use https, or allow_insecure")
+    if parts.scheme == "http" and not allow_insecure and not is_loopback(parts.hostname or ""):
+        raise ValueError(
+            f"{origin} must be https, since http would send the token unencrypted; "
+            "pass allow_insecure=True to allow that"
+        )
+    if ending := _find_api_path(parts.path):
+        raise ValueError(
+            f"{origin} must not end in {ending[1]!r}, since the client adds that to each path"
+        )
     host = parts.netloc.lower().removesuffix(f":{_PORTS[parts.scheme]}")
     return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
 
 
 _PORTS = {"http": 80, "https": 443}
+_find_api_path = re.compile("(?i)(/v2(?:/projects)?)/*+$").search
 
 
 def _has_port(url: str) -> bool:
-    """Whether the port, if there is one, is one that there can be."""
+    """Return True if the port of the URL is absent or valid."""
     try:
         return urlsplit(url).port != 0
     except ValueError:
         return False
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return True if a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -239,29 +295,31 @@ def _is_loopback(host: str) -> bool:
 
 
 def checked_proxy(proxy: Secret | None) -> Secret | None:
-    """A proxy's URL.
+    """Return the URL of a proxy after checking it.
 
     Raises:
-        ValueError: It is none; the message doesn't repeat it, since it may hold a password.
+        ValueError: The URL is malformed. The message doesn't contain it, since it may hold a
+            password.
     """
     if proxy is None:
         return None
     if not proxy.isascii() or not _is_proxy(proxy) or not _has_port(proxy):
-        raise ValueError("proxy is http://[user:password@]host[:port]")
+        raise ValueError("proxy must be http://[user:password@]host[:port]")
     return proxy
 
 
 def checked_user_agent(user_agent: str | None) -> str:
-    """Return the value of the User-Agent header: the one that is given, else the package's.
+    """Return the value of the User-Agent header: the given one, or else the package's.
 
     Raises:
-        ValueError: It can't stand in a header, or holds an API token.
+        TypeError: The value is not a string.
+        ValueError: The value can't stand in a header, or contains an API token.
     """
     if user_agent is None:
         python = ".".join(map(str, sys.version_info[:2]))
         return f"digitalocean-projects/{__version__} (Python {python})"
-    if not _is_user_agent(user_agent):
-        raise ValueError("user_agent is printable ASCII")
+    if not _is_user_agent(checked_type("user_agent", user_agent, str)):
+        raise ValueError("user_agent must be printable ASCII and not empty")
     if holds_token(user_agent):
         raise ValueError("user_agent must not contain an API token")
     return user_agent

@@ -29,6 +29,7 @@ An invalid argument raises a `ValueError` or `TypeError` before any request.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -72,20 +73,34 @@ class RateLimitWaitError(APIError):
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
     Attributes:
-        seconds: The approximate wait in seconds.
-        reason: The limit that the request would wait for.
+        seconds: The estimated wait in seconds.
+        reason: The reason for the wait, such as the limit that is used up.
+        maximum: The maximum number of seconds that the request may wait, because of the `deadline`,
+            the `timeout` of an operation or `max_retry_after`; None if it may not wait at all.
     """
 
     seconds: float
     reason: str
+    maximum: float | None
     in_doubt: bool = False
 
     @rebuildable
-    def __init__(self, seconds: float, reason: str, request: Request | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        reason: str,
+        request: Request | None = None,
+        *,
+        maximum: float | None = None,
+    ) -> None:
+        most = "" if maximum is None else f", but the maximum is {round(maximum, 1):g} s"
         where = f" ({request})" if request else ""
-        super().__init__(f"the wait for the rate limit is about {seconds:.0f} s: {reason}{where}")
+        super().__init__(
+            f"rate limit ({reason}): the wait would be about {seconds:.0f} s{most}{where}"
+        )
         self.seconds = seconds
         self.reason = reason
+        self.maximum = maximum
 
 
 class APIConnectionError(APIError):
@@ -115,7 +130,7 @@ class APIConnectionError(APIError):
     ) -> None:
         super().__init__(f"{reason} ({request})")
         self.method = request.method
-        self.path = request.path
+        self.path = request.target
         self.attempts = 1
         self.transient = transient
         self.sent = self.in_doubt = sent
@@ -185,7 +200,7 @@ class APIStatusError(APIError):
         self.rate_limit = rate_limit
         self.retry_after = retry_after
         self.method = request.method
-        self.path = request.path
+        self.path = request.target
         self.attempts = 1
         self.in_doubt = status == HTTPStatus.REQUEST_TIMEOUT or status in SERVER_ERRORS
 
@@ -277,7 +292,7 @@ class APIResponseError(APIError):
         self.status = status
         self.request_id = request_id
         self.method = request.method
-        self.path = request.path
+        self.path = request.target
 
 
 class PaginationError(APIResponseError):
@@ -387,10 +402,21 @@ class ProjectLookupError(APIError):
     found: tuple[Project, ...]
 
     @rebuildable
-    def __init__(self, name: str, found: tuple[Project, ...] = (), *, secret: str = "") -> None:
-        ids = ", ".join(redacted(project.id, secret) for project in found[:_NAMED])
+    def __init__(
+        self,
+        name: str,
+        found: tuple[Project, ...] = (),
+        *,
+        near: Sequence[str] = (),
+        secret: str = "",
+    ) -> None:
         count = f"{len(found)} projects are named" if found else "no project is named"
-        super().__init__(one_line(f"{count} {quoted(name, secret)}{ids and f': {ids}'}"))
+        text = f"{count} {quoted(name, secret)}"
+        if found:
+            text += f": {', '.join(redacted(project.id, secret) for project in found[:_NAMED])}"
+        elif near:
+            text += f"; did you mean {' or '.join(quoted(other, secret) for other in near)}?"
+        super().__init__(one_line(text))
         self.name = redacted(name, secret)
         self.found = tuple(_masked(project, secret) for project in found)
 

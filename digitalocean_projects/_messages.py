@@ -1,4 +1,4 @@
-"""Messages: the request that a message is about, and the secrets that no message may show."""
+"""Messages: the request that a message names, and the secrets that no message may contain."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 _MASK = "***"
 _LONGEST_LINE = 500
 _LONGEST_QUOTE = 200
-# A shorter secret is also found in words by chance, so there it is masked as a whole word only.
+# A shorter secret may be part of a word by chance, so it is masked only where it is a whole word.
 _FEWEST_CHARACTERS = 8
-# A response may hold megabytes, of which a message needs the beginning only. This much takes some
-# milliseconds.
+# A response may hold megabytes, but a message needs only their beginning. To mask this number of
+# characters takes some milliseconds.
 _MOST_CHARACTERS = 65_536
-# A text that is cut off may end with a part of a secret, which is not recognized. None that is
-# unknown is longer than this, apart from those with a prefix, which alone is enough.
+# A text that is cut off may end with a part of a secret, which is not recognized. An unknown secret
+# is not longer than this, unless it has a prefix, which is enough to recognize it.
 _LONGEST_SECRET = 512
-# DigitalOcean's tokens, with or without their prefix. Without the look-behind, each digit of a run
-# would be tried as the first one.
+# DigitalOcean's tokens, with or without their prefix. The look-behind keeps the search linear:
+# without it, each digit of a run would be tried as the first one.
 _TOKEN = r"(?i)do[a-z]_v1_[0-9a-z][\w~+/=-]*+|(?<![0-9a-f])[0-9a-f]{64,}+"  # noqa: S105 - a pattern
 _find_token = re.compile(_TOKEN).search
-# What follows "Bearer" is a token, unless all of it is a word of the API's messages.
+# The word after "Bearer" is a token, unless it is one of these words of the API's messages.
 _WORD = r"(?:tokens?|auth(?:entication|orization)?)[.:!?]*+(?![^\s'\",;)])"
 _mask_tokens = re.compile(rf"{_TOKEN}|\bbearer\s++(?!{_WORD})[^\s'\",;)]++").sub
 
 
 class Secret(str):
-    """A text that shows in no `repr`, and whose parts show in none either.
+    """A text that hides itself in each `repr`, and whose parts do so, too.
 
-    A traceback with local variables may cut a long text before it takes its `repr`, so slices and
+    A traceback with local variables may cut a long text before it takes the `repr`, so slices and
     the results of the other methods are secrets, too. Only `str()`, `format()` without a
     specification and `encode()` return the text, which aiohttp and redis-py need; `str.join`,
-    `json` and `pickle` read it directly. A copy, also by `pickle`, is a secret.
+    `json` and `pickle` read it directly. A copy is a secret, and so is an unpickled one.
 
     Attributes:
-        of_tenant: True for a token that a tenant of a service owns, and not the service.
+        of_tenant: True for a token that belongs to a tenant of a service, instead of the service.
     """
 
     __slots__ = ()
@@ -97,7 +97,7 @@ for _name in _DERIVING.split():
 def redacted(text: str, *secrets: str) -> str:
     """Return `text` with `***` in place of secrets, cut after at most 65,536 characters.
 
-    Secrets are those passed, the tokens in the environment, and whatever looks like a token.
+    Secrets are the arguments, the tokens in the environment, and all text that looks like a token.
     """
     variables = (Secret(os.environ.get(name, "").strip()) for name in TOKEN_VARIABLES)
     # The longest first, since one may be a part of another.
@@ -114,14 +114,14 @@ def redacted(text: str, *secrets: str) -> str:
 
 
 def _escaped(secret: str) -> str:
-    """Return a secret as it may stand in the `repr` of a text."""
+    """Return a secret as the `repr` of a text may contain it."""
     return secret.replace("\\", "\\\\")
 
 
 def _without(text: str, secret: str) -> str:
     if len(secret) >= _FEWEST_CHARACTERS:
         return text.replace(secret, _MASK).replace(_escaped(secret), _MASK)
-    # The secret stands first, since a search for a literal prefix is fast.
+    # The pattern starts with the secret, since a search for a literal prefix is fast.
     pattern = re.escape(secret)
     if re.match(r"\w", secret[-1]):
         pattern += r"(?!\w)"
@@ -131,18 +131,18 @@ def _without(text: str, secret: str) -> str:
 
 
 def quoted(text: str, *secrets: str) -> str:
-    """Return the `repr` of a text for a message: cut, and without secrets."""
+    """Return the `repr` of a text for a message, cut and without secrets."""
     text = redacted(str.__str__(text), *secrets)
     return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…")
 
 
 def holds_token(text: str) -> bool:
-    """Return whether a token of DigitalOcean's is in `text`."""
+    """Return True if `text` contains a token of DigitalOcean's."""
     return _find_token(text) is not None
 
 
 def one_line(text: str, secret: str = "") -> str:
-    """Return `text` on one line and cut; with a secret, also without that and all tokens."""
+    """Return `text` on one line and cut; with `secret`, also without it and without any token."""
     if secret:
         text = redacted(text, secret)
     text = "".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST_LINE])
@@ -152,24 +152,31 @@ def one_line(text: str, secret: str = "") -> str:
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """A request, as an exception describes it.
+    """A request, as the messages of exceptions and the log describe it.
 
     Args:
-        method: Upper case.
-        path: With the query.
-        scopes: What a token needs for it.
-        idempotent: Whether to do it twice is the same as to do it once.
+        method: The method in upper case.
+        path: The path below the base URL, with the query.
+        prefix: The path of the base URL, such as that of a gateway.
+        scopes: The scopes that a token needs for the request.
+        idempotent: True if a repetition of the request changes nothing.
     """
 
     method: str
     path: str
+    prefix: str = ""
     scopes: tuple[str, ...] = ()
     idempotent: bool = True
 
+    @property
+    def target(self) -> str:
+        """The whole path with the query, as the server receives it."""
+        return f"{self.prefix}{self.path}"
+
     def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+        return f"{self.method} {self.target}"
 
 
 def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
-    """Return what an answer other than 2xx says, on one line."""
+    """Return the text of a response with another status than 2xx, on one line."""
     return f"{f'{status} {id}'.rstrip()}{message and f': {message}'}"

@@ -22,12 +22,12 @@ def call_in_child(function: Callable[[T], object], owner: T) -> None:
     check the process meanwhile wait until all functions have returned.
 
     Args:
-        function: It must neither wait for a lock that a thread of the parent may hold, nor touch
-            the parent's threads, event loops and sockets. If a signal handler's exception
-            interrupts it, it is called again.
+        function: The function. It must not wait for a lock that a thread of the parent may hold,
+            and must not touch the parent's threads, event loops and sockets. It is called again if
+            a signal handler's exception interrupts it.
         owner: The object that the function updates, which has one function. It must be hashable
-            by identity. Only a weak reference is kept: once it is collected, the function isn't
-            called any more.
+            by identity. Only a weak reference is kept: once the object is collected, the function
+            isn't called any more.
     """
     check_process()
     _functions[weakref.ref(owner, _forget)] = function
@@ -36,15 +36,16 @@ def call_in_child(function: Callable[[T], object], owner: T) -> None:
 def check_process() -> None:
     """Call the registered functions now if this process is a fork that hasn't called them.
 
-    Call it first in whatever uses state of the process. It compares process ids, in 0.1 µs.
+    Call it before any use of state that belongs to a process. It compares process ids, which takes
+    0.1 µs.
     """
     if _pid != os.getpid():
         _enter_child()
 
 
 def keep_for_ever(value: object) -> None:
-    """Add a reference to `value` that nothing ends, not even the interpreter's finalization."""
-    import ctypes  # noqa: PLC0415 - only forked processes need it, and it takes time to load
+    """Add a reference to `value` that is never released, even at the interpreter's exit."""
+    import ctypes  # noqa: PLC0415 - only forked processes need it, and loading takes time
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
 
@@ -55,9 +56,9 @@ def call_at_loop_end(aclose: Callable[[], Awaitable[None]]) -> AsyncGenerator[No
     asyncio has no public hook for the end of an event loop. But a loop remembers each async
     generator that it has started and that has not ended, and ends them in `shutdown_asyncgens`,
     which `asyncio.run` awaits before it closes the loop. So the generator is started here, in the
-    running loop, and waits at its only `yield`. A generator that is collected as garbage is ended
-    by its loop, too. It must not be referred to by what `aclose` refers to, or neither would be
-    collected.
+    running loop, and waits at its only `yield`. The loop also ends a generator that is collected as
+    garbage. The objects that `aclose` refers to must not refer to the generator, or neither of them
+    would be collected.
     """
     generator = _wait_for_end(aclose)
     step(generator.__anext__())
@@ -73,20 +74,20 @@ async def _wait_for_end(aclose: Callable[[], Awaitable[None]]) -> AsyncGenerator
 
 
 async def _call_in(pid: int, aclose: Callable[[], Awaitable[None]]) -> None:
-    # A forked process leaves the parent's connections alone.
+    # A forked process must not close the connections of its parent.
     if pid == os.getpid():
         await aclose()
 
 
 def step(awaitable: Awaitable[None]) -> None:
-    """Run an awaitable, up to its first wait, where no event loop runs it."""
+    """Run an awaitable up to its first wait, without an event loop."""
     with suppress(StopIteration):
         awaitable.__await__().send(None)
 
 
 _pid = os.getpid()
 _functions: dict[weakref.ref[Any], Callable[[Any], object]] = {}
-# The lock of each process id: a thread of the parent may hold the parent's for ever.
+# One lock for each process id: a thread of the parent may hold the parent's lock for ever.
 _locks: dict[int, threading.RLock] = {}
 
 
@@ -97,11 +98,12 @@ def _forget(reference: weakref.ref[Any]) -> None:
 def _enter_child() -> None:
     global _pid  # noqa: PLW0603 - a process has one id
     pid = os.getpid()
-    # Reentrant: a signal handler that makes or closes a client must not wait for the code that it
-    # interrupts.
+    # Reentrant: a signal handler that makes or closes a client must not wait for the interrupted
+    # code.
     with _locks.setdefault(pid, threading.RLock()):
         if _pid != pid:
-            # A list of the items isn't made in one step: garbage may be collected meanwhile.
+            # The copy is made in one step. A list of the items isn't: garbage may be collected
+            # meanwhile.
             for reference, function in _functions.copy().items():
                 owner = reference()
                 if owner is not None:

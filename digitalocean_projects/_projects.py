@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from operator import attrgetter
 
@@ -46,13 +46,24 @@ from ._session.manager import SessionManager
 class AsyncProjects:
     """The operations on projects and their resources.
 
-    Pass a project as its UUID, as `default` or as a `Project`, and a resource as its URN, as the
-    text of that, or as any object that has a `urn`. Every argument is checked before anything is
-    sent: one of another type than annotated is a `TypeError`, one that can't be used a
-    `ValueError`. What the API or the network does is an `APIError`.
+    A project is given as its UUID (a str or a `uuid.UUID`), as `default`, or as a `Project`. A
+    resource is given as a `URN`, as the text of one, or as any object with a `urn` attribute.
+
+    Every argument is checked before any request: a wrong type raises a `TypeError`, and an invalid
+    value a `ValueError`. Each operation may raise the following errors; its documentation names
+    further ones only where they have a special meaning:
+
+    - `AuthenticationError` if the token is invalid, and `PermissionDeniedError` if it lacks a
+      scope.
+    - `RateLimitError`, `ServerError` and `APIConnectionError`, of which `APITimeoutError` is a
+      subclass, if all attempts have failed.
+    - `RateLimitWaitError` if the request would have to wait too long for the rate limits.
+    - `APIResponseError` if the response differs from the API's documentation.
+    - `ClientUsageError` if the client is closed or belongs to another event loop.
 
     https://docs.digitalocean.com/reference/api/reference/projects/
     https://docs.digitalocean.com/reference/api/reference/project-resources/
+    https://docs.digitalocean.com/reference/api/scopes/
     """
 
     def __init__(self, manager: SessionManager) -> None:
@@ -68,14 +79,17 @@ class AsyncProjects:
         concurrency: int = DEFAULT_CONCURRENCY,
         max_pages: int = DEFAULT_MAX_PAGES,
     ) -> AsyncPaginator[Project]:
-        """The projects of the account.
+        """Return the projects of the account.
 
-        Nothing is sent before the paginator is used. A token needs the scope `project:read`.
+        No request is sent before the paginator is used. Requires the scope `project:read`.
+
+        https://docs.digitalocean.com/reference/api/reference/projects/
 
         Args:
-            per_page: How many projects to ask for on a page, 1 to 200.
-            concurrency: How many requests may be under way at once.
-            max_pages: After how many pages to give up.
+            per_page: Number of projects on a page, an int from 1 to 200. The default is 200.
+            concurrency: Maximum number of concurrent requests. The default is 16.
+            max_pages: Maximum number of pages; a longer listing raises a `PaginationError`. The
+                default is 10,000.
         """
         listing = Listing(
             manager=self._manager,
@@ -92,33 +106,36 @@ class AsyncProjects:
         )
 
     async def find(self, name: str) -> Project:
-        """The project of exactly this name.
+        """Return the project with exactly this name.
 
-        Lists all projects. A token needs the scope `project:read`.
+        Lists all projects. Requires the scope `project:read`.
 
         Raises:
-            ProjectLookupError: There is none, or there are several.
+            ProjectLookupError: No project has the name, or several have it. The message suggests
+                similar names.
         """
         checked_type("name", name, str)
-        found = tuple(project for project in await self.list().collect() if project.name == name)
+        projects = await self.list().collect()
+        found = tuple(project for project in projects if project.name == name)
         if len(found) != 1:
-            raise ProjectLookupError(name, found, secret=self._manager.settings.token)
+            near = () if found else _near(name, projects)
+            raise ProjectLookupError(name, found, near=near, secret=self._manager.settings.token)
         return found[0]
 
     async def get(self, project: ProjectLike) -> Project:
-        """A project.
+        """Return a project.
 
-        A token needs the scope `project:read`.
+        Requires the scope `project:read`.
 
         Raises:
-            NotFoundError: There is no such project.
+            NotFoundError: The project doesn't exist.
         """
         return await self._ask("GET", project_path(project), _READ)
 
     async def get_default(self) -> Project:
-        """The default project, which holds what was made without naming a project.
+        """Return the default project, which holds all resources that no other project holds.
 
-        A token needs the scope `project:read`.
+        Requires the scope `project:read`.
         """
         return await self.get(DEFAULT_PROJECT)
 
@@ -130,22 +147,31 @@ class AsyncProjects:
         description: str = "",
         environment: Environment | str | None = None,
     ) -> Project:
-        """Make a project.
+        """Create a project.
 
-        It is not sent again where it may have been done. A token needs the scope `project:create`.
+        Not retried once the request may have reached the API, since a repetition could create a
+        second project or fail because of the name. Requires the scope `project:create`.
+
+        https://docs.digitalocean.com/reference/api/reference/projects/
 
         Args:
-            name: Its name, of at most 175 characters, which no other project has.
-            purpose: What it is for, in at most 255 characters, see `Purpose`.
-            description: What it is, in at most 255 characters.
-            environment: An `Environment`, in any case, or None.
+            name: Unique name, of 1 to 175 characters.
+            purpose: Purpose, of 1 to 255 characters, see `Purpose`. The API stores any other text
+                as `Other: …`.
+            description: Description, of at most 255 characters. The default is empty.
+            environment: `Environment` or its name in any case. The default is none.
+
+        Returns:
+            The new project. It is never the default one.
 
         Raises:
-            APIError: It couldn't be made; look for its name where an answer was lost.
+            ConflictError: Another project has the name.
+            APIError: Another failure. If its `in_doubt` is true, check with `find(name)` before you
+                try again.
         """
         members = settable(name=name, purpose=purpose, description=description)
         if not purpose:
-            raise ValueError("purpose is empty")
+            raise ValueError("purpose must have 1 to 255 characters, got 0")
         if environment is not None:
             members |= settable(environment=environment)
         return await self._ask("POST", PROJECTS_PATH, ("project:create",), members)
@@ -160,21 +186,24 @@ class AsyncProjects:
         environment: Environment | str,
         is_default: bool,
     ) -> Project:
-        """Set all that can be set of a project; `patch` sets a part.
+        """Replace all editable attributes of a project; `patch` changes only some of them.
 
-        A token needs the scope `project:update`.
+        Requires the scope `project:update`.
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            name: Its name, of at most 175 characters, which no other project has.
-            description: What it is, in at most 255 characters.
-            purpose: What it is for, in at most 255 characters, see `Purpose`.
-            environment: An `Environment`, in any case.
-            is_default: Whether to make it the default project.
+            project: UUID, `default` or a `Project`.
+            name: Unique name, of 1 to 175 characters.
+            description: Description, of at most 255 characters.
+            purpose: Purpose, of at most 255 characters, see `Purpose`.
+            environment: `Environment` or its name in any case.
+            is_default: True to make it the default project.
+
+        Returns:
+            The changed project.
 
         Raises:
             ConflictError: Another project has the name.
-            NotFoundError: There is no such project.
+            NotFoundError: The project doesn't exist.
         """
         members = settable(
             name=name,
@@ -195,23 +224,25 @@ class AsyncProjects:
         environment: Environment | str | None = None,
         is_default: bool | None = None,
     ) -> Project:
-        """Set a part of what can be set of a project: what isn't None.
+        """Change only the given attributes of a project, those that are not None.
 
-        A token needs the scope `project:update`.
+        Requires the scope `project:update`.
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            name: Its name, of at most 175 characters, which no other project has.
-            description: What it is, in at most 255 characters.
-            purpose: What it is for, in at most 255 characters, see `Purpose`.
-            environment: An `Environment`, in any case.
-            is_default: Whether to make it the default project.
+            project: UUID, `default` or a `Project`.
+            name: Unique name, of 1 to 175 characters.
+            description: Description, of at most 255 characters.
+            purpose: Purpose, of at most 255 characters, see `Purpose`.
+            environment: `Environment` or its name in any case.
+            is_default: True to make it the default project.
+
+        Returns:
+            The changed project.
 
         Raises:
-            ValueError: Nothing is to be set, the name is empty, a text too long, or the environment
-                none of the three.
+            ValueError: No attribute is given, or one is invalid.
             ConflictError: Another project has the name.
-            NotFoundError: There is no such project.
+            NotFoundError: The project doesn't exist.
         """
         given = {
             "name": name,
@@ -222,27 +253,29 @@ class AsyncProjects:
         }
         members = settable(**{key: value for key, value in given.items() if value is not None})
         if not members:
-            raise ValueError("nothing is to be set")
+            raise ValueError(f"nothing to update: pass at least one of {', '.join(given)}")
         return await self._ask("PATCH", project_path(project), _UPDATE, members)
 
     async def delete(self, project: ProjectLike, *, wait: float | None = None) -> None:
-        """Delete a project, which must be empty and not the default one.
+        """Delete a project. It must hold no resources, and must not be the default project.
 
-        Resources leave a project some seconds or minutes after they were assigned to another one,
-        and until then the API refuses. A token needs the scope `project:delete`.
+        The API moves resources seconds to minutes after it has responded to an assignment. Until
+        they have left, it refuses to delete their old project. If an earlier attempt may have
+        deleted the project, status 404 counts as success. Requires the scope `project:delete`.
+
+        https://docs.digitalocean.com/reference/api/reference/projects/
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            wait: Try again for this many seconds while the project still holds resources. A longer
-                wait for the rate limits is an error. None, the default, sends one request, which
-                waits for the limits as any other does.
+            project: UUID or a `Project`.
+            wait: Seconds for which to retry while the project still holds resources: after 1 s, and
+                then after delays that double up to 15 s. None, the default, sends one request.
 
         Raises:
             ValueError: `project` is `default`, or `wait` is negative or not finite.
             BadRequestError: `project` is the UUID of the default project.
             PreconditionFailedError: The project still holds resources.
-            RateLimitWaitError: The wait for the rate limits is longer than `wait`.
-            NotFoundError: There is no such project.
+            RateLimitWaitError: The wait for the rate limits would exceed `wait`.
+            NotFoundError: The project doesn't exist.
         """
         path = project_path(project)
         if path == project_path(DEFAULT_PROJECT):
@@ -262,16 +295,19 @@ class AsyncProjects:
         concurrency: int = DEFAULT_CONCURRENCY,
         max_pages: int = DEFAULT_MAX_PAGES,
     ) -> AsyncPaginator[Resource]:
-        """The resources of a project, newest assignment first.
+        """Return the resources of a project, newest assignment first.
 
-        Nothing is sent before the paginator is used. A token needs the scope `project:read`, and
-        `<resource>:read` for each type of resource that it shall see.
+        No request is sent before the paginator is used. Requires the scope `project:read`, and
+        `<resource>:read` for each type of resource; the API leaves out the other types.
+
+        https://docs.digitalocean.com/reference/api/reference/project-resources/
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            per_page: How many resources to ask for on a page, 1 to 200.
-            concurrency: How many requests may be under way at once.
-            max_pages: After how many pages to give up.
+            project: UUID, `default` (the default) or a `Project`.
+            per_page: Number of resources on a page, an int from 1 to 200. The default is 200.
+            concurrency: Maximum number of concurrent requests. The default is 16.
+            max_pages: Maximum number of pages; a longer listing raises a `PaginationError`. The
+                default is 10,000.
         """
         return AsyncPaginator(
             self._resources(project, per_page),
@@ -280,16 +316,16 @@ class AsyncProjects:
         )
 
     def resources_by_project(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> AsyncInventory:
-        """The resources of all projects, each with its project.
+        """Return the resources of all projects, each together with its project.
 
-        Nothing is sent before it is iterated over. A token needs the scope `project:read`, and
-        `<resource>:read` for each type of resource that it shall see.
+        No request is sent before the inventory is used. Requires the scope `project:read`, and
+        `<resource>:read` for each type of resource; the API leaves out the other types.
 
         Args:
-            concurrency: The maximum number of concurrent requests.
+            concurrency: Maximum number of concurrent requests. The default is 16.
 
         Returns:
-            An inventory; a project that can't be read doesn't end its iteration, see `pages`.
+            An inventory. A project that can't be read doesn't end its iteration, see `pages`.
         """
         return AsyncInventory(
             self.list(concurrency=concurrency),
@@ -306,34 +342,39 @@ class AsyncProjects:
         *,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
     ) -> AssignmentResult:
-        """Move resources into a project, from the projects that they are in.
+        """Move resources into a project, wherever they are now.
 
-        They are sent in chunks, one after the other. To assign a resource that is in the project
-        already is harmless. Resources whose service is down are sent again, as often as the retry
-        policy allows. A token needs the scope `project:update` (or `project:assign_resource`), and
-        `<resource>:read` for each type of resource.
+        The API cannot remove a resource from a project; assign it to another one, for example to
+        `default`. The API applies a move seconds to minutes after it has responded. Call
+        `wait_until_assigned` if the next step depends on it.
 
-        A single resource can make the API refuse a whole chunk with 400, 412 or 422, such as a
-        reserved IP that is attached to a Droplet (it follows the Droplet). Such a chunk is narrowed
-        down with at most 16 more requests: the resources that are refused are named in the result,
+        Assigning is idempotent. Repeated resources are sent once, and an empty iterable sends no
+        request. Resources are sent in chunks, one after the other. Resources whose service is down
+        are sent again, as often as `RetryPolicy.attempts` allows.
+
+        A single resource can make the API refuse a whole chunk with 400, 412 or 422; for example, a
+        reserved IP that is attached to a Droplet, which follows the Droplet. The client then sends
+        parts of the chunk, with at most 16 more requests: the result names the refused resources,
         and the others are assigned.
 
-        The API moves them some seconds or minutes after its answer; see `wait_until_assigned`.
+        Requires the scope `project:update` (or `project:assign_resource`), and `<resource>:read`
+        for each type of resource.
+
+        https://docs.digitalocean.com/reference/api/reference/project-resources/
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            resources: URNs, their texts, or anything that has a `urn`. Repeats are sent once, and
-                for none at all nothing is sent.
-            chunk_size: The maximum number of resources in a request.
+            project: UUID, `default` or a `Project`.
+            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
-            The outcome for each resource: look at its `failed`, `unknown` and `untouched`, or call
+            The outcome for each resource. Check its `failed`, `unknown` and `untouched`, or call
             `raise_for_failed`.
 
         Raises:
-            APIError: A request failed before anything was known of any resource, or the API
+            APIError: A request failed before the outcome for any resource was known, or the API
                 refused every request.
-            AssignmentError: A request failed later; says what has become of each resource.
+            AssignmentError: A later request failed. It holds the outcome for each resource.
         """
         checked_count("chunk_size", chunk_size)
         part = project_path(project), distinct_urns(resources)
@@ -345,17 +386,19 @@ class AsyncProjects:
     ) -> AssignmentResult:
         """Move resources to the default project.
 
-        A resource is always in a project, so the API has no other way to undo an assignment.
+        The API has no other way to undo an assignment, since a resource is always in a project.
 
         Args:
-            resources: As of `assign_resources`.
-            chunk_size: As of `assign_resources`.
+            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
-            What the API said of each resource.
+            The outcome for each resource, as `assign_resources` returns it.
 
         Raises:
-            APIError: As of `assign_resources`.
+            APIError: A request failed before the outcome for any resource was known, or the API
+                refused every request.
+            AssignmentError: A later request failed. It holds the outcome for each resource.
         """
         return await self.assign_resources(DEFAULT_PROJECT, resources, chunk_size=chunk_size)
 
@@ -368,29 +411,30 @@ class AsyncProjects:
         prune: bool = False,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
     ) -> Reconciliation:
-        """Bring a project to a wanted state: assign what is missing, and only that.
+        """Assign the desired resources that a project lacks.
 
-        Reads the project first; `reservedip` and `floatingip` are the same. To do it again does
-        nothing. What is still on its way counts as where it is listed: before pruning, wait until
-        it has arrived. Chunks that are refused are narrowed down as by `assign_resources`, whose
-        scopes a token needs, and those of `list_resources`.
+        With `prune`, also move all its other resources to the default project. The project is
+        listed first; `reservedip` and `floatingip` name the same resource. Repeated calls change
+        nothing. Moves still in progress count for the project that lists them, so wait for them
+        before you prune. Requires the scopes of `list_resources` and `assign_resources`.
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            desired: The resources that are to be in it, as of `assign_resources`.
-            dry_run: Only tell what would be done.
-            prune: Move all other resources to the default project.
-            chunk_size: As of `assign_resources`.
+            project: UUID, `default` or a `Project`.
+            desired: `URN`s, their texts, or objects with a `urn` attribute.
+            dry_run: Only return the plan. The default is False.
+            prune: Move all other resources to the default project. The default is False.
+            chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
-            What was done, or would be.
+            The changes that were made, or would be made.
 
         Raises:
-            APIError: The project couldn't be read, or nothing is known of any resource.
-            PaginationError: It is to be pruned, and changes all the time.
-            AssignmentError: As of `assign_resources`.
-            ValueError: `project` is no project, a URN is malformed, or the default project is
-                to be pruned; nothing was changed.
+            APIError: The project could not be listed, or a request failed before the outcome for
+                any resource was known.
+            PaginationError: `prune` is set, and the listing kept changing.
+            AssignmentError: A later request failed. It holds the outcome for each resource.
+            ValueError: An argument is invalid, or the default project would be pruned. No change
+                was made.
         """
         path = project_path(project)
         checked_count("chunk_size", chunk_size)
@@ -412,25 +456,23 @@ class AsyncProjects:
         project: ProjectLike,
         resources: Iterable[URNLike],
         *,
-        timeout: float,  # noqa: ASYNC109 - of the client's clock
+        timeout: float,  # noqa: ASYNC109 - on the client's clock
     ) -> None:
-        """Wait until one listing of a project has all these resources.
+        """Wait until one listing of a project has all the resources.
 
-        It looks at once, after a second, and then after waits that double, up to 15 seconds.
+        Lists the project at once, after 1 s, and then after delays that double up to 15 s. The
+        token must be allowed to see the resources: the scopes are those of `list_resources`.
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            resources: As of `assign_resources`.
-            timeout: The seconds to wait, after which the last listing starts. A longer wait for the
-                rate limits is an error.
+            project: UUID, `default` or a `Project`.
+            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            timeout: Seconds after which the last listing starts.
 
         Raises:
-            AssignmentTimeoutError: The time is up; says what is missing, which may be what the
-                token isn't allowed to see.
-            RateLimitWaitError: The wait for the rate limits is longer than `timeout` allows.
-            NotFoundError: There is no such project.
-            ValueError: `project` is no project, a URN is malformed, or `timeout` is negative or
-                not finite; nothing was sent.
+            AssignmentTimeoutError: The time is up. It names the resources that are missing.
+            RateLimitWaitError: The wait for the rate limits would exceed `timeout`.
+            NotFoundError: The project doesn't exist.
+            ValueError: An argument is invalid. No request was sent.
         """
         urns = distinct_urns(resources)
         manager = self._manager.starting_within(checked_wait("timeout", timeout))
@@ -469,20 +511,38 @@ class AsyncProjects:
         return project_path(default)
 
     def _check_id(self, project: Project, path: str) -> None:
-        """Check the id of a project that the API sent in response to a GET of `path`.
+        """Check the id of a project that the API returned for a GET of `path`.
 
         Raises:
-            APIResponseError: The id is not a UUID, so no request may be sent for the project.
+            APIResponseError: The id is not a UUID, so no request may use it.
         """
         if not is_project_id(project.id) or project.id == DEFAULT_PROJECT:
             text = one_line(
                 f'expected the id of a project to be a UUID, got "{project.id}"',
                 self._manager.settings.token,
             )
-            request = Request(method="GET", path=path, scopes=_READ)
+            request = self._manager.located(Request(method="GET", path=path, scopes=_READ))
             raise APIResponseError(text, request, status=HTTPStatus.OK)
 
 
+def _near(name: str, projects: Sequence[Project]) -> Sequence[str]:
+    """Return up to three names of projects that a user may have meant, the nearest first."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only this error needs it
+
+    folded = name.casefold()
+    for project in projects:
+        if project.name.casefold() == folded:
+            return [project.name]
+    some = {
+        project.name.casefold()[:_COMPARED]: project.name for project in projects[:_MOST_COMPARED]
+    }
+    return [some[start] for start in get_close_matches(folded[:_COMPARED], some)]
+
+
+# The comparison blocks the event loop: 0.1 s for the worst names of this length, and 2.7 s for
+# 1,000 names of 175 characters. So the number of names is bounded, and that of their characters.
+_MOST_COMPARED = 100
+_COMPARED = 50
 _READ = ("project:read",)
 _UPDATE = ("project:update",)
 

@@ -15,7 +15,7 @@ ID = "4E1BFBC3-dc3e-41f2-a18f-1b4d7ba71679"
 
 @pytest.mark.parametrize("project", [ID, ID.lower(), UUID(ID), Project(id=ID, name="x")])
 def test_path(project: Any) -> None:
-    """A project is told by its UUID, in any case, or by itself."""
+    """A project is given as its UUID, in any case, or as a `Project`."""
     assert f"/v2/projects/{ID.lower()}" == project_path(project)
 
 
@@ -43,7 +43,7 @@ def test_no_project(project: Any, error: type[Exception]) -> None:
 
 
 def test_settable() -> None:
-    """What is given is set, an environment in the API's own case, and what the API has added."""
+    """Given attributes are returned, with the API's spelling and a prefix that the API added."""
     assert {"name": "a", "environment": "Production", "is_default": False} == settable(
         name="a", environment="pRODUCTION", is_default=False
     )
@@ -60,22 +60,26 @@ def test_settable() -> None:
 @pytest.mark.parametrize(
     ("members", "error", "text"),
     [
-        ({"name": ""}, ValueError, "name is empty"),
-        ({"purpose": None}, TypeError, "purpose is a str, not NoneType"),
-        ({"name": "n" * 176}, ValueError, "name has at most 175 characters, not 176"),
-        ({"description": "n" * 256}, ValueError, "description has at most 255 characters, not 256"),
-        ({"name": "\udcff"}, ValueError, "name holds lone surrogates"),
-        ({"name": 5}, TypeError, "name is a str, not int"),
+        ({"name": ""}, ValueError, "name must have 1 to 175 characters, got 0"),
+        ({"purpose": None}, TypeError, "purpose must be a string, got NoneType"),
+        ({"name": "n" * 176}, ValueError, "name must have 1 to 175 characters, got 176"),
+        (
+            {"description": "n" * 256},
+            ValueError,
+            "description must have 0 to 255 characters, got 256",
+        ),
+        ({"name": "\udcff"}, ValueError, "name must be valid Unicode text"),
+        ({"name": 5}, TypeError, "name must be a string, got int"),
         (
             {"environment": "moon"},
             ValueError,
-            "one of Development, Staging, Production, not 'moon'",
+            "must be Development, Staging or Production, got 'moon'",
         ),
-        ({"environment": 5}, TypeError, "environment is a str, not int"),
-        ({"is_default": 1}, TypeError, "is_default is a bool, not int"),
+        ({"environment": 5}, TypeError, "environment must be a string, got int"),
+        ({"is_default": 1}, TypeError, "is_default must be a bool, got int"),
     ],
 )
 def test_not_settable(members: dict[str, Any], error: type[Exception], text: str) -> None:
-    """What the API would refuse is refused at once."""
+    """An attribute that the API would refuse is refused at once."""
     with pytest.raises(error, match=text):
         settable(**members)

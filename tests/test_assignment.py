@@ -59,7 +59,7 @@ def told(result: AssignmentResult | AssignmentError) -> dict[str, str | None]:
 async def test_down_for_a_while(
     emulator: Emulator, make_client: MakeClient, options: dict[str, Any]
 ) -> None:
-    """What the API says is down is sent again, and only that, after growing waits."""
+    """Only resources whose service is down are sent again, after growing delays."""
     emulator.seed(URNS)
     down(emulator, "assigned", "service_down", "service_down")
     emulator.respond(200, {"resources": [{"urn": B, "status": "service_down"}, {"urn": C}]})
@@ -73,7 +73,7 @@ async def test_down_for_a_while(
 async def test_down_for_long(
     emulator: Emulator, make_client: MakeClient, options: dict[str, Any], policy: dict[str, Any]
 ) -> None:
-    """What stays down is failed, after as many requests as the policy has a 503 sent."""
+    """Resources whose service stays down have failed after the attempts that the policy allows."""
     down(emulator, "service_down", times=9)
     options["retry"] = RetryPolicy(**policy)
     async with make_client(**options) as client:
@@ -150,7 +150,7 @@ async def test_refused_after_a_failure(
 
 
 async def test_nothing_heard(emulator: Emulator, make_client: MakeClient) -> None:
-    """What an answer leaves out is unknown, also where a later chunk fails."""
+    """Resources that are missing in a response are unknown, even if a later chunk fails."""
     down(emulator)
     emulator.respond(500)
     async with make_client() as client:
@@ -188,7 +188,7 @@ async def test_unsent_chunk(emulator: Emulator, make_client: MakeClient) -> None
 async def test_deadline_while_down(
     emulator: Emulator, make_client: MakeClient, options: dict[str, Any]
 ) -> None:
-    """What is down is not sent again after the deadline, and each attempt counts."""
+    """Resources whose service is down are not sent again after the deadline."""
     down(emulator, "service_down", times=9)
     policy = RetryPolicy(base_delay=10.0, jitter=lambda ceiling: ceiling)
     options |= {"retry": policy, "deadline": 25.0}

@@ -16,7 +16,7 @@ def window(*back: float, capacity: int = 3, reserve: int = 1) -> Window:
 
 def test_names() -> None:
     """A window has a name, and adds the margin to its period."""
-    assert ("no more than 3 requests in 60 s", 61.0) == (window().name, window().period)
+    assert ("3 requests per 60 s", 61.0) == (window().name, window().period)
 
 
 @pytest.mark.parametrize(

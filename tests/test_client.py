@@ -70,7 +70,7 @@ async def test_list(emulator: Emulator, make_either: MakeClient) -> None:
 
 
 async def test_assign(emulator: Emulator, make_either: MakeClient) -> None:
-    """Each resource is told of in the order asked, each once, whatever named it."""
+    """The result has each resource once, in request order, for all ways to name it."""
     web = emulator.seed(droplets(1, 2, 3), name="web")
     emulator.seed(["do:floatingip:203.0.113.1", "do:app:a"], default=True)
     async with make_either() as client:
@@ -195,7 +195,7 @@ async def test_wrong_resources(
     error: type[Exception],
     text: str,
 ) -> None:
-    """What is no URN is named, with its position, and nothing is sent."""
+    """A malformed URN is refused with its position, and no request is sent."""
     async with make_either() as client:
         with pytest.raises(error, match=text):
             await client.projects.assign_resources("default", resources)
@@ -245,7 +245,7 @@ async def test_wrong_numbers(
 async def test_wrong_chunk_size(make_either: MakeClient) -> None:
     """A chunk holds at least one."""
     async with make_either() as client:
-        with pytest.raises(ValueError, match="chunk_size is at least 1, not 0"):
+        with pytest.raises(ValueError, match="chunk_size must be at least 1, got 0"):
             await client.projects.assign_resources("default", [], chunk_size=0)
 
 
@@ -274,7 +274,7 @@ async def test_wrong_token(make_either: MakeClient) -> None:
 
 
 async def test_narrow_token(emulator: Emulator, make_either: MakeClient) -> None:
-    """A token without the scopes to assign is told which it needs."""
+    """The error for a token without the scopes to assign names them."""
     emulator.seed(["do:droplet:1", "do:volume:1"], default=True)
     async with make_either(emulator.add_token(["project:read", "droplet:read"])) as client:
         paginator = client.projects.list_resources()
@@ -327,7 +327,7 @@ def test_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_closed_while_assigning(emulator: Emulator, make_either: MakeClient) -> None:
-    """Who closes the client in the middle of an assignment learns what was done."""
+    """Closing the client during an assignment raises an error with the outcome so far."""
     emulator.seed(droplets(1, 2, 3))
     client = make_either()
     loop, second = asyncio.get_running_loop(), asyncio.Event()

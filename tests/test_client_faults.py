@@ -1,4 +1,4 @@
-"""What a server or the network can do to an answer, and what comes of it, on both sides."""
+"""Faults of the server or the network, and their results on both sides."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_passing(
 async def test_lasting(
     emulator: Emulator, make_client: MakeClient, policy: RetryPolicy, fault: faults.Fault
 ) -> None:
-    """What doesn't pass is not sent again."""
+    """Failures that are not transient are not retried."""
     emulator.fail(fault)
     async with make_client(**options(fault), retry=policy) as client:
         with pytest.raises((APIStatusError, APIResponseError)):
@@ -157,7 +157,7 @@ async def test_down(emulator: Emulator, make_client: MakeClient, policy: RetryPo
 
 
 async def test_left_out(emulator: Emulator, make_client: MakeClient) -> None:
-    """What became of resources that the answer leaves out is unknown."""
+    """The outcome for resources that are missing in the response is unknown."""
     emulator.seed(URNS)
     emulator.fail(faults.Omit(URNS[1:3]))
     async with make_client() as client:

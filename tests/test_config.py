@@ -1,4 +1,4 @@
-"""Config: which settings are refused, where the others come from, and what never shows."""
+"""Config: settings that are refused, sources of their defaults, and secrets that never show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FIRST, SECOND = "DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"
 URL_VARIABLE = "DIGITALOCEAN_API_URL"
 HIDDEN = "dop_v1_0123456789abcdef"
-NOT_A_BASE_URL = "base_url is https://host[:port][/path], without user, query or fragment"
+NOT_A_BASE_URL = "base_url must be https://host[:port][/path], without user, query and fragment"
 
 
 @pytest.fixture(autouse=True)
@@ -90,16 +90,19 @@ def test_no_token(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) ->
 @pytest.mark.parametrize(
     ("texts", "problem"),
     [
-        ([""], "is empty, or no string"),
-        ([f" {HIDDEN}", f"{HIDDEN}\n", f"{HIDDEN}\r\n", f"{HIDDEN} x", " "], "holds white space"),
-        ([f"{HIDDEN}{end}" for end in "\0\x7f\u2028é\ud800"], ".+ or a character beyond ASCII"),
-        ([f"dor_v1_{HIDDEN}", "dor_v1_"], r"is a refresh token \(dor_v1_…\)"),
+        ([""], "a string, and not empty"),
+        (
+            [f" {HIDDEN}", f"{HIDDEN}\n", f"{HIDDEN}\r\n", f"{HIDDEN} x", " "],
+            "printable ASCII, without spaces",
+        ),
+        ([f"{HIDDEN}{end}" for end in "\0\x7f\u2028é\ud800"], "printable ASCII, without"),
+        ([f"dor_v1_{HIDDEN}", "dor_v1_"], r"an access token, got a refresh token \(dor_v1_…\)$"),
     ],
 )
 def test_malformed_token(texts: list[str], problem: str) -> None:
-    """What can't be a bearer token is refused; the message names the problem, not the token."""
+    """A malformed token is refused; the message names the problem without the token."""
     for text in texts:
-        with pytest.raises(ValueError, match=rf"^the token {problem}") as caught:
+        with pytest.raises(ValueError, match=rf"^token must be {problem}") as caught:
             checked_token(Secret(text))
         assert HIDDEN not in repr(caught.value)
 
@@ -108,7 +111,7 @@ def test_malformed_token(texts: list[str], problem: str) -> None:
 def test_malformed_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A malformed token from the environment is refused by the variable's name."""
     monkeypatch.setenv(name, f"{HIDDEN}\n")
-    expected = f"{name} holds white space, a line break or a character beyond ASCII"
+    expected = f"{name} must be printable ASCII, without spaces and line breaks"
     with pytest.raises(ValueError, match=rf"^{expected}$"):
         checked_token(None)
 
@@ -139,10 +142,22 @@ def test_loopback(host: str, end: str) -> None:
     assert expected == checked_base_url(f"http://{host}{end}", allow_insecure=False)
 
 
+@pytest.mark.parametrize("path", ["/v2", "/v2/", "/V2", "/gateway/v2//", "/v2/projects"])
+def test_path_of_the_api(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """A base URL that ends in the API's own path is refused, wherever it comes from."""
+    url = f"https://a.example{path}"
+    text = f"must not end in {path.rstrip('/').removeprefix('/gateway')!r}, since the client adds"
+    with pytest.raises(ValueError, match=f"^base_url {text} "):
+        checked_base_url(url, allow_insecure=False)
+    monkeypatch.setenv(URL_VARIABLE, url)
+    with pytest.raises(ValueError, match=f"^{URL_VARIABLE} {text} "):
+        checked_base_url(None, allow_insecure=False)
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("HTTPS://A.example:443/V2", "https://a.example/V2"),
+        ("HTTPS://A.example:443/V2x", "https://a.example/V2x"),
         ("http://localhost:80", "http://localhost"),
         ("https://a.example:80", "https://a.example:80"),
     ],
@@ -162,7 +177,9 @@ def test_insecure(scheme: str, host: str) -> None:
     url = f"{scheme}://{host}"
     assert url.lower() == checked_base_url(url, allow_insecure=True)
     assert f"https://{host}" == checked_base_url(f"https://{host}", allow_insecure=False)
-    with pytest.raises(ValueError, match=r"^http would show the token to the network: use https"):
+    with pytest.raises(
+        ValueError, match=r"^base_url must be https, since http would send the token unencrypted; "
+    ):
         checked_base_url(url, allow_insecure=False)
 
 
@@ -178,7 +195,7 @@ def test_insecure(scheme: str, host: str) -> None:
 )
 @pytest.mark.parametrize("allow_insecure", [True, False])
 def test_malformed_base_url(*, allow_insecure: bool, url: str) -> None:
-    """User, query, fragment and what is no URL are refused, and the message doesn't repeat it."""
+    """A URL with user, query or fragment, or a malformed one, is refused and not repeated."""
     with pytest.raises(ValueError, match="base_url") as caught:
         checked_base_url(url, allow_insecure=allow_insecure)
     assert NOT_A_BASE_URL == str(caught.value)
@@ -186,12 +203,12 @@ def test_malformed_base_url(*, allow_insecure: bool, url: str) -> None:
 
 def test_base_url_of_another_type() -> None:
     url: Any = b"https://a"
-    with pytest.raises(TypeError, match=r"^base_url is a string, not bytes$"):
+    with pytest.raises(TypeError, match=r"^base_url must be a string, got bytes$"):
         checked_base_url(url, allow_insecure=False)
 
 
 def test_base_url_with_impossible_port() -> None:
-    with pytest.raises(ValueError, match=r"^base_url is https:"):
+    with pytest.raises(ValueError, match=r"^base_url must be https:"):
         checked_base_url("https://a:65536", allow_insecure=False)
 
 
@@ -220,14 +237,14 @@ def test_proxy(proxy: str | None) -> None:
     ],
 )
 def test_malformed_proxy(proxy: object) -> None:
-    """What is no proxy's URL is refused, and the message doesn't repeat it."""
+    """A malformed URL of a proxy is refused, and the message doesn't repeat it."""
     with pytest.raises(ValueError, match="proxy") as caught:
         checked_proxy(Secret.hide(proxy))
-    assert "proxy is http://[user:password@]host[:port]" == str(caught.value)
+    assert "proxy must be http://[user:password@]host[:port]" == str(caught.value)
 
 
 def test_user_agent() -> None:
-    """The server is told the package, its version and Python's, or what the user wants."""
+    """The User-Agent header names the package and the versions, unless the user sets another."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     expected = f"digitalocean-projects/{digitalocean_projects.__version__} (Python {python})"
     assert expected == checked_user_agent(None)
@@ -236,7 +253,7 @@ def test_user_agent() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "a\r\nX-Evil: 1", "a\n", "a\0", "ä", "a\tb"])
 def test_malformed_user_agent(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^user_agent is printable ASCII$"):
+    with pytest.raises(ValueError, match=r"^user_agent must be printable ASCII and not empty$"):
         checked_user_agent(text)
 
 
@@ -257,7 +274,7 @@ def test_impossible_seconds(value: float) -> None:
     """A time-out is more than none, and no longer than an event loop can count."""
     with pytest.raises(ValueError, match="timeout") as caught:
         checked_seconds("timeout", value)
-    assert f"timeout is more than 0 and at most 1e+09, not {value}" == str(caught.value)
+    assert f"timeout must be positive and at most 1e+09, got {value}" == str(caught.value)
 
 
 @pytest.mark.parametrize(("value", "most"), [(1, None), (10**9, None), (1, 200), (200, 200)])
@@ -267,10 +284,10 @@ def test_count(value: int, most: int | None) -> None:
 
 @pytest.mark.parametrize(
     ("value", "most", "limits"),
-    [(0, None, ""), (-1, 200, " and at most 200"), (201, 200, " and at most 200")],
+    [(0, None, "at least 1"), (-1, 200, "between 1 and 200"), (201, 200, "between 1 and 200")],
 )
 def test_impossible_count(value: int, most: int | None, limits: str) -> None:
-    with pytest.raises(ValueError, match=rf"^per_page is at least 1{limits}, not {value}$"):
+    with pytest.raises(ValueError, match=rf"^per_page must be {limits}, got {value}$"):
         checked_count("per_page", value, most)
 
 
@@ -278,7 +295,7 @@ def test_impossible_count(value: int, most: int | None, limits: str) -> None:
 @pytest.mark.parametrize("check", [checked_seconds, checked_count])
 def test_numbers_of_another_type(check: Callable[[str, Any], object], value: object) -> None:
     """A bool is no number, and text is not made one."""
-    with pytest.raises(TypeError, match=rf"^x is .+, not {type(value).__name__}$"):
+    with pytest.raises(TypeError, match=rf"^x must be .+, got {type(value).__name__}(; .+)?$"):
         check("x", value)
 
 
@@ -303,12 +320,42 @@ def test_default_project() -> None:
         ({"grace": -1.0}, ValueError),
         ({"reserve": -1}, ValueError),
         ({"reserve": "5"}, TypeError),
+        ({"reserve": 0.5}, TypeError),
+        ({"margin": "1"}, TypeError),
+        ({"windows": (250, 60.0)}, TypeError),
     ],
 )
 def test_impossible_limits(arguments: dict[str, Any], error: type[Exception]) -> None:
     """Limits that can't be kept are refused."""
     with pytest.raises(error):
         Limits(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"attempts": 0}, ValueError, "attempts must be at least 1, got 0"),
+        ({"attempts": "3"}, TypeError, "attempts must be an int, got str"),
+        ({"base_delay": -1}, ValueError, "base_delay must be finite and at least 0, got -1"),
+        ({"max_delay": math.inf}, ValueError, "max_delay must be finite and at least 0, got inf"),
+        ({"max_retry_after": True}, TypeError, "max_retry_after must be a number, got bool"),
+        (
+            {"statuses": 503},
+            TypeError,
+            "statuses must be ints, got int; pass for example {429, 503}",
+        ),
+        (
+            {"statuses": "503"},
+            TypeError,
+            "statuses must be ints, got str; pass for example {429, 503}",
+        ),
+    ],
+)
+def test_impossible_policy(arguments: dict[str, Any], error: type[Exception], text: str) -> None:
+    """A policy that can't be followed is refused, and the message says what to pass."""
+    with pytest.raises(error) as caught:
+        RetryPolicy(**arguments)
+    assert text == str(caught.value)
 
 
 def test_limits() -> None:

@@ -111,7 +111,7 @@ class DyingServer:
 async def test_dead_connections(end: str, number: int) -> None:
     """Idle connections that have died cost a request one attempt, however many there are.
 
-    There is no wait after it, unless a time-out has told: the server may be slow.
+    There is no delay after it, unless a timeout has closed it: the server may be slow.
     """
     server, clock = DyingServer(8, end), MovedClock()
     async with serving(server.answer) as url:
@@ -159,7 +159,7 @@ async def test_endpoint_that_fails_beside_others() -> None:
             while not failing.done():
                 await ask(client)
     assert [0.0, 1.0, 2.0] == clock.slept
-    # One for each attempt in vain, and two for the others.
+    # One for each failed attempt, and two for the other requests.
     assert connections <= 6
 
 
@@ -270,7 +270,7 @@ def test_connect_timeout_is_shorter(timeout: float, connect_timeout: float) -> N
 async def test_wait_for_a_connection(unconnected: dict[str, Any]) -> None:
     """A wait for a connection has its time-out, and sends nothing, whatever it waits for.
 
-    So what isn't idempotent is sent again, too, and the tokens come back.
+    So a request that isn't idempotent is retried, too, and its tokens return.
     """
     async with AsyncClient(
         TOKEN,

@@ -196,51 +196,51 @@ class Paginator(Generic[T]):
     ),
 }
 UNKNOWN_CLASSES = {
-    "class Other:\n    pass": "line 2: a class without a new name: class Other:",
-    "class AsyncPaginator(Base):\n    'D.'": "line 2: no Generic: Base",
-    "class AsyncPaginator(Protocol[T]):\n    'D.'": "line 2: no Generic: Protocol[T]",
+    "class Other:\n    pass": "line 2: a public class that is not in RENAMES: class Other:",
+    "class AsyncPaginator(Base):\n    'D.'": "line 2: a base class other than Generic: Base",
+    "class AsyncPaginator(Protocol[T]):\n    'D.'": "line 2: a base class other than Generic: ",
     "class AsyncClient:\n    r'\\d'": "line 2: a docstring with a backslash or quotes: class",
     "class AsyncClient:\n    'Say \"x\"'": "line 2: a docstring with a backslash or quotes: class",
-    "class AsyncClient:\n    'Await it.'": "line 2: a docstring that isn't true of blocking",
-    "class AsyncClient:\n    a = 1": "line 2: no docstring: class AsyncClient:",
+    "class AsyncClient:\n    'Await it.'": "line 2: a docstring that is wrong for blocking",
+    "class AsyncClient:\n    a = 1": "line 2: a class without a docstring: class AsyncClient:",
     "@final\nclass AsyncClient:\n    'D.'": "line 3: a decorator or metaclass: @final",
     "class AsyncClient(metaclass=M):\n    'D.'": "line 2: a decorator or metaclass: class",
     "class AsyncClient:\n    'D.'\n    def __len__(self) -> int: ...": "line 4: a special method",
     "class AsyncClient:\n    'D.'\n    def __init__(self, *a: int) -> None: ...": (
-        "line 4: parameters that are no plain ones: def __init__(self, *a: int)"
+        "line 4: a variadic or positional-only parameter: def __init__(self, *a: int)"
     ),
 }
 UNKNOWN_MEMBERS = {
-    "limit = 1": "no method: limit = 1",
-    "limit: int": "no method: limit: int",
-    "class Inner: ...": "no method: class Inner:",
+    "limit = 1": "a member that is not a method: limit = 1",
+    "limit: int": "a member that is not a method: limit: int",
+    "class Inner: ...": "a member that is not a method: class Inner:",
     "@overload\nasync def get(self) -> int: ...": "a decorator: @overload",
     "@staticmethod\ndef get() -> int: ...": "a decorator: @staticmethod",
     "@property\n@cache\ndef get(self) -> int: ...": "a decorator: @property",
     "async def get(self) -> Iterator[int]: yield 1": "a generator: async def get(self)",
     "def get(self) -> AsyncIterator[int]: yield from x": "a generator: def get(self)",
     "async def get(self, a: AsyncPaginator[int]) -> int: ...": "a parameter of a renamed type: a",
-    "async def get(self): ...": "no return annotation: async def get(self)",
-    "def get(self): ...": "no return annotation: def get(self)",
-    "@property\ndef get(self): ...": "no return annotation: @property",
-    "def get(self) -> list[AsyncProjects]: ...": "a result that holds something to await: def get",
-    "async def get(self) -> AsyncPaginator[int]: ...": "what is awaited is renamed: async def get",
-    "async def get(self) -> list[AsyncProjects]: ...": "a result that holds something to await: ",
-    "def get(self) -> Awaitable[int]: ...": "a result that holds something to await: def get",
-    "def get(self) -> asyncio.Task[int]: ...": "a result that holds something to await: def get",
+    "async def get(self): ...": "a method without a return annotation: async def get(self)",
+    "def get(self): ...": "a method without a return annotation: def get(self)",
+    "@property\ndef get(self): ...": "a method without a return annotation: @property",
+    "def get(self) -> list[AsyncProjects]: ...": "a result that contains an awaitable: def get",
+    "async def get(self) -> AsyncPaginator[int]: ...": "a coroutine that returns a renamed class",
+    "async def get(self) -> list[AsyncProjects]: ...": "a result that contains an awaitable: ",
+    "def get(self) -> Awaitable[int]: ...": "a result that contains an awaitable: def get",
+    "def get(self) -> asyncio.Task[int]: ...": "a result that contains an awaitable: def get",
     "def get(self) -> Self: ...": "a blocking method that returns the original: def get",
     "@property\ndef get(self) -> AsyncProjects | None: ...": (
-        "a result that holds something to await: @property"
+        "a result that contains an awaitable: @property"
     ),
     "async def get(self, a: Iterable[int]) -> int: ...": (
-        "an iterable that the portal's loop would go through: a: Iterable[int]"
+        "an iterable that the portal's loop would read: a: Iterable[int]"
     ),
     "async def get(self, a: None | Iterable[URNLike]) -> int: ...": (
-        "an iterable that the portal's loop would go through: a: None | Iterable[URNLike]"
+        "an iterable that the portal's loop would read: a: None | Iterable[URNLike]"
     ),
-    "async def get(self, *a: int) -> int: ...": "parameters that are no plain ones: async def get",
-    "async def get(self, **a: int) -> int: ...": "parameters that are no plain ones: async def get",
-    "async def get(self, a: int, /) -> int: 1": "parameters that are no plain ones: async def get",
+    "async def get(self, *a: int) -> int: ...": "a variadic or positional-only parameter",
+    "async def get(self, **a: int) -> int: ...": "a variadic or positional-only parameter",
+    "async def get(self, a: int, /) -> int: 1": "a variadic or positional-only parameter",
     "async def get(self) -> int: r'\\d'": "a docstring with a backslash or quotes: async def get",
 }
 
@@ -357,7 +357,7 @@ def test_long_shapes_are_cut() -> None:
     """An error shows the first 100 characters of the code."""
     with pytest.raises(UnknownShapeError) as caught:
         generate({"_client": f"class {'C' * 1000}: ..."})
-    assert f"line 1: a class without a new name: class {'C' * 94}" == str(caught.value)
+    assert f"line 1: a public class that is not in RENAMES: class {'C' * 94}" == str(caught.value)
 
 
 @pytest.mark.process
@@ -383,7 +383,7 @@ def test_check(change: str, target: Path, capsys: pytest.CaptureFixture[str]) ->
     current = target.read_text("utf-8")
     target.write_text(current + change, "utf-8")
     assert 1 == main(["--check"])
-    assert ("", "sync.py isn't what would be written\n") == capsys.readouterr()
+    assert ("", "sync.py is out of date: run the generator\n") == capsys.readouterr()
     assert current + change == target.read_text("utf-8")
     assert 0 == main([])
     assert current == target.read_text("utf-8")

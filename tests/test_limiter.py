@@ -42,7 +42,7 @@ async def together(number: int, function: Callable[[], Awaitable[object]]) -> No
 )
 @pytest.mark.slow
 def test_no_refusal(requests: int, seeds: int, optimum: float, *, told: bool) -> None:
-    """However the network delays requests, none is refused, in 3 % more time than need be.
+    """No delay of the network leads to a refused request, at 3 % more time than the optimum.
 
     So it is also where the answers say how many are left, and come in another order.
     """
@@ -219,9 +219,9 @@ async def take(bucket: TokenBucket, number: int = 1) -> None:
 
 
 REASONS = [
-    (Limits(), 250, 61.0, "no more than 250 requests in 60 s"),
-    (Limits(windows=((3, 3600.0), (2, 60.0))), 2, 61.0, "no more than 2 requests in 60 s"),
-    (Limits(windows=((2, 60.0), (2, 3600.0))), 2, 3601.0, "no more than 2 requests in 3600 s"),
+    (Limits(), 250, 61.0, "250 requests per 60 s"),
+    (Limits(windows=((3, 3600.0), (2, 60.0))), 2, 61.0, "2 requests per 60 s"),
+    (Limits(windows=((2, 60.0), (2, 3600.0))), 2, 3601.0, "2 requests per 3600 s"),
 ]
 
 
@@ -273,7 +273,7 @@ def test_wait_that_gets_too_long() -> None:
         await asyncio.sleep(0)
         async with bucket.lease(ahead=True) as lease:
             lease.settle()
-            with pytest.raises(RateLimitWaitError, match="about 122 s: no more than 1 ") as caught:
+            with pytest.raises(RateLimitWaitError, match="would be about 122 s, but ") as caught:
                 await waiting
         assert (122.0, 65.0, 0) == (caught.value.seconds, clock.now, bucket.statistics().waiting)
 
@@ -338,7 +338,7 @@ def test_record(
     bucket = TokenBucket(limits, clock=(clock := VirtualTime()))
     with caplog.at_level(logging.INFO, "digitalocean_projects"):
         clock.run(take(bucket, taken + 1))
-    assert [f"waiting for about {seconds:.0f} s: {reason}"] == caplog.messages
+    assert [f"waiting about {seconds:.0f} s for the rate limit: {reason}"] == caplog.messages
 
 
 def test_short_wait_leaves_no_record(caplog: pytest.LogCaptureFixture) -> None:
@@ -371,7 +371,10 @@ def test_record_of_a_pause(caplog: pytest.LogCaptureFixture) -> None:
             clock.run(main())
     finally:
         logger.removeHandler(handler)
-    assert (["waiting for about 7 s: a pause after a refusal"], [1]) == (caplog.messages, waiting)
+    assert (["waiting about 7 s for the rate limit: a pause after a response 429"], [1]) == (
+        caplog.messages,
+        waiting,
+    )
 
 
 def test_statistics() -> None:

@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leaks")]
 DROPLET = "do:droplet:1"
 LISTING = "/v2/projects/default/resources?page=1&per_page=200"
 ASSIGNMENT = "/v2/projects/default/resources"
+GET = f"GET {LISTING}"
 caller: ContextVar[str] = ContextVar("caller", default="nobody")
 
 
@@ -112,14 +113,15 @@ async def test_fields(make_either: MakeClient, emulator: Emulator, records: Reco
     emulator.respond(200, {"resources": []}, {"X-Request-Id": "id-3"})
     async with make_either(retry=RetryPolicy(base_delay=0)) as client:
         await client.projects.assign_resources("default", [DROPLET])
-    assert all(0 < fields["seconds"] < 5 for fields in records.fields)
+    attempts = [fields for fields in records.fields if "seconds" in fields]
+    assert all(0 < fields["seconds"] < 5 for fields in attempts)
     asked = {"method": "POST", "path": ASSIGNMENT}
     answered = {**asked, "error": None}
     assert [
         {**answered, "attempt": 1, "status": 503, "request_id": "id-1"},
         {**asked, "attempt": 2, "status": None, "error": "APIConnectionError", "request_id": None},
         {**answered, "attempt": 3, "status": 200, "request_id": "id-3"},
-    ] == [without_seconds(fields) for fields in records.fields]
+    ] == [without_seconds(fields) for fields in attempts]
     assert json.dumps(records.fields)
 
 
@@ -131,7 +133,40 @@ async def test_part_sent_again(
     emulator.seed([DROPLET])
     async with make_either(retry=RetryPolicy(base_delay=0)) as client:
         await client.projects.assign_resources("default", [DROPLET])
-    assert [1, 2] == [fields["attempt"] for fields in records.fields]
+    attempts = [fields["attempt"] for fields in records.fields if "seconds" in fields]
+    assert [1, 2] == attempts
+    (warning,) = (record for record in records.records if record.levelno == logging.WARNING)
+    assert (
+        "attempt 1 of 4 failed, the next one starts in 0.0 s: "
+        f"service_down for 1 of the resources (POST {ASSIGNMENT})"
+    ) == warning.getMessage()
+
+
+async def test_retries(
+    make_either: MakeClient, emulator: Emulator, clock: MockClock, records: Records
+) -> None:
+    """A retry is logged as a warning, with the status, the attempt and the delay."""
+    logging.getLogger("digitalocean_projects").setLevel(logging.WARNING)
+    emulator.respond(503, {"id": "server_error", "message": f"no {emulator.token}"})
+    emulator.respond(429, headers={"Retry-After": "7"})
+    emulator.respond_raw(b"")
+    closed = f"{emulator.url} closed the connection without a complete response"
+    policy = RetryPolicy(jitter=lambda maximum: maximum)
+    async with make_either(clock=clock, retry=policy) as client:
+        await ask(client)
+    assert [
+        f"attempt 1 of 4 failed, the next one starts in 0.5 s: 503 server_error: no *** ({GET})",
+        f"attempt 2 of 4 failed, the next one starts in 7.0 s: 429 ({GET})",
+        f"attempt 3 of 4 failed, the next one starts in 2.0 s: {closed} ({GET})",
+    ] == records.messages
+    assert {logging.WARNING} == {record.levelno for record in records.records}
+    asked = {"method": "GET", "path": LISTING, "attempts": 4}
+    assert [
+        {**asked, "attempt": 1, "status": 503, "error": "ServerError", "delay": 0.5},
+        {**asked, "attempt": 2, "status": 429, "error": "RateLimitError", "delay": 7.0},
+        {**asked, "attempt": 3, "status": None, "error": "APIConnectionError", "delay": 2.0},
+    ] == records.fields
+    assert json.dumps(records.fields)
 
 
 async def test_caller(make_either: MakeClient, records: Records) -> None:
@@ -163,7 +198,7 @@ async def test_wait(make_either: MakeClient, clock: MockClock, records: Records)
         await ask(client)
         await ask(client)
     told = [fields for fields in records.fields if "wait" in fields]
-    assert [{"wait": 61.0, "reason": "no more than 1 requests in 60 s"}] == told
+    assert [{"wait": 61.0, "reason": "1 request per 60 s"}] == told
     assert [logging.DEBUG, logging.INFO, logging.DEBUG] == [
         record.levelno for record in records.records
     ]

@@ -163,7 +163,7 @@ async def test_pages_from_nowhere(
 ) -> None:
     """An invalid page number is refused at once."""
     async with make_either() as client:
-        with pytest.raises(error, match="start is a"):
+        with pytest.raises(error, match="start must be "):
             client.projects.list_resources().pages(start)
     assert [] == emulator.requests
 

@@ -179,7 +179,9 @@ def test_in_its_own_loop(emulator: Emulator) -> None:
     with Client(emulator.token, base_url=emulator.url, session_factory=session) as client:
         resources = client.projects.list_resources()
         assert 0 == total(client)
-    assert ["a blocking client can't be used inside its own event loop"] * 4 == said
+    assert [
+        "a blocking client can't be used inside its own event loop; use AsyncClient there"
+    ] * 4 == said
 
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy])

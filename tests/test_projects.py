@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import attrs
 import pytest
@@ -21,12 +22,14 @@ from digitalocean_projects import (
     NotFoundError,
     PermissionDeniedError,
     PreconditionFailedError,
+    Project,
     ProjectLookupError,
     Purpose,
     Reconciliation,
     RetryPolicy,
     ServerError,
 )
+from digitalocean_projects._projects import _near
 from digitalocean_projects.testing import MockClock, faults
 
 if TYPE_CHECKING:
@@ -124,9 +127,15 @@ async def test_find(emulator: Emulator, make_client: MakeClient) -> None:
     """A name that no project or more than one has is an error that says so."""
     web = emulator.seed(name="web")
     async with make_client() as client:
-        for name in ("Web", "we", ""):
-            with pytest.raises(ProjectLookupError, match=f"no project is named {name!r}"):
+        for name, hint in (
+            ("WEB", "; did you mean 'web'?"),
+            ("we", "; did you mean 'web'?"),
+            ("", ""),
+            ("shop", ""),
+        ):
+            with pytest.raises(ProjectLookupError) as c:
                 await client.projects.find(name)
+            assert f"no project is named {name!r}{hint}" == str(c.value)
         twin = {"id": UNKNOWN, "name": "web"}
         emulator.respond(200, {"projects": [{"id": web, "name": "web"}, twin]})
         with pytest.raises(
@@ -134,6 +143,28 @@ async def test_find(emulator: Emulator, make_client: MakeClient) -> None:
         ) as c:
             await client.projects.find("web")
     assert [web, UNKNOWN] == [project.id for project in c.value.found]
+
+
+async def test_find_near_names(emulator: Emulator, make_client: MakeClient) -> None:
+    """The hint has at most three names, the nearest first, and no token."""
+    token = f"web-shop-{emulator.token}"
+    listed = [f"web-shop-{number}" for number in range(4)] + [token]
+    projects = [{"id": str(UUID(int=i)), "name": name} for i, name in enumerate(listed)]
+    emulator.respond(200, {"projects": projects}, times=3)
+    async with make_client() as client:
+        with pytest.raises(ProjectLookupError, match=r"did you mean '.+' or '.+' or '.+'[?]$") as c:
+            await client.projects.find("web-shop")
+        assert str(c.value).startswith("no project is named 'web-shop'; did you mean 'web-shop-")
+        with pytest.raises(ProjectLookupError) as c:
+            await client.projects.find(token.upper())
+        assert "did you mean 'web-shop-***'?" in str(c.value)
+
+
+def test_many_near_names() -> None:
+    """The search for near names is bounded, however many and long the names are."""
+    names = [f"{number:06}{'ab' * 80}" for number in range(5000)]
+    projects = [Project(id=UNKNOWN, name=name) for name in names]
+    assert 3 == len(_near("ba" * 5000, projects))
 
 
 FAILURES: list[tuple[Operation, type[Exception]]] = [
@@ -158,7 +189,7 @@ FAILURES: list[tuple[Operation, type[Exception]]] = [
 async def test_failures(
     emulator: Emulator, make_client: MakeClient, operation: Operation, error: type[Exception]
 ) -> None:
-    """What is wrong is an error, before anything is sent if that can be told."""
+    """An invalid argument is an error, if possible before any request."""
     async with make_client() as client:
         with pytest.raises(error):
             await operation(client.projects)
@@ -266,7 +297,7 @@ def clock(emulator: Emulator) -> SharedClock:
 async def test_moving_and_deleting(
     emulator: Emulator, make_client: MakeClient, clock: SharedClock
 ) -> None:
-    """A job that moves everything and deletes the project takes as long as the API does."""
+    """A script that moves all resources and deletes the project waits for the API."""
     emulator.move_delay = 40.0
     web = emulator.seed(urns(1, 2, 3), name="web")
     async with make_client(clock=clock) as client:
@@ -298,7 +329,7 @@ async def test_delete_tries_again(
 async def test_waiting_in_vain(
     emulator: Emulator, make_client: MakeClient, clock: SharedClock
 ) -> None:
-    """When the time is up, it is said what is missing."""
+    """The error of a timeout names the missing resources."""
     emulator.move_delay = 100.0
     emulator.seed(urns(1), default=True)
     emulator.seed(urns(2), name="web")

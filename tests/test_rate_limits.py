@@ -20,7 +20,7 @@ WINDOWS = ((250, 60.0), (1000, 600.0))
 async def test_no_refusal() -> None:
     """1,175 requests of two clients are never refused, and take at most 3 % over the optimum."""
     # While a request takes longer than the threshold, the clock jumps, up to the end of that
-    # request's lease: then others would go too early.
+    # request's lease: then later requests would start too early.
     clock = MockClock(rate=1.0, autojump_threshold=1.0)
     with Emulator(clock=clock, limits=WINDOWS) as emulator:
         options: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What is sent again, and how long is waited before, on both sides."""
+"""Retries: the failures that are retried, and the delays, on both sides."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_full_jitter() -> None:
     ],
 )
 def test_retry_after_is_a_floor(headers: dict[str, str], expected: float | None) -> None:
-    """What a refusal asks for is waited at least, unless it is too long."""
+    """The delay that a response 429 asks for is the minimum, unless it is too long."""
     assert [expected] == delays(RetryPolicy(jitter=highest), failure(429, **headers))
 
 
@@ -133,7 +133,7 @@ def test_retry_after_of_a_server_error() -> None:
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 505, 520, 599])
 def test_statuses_that_pass(status: int) -> None:
-    """What the policy names, and other 5xx, is asked again."""
+    """The statuses of the policy, and other 5xx, are retried."""
     assert [0.5] == delays(RetryPolicy(jitter=highest), failure(status))
 
 
@@ -153,7 +153,7 @@ def test_statuses_that_stay(status: int) -> None:
     ],
 )
 def test_own_statuses(named: list[int], covered: list[int], final: list[int]) -> None:
-    """A policy may name others; a 5xx that it doesn't name counts as 500, but for 501."""
+    """A policy may have other statuses; any other 5xx but 501 counts as 500."""
     policy = RetryPolicy(statuses=frozenset(named))
     assert (covered, []) == (
         [status for status in covered if policy.covers(failure(status))],
@@ -203,7 +203,7 @@ async def test_passing_faults_of_an_assignment(
 async def test_lasting_fault(
     emulator: Emulator, make_client: MakeClient, clock: MovedClock
 ) -> None:
-    """What doesn't pass is raised after the last attempt, and says how many there were."""
+    """A persistent failure is raised after the last attempt, with the number of attempts."""
     emulator.respond(500, times=None)
     async with make_client(clock=clock, retry=RetryPolicy(attempts=3)) as client:
         with pytest.raises(ServerError) as caught:
@@ -256,7 +256,7 @@ async def test_deadline(emulator: Emulator, make_client: MakeClient, clock: Move
 async def test_deadline_shortens_an_attempt(
     make_client: MakeClient, silent_server: SilentServer
 ) -> None:
-    """An attempt may take no longer than what is left until the deadline."""
+    """An attempt ends at the deadline."""
     policy = RetryPolicy(attempts=9, base_delay=0.0)
     async with make_client(base_url=silent_server.url, retry=policy, deadline=0.2) as client:
         with pytest.raises(APITimeoutError) as caught:

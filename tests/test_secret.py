@@ -102,7 +102,7 @@ def test_operators() -> None:
     """Slices, single characters, sums and formatted texts are secrets, too."""
     secret = Secret(HIDDEN)
     derived = [secret[:50], secret[0], secret[::-1], secret + "x", "x" + secret, secret * 2]
-    derived += [2 * secret, "a %s" % secret, *secret, *secret.split("_"), *sorted(secret)]  # noqa: UP031 - it is what is tested
+    derived += [2 * secret, "a %s" % secret, *secret, *secret.split("_"), *sorted(secret)]  # noqa: UP031 - the subject of this test
     assert {"'***'"} == set(map(repr, derived))
     assert f"Bearer {HIDDEN}" == "Bearer " + secret
     assert HIDDEN == "".join(secret)

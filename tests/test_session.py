@@ -174,7 +174,8 @@ async def test_odd_status(make_client: MakeClient, emulator: Emulator, status: i
 
 
 GZIP = OK + b"Content-Encoding: gzip\r\n"
-CLOSED, CUT_OFF = "the server closed the connection", "the body is cut off or garbled"
+CLOSED = "{url} closed the connection without a complete response"
+CUT_OFF = "the response body is incomplete or malformed"
 
 
 @pytest.mark.parametrize(
@@ -209,6 +210,7 @@ async def test_cut_off(
     error = await refused(APIConnectionError, make_client(), operation)
     (sent,) = emulator.requests
     assert (sent.method, 1) == (error.method, error.attempts)
+    text = text.format(url=emulator.url)
     assert f"{text} ({error.method} {error.path})" == str(error)
 
 
@@ -233,10 +235,10 @@ async def test_cut_off(
     ids=lambda data: f"{data[-40:] if len(data) < 1000 else data[:40]!r}",
 )
 async def test_no_http(make_client: MakeClient, emulator: Emulator, data: bytes) -> None:
-    """What isn't HTTP, or too much of it, is no answer of the API; the error doesn't repeat it."""
+    """Invalid or excessive HTTP is an error that doesn't repeat it."""
     emulator.respond_raw(data)
     error = await refused(APIResponseError, make_client())
-    assert ("the answer is no valid HTTP", None) == (error.reason, error.status)
+    assert ("the response is not valid HTTP", None) == (error.reason, error.status)
     assert 1 == len(emulator.requests)
 
 
@@ -250,15 +252,16 @@ async def test_reset(make_client: MakeClient) -> None:
 
     async with serving(reset) as address:
         error = await refused(APIConnectionError, make_client(base_url=f"http://{address}"))
-    assert str(error).startswith("ClientOSError: [Errno ")
+    lost = f"the connection to http://{address} was lost: connection reset by peer ("
+    assert str(error).startswith(lost)
 
 
 async def test_connection_refused(make_client: MakeClient) -> None:
-    """Where nobody listens, there is no answer; the error names aiohttp's class and the place."""
+    """Where nobody listens, there is no answer; the error names the place and the cause."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = "{}:{}".format(*listener.getsockname())
     error = await refused(APIConnectionError, make_client(base_url=f"http://{address}"))
-    assert str(error).startswith(f"ClientConnectorError: Cannot connect to host {address} ")
+    assert str(error).startswith(f"cannot connect to http://{address}: connection refused (GET ")
 
 
 async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, start: bytes) -> None:
@@ -321,7 +324,10 @@ async def test_endless(make_client: MakeClient, status: bytes) -> None:
     async with serving(partial(flood, status=status)) as address:
         client = make_client(base_url=f"http://{address}")
         error = await refused(APIResponseError, client)
-    assert ("the body is over 16777216 bytes", int(status)) == (error.reason, error.status)
+    assert ("the response body exceeds 16777216 bytes (max_body)", int(status)) == (
+        error.reason,
+        error.status,
+    )
 
 
 async def test_bomb(make_client: MakeClient, emulator: Emulator) -> None:
@@ -335,17 +341,17 @@ async def test_bomb(make_client: MakeClient, emulator: Emulator) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert "the body is over 1048576 bytes" == error.reason
+    assert "the response body exceeds 1048576 bytes (max_body)" == error.reason
     assert peak < 2**24
 
 
 async def test_max_body(make_client: MakeClient, emulator: Emulator) -> None:
-    """A body may be as long as `max_body`; if it is longer, the error still says of what."""
+    """A body may have `max_body` bytes; the error for a longer one has the status and the id."""
     emulator.respond(200, DOCUMENT, {"X-Request-Id": "id-1"}, times=2)
     async with make_client(max_body=len(DOCUMENT)) as client:
         assert [DROPLET] == await listed(client)
     error = await refused(APIResponseError, make_client(max_body=len(DOCUMENT) - 1))
-    assert f"the body is over {len(DOCUMENT) - 1} bytes" == error.reason
+    assert f"the response body exceeds {len(DOCUMENT) - 1} bytes (max_body)" == error.reason
     assert (200, "id-1") == (error.status, error.request_id)
 
 

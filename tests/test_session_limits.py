@@ -172,7 +172,7 @@ async def test_failure_and_long_wait(
     status: int,
     error: type[Exception],
 ) -> None:
-    """What fails and then couldn't be sent again in time is raised as what it failed with."""
+    """If a retry would be too late, the error of the failed attempt is raised."""
     emulator.respond(status)
     policy = RetryPolicy(base_delay=0.0)
     async with make_client(clock=clock, limits=ONE_A_MINUTE, retry=policy, deadline=30.0) as client:
@@ -185,7 +185,9 @@ async def test_deadline(make_client: MakeClient, clock: JumpingClock) -> None:
     """A wait for the limits that would pass the deadline isn't begun."""
     async with make_client(clock=clock, limits=ONE_A_MINUTE, deadline=30.0) as client:
         await ask(client)
-        with pytest.raises(RateLimitWaitError, match="about 61 s: no more than 1 requests in 60 s"):
+        with pytest.raises(
+            RateLimitWaitError, match="the wait would be about 61 s, but the maximum is 30 s"
+        ):
             await ask(client)
     assert 0.0 == clock.now
 
@@ -250,7 +252,7 @@ async def test_closed_while_waiting(make_client: MakeClient) -> None:
 
 
 async def test_bulk(make_client: MakeClient, clock: JumpingClock) -> None:
-    """What is sent in bulk leaves a reserve to the others, for which it waits."""
+    """A bulk request waits rather than use the reserve of interactive requests."""
     limits = Limits(windows=((3, 60.0),), reserve=2)
     async with make_client(clock=clock, limits=limits) as client:
         bulk = client.with_options(bulk=True)
@@ -266,7 +268,7 @@ async def test_bulk(make_client: MakeClient, clock: JumpingClock) -> None:
 async def test_what_is_left(
     emulator: Emulator, make_client: MakeClient, clock: JumpingClock
 ) -> None:
-    """Where the API says that others have spent the allowance, a request waits for the reset."""
+    """If the API reports that no requests remain, a request waits for the reset."""
     body = {"resources": [], "meta": {"total": 0}}
     emulator.respond(200, body, HOURLY)
     async with make_client(clock=clock, limits=Limits()) as client:
@@ -277,7 +279,7 @@ async def test_what_is_left(
 
 
 async def test_refusal_stands_in_front(emulator: Emulator) -> None:
-    """What was refused is sent again before all that came after it."""
+    """A refused request is retried before all later requests."""
     emulator.respond(429, headers={"Retry-After": "5"})
     clock = MockClock(rate=0)
     limits = Limits(windows=((2, 60.0),))
@@ -301,7 +303,7 @@ async def test_refusal_stands_in_front(emulator: Emulator) -> None:
 async def test_refusal_without_limits(
     emulator: Emulator, make_client: MakeClient, clock: JumpingClock
 ) -> None:
-    """Without limits the request itself waits for as long as the refusal asks."""
+    """Without limits the request itself waits for the time that a response 429 asks for."""
     emulator.respond(429, headers={"Retry-After": "7"})
     async with make_client(clock=clock, retry=RetryPolicy()) as client:
         await ask(client)
@@ -314,7 +316,7 @@ async def test_refusal_without_limits(
 async def test_floor(
     emulator: Emulator, make_client: MakeClient, clock: JumpingClock, headers: dict[str, str]
 ) -> None:
-    """However short the client's own windows are, a refusal is obeyed, for up to an hour."""
+    """A response 429 pauses the client for up to an hour, even if its own windows are shorter."""
     emulator.respond(429, headers=headers)
     limits = Limits(windows=((100, 0.1),), margin=0.0)
     policy = RetryPolicy(max_retry_after=1e12)
@@ -390,7 +392,7 @@ async def test_request_of_a_task_of_a_hook(emulator: Emulator) -> None:
 
 
 def test_blocking_request_within_a_request(emulator: Emulator) -> None:
-    """What a blocking client calls in a request can't wait for another one of it, either."""
+    """A hook of a blocking client can't wait for another request of the client, either."""
     refused: list[Exception] = []
 
     def call() -> None:
@@ -416,7 +418,7 @@ def test_blocking_request_within_a_request(emulator: Emulator) -> None:
 
 
 async def test_wrong_loop_before_the_wait(emulator: Emulator) -> None:
-    """Who uses a client in a second loop learns it at once, not after a wait for tokens."""
+    """The use of a client in a second loop is an error before any wait for tokens."""
     options: dict[str, Any] = {"base_url": emulator.url, "limits": Limits(windows=((1, 600.0),))}
     async with AsyncClient(emulator.token, **options) as client:
         await ask(client)
@@ -459,7 +461,7 @@ async def test_second_request_after_a_long_refusal(
             client.projects.assign_resources("default", ["do:droplet:1"]),
             client.projects.list_resources().collect(),
         ):
-            with pytest.raises(RateLimitWaitError, match="pause after a refusal") as caught:
+            with pytest.raises(RateLimitWaitError, match="pause after a response 429") as caught:
                 await call
             assert 1500.0 <= caught.value.seconds <= 1501.0
             assert not caught.value.in_doubt
@@ -487,7 +489,7 @@ async def test_time_of_a_helper(
     """A helper's time bounds when its last try starts, so a longer wait for limits is an error."""
     async with make_client(clock=clock, limits=ONE_A_MINUTE) as client:
         await ask(client)
-        with pytest.raises(RateLimitWaitError, match="no more than 1 requests in 60 s"):
+        with pytest.raises(RateLimitWaitError, match="1 request per 60 s"):
             await call(client.projects)
         assert (clock.now <= 6.0, 1) == (True, len(emulator.requests))
         # Without such a time, the request waits as any other does.
@@ -532,7 +534,7 @@ async def test_none_left_of_a_burst(
 
 
 async def test_hanging_endpoint(emulator: Emulator) -> None:
-    """Requests that hang at a cold start hold up others of the token for a second at most."""
+    """Requests without a response at a cold start delay other requests by at most a second."""
     emulator.fail(Silence(), times=16)
     async with AsyncClient(emulator.token, base_url=emulator.url, timeout=30.0) as client:
         hanging = [asyncio.create_task(ask(client)) for _ in range(16)]

@@ -1,4 +1,4 @@
-"""Event loops and processes: where a client may be used, and what is left of it after."""
+"""Event loops and processes: the places where a client may be used, and its cleanup."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ async def test_closed_by_its_own_request(emulator: Emulator) -> None:
 def test_copies(client: AsyncClient, operation: Callable[[object], object]) -> None:
     """Neither a client nor what refers to it can be copied out of its process."""
     for value in (client, client.projects, client.projects.list_resources()):
-        with pytest.raises(TypeError, match="a client holds connections and a token"):
+        with pytest.raises(TypeError, match="a client can't be pickled"):
             operation(value)
 
 
@@ -414,7 +414,7 @@ def test_fork(
 PENDING = """
 import socket, warnings, weakref
 
-# asyncio and aiohttp complain of what the loop's owner didn't end.
+# asyncio and aiohttp warn about tasks and sessions that the loop's owner didn't end.
 warnings.simplefilter("ignore", ResourceWarning)
 logging.disable()
 sys.unraisablehook = lambda _: None
@@ -483,7 +483,7 @@ async def go_on():
             await anext(iterator)
 
 asyncio.run(go_on())
-os._exit(0)  # without a word of what the closed loop has left
+os._exit(0)  # skips the warnings about the tasks of the closed loop
 """
 
 

@@ -1,4 +1,4 @@
-"""What is sent, on which connections, who can cancel it, and who can watch it."""
+"""Sending: headers, connections, cancellation and tracing of requests."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_headers(make_client: MakeClient, emulator: Emulator) -> None:
 
 
 async def test_user_agent(make_client: MakeClient, emulator: Emulator) -> None:
-    """What the server is told of the client can be chosen."""
+    """The User-Agent header can be set."""
     async with make_client(user_agent="inventory/2 (ops@example.com)") as client:
         await listed(client)
     assert "inventory/2 (ops@example.com)" == emulator.requests[0].headers["User-Agent"]
@@ -87,7 +87,7 @@ async def test_cookies(make_client: MakeClient, emulator: Emulator) -> None:
 
 
 async def test_proxy(make_client: MakeClient, emulator: Emulator) -> None:
-    """A proxy is asked for the whole URL, and told who asks."""
+    """A proxy gets the whole URL and its credentials."""
     proxy = emulator.url.replace("://", f"://user:{SECRET}@")
     emulator.seed([DROPLET], default=True)
     options = {"base_url": "http://api.example", "allow_insecure": True, "proxy": proxy}
@@ -105,7 +105,7 @@ async def test_proxy_refuses(make_client: MakeClient, emulator: Emulator, status
     emulator.respond(status, {"message": "no"}, {"X-Request-Id": "id-1"})
     error = await refused(make_client(base_url="https://api.example", proxy=emulator.url))
     assert APIConnectionError is type(error)
-    assert f"the proxy answered {status} (GET {LISTING})" == str(error)
+    assert f"the proxy responded with status {status} (GET {LISTING})" == str(error)
     assert ["CONNECT"] == [request.method for request in emulator.requests]
 
 
@@ -135,7 +135,7 @@ async def test_environment(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Neither netrc nor proxies are taken from the environment, unless a session is told to."""
+    """The client uses neither netrc nor the proxies of the environment, unless its session does."""
     netrc = tmp_path / "netrc"
     netrc.write_text(f"default login user password {SECRET}")
     netrc.chmod(0o600)
@@ -174,7 +174,8 @@ async def test_certificates(make_client: MakeClient) -> None:
         options = {"base_url": "https://{}:{}".format(*server.sockets[0].getsockname())}
         error = await refused(make_client(**options))
         assert APIConnectionError is type(error)
-        assert "certificate verify failed" in str(error)
+        assert "certificate is invalid (unable to get local issuer certificate)" in str(error)
+        assert "set SSL_CERT_FILE" in str(error)
 
         def trusting_session() -> ClientSession:
             return ClientSession(connector=TCPConnector(ssl=trusting))
@@ -317,22 +318,22 @@ async def test_strict_session(make_client: MakeClient, emulator: Emulator) -> No
 @pytest.mark.parametrize("client_class", [AsyncClient, Client])
 def test_no_factory(client_class: Callable[..., object]) -> None:
     """A session itself, or whatever can't be called, is refused at once."""
-    with pytest.raises(TypeError, match=r"^session_factory is called to make a session$"):
+    with pytest.raises(TypeError, match=r"^session_factory must be callable, got "):
         client_class(SECRET, session_factory="ClientSession")
 
 
 @pytest.mark.parametrize("made", [None, "session", ClientSession])
 async def test_factory_of_something_else(make_client: MakeClient, made: object) -> None:
-    """What the factory makes is looked at when it is needed."""
+    """The session of a factory is checked on the first request."""
     async with make_client(session_factory=lambda: made) as client:
         for _ in range(2):
-            with pytest.raises(TypeError, match=r"is to make an aiohttp\.ClientSession$"):
+            with pytest.raises(TypeError, match=r"must return an aiohttp\.ClientSession, got "):
                 await listed(client)
 
 
 def test_factory_with_traces() -> None:
-    """Hooks belong to the session, so whoever makes it gives it them."""
-    with pytest.raises(ValueError, match="trace_configs belong into the session"):
+    """Trace hooks can't be combined with a session factory."""
+    with pytest.raises(ValueError, match=r"^pass trace_configs to the session that "):
         AsyncClient(SECRET, session_factory=ClientSession, trace_configs=[TraceConfig()])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 import weakref
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -130,6 +131,44 @@ def test_wrong_options(
     if options != {"token": None}:
         with pytest.raises(error):
             client_class(**{"token": "token", **options})
+
+
+EXAMPLE = "Limits(windows=((250, 60.0),))"
+
+
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"retry": 3}, "RetryPolicy, got int; pass for example RetryPolicy(attempts=3)"),
+        ({"retry": None}, "RetryPolicy, got NoneType; pass for example RetryPolicy(attempts=1)"),
+        (
+            {"limits": 250},
+            f"Limits or None, got int; pass for example {EXAMPLE}, or None for no limits",
+        ),
+        ({"timeout": "30"}, "number of seconds, got str; pass a float, like 30.0"),
+        (
+            {"deadline": timedelta(seconds=5)},
+            "number of seconds, got timedelta; pass total_seconds()",
+        ),
+        ({"bulk": 1}, "bool, got int"),
+    ],
+)
+def test_message_of_wrong_option(
+    client_class: Callable[..., Any], options: dict[str, Any], text: str
+) -> None:
+    """The message says what the option must be, what it is, and what to pass instead."""
+    (name,) = options
+    with pytest.raises(TypeError) as caught:
+        client_class("token", **options)
+    assert f"{name} must be a {text}" == str(caught.value)
+
+
+@pytest.mark.parametrize("clock", [5, object()])
+def test_wrong_clock(clock: Any) -> None:
+    """A clock has both methods."""
+    with pytest.raises(TypeError, match=r"^clock must have time\(\) and sleep\(\), got "):
+        AsyncClient("token", clock=clock)
 
 
 def test_hundreds_of_tokens() -> None:

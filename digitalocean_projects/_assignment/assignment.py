@@ -1,4 +1,4 @@
-"""Assignment: resources that are assigned chunk by chunk."""
+"""Assignment: assigns resources chunk by chunk, and records the outcome for each."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from .results import Fate
 
 _SCOPES = ("project:update or project:assign_resource", "<resource>:read")
-# A request is refused with these because of what it asks to assign.
+# The API refuses a request with these errors because of a resource in it.
 _REFUSALS = (BadRequestError, PreconditionFailedError, UnprocessableEntityError)
-# If the API has refused everything in this number of chunks, it is likely to go on: later ones are
-# still sent, but not in parts, until one is accepted.
+# If the API has refused all resources of this number of chunks in a row, it is likely to refuse
+# the next ones, too. They are still sent, but not in parts, until one is accepted.
 _MOST_VAIN_SEARCHES = 4
 
 
 class Assignment:
-    """Resources that are assigned chunk by chunk, and what has become of each.
+    """An assignment of resources to one or more projects, with the outcome for each resource.
 
     Args:
-        manager: Sends the requests.
-        parts: The paths of projects, each with the resources to assign. No resource is in two.
+        manager: The manager that sends the requests.
+        parts: The paths of projects, each with its resources. No resource is in two parts.
     """
 
     def __init__(self, manager: SessionManager, *parts: tuple[str, Sequence[URN]]) -> None:
@@ -61,9 +61,9 @@ class Assignment:
             strict: Raise the API's error if it refused every request.
 
         Raises:
-            APIError: A request failed before anything was known of any resource, or with `strict`,
-                the API refused every request.
-            AssignmentError: A request failed later.
+            APIError: A request failed before the outcome for any resource was known, or with
+                `strict`, the API refused every request.
+            AssignmentError: A later request failed.
         """
         for path, urns in self._parts:
             request = Request(method="POST", path=f"{path}/resources", scopes=_SCOPES)
@@ -84,7 +84,7 @@ class Assignment:
         return [AssignmentResult.of(urns, self._fates) for _, urns in self._parts]
 
     async def _assign(self, request: Request, chunk: Sequence[URN]) -> None:
-        """Send a chunk, and if it is refused, parts of it to find out because of which URNs."""
+        """Send a chunk, and if it is refused, parts of it to find the refused resources."""
         search = Search(chunk, extra=EXTRA_REQUESTS if self._vain < _MOST_VAIN_SEARCHES else 0)
         while urns := search.next():
             if refused := await self._send(request, urns):
@@ -94,7 +94,7 @@ class Assignment:
         self._vain = 0 if self._accepted else self._vain + 1
 
     async def _send(self, request: Request, urns: Sequence[URN]) -> Sequence[URN]:
-        """Assign resources, retry those whose service is down, and return those refused."""
+        """Assign resources, retry those whose service is down, and return the refused ones."""
         retries = self._manager.retries()
         while True:
             self._under_way = urns
@@ -106,7 +106,7 @@ class Assignment:
             listed = answer.decode(decode_resources)
             resources: dict[URN, Resource] = {}
             for resource in listed:
-                # Of two that contradict each other, the one that isn't done counts.
+                # If two entries for a resource differ, the one that isn't done counts.
                 if resources.setdefault(resource.urn.canonical, resource).status in DONE:
                     resources[resource.urn.canonical] = resource
             for urn in (urn.canonical for urn in urns):
@@ -119,10 +119,12 @@ class Assignment:
             delay = retries.delay_while_down()
             if delay is None:
                 return ()
+            reason = f"{ResourceStatus.SERVICE_DOWN} for {len(urns)} of the resources ({request})"
+            retries.log(answer.request, delay, reason, error=ResourceStatus.SERVICE_DOWN)
             await self._manager.sleep(delay, request)
 
     def _note_refusal(self, error: APIStatusError) -> None:
-        """Note that the request under way was refused."""
+        """Record that the current request was refused."""
         if self._refusal is None or error.in_doubt:
             self._refusal = error.with_traceback(None)
         if len(self._under_way) == 1:
@@ -139,7 +141,7 @@ class Assignment:
         self._under_way = ()
 
     def _note_doubt(self) -> None:
-        """Note that the request under way may have been done."""
+        """Record that the current request may have been carried out."""
         for urn in self._under_way:
             self._fates[urn.canonical] = None
 

@@ -1,4 +1,4 @@
-"""Reconcile: brings a project to a wanted state."""
+"""Reconcile: changes a project so that it holds the desired resources."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ async def reconcile(
     prune: bool,
     chunk_size: int,
 ) -> Reconciliation:
-    """Assign what is missing in a project, and return the changes.
+    """Assign the resources that a project lacks, and return the changes.
 
     Args:
-        manager: Sends the requests.
+        manager: The manager that sends the requests.
         listing: The resources of the project.
         path: The path of the project.
-        wanted: The resources that are to be in it.
-        default_path: Returns the path of the default project, with its UUID.
-        dry_run: Return the plan only.
+        wanted: The resources that the project must hold.
+        default_path: Function that returns the path of the default project, with its UUID.
+        dry_run: Only return the plan.
         prune: Move all other resources to the default project.
         chunk_size: The maximum number of resources in a request.
 
     Raises:
-        ValueError: The default project would have to be pruned; nothing was changed.
+        ValueError: The default project would be pruned. No change was made.
     """
     if prune and path == _DEFAULT:
         raise _no_pruning()
     held = await listing.collect(strict=prune)
-    if not listing.settled:  # what several readings found may have left
+    if not listing.settled:  # the union of several listings may hold resources that have left
         held = [resource async for resource in listing]
     plan = Reconciliation.plan([resource.urn for resource in held], wanted, prune=prune)
     if plan.removed and await default_path() == path:

@@ -1,4 +1,4 @@
-"""Search: finds the resources because of which the API refuses a request."""
+"""Search: finds the resources that make the API refuse a request."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ EXTRA_REQUESTS = 16
 
 
 class Search:
-    """A search for the resources because of which the API refuses a request, without I/O.
+    """A search for the resources that make the API refuse a request, without I/O.
 
-    The API refuses a request as a whole, and doesn't say because of which resource. Suspects are
-    resources of which at least one is refused. They are halved until a resource is refused that
-    was sent alone. The rest, of which nothing is known, is sent as a whole whenever there are no
-    suspects. So 1 resource of 100 is found with at most 9 requests beside the first one.
+    The API refuses a request as a whole, and doesn't name the resource. Suspects are resources of
+    which at least one is refused. They are halved until a resource is refused that was sent alone.
+    The rest, of which nothing is known, is sent as a whole whenever there are no suspects. So 1
+    resource of 100 is found with at most 9 further requests.
 
-    Of up to 16 resources, each is decided on, however many are refused: once there are only as many
-    requests left as resources, each goes alone.
+    Of up to 16 resources, the outcome for each becomes known, even if all are refused: once there
+    are only as many requests left as resources, each resource is sent alone.
 
     Args:
         urns: The resources of the request, which `next` returns first.
@@ -37,7 +37,7 @@ class Search:
         self._is_small = len(urns) <= extra
 
     def next(self) -> Sequence[URN]:
-        """Return the resources to send next; none if all are settled or no request is left.
+        """Return the resources to send next; none if all are decided or no request is left.
 
         One of the methods `accepted` and `refused` must be called before the next call.
         """
@@ -47,7 +47,7 @@ class Search:
         self._left -= 1
         if alone:
             return self._next_alone()
-        # The last request is for the rest, since that may free more resources.
+        # The last request is for the rest, since it may assign more resources.
         if self._suspects and (self._left or not self._rest):
             middle = (len(self._suspects) + 1) // 2
             urns, self._unsent = self._suspects[:middle], self._suspects[middle:]
@@ -63,16 +63,16 @@ class Search:
         return urns
 
     def accepted(self) -> None:
-        """Note that the API has accepted the request: suspects that were not sent remain."""
+        """Record that the API has accepted the request. Suspects that were not sent remain."""
         self._suspects = self._unsent
 
     def refused(self, urns: Sequence[URN]) -> None:
-        """Note that the API has refused a request of these resources."""
+        """Record that the API has refused a request with these resources."""
         self._rest += self._unsent
         self._suspects = urns
         if len(urns) == 1:
             self._suspects = ()
-            # Mostly it is all resources of a type that are refused. In simulations with 3 refused
-            # ones of a type among 100 this order freed the other 97, and without it half of them.
+            # Usually the API refuses all resources of a type. In simulations with 3 refused ones of
+            # a type among 100, this order assigned the other 97, and without it only half of them.
             self._types.add(urns[0].type)
             self._rest.sort(key=lambda urn: urn.type in self._types)

@@ -1,4 +1,4 @@
-"""Waiting: for resources to arrive in a project, or to leave it."""
+"""Waiting: polls a project until resources have arrived in it or left it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def wait_until_listed(
     urns: Sequence[URN],
     seconds: float,
 ) -> None:
-    """Return when one reading of the listing of the project at `path` has all the resources.
+    """Wait until one listing of the project at `path` has all the resources.
 
     Raises:
         AssignmentTimeoutError: The time is up.
@@ -48,7 +48,7 @@ async def wait_until_listed(
 
 
 async def delete_when_empty(manager: SessionManager, request: Request, seconds: float) -> None:
-    """Send a request that deletes a project, again and again while the project holds resources.
+    """Send a request that deletes a project, and repeat it while the project holds resources.
 
     Raises:
         PreconditionFailedError: The time is up.
@@ -57,7 +57,7 @@ async def delete_when_empty(manager: SessionManager, request: Request, seconds: 
         try:
             await manager.request(request)
         except NotFoundError as error:
-            # Then an earlier attempt, whose response was lost, has deleted it.
+            # An earlier attempt whose response was lost has deleted it.
             if not error.in_doubt:
                 raise
             return

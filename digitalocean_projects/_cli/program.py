@@ -21,7 +21,15 @@ from .doctl import context_token
 from .report import add_report
 from .resources import FAILED
 from .signals import Ended, ended_by_signals
-from .terminal import INSTALL, PROGRAM, complain, drop_unwritten, note, prepare_streams
+from .terminal import (
+    INSTALL,
+    PROGRAM,
+    complain,
+    drop_unwritten,
+    note,
+    prepare_streams,
+    warnings_noted,
+)
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -98,7 +106,7 @@ def _fail(error: Exception, status: int) -> int:
 def _run(options: Namespace) -> int:
     status: int
     if "command" in options:
-        with _client(options) as client:
+        with warnings_noted(quiet=options.quiet), _client(options) as client:
             status = options.command(client, options)
     else:
         status = options.run(options)

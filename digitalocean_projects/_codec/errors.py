@@ -36,6 +36,10 @@ class SafeError(Exception):
         # Here for all classes, since a user may pass a token in place of any argument.
         super().__init__(*(redacted(one) if isinstance(one, str) else one for one in arguments))
 
+    def __str__(self) -> str:
+        attempts = getattr(self, "attempts", 1)
+        return f"{super().__str__()}{f', after {attempts} attempts' if attempts > 1 else ''}"
+
     @property
     def args(self) -> tuple[Any, ...]:
         """The text, and the attributes as JSON types: `type(error)(*error.args)` is equal.

@@ -1,10 +1,11 @@
-"""The generator of the blocking facade: `sync.py` from the source of the client and paginator.
+"""Generator: writes the blocking facade, `sync.py`, from the sources of the asynchronous classes.
 
-    python -m digitalocean_projects._facade.generator           write it
-    python -m digitalocean_projects._facade.generator --check   fail if it isn't current
+    python -m digitalocean_projects._facade.generator           write the file
+    python -m digitalocean_projects._facade.generator --check   fail if the file is out of date
 
-Each public class of the sources gets a twin that holds the original and delegates to it: with the
-same parameters, defaults, annotations and docstrings after `RENAMES`, and without `async`.
+Each public class of the sources gets a blocking twin that holds an original and delegates to it.
+The twin has the same parameters, defaults, annotations and docstrings, with the names of `RENAMES`
+and without `async`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ RENAMES = {
 }
 ROOT = "AsyncClient"
 SECRETS = ("token", "proxy")
-# What is iterated may be a blocking iterator itself, which can't be used in the portal's loop.
+# A parameter of this type may be a blocking iterator, which can't be used in the portal's loop. So
+# the caller's thread reads it, with this function.
 GONE_THROUGH = {"Iterable[URNLike]": "distinct_urns"}
 
 _HEADER = """\
@@ -65,7 +67,7 @@ _FIXED_BODIES = {
 }
 # An original that was never used doesn't know that it is closed.
 _ROOT_REPR = f'return self._async._shown("{RENAMES[ROOT]}", is_open=self._portal.is_open)'
-# A second way to make the root: around an original that another root's portal serves.
+# The constructor of views: it wraps an original that uses the portal of another root.
 _VIEW = f"""
 @classmethod
 def _view(cls, portal: Portal, original: {ROOT}) -> Self:
@@ -80,23 +82,26 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class UnknownShapeError(Exception):
-    """The sources hold something that has no blocking image yet."""
+    """The sources contain something that the generator can't translate."""
 
-    def __init__(self, node: ast.AST, what: str) -> None:
+    def __init__(self, node: ast.AST, shape: str) -> None:
         line = getattr(node, "lineno", 0)
-        super().__init__(f"line {line}: {what}: {ast.unparse(node)[:100]}")
+        super().__init__(f"line {line}: {shape}: {ast.unparse(node)[:100]}")
 
 
 def rename(text: str) -> str:
-    """`text` in the words of the blocking side."""
+    """Return `text` with the names of the blocking side."""
     return _renamed.sub(lambda found: RENAMES[found[1]], text)
 
 
 def generate(sources: Mapping[str, str]) -> str:
-    """The facade's source, from that of the modules by their names; not formatted yet.
+    """Return the unformatted source of the facade.
+
+    Args:
+        sources: The sources of the modules by their names.
 
     Raises:
-        UnknownShapeError: A source holds what the generator doesn't know.
+        UnknownShapeError: A source contains something that the generator can't translate.
     """
     modules = {name: ast.parse(source) for name, source in sources.items()}
     classes = "\n\n".join(
@@ -110,11 +115,11 @@ def generate(sources: Mapping[str, str]) -> str:
 
 def _class(node: ast.ClassDef) -> str:
     if node.name not in RENAMES:
-        raise UnknownShapeError(node, "a class without a new name")
+        raise UnknownShapeError(node, "a public class that is not in RENAMES")
     if node.decorator_list or node.keywords:
         raise UnknownShapeError(node, "a decorator or metaclass")
     if not ast.get_docstring(node):
-        raise UnknownShapeError(node, "no docstring")
+        raise UnknownShapeError(node, "a class without a docstring")
     bases = ", ".join(map(ast.unparse, node.bases))
     parts = [_docstring(node)]
     if node.name != ROOT:
@@ -126,7 +131,7 @@ def _class(node: ast.ClassDef) -> str:
         )
     for member in node.body[1:]:
         if not isinstance(member, _Function):
-            raise UnknownShapeError(member, "no method")
+            raise UnknownShapeError(member, "a member that is not a method")
         if member.name == "__init__":
             parts += [_init(member, _made_once(node))] if node.name == ROOT else []
         elif not member.name.startswith("_") or member.name in {*RENAMES, *_FIXED_BODIES}:
@@ -140,12 +145,12 @@ def _class(node: ast.ClassDef) -> str:
 def _type_parameters(node: ast.ClassDef) -> Iterator[str]:
     for base in node.bases:
         if not isinstance(base, ast.Subscript) or ast.unparse(base.value) != "Generic":
-            raise UnknownShapeError(base, "no Generic")
+            raise UnknownShapeError(base, "a base class other than Generic")
         yield ast.unparse(base.slice)
 
 
 def _made_once(node: ast.ClassDef) -> dict[str, str]:
-    """Return the values of the properties of the root whose results have a blocking image."""
+    """Return the values of the root's properties whose results have a blocking twin."""
     return {
         member.name: _wrapped(member, f"self._async.{member.name}")
         for member in node.body
@@ -193,7 +198,7 @@ def _body(node: _Function, *, root: bool) -> str:
     if node.name == "aclose":
         return "self._close()" if root else "self._portal.call_if_open(self._async.aclose)"
     if _result(node) in RENAMES:
-        raise UnknownShapeError(node, "what is awaited is renamed")
+        raise UnknownShapeError(node, "a coroutine that returns a renamed class")
     call = f"self._portal.call({', '.join(filter(None, [f'self._async.{node.name}', passed]))})"
     if _result(node) == "Self":
         return f"{call}\nreturn self"
@@ -210,18 +215,18 @@ def _wrapped(node: _Function, value: str) -> str:
 
 
 def _result(node: _Function) -> str:
-    """What a method returns, without type parameters."""
+    """Return the result type of a method, without type parameters."""
     returns = node.returns
     if returns is None:
-        raise UnknownShapeError(node, "no return annotation")
+        raise UnknownShapeError(node, "a method without a return annotation")
     result = ast.unparse(returns.value if isinstance(returns, ast.Subscript) else returns)
     if result not in RENAMES and _is_awaited(ast.unparse(returns)):
-        raise UnknownShapeError(node, "a result that holds something to await")
+        raise UnknownShapeError(node, "a result that contains an awaitable")
     return result
 
 
 def _definition(node: _Function, body: str) -> str:
-    """A method with the signature and docstring of `node`."""
+    """Return a method with the signature and docstring of `node`."""
     returns = rename(ast.unparse(node.returns)) if node.returns else "None"
     head = f"def {rename(node.name)}({rename(ast.unparse(node.args))}) -> {returns}:\n"
     hiding = ""
@@ -241,19 +246,19 @@ def _docstring(node: _Function | ast.ClassDef) -> str:
     if "\\" in text or '"""' in text or text.endswith('"'):
         raise UnknownShapeError(node, "a docstring with a backslash or quotes")
     if _speaks_of_waiting(text):
-        raise UnknownShapeError(node, "a docstring that isn't true of blocking callers")
+        raise UnknownShapeError(node, "a docstring that is wrong for blocking callers")
     end = "\n" if "\n" in text else ""
     return f'"""{rename(text)}{end}"""\n'
 
 
 def _parameters(node: _Function) -> dict[str, ast.arg]:
     if node.args.vararg or node.args.kwarg or node.args.posonlyargs:
-        raise UnknownShapeError(node, "parameters that are no plain ones")
+        raise UnknownShapeError(node, "a variadic or positional-only parameter")
     return {arg.arg: arg for arg in [*node.args.args[1:], *node.args.kwonlyargs]}
 
 
 def _passed_on(node: _Function) -> str:
-    """The arguments of a call with the parameters of `node`."""
+    """Return the arguments of a call that passes on the parameters of `node`."""
     keyword = {arg.arg for arg in node.args.kwonlyargs}
     passed = []
     for name, arg in _parameters(node).items():
@@ -261,14 +266,14 @@ def _passed_on(node: _Function) -> str:
         if "Async" in annotation:
             raise UnknownShapeError(arg, "a parameter of a renamed type")
         if "Iterable" in annotation and annotation not in GONE_THROUGH:
-            raise UnknownShapeError(arg, "an iterable that the portal's loop would go through")
+            raise UnknownShapeError(arg, "an iterable that the portal's loop would read")
         value = f"{GONE_THROUGH[annotation]}({name})" if annotation in GONE_THROUGH else name
         passed.append(f"{name}={value}" if name in keyword else value)
     return ", ".join(passed)
 
 
 def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
-    """The imports and type variables that the classes need."""
+    """Return the imports and type variables that the classes need."""
     origins = {"Iterator": "collections.abc", "Secret": f"{NAME}._messages"}
     origins |= {"explain_misuse": f"{NAME}._public", "publish": f"{NAME}._public"}
     origins |= {
@@ -310,7 +315,7 @@ def _formatted(source: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the facade, or with `--check` say whether it is current, as an exit status."""
+    """Write the facade, or with `--check` compare it; return the exit status."""
     if arguments not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
@@ -320,7 +325,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         current = TARGET.read_text("utf-8") == source
         if not current:
-            print(f"{TARGET.name} isn't what would be written", file=sys.stderr)
+            print(f"{TARGET.name} is out of date: run the generator", file=sys.stderr)
         return int(not current)
     TARGET.write_text(source, "utf-8")
     return 0

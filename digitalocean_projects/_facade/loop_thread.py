@@ -30,15 +30,15 @@ Ts = TypeVarTuple("Ts")
 _JOIN_SECONDS = 5.0
 
 CALL: ContextVar[object] = ContextVar("digitalocean_projects_call", default=None)
-"""The blocking call that a task of the loop works for; one call may have several tasks."""
+"""The blocking call that a task of the loop belongs to. A call may have several tasks."""
 
 
 def _slice(platform: str, version: tuple[int, int]) -> float:
-    """Return for how many seconds a thread may wait at a stretch.
+    """Return the maximum number of seconds that a thread waits without a break.
 
-    Before Python 3.14, Ctrl-C doesn't interrupt a wait on Windows, but takes effect after it.
-    Elsewhere it does, but of two signals that came within 2 ms, a wait of any length missed both
-    in 10 of 127 trials, so that neither handler ran before its end.
+    Before Python 3.14, Ctrl-C doesn't interrupt a wait on Windows, but takes effect after it. On
+    other systems it interrupts a wait. But when two signals came within 2 ms, a wait of any length
+    missed both in 10 of 127 trials, and neither handler ran before its end.
     """
     return 0.05 if platform == "win32" and version < (3, 14) else 0.5
 
@@ -47,17 +47,17 @@ _SLICE = _slice(sys.platform, sys.version_info[:2])
 
 
 class _Call(Generic[T]):
-    """A coroutine function that the loop runs while its caller waits.
+    """A call of a coroutine function, which the loop runs while the caller waits.
 
     The caller waits for a bare lock. A `concurrent.futures.Future` takes its lock in Python code,
-    where a signal handler's exception can leave it locked, and with it the loop's thread.
+    where a signal handler's exception can leave it locked, which would block the loop's thread.
 
     Attributes:
         context: The caller's context variables.
         result: The result, if the coroutine has returned.
-        returned: Whether it has.
-        error: The exception that it has raised.
-        abandoned: Whether the caller has stopped waiting.
+        returned: True if the coroutine has returned.
+        error: The exception of the coroutine, or None.
+        abandoned: True if the caller has stopped waiting.
     """
 
     result: T
@@ -79,8 +79,8 @@ class _Call(Generic[T]):
             pass
 
     def end(self, _: object = None) -> None:
-        """Release the caller. Any thread may call it, and more than once."""
-        # A call that has ended may leave its lock open: the caller has stopped waiting for it.
+        """Release the caller. Any thread may call this, and more than once."""
+        # The lock may be open already, if the call has ended before.
         with suppress(RuntimeError):
             self._lock.release()
 
@@ -88,12 +88,12 @@ class _Call(Generic[T]):
         """Start the coroutine, in the running loop."""
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._perform(), context=self.context)
-        # A task that is cancelled before its first step never reaches the end of `_perform`.
+        # A task that is cancelled before its first step never runs `_perform`.
         self._task.add_done_callback(self.end)
         return self._task
 
     def cancel(self) -> None:
-        """Cancel the coroutine if it was started, in its loop."""
+        """Cancel the coroutine if it was started. Call this in its loop."""
         if self._task is not None:
             self._task.cancel()
 
@@ -113,10 +113,10 @@ class LoopThread:
     """A thread that runs an event loop. Nothing here refers to the `Portal`.
 
     Args:
-        aclose: The coroutine function that is run at the end, in the loop.
+        aclose: Coroutine function that the loop runs at its end.
 
     Attributes:
-        failure: The reason why there is no thread, or no loop in it.
+        failure: The reason why the thread or its loop could not be started, or None.
     """
 
     def __init__(self, aclose: Callable[[], Awaitable[None]]) -> None:
@@ -132,7 +132,7 @@ class LoopThread:
         call_in_child(LoopThread._leave_to_parent, self)
 
     def start(self) -> None:
-        """Begin; calls may be handed over before the loop runs."""
+        """Start the thread. It accepts calls before the loop runs."""
         _end_all_at_exit()
         _threads.add(self)
         try:
@@ -166,28 +166,30 @@ class LoopThread:
             del error  # which refers to this frame
 
     def check_caller(self) -> None:
-        """Refuse the loop's own thread, which would wait for itself.
+        """Check that the caller isn't the loop's own thread, which would wait for itself.
 
         Raises:
-            ClientUsageError: The caller is in it.
+            ClientUsageError: The caller runs in the loop.
         """
         if threading.current_thread() is self._thread:
-            raise ClientUsageError("a blocking client can't be used inside its own event loop")
+            raise ClientUsageError(
+                "a blocking client can't be used inside its own event loop; use AsyncClient there"
+            )
 
     def end(self, *, aclose: bool = True) -> None:
-        """End the loop, and with `aclose` close the client in it, without waiting for that."""
+        """Tell the loop to end, and with `aclose` to close the client before; don't wait for it."""
         if self._ending is None:
             self._ending = aclose
         with suppress(RuntimeError):  # it has ended
             self._wake(self._look)
 
     def abandon(self) -> None:
-        """End the loop, if there is one, and leave the client to another one."""
+        """Tell the loop to end, and leave the client open for another loop."""
         self.end(aclose=False)
         self._refuse_calls()
 
     def join(self, deadline: float) -> None:
-        """Wait for the end of the thread, until `deadline` on the monotonic clock."""
+        """Wait for the end of the thread until `deadline` on the monotonic clock."""
         while not sys.is_finalizing() and self._thread.is_alive():
             seconds = deadline - monotonic()
             if seconds <= 0:
@@ -216,7 +218,7 @@ class LoopThread:
             self._wake(call.cancel)
 
     def _wake(self, callback: Callable[[], None]) -> None:
-        """Call `callback` in the loop. A loop that is yet to start looks by itself.
+        """Call `callback` in the loop. A loop that has not started yet looks for calls by itself.
 
         Raises:
             RuntimeError: The loop is closed.
@@ -225,7 +227,7 @@ class LoopThread:
             self._loop.call_soon_threadsafe(callback)
 
     def _look(self) -> None:
-        """Begin the calls that have come, and see whether the loop is to end."""
+        """Start the calls that have arrived, and end the loop if `end` was called."""
         while self._inbox:
             call = self._inbox.popleft()
             if not call.abandoned:
@@ -243,7 +245,7 @@ class LoopThread:
                 raise
             self.failure = str(error)
         finally:
-            # Calls that came too late for the loop to see them get no other answer.
+            # The loop has not seen the calls that came too late, so they are refused here.
             self._refuse_calls()
 
     def _refuse_calls(self) -> None:
@@ -256,7 +258,7 @@ class LoopThread:
         self._look()
         await self._end.wait()
         if self._ending:
-            # First, so that requests end as they do for callers that await them.
+            # Close first, so that requests end with the same error as in an asynchronous client.
             await self._aclose()
         for task in self._tasks:
             task.cancel()
@@ -265,7 +267,7 @@ class LoopThread:
     def _leave_to_parent(self) -> None:
         if self in _threads:
             _threads.discard(self)
-            # To finalize its loop would take sockets out of the parent's selector.
+            # Finalizing its loop would remove sockets from the parent's selector.
             keep_for_ever(self)
 
 
@@ -273,9 +275,9 @@ _threads: set[LoopThread] = set()
 
 
 def end_collected(thread: LoopThread) -> None:
-    """End the thread of a portal that was collected, unless it is a parent process's.
+    """End the thread of a portal that was collected, unless it belongs to a parent process.
 
-    Garbage may be collected in any thread and at any point, so this doesn't wait.
+    Garbage may be collected in any thread and at any point, so this must not wait.
     """
     check_process()
     if thread in _threads:
@@ -288,13 +290,13 @@ def _end_all_at_exit() -> None:
 
 
 def _end_all() -> None:
-    """End all threads at the interpreter's exit, also those that are just ending."""
+    """End all threads at the interpreter's exit, and wait for those that are ending."""
     check_process()
     end_and_join(list(_threads))
 
 
 def end_and_join(threads: Sequence[LoopThread]) -> None:
-    """End threads, and wait for them, but not for ever."""
+    """End threads, and wait for them up to 5 seconds."""
     for thread in threads:
         thread.end()
     deadline = monotonic() + _JOIN_SECONDS
@@ -309,11 +311,11 @@ else:
 
 
 class _Loop(_EventLoop):
-    """An event loop whose executor, which looks names up, has daemon threads.
+    """An event loop whose executor, which resolves host names, has daemon threads.
 
-    The interpreter waits at its end for the threads of asyncio's own executor: for as long as a
-    look-up takes, and for ever in a process that was forked without Python's hooks. And to shut
-    that executor down, asyncio starts a thread, which Python 3.12 refuses at its end.
+    At its exit, the interpreter waits for the threads of asyncio's own executor: until a lookup
+    ends, and for ever in a process that was forked without Python's hooks. To shut that executor
+    down, asyncio starts a thread, which Python 3.12 refuses at its exit.
     """
 
     def __init__(self) -> None:
@@ -333,7 +335,7 @@ class _Loop(_EventLoop):
 
 
 def _nothing() -> None:
-    """Settle nothing."""
+    """Do nothing, as the future was cancelled."""
 
 
 class _Daemons(Executor):
@@ -361,7 +363,7 @@ class _Daemons(Executor):
         return future
 
     def end(self) -> None:
-        """End the threads that are idle, and the others when they have done all jobs."""
+        """End the threads as soon as all jobs are done."""
         for _ in range(self._threads):
             self._jobs.put(None)
 
@@ -372,9 +374,9 @@ class _Daemons(Executor):
             if future.set_running_or_notify_cancel():
                 try:
                     settle = partial(future.set_result, function())
-                except BaseException as error:  # noqa: BLE001 - it is the caller's
+                except BaseException as error:  # noqa: BLE001 - the caller gets it
                     settle = partial(future.set_exception, error)
-            # First, so that a job that follows finds this thread idle.
+            # Release before settling, so that the next job finds this thread idle.
             self._idle.release()
             settle()
             del job, future, function, settle

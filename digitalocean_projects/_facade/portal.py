@@ -1,4 +1,4 @@
-"""Portal: runs coroutines for blocking callers, in an event loop of its own."""
+"""Portal: runs coroutines for blocking callers in an event loop of its own."""
 
 from __future__ import annotations
 
@@ -25,29 +25,30 @@ T = TypeVar("T")
 class Portal:
     """An event loop in a thread of its own, which starts with the first call.
 
-    Any number of threads may call it. The loop ends when the portal is closed or collected, or
-    with the interpreter, whose end it doesn't delay. A forked process gets a loop of its own.
+    Any number of threads may call it concurrently. The loop ends when the portal is closed or
+    collected, and at the interpreter's exit, which it doesn't delay. A forked process gets a loop
+    of its own.
 
     Args:
-        aclose: The coroutine function that is run at the end, in the loop.
+        aclose: Coroutine function that the loop runs at its end.
     """
 
     def __init__(self, aclose: Callable[[], Awaitable[None]]) -> None:
         self._aclose = aclose
         self._closed = False
-        # Reentrant, because a signal handler may close what is just being started.
+        # Reentrant, since a signal handler may close the portal while it is being started.
         self._lock = threading.RLock()
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[LoopThread], Portal] | None = None
         call_in_child(Portal._leave_to_parent, self)
 
     def call(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the result of the coroutine, which sees the caller's context variables.
+        """Run a coroutine with the caller's context variables, and return its result.
 
-        An exception that ends the wait for it, such as KeyboardInterrupt, cancels it.
+        An exception that interrupts the wait, such as KeyboardInterrupt, cancels the coroutine.
 
         Raises:
-            ClientUsageError: The portal is closed, or the caller is in its loop.
+            ClientUsageError: The portal is closed, or the caller runs in its loop.
         """
         check_process()
         thread = self._thread
@@ -56,11 +57,11 @@ class Portal:
         return thread.run(partial(function, *args, **kwargs))
 
     def iterate(self, iterator: AsyncIterator[T]) -> Iterator[T]:
-        """Iterate over `iterator`, which never yields None; each step enters the loop once."""
+        """Iterate over `iterator`, which must not yield None. Each step enters the loop once."""
         return _Iteration(self, iterator)
 
     def items(self, pages: AsyncIterator[HasItems[T]]) -> Iterator[T]:
-        """Iterate over the items of the pages; the loop is entered once a page."""
+        """Iterate over the items of the pages. Each page enters the loop once."""
         return _Items(_Iteration(self, pages))
 
     @property
@@ -69,19 +70,19 @@ class Portal:
         return not self._closed
 
     def call_if_open(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Call `function`, unless the portal is closed, which has ended all that runs in it.
+        """Call `function`, unless the portal is closed, which has ended all its tasks.
 
         Raises:
-            ClientUsageError: The caller is in the loop.
+            ClientUsageError: The caller runs in the loop.
         """
         if not self._closed:
             self.call(function)
 
     def close(self) -> None:
-        """End the loop and what runs in it. A second call has no effect.
+        """End the loop and its tasks. A second call has no effect.
 
         Raises:
-            ClientUsageError: The caller is in the loop.
+            ClientUsageError: The caller runs in the loop.
         """
         check_process()
         with self._lock:
@@ -113,7 +114,7 @@ class Portal:
             return thread
 
     def _leave_to_parent(self) -> None:
-        """Give up the thread, which this process doesn't have, and a lock that it may hold."""
+        """Forget the thread, which only the parent process has, and a lock that it may hold."""
         if self._finalizer is not None:
             self._finalizer.detach()
         self._lock = threading.RLock()
@@ -121,15 +122,15 @@ class Portal:
 
 
 class _Iteration(Generic[T]):
-    """A blocking iterator that loses nothing when an exception interrupts a step.
+    """A blocking iterator that loses no value when an exception interrupts a step.
 
-    A signal handler may raise at any call of the waiting thread, also when the value has arrived.
-    So the coroutine puts the value into `arrived`, where it stays until a step takes it, and that
-    step calls nothing any more: Python looks for signals after calls.
+    A signal handler may raise an exception at any call of the waiting thread, even when the value
+    has arrived. So the coroutine stores the value in `arrived`, where it stays until a step takes
+    it. That step makes no further call, since Python runs signal handlers after calls.
 
     Attributes:
         arrived: The value that no step has taken yet.
-        owner: The id of the thread whose step is under way.
+        owner: The id of the thread that is in a step, or None.
     """
 
     def __init__(self, portal: Portal, iterator: AsyncIterator[T]) -> None:
@@ -153,10 +154,10 @@ class _Iteration(Generic[T]):
         return value
 
     def claim(self) -> None:
-        """Become the thread whose step is under way, until it sets `owner` to None.
+        """Start a step of this thread, which ends when the thread sets `owner` to None.
 
         Raises:
-            ClientUsageError: The step of another thread is.
+            ClientUsageError: Another thread is in a step.
         """
         thread = threading.get_ident()
         if self.owner not in {None, thread}:
@@ -167,7 +168,7 @@ class _Iteration(Generic[T]):
         """Wait for the next value.
 
         Raises:
-            StopIteration: There is none.
+            StopIteration: The iterator has ended.
         """
         try:
             self._portal.call(self._advance)
@@ -176,7 +177,7 @@ class _Iteration(Generic[T]):
 
     async def _advance(self) -> None:
         loop = asyncio.get_running_loop()
-        # An interrupted step may still be ending. One of a parent process never does.
+        # The task of an interrupted step may not have ended yet. A parent's task never ends here.
         while (task := self._task) and task.get_loop() is loop and not task.done():
             await asyncio.wait([task])
         self._task = asyncio.current_task()
@@ -185,7 +186,7 @@ class _Iteration(Generic[T]):
 
 
 class _Items(Generic[T]):
-    """The items of some pages. It loses nothing when it is interrupted, either."""
+    """A blocking iterator over the items of pages, which also loses nothing when interrupted."""
 
     def __init__(self, pages: _Iteration[HasItems[T]]) -> None:
         self._pages = pages

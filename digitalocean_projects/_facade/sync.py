@@ -50,47 +50,60 @@ T = TypeVar("T")
 class Client:
     """A client of the Projects API, for one token.
 
-    It opens its connections at the first request, and is to be closed: as a context manager, or
-    with `close`. It serves any number of callers at once. Its attribute `projects` holds the
-    operations.
+    Its attribute `projects` holds the operations. Connections are opened on the first request. Use
+    the client as a context manager, or call `close`. It may send any number of requests
+    concurrently; make one client and share it.
 
-    A handler of the `signal` module must not send requests with it: the code that was interrupted
-    may hold a lock that the request needs, and then neither goes on. Set a flag in the handler, or
-    raise an exception.
+    Every invalid argument raises a `TypeError` or `ValueError` before any request. All other
+    errors are subclasses of `APIError`, except `ClientUsageError`. The token is sent to the origin
+    of `base_url` only, and never appears in a `repr`, log record, exception or traceback.
 
-    The token goes to the base URL's origin only, and shows in no `repr`, log or exception.
+    A request ends within `timeout` seconds per attempt, and within `deadline` seconds in all if
+    that is set. Requests over the rate limits wait, see `Limits`, and transient failures are
+    retried, see `RetryPolicy`. Redirects are not followed, and neither a proxy nor a netrc file of
+    the environment is used.
+
+    Don't send requests in a handler of the `signal` module: the interrupted code may hold a lock
+    that the request needs, and then neither can continue. Set a flag in the handler, or raise an
+    exception.
+
+    https://docs.digitalocean.com/reference/api/reference/projects/
 
     Args:
-        token: The API token; None takes the environment's DIGITALOCEAN_TOKEN, or else
-            DIGITALOCEAN_ACCESS_TOKEN.
-        base_url: Where the API is; None takes DIGITALOCEAN_API_URL, or else
-            https://api.digitalocean.com. It is https, or http on a loopback address.
-        timeout: The seconds that an attempt at a request may take as a whole.
-        connect_timeout: The seconds of them that a connection may take to be made.
-        deadline: The seconds that a request may take with all its attempts and waits; None bounds
-            it by `retry` alone.
-        retry: When and how often a request is sent again. All operations but `create` may be: to
-            list or to assign once more is harmless.
-        limits: How many requests to send at the most: one that would be too many waits, so that
-            the API needn't refuse it. All clients of a process with the same token, base URL,
-            limits and clock share them, and no others. None is without limits.
-        bulk: Whether to let all others with the same limits go first, and to leave them some
-            requests: for work that nobody waits for.
-        max_body: The most bytes that an answer may have, after decompression.
-        allow_insecure: Let `base_url` be http on any host, which shows the token to the network.
-        proxy: The URL of an HTTP proxy, which may hold a user and password. Neither a proxy nor
-            a netrc file is ever taken from the environment.
-        user_agent: The User-Agent header; None for one that names the package and its version.
-        session_factory: Makes the aiohttp session, in the loop that uses it; the client closes it.
-            What it raises passes through. Views use it, too: if it keeps cookies, for all tokens.
-        trace_configs: aiohttp's hooks into the requests; not together with `session_factory`.
-        clock: The clock for limits and waits; None takes the machine's monotonic clock.
+        token: API token, a str of printable ASCII. The default is the environment variable
+            DIGITALOCEAN_TOKEN, or else DIGITALOCEAN_ACCESS_TOKEN.
+        base_url: URL of the API without `/v2`, a str. It must be https, or http on a loopback
+            address. The default is the environment variable DIGITALOCEAN_API_URL, or else
+            https://api.digitalocean.com. It may have a path, for example that of a gateway.
+        timeout: Total seconds for one attempt, a float. The default is 30.
+        connect_timeout: Seconds to establish a connection (DNS, TCP, TLS and proxy); included in
+            `timeout`. The default is 10.
+        deadline: Total seconds for a request including retries and waits, or None (the default) to
+            be limited by `retry` alone.
+        retry: When and how often a failed request is sent again. `RetryPolicy(attempts=1)` disables
+            retries.
+        limits: Client-side rate limits. A request over the limit waits. All clients of the process
+            with equal token, base URL, limits and clock share them. None disables them.
+        bulk: Low priority: requests of other clients in this process with the same limits go first,
+            and `Limits.reserve` requests are kept for them. The default is False.
+        max_body: Maximum size of a response body in bytes, after decompression. The default is
+            16 MiB.
+        allow_insecure: Allow http to any host. The token is then sent unencrypted.
+        proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`, or None (the default).
+        user_agent: Value of the User-Agent header. The default names the package and its version.
+        session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
+            event loop that uses the session, and the client closes the session. All views share
+            it, including its cookies. An exception of the function is raised unchanged.
+        trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
+            with `session_factory`.
+        clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
+            the monotonic clock of the machine.
 
     Raises:
         ClientUsageError: There is no token.
-        TypeError: An argument is of another type than annotated.
-        ValueError: An argument can't be used, or the token or proxy is no string; the message
-            shows neither of them.
+        TypeError: An argument has another type than annotated.
+        ValueError: An argument is invalid, or the token or the proxy is not a string. The message
+            contains neither of them.
     """
 
     def __init__(
@@ -154,11 +167,14 @@ class Client:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """What the API last told this client of the token's allowance, or None."""
+        """The rate limit in the headers of the latest response, or None before the first one.
+
+        https://docs.digitalocean.com/reference/api/reference/#rate-limit
+        """
         return self._async.rate_limit
 
     def statistics(self) -> Statistics:
-        """How many requests this client and its views have sent, and how its limits stand."""
+        """Return counters of this client and its views, and the state of its rate limits."""
         return self._async.statistics()
 
     def with_options(
@@ -171,23 +187,24 @@ class Client:
         limits: Limits | NothingType | None = NOTHING,
         bulk: bool | NothingType = NOTHING,
     ) -> Client:
-        """A view of this client with some options changed, on the same connections.
+        """Return a view of this client with some options changed, on the same connections.
 
-        It is cheap: make one for each token, or each request, of a service. It has statistics of
-        its own, which the client's contain. To close it does nothing: close the client.
+        A view is cheap: make one for each token or each request of a service. It has statistics of
+        its own, which are also added to those of the client. Closing the view has no effect; close
+        the original client. An option that is not passed stays as it is.
 
         Args:
-            token: Another token, with limits of its own.
-            timeout: The seconds that an attempt at a request may take as a whole.
-            deadline: The seconds that a request may take with all its attempts and waits, or None.
-            retry: When and how often a request is sent again.
-            limits: The maximum number of requests, or None. Clients with different limits don't
-                share them.
-            bulk: Whether to let all others with the same limits go first.
+            token: Another token, with rate limits of its own.
+            timeout: Total seconds for one attempt.
+            deadline: Total seconds for a request including retries and waits, or None.
+            retry: When and how often a failed request is sent again.
+            limits: Client-side rate limits, or None. Clients with other limits don't share them,
+                so both together may exceed the API's limits.
+            bulk: Low priority, see `Client`.
 
         Raises:
-            TypeError: An option is of another type than annotated.
-            ValueError: An option can't be used; the message doesn't show the token.
+            TypeError: An option has another type than annotated.
+            ValueError: An option is invalid. The message doesn't contain the token.
         """
         token = token if token is NOTHING else Secret.hide(token) or Secret()
         return Client._view(
@@ -203,10 +220,10 @@ class Client:
         )
 
     def close(self) -> None:
-        """Close the connections; what is under way fails, and the client can't be used again.
+        """Close the connections, for good. Requests in flight raise a `ClientUsageError`.
 
         Raises:
-            ClientUsageError: The caller is in the wrong event loop.
+            ClientUsageError: The connections belong to another event loop.
         """
         self._close()
 
@@ -226,13 +243,24 @@ class Client:
 class Projects:
     """The operations on projects and their resources.
 
-    Pass a project as its UUID, as `default` or as a `Project`, and a resource as its URN, as the
-    text of that, or as any object that has a `urn`. Every argument is checked before anything is
-    sent: one of another type than annotated is a `TypeError`, one that can't be used a
-    `ValueError`. What the API or the network does is an `APIError`.
+    A project is given as its UUID (a str or a `uuid.UUID`), as `default`, or as a `Project`. A
+    resource is given as a `URN`, as the text of one, or as any object with a `urn` attribute.
+
+    Every argument is checked before any request: a wrong type raises a `TypeError`, and an invalid
+    value a `ValueError`. Each operation may raise the following errors; its documentation names
+    further ones only where they have a special meaning:
+
+    - `AuthenticationError` if the token is invalid, and `PermissionDeniedError` if it lacks a
+      scope.
+    - `RateLimitError`, `ServerError` and `APIConnectionError`, of which `APITimeoutError` is a
+      subclass, if all attempts have failed.
+    - `RateLimitWaitError` if the request would have to wait too long for the rate limits.
+    - `APIResponseError` if the response differs from the API's documentation.
+    - `ClientUsageError` if the client is closed or belongs to another event loop.
 
     https://docs.digitalocean.com/reference/api/reference/projects/
     https://docs.digitalocean.com/reference/api/reference/project-resources/
+    https://docs.digitalocean.com/reference/api/scopes/
     """
 
     def __init__(self, portal: Portal, original: AsyncProjects) -> None:
@@ -249,14 +277,17 @@ class Projects:
         concurrency: int = DEFAULT_CONCURRENCY,
         max_pages: int = DEFAULT_MAX_PAGES,
     ) -> Paginator[Project]:
-        """The projects of the account.
+        """Return the projects of the account.
 
-        Nothing is sent before the paginator is used. A token needs the scope `project:read`.
+        No request is sent before the paginator is used. Requires the scope `project:read`.
+
+        https://docs.digitalocean.com/reference/api/reference/projects/
 
         Args:
-            per_page: How many projects to ask for on a page, 1 to 200.
-            concurrency: How many requests may be under way at once.
-            max_pages: After how many pages to give up.
+            per_page: Number of projects on a page, an int from 1 to 200. The default is 200.
+            concurrency: Maximum number of concurrent requests. The default is 16.
+            max_pages: Maximum number of pages; a longer listing raises a `PaginationError`. The
+                default is 10,000.
         """
         return Paginator(
             self._portal,
@@ -264,29 +295,30 @@ class Projects:
         )
 
     def find(self, name: str) -> Project:
-        """The project of exactly this name.
+        """Return the project with exactly this name.
 
-        Lists all projects. A token needs the scope `project:read`.
+        Lists all projects. Requires the scope `project:read`.
 
         Raises:
-            ProjectLookupError: There is none, or there are several.
+            ProjectLookupError: No project has the name, or several have it. The message suggests
+                similar names.
         """
         return self._portal.call(self._async.find, name)
 
     def get(self, project: ProjectLike) -> Project:
-        """A project.
+        """Return a project.
 
-        A token needs the scope `project:read`.
+        Requires the scope `project:read`.
 
         Raises:
-            NotFoundError: There is no such project.
+            NotFoundError: The project doesn't exist.
         """
         return self._portal.call(self._async.get, project)
 
     def get_default(self) -> Project:
-        """The default project, which holds what was made without naming a project.
+        """Return the default project, which holds all resources that no other project holds.
 
-        A token needs the scope `project:read`.
+        Requires the scope `project:read`.
         """
         return self._portal.call(self._async.get_default)
 
@@ -298,18 +330,27 @@ class Projects:
         description: str = "",
         environment: Environment | str | None = None,
     ) -> Project:
-        """Make a project.
+        """Create a project.
 
-        It is not sent again where it may have been done. A token needs the scope `project:create`.
+        Not retried once the request may have reached the API, since a repetition could create a
+        second project or fail because of the name. Requires the scope `project:create`.
+
+        https://docs.digitalocean.com/reference/api/reference/projects/
 
         Args:
-            name: Its name, of at most 175 characters, which no other project has.
-            purpose: What it is for, in at most 255 characters, see `Purpose`.
-            description: What it is, in at most 255 characters.
-            environment: An `Environment`, in any case, or None.
+            name: Unique name, of 1 to 175 characters.
+            purpose: Purpose, of 1 to 255 characters, see `Purpose`. The API stores any other text
+                as `Other: …`.
+            description: Description, of at most 255 characters. The default is empty.
+            environment: `Environment` or its name in any case. The default is none.
+
+        Returns:
+            The new project. It is never the default one.
 
         Raises:
-            APIError: It couldn't be made; look for its name where an answer was lost.
+            ConflictError: Another project has the name.
+            APIError: Another failure. If its `in_doubt` is true, check with `find(name)` before you
+                try again.
         """
         return self._portal.call(
             self._async.create, name, purpose, description=description, environment=environment
@@ -325,21 +366,24 @@ class Projects:
         environment: Environment | str,
         is_default: bool,
     ) -> Project:
-        """Set all that can be set of a project; `patch` sets a part.
+        """Replace all editable attributes of a project; `patch` changes only some of them.
 
-        A token needs the scope `project:update`.
+        Requires the scope `project:update`.
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            name: Its name, of at most 175 characters, which no other project has.
-            description: What it is, in at most 255 characters.
-            purpose: What it is for, in at most 255 characters, see `Purpose`.
-            environment: An `Environment`, in any case.
-            is_default: Whether to make it the default project.
+            project: UUID, `default` or a `Project`.
+            name: Unique name, of 1 to 175 characters.
+            description: Description, of at most 255 characters.
+            purpose: Purpose, of at most 255 characters, see `Purpose`.
+            environment: `Environment` or its name in any case.
+            is_default: True to make it the default project.
+
+        Returns:
+            The changed project.
 
         Raises:
             ConflictError: Another project has the name.
-            NotFoundError: There is no such project.
+            NotFoundError: The project doesn't exist.
         """
         return self._portal.call(
             self._async.update,
@@ -361,23 +405,25 @@ class Projects:
         environment: Environment | str | None = None,
         is_default: bool | None = None,
     ) -> Project:
-        """Set a part of what can be set of a project: what isn't None.
+        """Change only the given attributes of a project, those that are not None.
 
-        A token needs the scope `project:update`.
+        Requires the scope `project:update`.
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            name: Its name, of at most 175 characters, which no other project has.
-            description: What it is, in at most 255 characters.
-            purpose: What it is for, in at most 255 characters, see `Purpose`.
-            environment: An `Environment`, in any case.
-            is_default: Whether to make it the default project.
+            project: UUID, `default` or a `Project`.
+            name: Unique name, of 1 to 175 characters.
+            description: Description, of at most 255 characters.
+            purpose: Purpose, of at most 255 characters, see `Purpose`.
+            environment: `Environment` or its name in any case.
+            is_default: True to make it the default project.
+
+        Returns:
+            The changed project.
 
         Raises:
-            ValueError: Nothing is to be set, the name is empty, a text too long, or the environment
-                none of the three.
+            ValueError: No attribute is given, or one is invalid.
             ConflictError: Another project has the name.
-            NotFoundError: There is no such project.
+            NotFoundError: The project doesn't exist.
         """
         return self._portal.call(
             self._async.patch,
@@ -390,23 +436,25 @@ class Projects:
         )
 
     def delete(self, project: ProjectLike, *, wait: float | None = None) -> None:
-        """Delete a project, which must be empty and not the default one.
+        """Delete a project. It must hold no resources, and must not be the default project.
 
-        Resources leave a project some seconds or minutes after they were assigned to another one,
-        and until then the API refuses. A token needs the scope `project:delete`.
+        The API moves resources seconds to minutes after it has responded to an assignment. Until
+        they have left, it refuses to delete their old project. If an earlier attempt may have
+        deleted the project, status 404 counts as success. Requires the scope `project:delete`.
+
+        https://docs.digitalocean.com/reference/api/reference/projects/
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            wait: Try again for this many seconds while the project still holds resources. A longer
-                wait for the rate limits is an error. None, the default, sends one request, which
-                waits for the limits as any other does.
+            project: UUID or a `Project`.
+            wait: Seconds for which to retry while the project still holds resources: after 1 s, and
+                then after delays that double up to 15 s. None, the default, sends one request.
 
         Raises:
             ValueError: `project` is `default`, or `wait` is negative or not finite.
             BadRequestError: `project` is the UUID of the default project.
             PreconditionFailedError: The project still holds resources.
-            RateLimitWaitError: The wait for the rate limits is longer than `wait`.
-            NotFoundError: There is no such project.
+            RateLimitWaitError: The wait for the rate limits would exceed `wait`.
+            NotFoundError: The project doesn't exist.
         """
         self._portal.call(self._async.delete, project, wait=wait)
 
@@ -418,16 +466,19 @@ class Projects:
         concurrency: int = DEFAULT_CONCURRENCY,
         max_pages: int = DEFAULT_MAX_PAGES,
     ) -> Paginator[Resource]:
-        """The resources of a project, newest assignment first.
+        """Return the resources of a project, newest assignment first.
 
-        Nothing is sent before the paginator is used. A token needs the scope `project:read`, and
-        `<resource>:read` for each type of resource that it shall see.
+        No request is sent before the paginator is used. Requires the scope `project:read`, and
+        `<resource>:read` for each type of resource; the API leaves out the other types.
+
+        https://docs.digitalocean.com/reference/api/reference/project-resources/
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            per_page: How many resources to ask for on a page, 1 to 200.
-            concurrency: How many requests may be under way at once.
-            max_pages: After how many pages to give up.
+            project: UUID, `default` (the default) or a `Project`.
+            per_page: Number of resources on a page, an int from 1 to 200. The default is 200.
+            concurrency: Maximum number of concurrent requests. The default is 16.
+            max_pages: Maximum number of pages; a longer listing raises a `PaginationError`. The
+                default is 10,000.
         """
         return Paginator(
             self._portal,
@@ -437,16 +488,16 @@ class Projects:
         )
 
     def resources_by_project(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> Inventory:
-        """The resources of all projects, each with its project.
+        """Return the resources of all projects, each together with its project.
 
-        Nothing is sent before it is iterated over. A token needs the scope `project:read`, and
-        `<resource>:read` for each type of resource that it shall see.
+        No request is sent before the inventory is used. Requires the scope `project:read`, and
+        `<resource>:read` for each type of resource; the API leaves out the other types.
 
         Args:
-            concurrency: The maximum number of concurrent requests.
+            concurrency: Maximum number of concurrent requests. The default is 16.
 
         Returns:
-            An inventory; a project that can't be read doesn't end its iteration, see `pages`.
+            An inventory. A project that can't be read doesn't end its iteration, see `pages`.
         """
         return Inventory(self._portal, self._async.resources_by_project(concurrency=concurrency))
 
@@ -457,34 +508,39 @@ class Projects:
         *,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
     ) -> AssignmentResult:
-        """Move resources into a project, from the projects that they are in.
+        """Move resources into a project, wherever they are now.
 
-        They are sent in chunks, one after the other. To assign a resource that is in the project
-        already is harmless. Resources whose service is down are sent again, as often as the retry
-        policy allows. A token needs the scope `project:update` (or `project:assign_resource`), and
-        `<resource>:read` for each type of resource.
+        The API cannot remove a resource from a project; assign it to another one, for example to
+        `default`. The API applies a move seconds to minutes after it has responded. Call
+        `wait_until_assigned` if the next step depends on it.
 
-        A single resource can make the API refuse a whole chunk with 400, 412 or 422, such as a
-        reserved IP that is attached to a Droplet (it follows the Droplet). Such a chunk is narrowed
-        down with at most 16 more requests: the resources that are refused are named in the result,
+        Assigning is idempotent. Repeated resources are sent once, and an empty iterable sends no
+        request. Resources are sent in chunks, one after the other. Resources whose service is down
+        are sent again, as often as `RetryPolicy.attempts` allows.
+
+        A single resource can make the API refuse a whole chunk with 400, 412 or 422; for example, a
+        reserved IP that is attached to a Droplet, which follows the Droplet. The client then sends
+        parts of the chunk, with at most 16 more requests: the result names the refused resources,
         and the others are assigned.
 
-        The API moves them some seconds or minutes after its answer; see `wait_until_assigned`.
+        Requires the scope `project:update` (or `project:assign_resource`), and `<resource>:read`
+        for each type of resource.
+
+        https://docs.digitalocean.com/reference/api/reference/project-resources/
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            resources: URNs, their texts, or anything that has a `urn`. Repeats are sent once, and
-                for none at all nothing is sent.
-            chunk_size: The maximum number of resources in a request.
+            project: UUID, `default` or a `Project`.
+            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
-            The outcome for each resource: look at its `failed`, `unknown` and `untouched`, or call
+            The outcome for each resource. Check its `failed`, `unknown` and `untouched`, or call
             `raise_for_failed`.
 
         Raises:
-            APIError: A request failed before anything was known of any resource, or the API
+            APIError: A request failed before the outcome for any resource was known, or the API
                 refused every request.
-            AssignmentError: A request failed later; says what has become of each resource.
+            AssignmentError: A later request failed. It holds the outcome for each resource.
         """
         return self._portal.call(
             self._async.assign_resources, project, distinct_urns(resources), chunk_size=chunk_size
@@ -495,17 +551,19 @@ class Projects:
     ) -> AssignmentResult:
         """Move resources to the default project.
 
-        A resource is always in a project, so the API has no other way to undo an assignment.
+        The API has no other way to undo an assignment, since a resource is always in a project.
 
         Args:
-            resources: As of `assign_resources`.
-            chunk_size: As of `assign_resources`.
+            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
-            What the API said of each resource.
+            The outcome for each resource, as `assign_resources` returns it.
 
         Raises:
-            APIError: As of `assign_resources`.
+            APIError: A request failed before the outcome for any resource was known, or the API
+                refused every request.
+            AssignmentError: A later request failed. It holds the outcome for each resource.
         """
         return self._portal.call(
             self._async.unassign_resources, distinct_urns(resources), chunk_size=chunk_size
@@ -520,29 +578,30 @@ class Projects:
         prune: bool = False,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
     ) -> Reconciliation:
-        """Bring a project to a wanted state: assign what is missing, and only that.
+        """Assign the desired resources that a project lacks.
 
-        Reads the project first; `reservedip` and `floatingip` are the same. To do it again does
-        nothing. What is still on its way counts as where it is listed: before pruning, wait until
-        it has arrived. Chunks that are refused are narrowed down as by `assign_resources`, whose
-        scopes a token needs, and those of `list_resources`.
+        With `prune`, also move all its other resources to the default project. The project is
+        listed first; `reservedip` and `floatingip` name the same resource. Repeated calls change
+        nothing. Moves still in progress count for the project that lists them, so wait for them
+        before you prune. Requires the scopes of `list_resources` and `assign_resources`.
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            desired: The resources that are to be in it, as of `assign_resources`.
-            dry_run: Only tell what would be done.
-            prune: Move all other resources to the default project.
-            chunk_size: As of `assign_resources`.
+            project: UUID, `default` or a `Project`.
+            desired: `URN`s, their texts, or objects with a `urn` attribute.
+            dry_run: Only return the plan. The default is False.
+            prune: Move all other resources to the default project. The default is False.
+            chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
-            What was done, or would be.
+            The changes that were made, or would be made.
 
         Raises:
-            APIError: The project couldn't be read, or nothing is known of any resource.
-            PaginationError: It is to be pruned, and changes all the time.
-            AssignmentError: As of `assign_resources`.
-            ValueError: `project` is no project, a URN is malformed, or the default project is
-                to be pruned; nothing was changed.
+            APIError: The project could not be listed, or a request failed before the outcome for
+                any resource was known.
+            PaginationError: `prune` is set, and the listing kept changing.
+            AssignmentError: A later request failed. It holds the outcome for each resource.
+            ValueError: An argument is invalid, or the default project would be pruned. No change
+                was made.
         """
         return self._portal.call(
             self._async.reconcile,
@@ -556,23 +615,21 @@ class Projects:
     def wait_until_assigned(
         self, project: ProjectLike, resources: Iterable[URNLike], *, timeout: float
     ) -> None:
-        """Wait until one listing of a project has all these resources.
+        """Wait until one listing of a project has all the resources.
 
-        It looks at once, after a second, and then after waits that double, up to 15 seconds.
+        Lists the project at once, after 1 s, and then after delays that double up to 15 s. The
+        token must be allowed to see the resources: the scopes are those of `list_resources`.
 
         Args:
-            project: The project: a UUID, `default` or a `Project`.
-            resources: As of `assign_resources`.
-            timeout: The seconds to wait, after which the last listing starts. A longer wait for the
-                rate limits is an error.
+            project: UUID, `default` or a `Project`.
+            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            timeout: Seconds after which the last listing starts.
 
         Raises:
-            AssignmentTimeoutError: The time is up; says what is missing, which may be what the
-                token isn't allowed to see.
-            RateLimitWaitError: The wait for the rate limits is longer than `timeout` allows.
-            NotFoundError: There is no such project.
-            ValueError: `project` is no project, a URN is malformed, or `timeout` is negative or
-                not finite; nothing was sent.
+            AssignmentTimeoutError: The time is up. It names the resources that are missing.
+            RateLimitWaitError: The wait for the rate limits would exceed `timeout`.
+            NotFoundError: The project doesn't exist.
+            ValueError: An argument is invalid. No request was sent.
         """
         self._portal.call(
             self._async.wait_until_assigned, project, distinct_urns(resources), timeout=timeout

@@ -1,1 +1,1 @@
-"""Limiter: the token buckets that keep requests within the API's limits."""
+"""Limiter: token buckets that keep requests within the API's rate limits."""

@@ -1,4 +1,4 @@
-"""TokenBucket: keeps requests within the API's limits, as the API counts them."""
+"""TokenBucket: keeps requests within the API's rate limits, as the API counts them."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from .lease import L, Lease
 from .source import Remote, Source
 from .timers import Timer, Waiting
 
-# Besides those of a request: a lease stops waiting, or has waited for too long, or for a moment.
+# Further events of a lease that waits: its task has left, its maximum wait or a moment is over.
 _End = End | Literal["left", "late", "moment"]
 
 _logger = logging.getLogger("digitalocean_projects")
 
-# A wait up to this number of seconds is for a moment, such as for the first responses at the start.
+# Waits up to this number of seconds are normal, for example until the first responses arrive.
 _MOMENT = 1.0
 
 
 @attrs.frozen(kw_only=True)
 class BucketStatistics:
-    """What a token bucket is doing, and has done.
+    """The state and the counters of a token bucket.
 
     Args:
-        in_use: For each window, the tokens that are out: of requests under way, and of those that
-            the API may still count.
-        in_flight: The requests that are under way.
-        waiting: The requests that wait for their tokens.
-        granted: How many requests were let go.
-        refused: How many of them the API refused as too many.
-        waited: The seconds that those which were let go have waited, in all.
-        paused: The seconds for which nothing is let go after a refusal.
+        in_use: Number of tokens of each window that are out: those of requests in flight, and those
+            of requests that the API may still count.
+        in_flight: Number of requests in flight.
+        waiting: Number of requests that wait for tokens.
+        granted: Number of requests that got their tokens.
+        refused: Number of responses 429.
+        waited: Total seconds that the granted requests have waited.
+        paused: Remaining seconds of the pause after a response 429.
     """
 
     in_use: tuple[int, ...]
@@ -61,34 +61,44 @@ class BucketStatistics:
 
 
 class TokenBucket:
-    """A token bucket whose tokens are leased, and come back one by one.
+    """A token bucket whose tokens are leased, and return one by one.
 
-    A request takes a token of each window when it is let go. They come back one period and a
-    margin after the headers of its response: the API has counted the request before, so it has left
-    the API's window when the token is spent again, whatever the network does. The tokens of a
-    request that was never sent return at once; if it is unknown whether it was sent, after `grace`
-    more seconds. So, unlike in the textbook's bucket, tokens don't return at a constant rate.
+    Clients make and share their buckets themselves. Use one directly to keep the requests of your
+    own HTTP client within the API's limits:
 
-    Requests go first come, first served: first the interactive ones, then the bulk ones, which
-    leave a reserve; of each class, first the retries. Few requests may be in flight before the
-    first response and after a refusal, where one that has been unanswered for a second no longer
-    counts; and no more go than the API says are left. One bucket may serve any number of threads
-    and event loops.
+        bucket = TokenBucket(Limits())
+        async with bucket.lease() as lease:
+            response = await session.get(url)
+            lease.settle(response.headers)
+
+    A request takes one token of each window. The tokens return one period and a margin after the
+    response has arrived. The API has counted the request before that, so it has left the API's
+    window when the token is used again, whatever the network does. Tokens of a request that was
+    never sent return at once; if it is unknown whether it was sent, after `Limits.grace` more
+    seconds. Tokens don't return at a constant rate, as in a classic token bucket.
+
+    Requests are served in this order: interactive ones before bulk ones, which leave a reserve; of
+    each class, retries first; and then in the order of their arrival. At most 16 requests are in
+    flight before the first response, and at most 8 after a response 429. Each success adds one, and
+    a request without a response doesn't count any more after one second. No more requests are sent
+    than `ratelimit-remaining` reports. After a response 429 the bucket pauses for the time that the
+    API asks for.
+
+    A bucket is safe to use in any number of threads and event loops.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
     Args:
-        limits: The windows, and what is added to them.
-        clock: Measures time and waits; None takes the machine's monotonic clock.
-        jitter: Returns 0 to 1, the seconds that are added to a pause.
-        remote: Makes another source of tokens than the bucket's own budget, for the bucket.
+        limits: The windows, and the seconds that are added to them.
+        clock: The clock for time and waiting. The default is the machine's monotonic clock.
+        jitter: Function that returns a number from 0 to 1: the seconds that are added to a pause.
+        remote: Function that makes another source of tokens than the budget of the bucket.
 
     Attributes:
-        keep: Whether the API may count a request of the token: not if it has only ever said that
-            there is no such token.
-        clock: The clock. Like the other attributes, it is there for a remote source.
+        keep: True if the API may count requests of the token. It doesn't if each response was 401.
+        clock: The clock. Remote sources use it and the following attributes.
         budget: The tokens.
-        waiting: The leases that wait.
+        waiting: The waiting leases.
     """
 
     def __init__(
@@ -114,7 +124,7 @@ class TokenBucket:
 
     @property
     def lock(self) -> threading.Lock:
-        """The lock of the attributes and the source; call `work` after releasing it."""
+        """The lock of the attributes and of the source. Call `work` after releasing it."""
         check_process()
         return self._lock
 
@@ -127,19 +137,20 @@ class TokenBucket:
         timeout: float | None = None,
         ahead: bool = False,
     ) -> Lease:
-        """Return the tokens of one request, as a context manager that waits for them.
+        """Return an asynchronous context manager that waits for the tokens of one request.
 
         Args:
-            bulk: Let interactive requests go first, and leave them the reserve.
-            max_wait: The maximum wait in seconds; None for no maximum.
-            max_pause: The maximum wait in seconds after a refusal; None for no maximum.
-            timeout: The seconds that the request may take. A lease that hasn't ended the limits'
-                `grace` after that, as when its event loop was closed, counts as one whose request
-                may have been sent. None for no end.
-            ahead: Go before the others of the same class, as a retry may.
+            bulk: True to let interactive requests go first, and to leave them the reserve.
+            max_wait: Maximum wait in seconds; None for no maximum.
+            max_pause: Maximum wait in seconds after a response 429; None for no maximum.
+            timeout: Maximum seconds for the request; None for no maximum. A lease that hasn't ended
+                `Limits.grace` seconds after that, for example because its event loop was closed,
+                ends as one whose request may have been sent.
+            ahead: True to go before other requests of the same class, for a retry.
 
         Raises:
-            RateLimitWaitError: On entering: the wait is longer. It isn't begun if that is certain.
+            RateLimitWaitError: On entering: the wait would exceed a maximum. It is raised at once
+                if that is certain.
         """
         return Lease(
             self,
@@ -151,7 +162,7 @@ class TokenBucket:
         )
 
     def statistics(self) -> BucketStatistics:
-        """Return what the bucket is doing, and has done."""
+        """Return the state and the counters of the bucket."""
         self.work()
         now = self.clock.time()
         return BucketStatistics(
@@ -165,11 +176,11 @@ class TokenBucket:
         )
 
     def outlives_users(self) -> bool:
-        """Return whether the bucket is needed after its users, as the API may count a request."""
+        """Return True if the API may count a request, so that the bucket must outlive its users."""
         return self.keep or self.budget.uncertain or self.budget.in_flight > 0
 
     def is_idle(self) -> bool:
-        """Return whether a new bucket would do as well: no token is out and nobody waits."""
+        """Return True if a new bucket would do as well: no token is out and no lease waits."""
         self.work()
         return not self.waiting.timers and self.budget.is_idle(self.clock.time())
 
@@ -187,7 +198,7 @@ class TokenBucket:
                 await self._wait(lease, lease.future, loop)
             lease.check()
         except BaseException:
-            # With its traceback the error would keep this frame, and be kept by it.
+            # The traceback of the error would keep this frame, which would keep the error.
             lease.error = None
             self._end(lease, "left")
             raise
@@ -197,7 +208,7 @@ class TokenBucket:
     async def _acquire_remotely(
         self, remote: Remote, lease: Lease, loop: AbstractEventLoop
     ) -> None:
-        """Wait for the tokens of a lease that has asked for them, until they are fresh."""
+        """Wait for the tokens of a lease from a remote source, until they are fresh."""
         until = self.clock.time() + lease.max_wait
         while True:
             remote.serve(loop)
@@ -211,15 +222,16 @@ class TokenBucket:
             self._ask(lease, loop)
 
     async def _wait(self, lease: Lease, future: Future[None], loop: AbstractEventLoop) -> None:
-        """Wait until a lease that is in a queue goes or is refused."""
+        """Wait until a queued lease may proceed or is refused."""
         stops: list[Callable[[], object]] = []
         collected = False
-        # From here on, only this task keeps the future that wakes it.
+        # From here on, only this task refers to the future that wakes it.
         lease.future = None
         try:
             if lease.waits_for > _MOMENT:
                 why = {"do_wait": lease.waits_for, "do_reason": lease.reason}
-                _logger.info("waiting for about %(do_wait).0f s: %(do_reason)s", why, extra=why)
+                text = "waiting about %(do_wait).0f s for the rate limit: %(do_reason)s"
+                _logger.info(text, why, extra=why)
             self._set_timer(loop)
             if lease.bound is not None and not lease.has_place:
                 stops.append(call_later(self.clock, _MOMENT, partial(self._end, lease, "moment")))
@@ -232,40 +244,39 @@ class TokenBucket:
             self._end(lease, "left")
             raise
         finally:
-            # Garbage may be collected in another thread, or without a loop.
-            if not collected:  # pragma: no branch - its exception goes on from here
+            # A collected coroutine may end in another thread, or without a loop.
+            if not collected:  # pragma: no branch - the exception continues after this
                 for stop in stops:
                     stop()
                 self._set_timer(loop)
 
     def _end(self, lease: Lease, end: _End, headers: Mapping[str, str] = NO_HEADERS) -> None:
-        """Record the end of a lease, or of its wait. Any thread may call it, at any point.
+        """Record the end of a lease, or of its wait. Any thread may call this at any point.
 
-        Garbage is collected, and with it a coroutine that has a lease, wherever an object is made,
-        and a signal handler runs between any two steps: also in the middle of a change to this
-        bucket, by this very thread. So an end goes into a queue, and the thread that has the lock
-        applies it. If the lock is held, no matter by which thread, nothing is done here: the holder
-        looks into the queue again after releasing it. `statistics`, and `is_idle` when a client is
-        made, don't wait for the lock either, so signal handlers may call them. Everything else
-        waits for the lock: it doesn't happen while garbage is collected, and signal handlers must
-        not send requests. That includes those of a blocking client, whose thread would wait for
-        the interrupted code.
+        A coroutine with a lease may be collected as garbage wherever an object is made, and a
+        signal handler may run between any two steps, also in the middle of a change to this bucket
+        by the same thread. So the end goes into a queue, and the thread that has the lock applies
+        it. If any thread holds the lock, nothing more is done here: the holder looks into the queue
+        again after releasing it. `statistics`, and `is_idle` when a client is made, don't wait for
+        the lock either, so signal handlers may call them. All other methods wait for the lock: none
+        of them is called by the garbage collector, and signal handlers must not send requests,
+        not even with a blocking client, whose thread would wait for the interrupted code.
         """
         self._ends.append((lease, end, headers))
         self.work()
-        # If an exception of a signal handler comes before this, the end of the `async with` block
-        # gives the tokens back.
+        # If a signal handler raises an exception before this, the end of the `async with` block
+        # returns the tokens.
         lease.out = False
 
     def work(self) -> None:
-        """Apply the ends of leases and what time has changed, and let those go that may.
+        """Apply the queued ends, and release every waiting lease that may proceed.
 
         Call it after a change that was made with the lock held. It does nothing while the lock is
-        held: its holder calls it.
+        held: the holder calls it afterwards.
         """
         check_process()
         while not self._lock.locked():
-            # Not `acquire`: a signal handler's exception may come between that and `try`.
+            # A signal handler's exception may come between `acquire` and `try`, so use `with`.
             with self._lock:
                 while self._ends:
                     lease, end, headers = self._ends.popleft()
@@ -278,7 +289,7 @@ class TokenBucket:
                 break
 
     def _ask(self, lease: Lease, loop: AbstractEventLoop) -> bool:
-        """Release, queue or refuse a lease; return True if it goes."""
+        """Release, queue or refuse a lease; return True if it was released."""
         check_process()
         with self._lock:
             now, before = self.clock.time(), 0
@@ -303,7 +314,7 @@ class TokenBucket:
         if self._remote is not None:
             lease.error = self._remote.refusal(now)
         if lease.waits_for > lease.max_wait or self._pauses_too_long(lease, now):
-            lease.error = lease.error or RateLimitWaitError(lease.waits_for, lease.reason)
+            lease.error = lease.error or _too_long(lease, lease.waits_for, lease.reason)
         if lease.error is None and lease.waits_for > _MOMENT:
             lease.error = self.waiting.take_place(lease, lease.waits_for, lease.reason)
         if lease.error is None:
@@ -325,7 +336,7 @@ class TokenBucket:
         elif end == "left" and lease in self.waiting:
             self.waiting.remove(lease)
         else:
-            # One that was let go in the moment in which it has left gives its tokens back.
+            # A lease that was released at the moment when its task left returns its tokens.
             self._source.end(lease, "unsent" if end == "left" else end, headers, now)
 
     def _end_overdue(self, now: float) -> None:
@@ -333,13 +344,13 @@ class TokenBucket:
             self._source.end(lease, "overdue", NO_HEADERS, now)
 
     def _expire(self, lease: Lease, now: float) -> None:
-        """Refuse a lease that waits, since its wait takes too long."""
+        """Refuse a waiting lease, since its wait has become too long."""
         if lease in self.waiting:
             at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
-            self.waiting.refuse(lease, RateLimitWaitError(at - lease.since, reason))
+            self.waiting.refuse(lease, _too_long(lease, at - lease.since, reason))
 
     def _expire_moment(self, lease: Lease, now: float) -> None:
-        """Refuse a lease that waits for more than a moment, unless there is a place for it."""
+        """Refuse a lease that has waited for a moment, unless its thread gets a place."""
         if lease in self.waiting:
             at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
             error = self.waiting.take_place(lease, at - lease.since, reason)
@@ -347,7 +358,7 @@ class TokenBucket:
                 self.waiting.refuse(lease, error)
 
     def _expire_paused(self, now: float) -> None:
-        """Refuse the leases that wait and for which a new pause is too long."""
+        """Refuse the waiting leases for which a new pause is too long."""
         paused_until = self.budget.paused_until
         if paused_until > self._pause_seen:
             for lease in self.waiting:
@@ -356,13 +367,13 @@ class TokenBucket:
             self._pause_seen = paused_until
 
     def _let_go(self, now: float) -> None:
-        """Release the waiting leases that may go, and set the timers for the next one."""
+        """Release every waiting lease that may proceed, and move up timers for the next one."""
         self.waiting.forget_closed_loops()
         self._expire_paused(now)
         for place, queue in enumerate(self.waiting.queues):
             while queue:
                 lease = next(iter(queue))
-                # It was taken already if a signal handler's exception ended this loop before.
+                # It has its tokens already if a signal handler's exception ended this loop before.
                 if lease.sent == -math.inf:
                     if self._source.ready_at(now, bulk=place > 1) > now:
                         break
@@ -381,19 +392,19 @@ class TokenBucket:
                     timer.call(self._attend)
 
     def _next_change(self, now: float) -> float:
-        """Return when time alone lets the next waiting lease go."""
+        """Return the moment at which the next waiting lease may proceed if only time passes."""
         interactive = self.waiting.queues[0] or self.waiting.queues[1]
         return self._source.ready_at(now, bulk=not interactive)
 
     def _attend(self) -> None:
-        """Do what the leases that wait in the running loop need."""
+        """Set the timer of the running loop, and let a remote source request tokens in it."""
         loop = asyncio.get_running_loop()
         self._set_timer(loop)
         if self._remote is not None:
             self._remote.serve(loop)
 
     def _set_timer(self, loop: AbstractEventLoop) -> None:
-        """Set the running loop's timer to when the next lease may go, if any waits in the loop."""
+        """Schedule this loop's timer for the earliest moment at which a lease may proceed."""
         check_process()
         timer = self.waiting.timers.get(ref(loop))
         if timer is not None:
@@ -411,17 +422,17 @@ class TokenBucket:
         try:
             self.work()
         finally:
-            # Also after an exception of a signal handler, or the leases would wait for ever.
+            # Even after a signal handler's exception, or the leases would wait for ever.
             timer.end()
             self._attend()
 
     def _leave_to_parent(self) -> None:
-        """Begin again in a forked process, with the parent's requests as ones of unknown fate.
+        """Start again in a forked process, with the parent's requests as ones of unknown fate.
 
-        A thread of the parent may hold the lock, and there is no such thread here to release it.
-        The leases that wait do so in the parent's event loops. Those in flight are the parent's to
-        end: what becomes of them is unknown here, but the API counts them for the token. An end
-        that is still in the queue is one of them.
+        A thread of the parent may hold the lock, and that thread doesn't exist here to release it.
+        The waiting leases wait in the parent's event loops. Only the parent learns the outcome of
+        the requests in flight, but the API counts them for the token. An end that is still in the
+        queue belongs to one of them.
         """
         self._lock = threading.Lock()
         self._ends.clear()
@@ -429,6 +440,11 @@ class TokenBucket:
         self.budget.leave_to_parent(self.clock.time())
         if self._remote is not None:
             self._remote.leave_to_parent()
+
+
+def _too_long(lease: Lease, seconds: float, reason: str) -> RateLimitWaitError:
+    maximum = lease.max_wait if seconds >= lease.max_wait else lease.max_pause
+    return RateLimitWaitError(seconds, reason, maximum=maximum)
 
 
 publish(globals())

@@ -1,4 +1,4 @@
-"""Budget: the arithmetic of a token bucket, on moments of a clock; it has no lock and no loop."""
+"""Budget: the arithmetic of a token bucket, without a lock, a loop or a clock."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from digitalocean_projects._config import Limits
 
 End = Literal["settled", "refused", "unsent", "unknown", "overdue"]
-"""The end of a request: with a response, with a 429, without having been sent, or it is unknown
-whether it was sent; it is overdue if it doesn't end in time."""
+"""The end of a request: a response, a response 429, certainly not sent, or unknown whether it was
+sent. An overdue request has not ended in time."""
 
 NO_HEADERS: Mapping[str, str] = {}
 
 _IN_FLIGHT_AT_FIRST = 16
 _IN_FLIGHT_AFTER_REFUSAL = 8
-# A request that is unanswered for longer doesn't count for the slow start: one slow endpoint would
-# hold up all others.
+# A request that has no response after this time doesn't count for the slow start. Otherwise one
+# slow endpoint would delay all requests.
 _SECONDS_YOUNG = 1.0
 _SECONDS_BETWEEN_PROBES = 1.0
 _PAUSE_IF_UNSAID = 1.0
-# The maximum of the seconds that are added to a pause.
+# Maximum number of seconds that are added to a pause.
 LONGEST_JITTER = 1.0
 
 
@@ -41,9 +41,9 @@ class Flight:
     """A request that is in flight, or will be.
 
     Attributes:
-        timeout: The seconds that it may take; infinity for no end.
-        sent: The moment at which it was let go; before that, -inf.
-        end: The moment at which its tokens come back if nothing ends it before.
+        timeout: Maximum seconds for the request; infinity for no maximum.
+        sent: The moment at which it got its tokens; -inf before.
+        end: The moment at which its tokens return if it doesn't end before.
         young: True if it counts for the slow start.
     """
 
@@ -56,49 +56,49 @@ class Flight:
 
 
 class Window:
-    """The tokens of one window that the API may still count, without those in flight.
+    """The used tokens of one window, without those of requests in flight.
 
     Args:
         capacity: The number of tokens.
-        period: The seconds for which the API counts a request.
-        margin: The seconds that are added to the period.
-        reserve: The number of tokens that bulk requests leave to the others.
+        period: Seconds for which the API counts a request.
+        margin: Seconds that are added to the period.
+        reserve: Number of tokens that bulk requests leave to interactive ones.
 
     Attributes:
-        name: The window's limit in words.
-        period: The seconds after which a token comes back.
+        name: The limit of the window in words.
+        period: Seconds after which a token returns.
     """
 
     def __init__(self, capacity: int, period: float, *, margin: float, reserve: int) -> None:
-        self.name = f"no more than {capacity} requests in {period:g} s"
+        self.name = f"{capacity} request{'s' if capacity > 1 else ''} per {period:g} s"
         self.period = period + margin
         self._capacity = capacity
         self._reserve = min(reserve, capacity - 1)
         self._back: list[float] = []
 
     def give_back(self, counted: float) -> None:
-        """Return a token, one period after the latest moment at which the API has counted it."""
+        """Schedule the return of a token, one period after the moment when the API counted it."""
         insort(self._back, counted + self.period)
 
     def in_use(self, now: float, in_flight: int) -> int:
-        """Return how many tokens are out."""
+        """Return the number of tokens that are out."""
         return in_flight + len(self._back) - bisect_right(self._back, now)
 
     def free_at(self, now: float, in_flight: int, before: int, *, bulk: bool) -> float:
-        """Return when a token is free at the earliest, after `before` others were taken."""
+        """Return the earliest moment at which a token is free after `before` more were taken."""
         back = self._back
         missing = in_flight + len(back) + before - self._capacity
         if bulk:
             missing += self._reserve
         if missing < 0:
             return now
-        # Only now do the tokens matter that are back already: most calls end above.
+        # Most calls end above, so tokens that have returned are dropped only here.
         returned = bisect_right(back, now)
         del back[:returned]
         missing -= returned
         if missing < 0:
             return now
-        # Each token comes again and again; one in flight is back in a period at the earliest.
+        # Tokens are used repeatedly; one in flight returns after one period at the earliest.
         rounds, place = divmod(missing, self._capacity)
         earliest = now + self.period
         if place < len(back):
@@ -107,15 +107,15 @@ class Window:
 
 
 class _Feedback:
-    """The state that responses leave in a budget; other processes may use the token, too.
+    """The state of a budget that depends on responses; other processes may use the token, too.
 
-    A slow start limits the young requests in flight: 16 at first and 8 after a refusal, plus one
-    for each success. A refusal also pauses the bucket. No more requests go than the last response
-    says are left; when none are, one goes from time to time to find out.
+    A slow start limits the young requests in flight: 16 at first and 8 after a response 429, plus
+    one for each success. A response 429 also pauses the bucket. No more requests are sent than the
+    latest response reports as remaining. If none are, a single request is sent from time to time.
 
     Attributes:
         paused_until: The end of the last pause.
-        refused: The number of refused requests.
+        refused: The number of responses 429.
         most_young: The maximum number of young requests.
         left: The number of requests that the API still accepts.
     """
@@ -130,15 +130,15 @@ class _Feedback:
         self._heard = -math.inf
 
     def free_at(self) -> tuple[float, str]:
-        """Return when a request may go at the earliest, and the reason for a wait."""
+        """Return the earliest moment for a request, and the reason for a wait."""
         if self.left <= 0 and self._left_until > self.paused_until:
-            return self._left_until, "the API says that no more are left"
-        return self.paused_until, "a pause after a refusal"
+            return self._left_until, "the API reports that none are left"
+        return self.paused_until, "a pause after a response 429"
 
     def lose(self, now: float) -> None:
-        """Record a request whose response didn't say what is left: assume it was counted.
+        """Record a request of unknown fate: assume that it was counted.
 
-        After an hour, the API no longer counts what it counted when it last said what is left.
+        An hour after the latest report of the remaining number, that number is outdated.
         """
         self.left = self.left - 1 if now < self._heard + HOUR_SECONDS else math.inf
 
@@ -146,7 +146,7 @@ class _Feedback:
         """Learn from a response other than a 429.
 
         `ratelimit-remaining: 0` may also mean that the limit per minute was met, so it never stops
-        the bucket for longer than a minute; the request that then goes first finds out.
+        the bucket for longer than a minute. The next request then shows the reason.
         https://docs.digitalocean.com/reference/api/reference/#rate-limit
         """
         if sent >= self.paused_until:
@@ -155,19 +155,19 @@ class _Feedback:
         if left is None:
             self.lose(now)
         elif left < self.left or sent >= self._heard:
-            # Any other response is older than the one that was heard last.
+            # Any other response is older than the latest one.
             self._heard, self.left = now, left
             if not left:
                 seconds = max(until_reset(headers) or 0.0, _SECONDS_BETWEEN_PROBES)
                 self._left_until = now + min(seconds, BURST_SECONDS)
 
     def refuse(self, headers: Mapping[str, str], *, sent: float, now: float) -> None:
-        """Learn from a 429."""
+        """Learn from a response 429."""
         self.refused += 1
         self.lose(now)
         asked = retry_after_refusal(headers)
         seconds = _PAUSE_IF_UNSAID if asked is None else min(asked, HOUR_SECONDS)
-        # A request that was sent before the pause ended belongs to the refusal that began it.
+        # A request that was sent before the end of the pause doesn't start another one.
         if sent >= self.paused_until:
             seconds += self._jitter()
             self.most_young = _IN_FLIGHT_AFTER_REFUSAL
@@ -177,18 +177,18 @@ class _Feedback:
 class _Flights:
     """The requests in flight.
 
-    A signal handler's exception may come after any call. In each method the order of the steps is
-    such that the number of young ones is too low after that, never too high: then a few more
-    requests may go, and none waits for ever.
+    A signal handler's exception may come after any call. The order of the steps in each method
+    ensures that the number of young requests is then too low, and never too high: so a few more
+    requests are sent, and none waits for ever.
 
     Attributes:
-        next_end: The earliest end; it may be that of a request that has ended since.
+        next_end: The earliest end, possibly of a request that has ended since.
     """
 
     def __init__(self) -> None:
         self.next_end = math.inf
         self._all: dict[Flight, None] = {}
-        # In the order in which they went, up to the last one. The others are not young any more.
+        # In the order of their start. A request that is not in it is not young any more.
         self._recent: deque[Flight] = deque()
         self._young = 0
 
@@ -199,7 +199,7 @@ class _Flights:
         return flight in self._all
 
     def add(self, flight: Flight, now: float) -> None:
-        """Add a request that goes now; do nothing if it is here already."""
+        """Add a request that starts now; do nothing if it was added before."""
         if flight not in self._all:
             if self._recent:
                 self._age(now)
@@ -215,28 +215,28 @@ class _Flights:
             self._young -= 1
             flight.young = False
         del self._all[flight]
-        # Ended flights are dropped: they refer to the bucket, which must be collectable once it has
-        # no users.
+        # Ended requests are dropped, since they refer to the bucket, which must be collectable
+        # once it has no users.
         while self._recent and not self._recent[0].young:
             self._recent.popleft()
 
     def young(self, now: float) -> int:
-        """Return how many went less than a second ago."""
+        """Return the number of requests that started less than a second ago."""
         self._age(now)
         return self._young
 
     def overdue(self, now: float) -> list[Flight]:
-        """Return those whose end has come; the caller removes them."""
+        """Return the requests whose end has come; the caller removes them."""
         overdue = [flight for flight in self._all if flight.end <= now]
         if not overdue:
             self.next_end = min((flight.end for flight in self._all), default=math.inf)
         return overdue
 
     def fewer_at(self, now: float, *, young: int, left: float) -> float:
-        """Return when time alone makes them fewer than the maximum of the young ones and of all.
+        """Return the moment at which the requests are fewer than both maxima if only time passes.
 
-        That is -inf if there are fewer, and may be earlier if one has ended meanwhile. If none is
-        left, one may go to find out.
+        It is -inf if they are fewer now, and may be too early if one has ended meanwhile. If `left`
+        is 0, one request may be sent while none is in flight.
         """
         at = -math.inf
         if self._young >= young and self.young(now) >= young:
@@ -258,14 +258,14 @@ _NONE: tuple[Flight, ...] = ()
 
 
 class Budget:
-    """The tokens of a bucket: those of its windows, the requests in flight, what responses said.
+    """The tokens of a bucket: its windows, its requests in flight, and the feedback of responses.
 
     Args:
-        limits: The windows, and what is added to them.
-        jitter: Returns 0 to 1, the seconds that are added to a pause.
+        limits: The windows, and the seconds that are added to them.
+        jitter: Function that returns a number from 0 to 1: the seconds that are added to a pause.
 
     Attributes:
-        uncertain: True if there was a request of which it is unknown whether it was sent.
+        uncertain: True if it is unknown of some request whether it was sent.
     """
 
     def __init__(self, limits: Limits, jitter: Callable[[], float]) -> None:
@@ -290,37 +290,37 @@ class Budget:
 
     @property
     def refused(self) -> int:
-        """The number of requests that the API has refused."""
+        """The number of responses 429."""
         return self._feedback.refused
 
     def in_use(self, now: float) -> tuple[int, ...]:
-        """Return how many tokens of each window are out."""
+        """Return the number of tokens of each window that are out."""
         return tuple(window.in_use(now, len(self._flights)) for window in self._windows)
 
     def ready_at(self, now: float, *, bulk: bool) -> float:
-        """Return when the next request may go, if nothing but time passes."""
+        """Return the moment at which the next request may start if only time passes."""
         at, _ = self.estimate(now, bulk=bulk, before=0)
         return max(at, self.room_at(now))
 
     def room_at(self, now: float) -> float:
-        """Return when there is room for one more request in flight, if nothing but time passes."""
+        """Return the moment with room for one more request in flight if only time passes."""
         feedback = self._feedback
         return self._flights.fewer_at(now, young=feedback.most_young, left=feedback.left)
 
     def room(self, now: float) -> float:
-        """Return for how many more requests in flight there is room."""
+        """Return the number of further requests in flight for which there is room."""
         feedback, flights = self._feedback, self._flights
         return min(feedback.most_young - flights.young(now), max(feedback.left, 1) - len(flights))
 
     def estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
-        """Return when a request may go at the earliest, after others, and what it waits for.
+        """Return the earliest moment for a request, and the reason for its wait.
 
         The requests in flight count as if they were settled now.
 
         Args:
             now: The time.
-            bulk: True if it leaves the reserve to others.
-            before: The number of requests that go before it.
+            bulk: True if the request leaves the reserve to interactive ones.
+            before: The number of requests that start before it.
         """
         at, reason = self._feedback.free_at()
         in_flight = len(self._flights)
@@ -333,18 +333,19 @@ class Budget:
         return at, reason
 
     def take(self, flight: Flight, now: float) -> None:
-        """Record that a request goes."""
+        """Record that a request starts."""
         flight.end = now + flight.timeout + self._grace
         self._flights.add(flight, now)
         flight.sent = now
 
     def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> float | None:
-        """Learn from the end of a request, and return its tokens if they are out.
+        """Learn from the end of a request, and schedule the return of its tokens.
 
-        They aren't if it was overdue, or belongs to the parent process.
+        There are no tokens to return if the request was overdue before, or belongs to the parent
+        process.
 
         Returns:
-            The latest moment at which the API has counted it; None if it hasn't.
+            The latest moment at which the API has counted the request; None if it hasn't.
         """
         if end == "settled":
             self._feedback.answer(headers, sent=flight.sent, now=now)
@@ -364,19 +365,19 @@ class Budget:
         return None if end == "unsent" else counted
 
     def overdue(self, now: float) -> Sequence[Flight]:
-        """Return the requests in flight that have not ended in time."""
+        """Return the requests in flight that are overdue."""
         return self._flights.overdue(now) if self._flights.next_end <= now else _NONE
 
     def pause(self, until: float) -> None:
-        """Pause: nothing goes until then."""
+        """Pause until a moment, before which no request starts."""
         self._feedback.paused_until = max(self._feedback.paused_until, until)
 
     def is_idle(self, now: float) -> bool:
-        """Return True if a new budget would do as well."""
+        """Return True if the budget has the state of a new one."""
         return not (self._flights or self.paused_until > now or any(self.in_use(now)))
 
     def leave_to_parent(self, now: float) -> None:
-        """Take the requests in flight, which are those of a parent process, for unknown ones."""
+        """Treat the requests in flight, which belong to a parent process, as unknown."""
         for window in self._windows:
             for _ in range(len(self._flights)):
                 window.give_back(now + self._grace)

@@ -1,4 +1,4 @@
-"""Lease: the tokens of one request."""
+"""Lease: the tokens for one request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bound:
 
     Args:
         most: The maximum number of threads that wait for more than a second.
-        thread: Returns what stands for the thread that the current request is sent for.
+        thread: Function that returns an object for the thread of the current request.
     """
 
     most: int
@@ -40,13 +40,20 @@ class Lender(Protocol):
 
 
 class Lease(Flight):
-    """The tokens of one request, which takes them once.
+    """The tokens for one request: one token of each window of a `TokenBucket`.
 
-    A lease that ends without `settle`, `refused` or `unsent` is one of a request that may have been
-    sent and counted.
+    `TokenBucket.lease` makes one. Enter it with `async with`, which waits for the tokens. In the
+    block, send the request, and then report its outcome with one of the methods `settle`, `refused`
+    or `unsent`. Without a report the request counts as one that may have arrived, so its tokens
+    return `Limits.grace` seconds later than after a response. A lease is used once.
 
     Attributes:
-        sent: When the request was let go, in seconds of the bucket's clock; before, -inf.
+        sent: The moment at which the lease got its tokens, in seconds of the bucket's clock; -inf
+            before.
+
+    Raises:
+        RateLimitWaitError: On entering: the wait for the tokens would exceed `max_wait` or
+            `max_pause`.
     """
 
     __slots__ = (
@@ -90,7 +97,7 @@ class Lease(Flight):
         # A bound on waiting threads, if one waits for the request.
         self.bound: Bound | None = None
         self.has_place: bool = False
-        # The queue that it waits in.
+        # The index of its queue.
         self.place: int = 2 * bulk + (not ahead)
         self.out: bool = False
         self.future: Future[None] | None = None
@@ -103,12 +110,12 @@ class Lease(Flight):
         return self._bucket._acquire(self)
 
     def check(self) -> None:
-        """Raise the error that the bucket has for this lease, if there is one."""
+        """Raise the error that the bucket has set for this lease, if any."""
         if self.error is not None:
             raise self.error
 
     def ask_again(self, max_wait: float) -> None:
-        """Start again, before the others of the same class, and with another maximum wait."""
+        """Start again, before other leases of the same class, and with another maximum wait."""
         self.sent = -math.inf
         self.place = 2 * self.bulk
         self.max_wait = max_wait
@@ -119,19 +126,28 @@ class Lease(Flight):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give the tokens back, unless the request has ended, when the API has forgotten it."""
+        """Return the tokens of a request of unknown fate, unless its outcome was reported."""
         self._end("unknown")
 
     def settle(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
-        """Record that the response's headers have arrived: the API has counted the request."""
+        """Report that the response has arrived, so the API has counted the request.
+
+        Args:
+            headers: The headers of the response, with lower-case names. The bucket reads the
+                `ratelimit-…` ones. A client without them passes nothing.
+        """
         self._end("settled", headers)
 
     def refused(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
-        """Record a 429: no request of the bucket goes for as long as the API asks."""
+        """Report a response 429, after which the bucket pauses for the time that the API asks for.
+
+        Args:
+            headers: The headers of the response, with lower-case names, such as `retry-after`.
+        """
         self._end("refused", headers)
 
     def unsent(self) -> None:
-        """Record that no byte of the request was sent: the API won't count it."""
+        """Report that no byte of the request was sent, so the tokens return at once."""
         self._end("unsent")
 
     def _end(self, end: End, headers: Mapping[str, str] = NO_HEADERS) -> None:

@@ -1,4 +1,4 @@
-"""The token buckets of this process: one for each token, which its clients share."""
+"""Shared: the token buckets of this process, which clients with the same token share."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def make_bucket(limits: Limits, name: str, clock: Clock) -> TokenBucket:
     """Return a new bucket.
 
     Args:
-        limits: The limits; their class decides where the tokens come from.
-        name: A text that stands for a token and a base URL, and gives neither away.
-        clock: Measures time and waits.
+        limits: The limits; their class decides the source of the tokens.
+        name: A digest of a token and a base URL.
+        clock: The clock of the bucket.
     """
     del name
     return TokenBucket(limits, clock=clock)
@@ -36,12 +36,12 @@ def shared_bucket(
 ) -> TokenBucket:
     """Return the bucket that all clients with this base URL, token, limits and clock share.
 
-    It outlives its users until the last token is back, since the API counts their requests until
-    then. A bucket of a token that the API has only ever answered with 401 doesn't: so the limits
-    hold for such a token while a client of it is kept, and not for a new client for each request.
+    A bucket outlives its users until the last token is back, since the API counts their requests
+    until then. This doesn't hold for a token for which every response was a 401, so that invalid
+    tokens leave nothing behind.
     """
     name = hmac.digest(base_url.encode(), token.encode(), "sha256").hex()
-    # The bucket keeps the clock, so its id isn't given to another one.
+    # The bucket refers to the clock, so no other clock gets its id.
     key = (name, limits, id(clock))
     check_process()
     with _registry.lock:
@@ -53,27 +53,28 @@ def shared_bucket(
     return bucket
 
 
-# How many buckets are looked at for each new one. The number is small, so that no new client waits
-# for a sweep, and large enough for 20,000 buckets to be gone after 1,000 new ones.
+# Number of buckets that are examined for each new one. It is small, so that no new client waits for
+# a sweep, and large enough to remove 20,000 buckets while 1,000 new ones are made.
 _LOOKED_AT = 32
 
 
 class _Registry:
     """The buckets of this process.
 
-    A bucket must live while it has a user, and after that until the API has forgotten its requests;
-    a service sees any number of tokens, so no bucket may live longer, and no new client may wait
-    while many are looked through. `shared` finds a bucket, and refers to it weakly. Two others keep
-    it: `users`, from weak references to what uses it, whose callback is the end of a use; and
-    `left`, which is ordered, so that each new bucket looks at a few that were left first, and puts
-    those that are needed still at the end. A callback of a weak reference comes wherever garbage is
-    collected, in any thread: so it takes no lock, and changes the two only by single operations.
+    A bucket must live while it has a user, and after that until the API has forgotten its requests.
+    A service sees any number of tokens, so no bucket may live longer, and no new client may wait
+    for a search through all of them. `shared` finds a bucket, and refers to it weakly. Two other
+    containers keep it alive: `users`, whose keys are weak references to the users, with a callback
+    for the end of a use; and `left`, which is ordered. Each new bucket examines the few that were
+    left first, and moves those that are still needed to the end. Such a callback runs wherever
+    garbage is collected, in any thread: so it takes no lock, and changes both containers by single
+    operations only.
 
     Attributes:
-        lock: Guards `shared`. Reentrant, since a signal handler may make a client.
-        shared: The buckets, by token and base URL, limits and clock.
-        users: The buckets by what uses them.
-        left: The buckets that a user has left, in the order in which the last one did.
+        lock: The lock of `shared`. It is reentrant, since a signal handler may make a client.
+        shared: The buckets by token and base URL, limits and clock.
+        users: The buckets by their users.
+        left: The buckets that their last user has left, oldest first.
     """
 
     def __init__(self) -> None:
@@ -85,9 +86,9 @@ class _Registry:
         self.left: OrderedDict[TokenBucket, None] = OrderedDict()
 
     def forget_idle(self) -> None:
-        """Look at the buckets that were left first, and drop those that are idle."""
+        """Examine the buckets that were left first, and drop the idle ones."""
         looked_at: list[TokenBucket] = []
-        # A signal handler may make a client meanwhile, which looks at some, too.
+        # A signal handler may make a client meanwhile, which also examines some.
         while self.left and len(looked_at) < _LOOKED_AT:
             bucket, _ = self.left.popitem(last=False)
             looked_at.append(bucket)
@@ -96,7 +97,7 @@ class _Registry:
                 self.left[bucket] = None
 
     def leave(self, user: weakref.ref[object]) -> None:
-        """Keep a bucket that a user has left, for as long as the API counts its requests."""
+        """Keep a bucket that a user has left while the API counts its requests."""
         bucket = self.users.pop(user)
         if bucket.outlives_users():
             self.left[bucket] = None

@@ -1,4 +1,4 @@
-"""Source: what a token bucket asks for the tokens that it leases."""
+"""Source: the interface of the sources of tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """A source of a bucket's tokens, such as its budget. It is called with the bucket's lock held.
+    """A source of tokens, such as the bucket's budget. Calls hold the bucket's lock.
 
     See `Budget` for the methods.
     """
@@ -28,19 +28,19 @@ class Source(Protocol):
 
 
 class Remote(Source, Protocol):
-    """A source that asks elsewhere for tokens, from the event loops in which leases wait."""
+    """A source that gets tokens from another process, in the event loops of the waiting leases."""
 
     def refusal(self, now: float) -> Exception | None:
-        """Return an error if no lease may wait now."""
+        """Return an error if no lease may wait now, or else None."""
 
     def is_fresh(self, lease: Lease, now: float) -> bool:
-        """Return True if a lease that has its tokens may still be used."""
+        """Return True if a lease may still be used after it got its tokens."""
 
     def asks(self, loop: AbstractEventLoop, now: float) -> bool:
-        """Return True if `serve` is to be called in a loop."""
+        """Return True if the loop must call `serve`."""
 
     def serve(self, loop: AbstractEventLoop) -> None:
-        """Ask for tokens from the running loop, if need be. The lock is not held."""
+        """Request tokens in the running loop if necessary. The caller doesn't hold the lock."""
 
     def leave_to_parent(self) -> None:
-        """Forget, in a forked process, all that belongs to its parent."""
+        """Forget all state that belongs to the parent, in a forked process."""

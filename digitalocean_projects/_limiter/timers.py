@@ -1,4 +1,4 @@
-"""The leases that wait for a token bucket, and the timers of the event loops that they wait in."""
+"""Timers: the leases that wait for a bucket, and a timer for each of their event loops."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ if TYPE_CHECKING:
 
 
 def _nothing() -> None:
-    """Stop no timer."""
+    """Do nothing, as there is no timer to stop."""
 
 
 class Timer:
-    """A timer that wakes the leases of an event loop when time lets the next one go.
+    """A timer of an event loop, for the moment at which the next waiting lease may proceed.
 
     Args:
         loop: The loop.
 
     Attributes:
-        loop: A weak reference to it.
-        waiting: The number of leases that wait in it.
-        at: The moment at which it is to end.
+        loop: A weak reference to the loop.
+        waiting: The number of leases that wait in the loop.
+        at: The moment at which the timer must end.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop = ref(loop)
         self.waiting = 0
         self.at = math.inf
-        # Only its loop changes these.
+        # Only code in the loop changes these.
         self._ends = math.inf
         self._stop: Callable[[], object] = _nothing
 
     def is_closed(self) -> bool:
-        """Return True if the loop is closed, or was collected as garbage."""
+        """Return True if the loop is closed or was collected."""
         loop = self.loop()
         return loop is None or loop.is_closed()
 
     def call(self, function: Callable[..., object], *args: object) -> bool:
-        """Call a function in the loop; return False if that is closed or gone."""
+        """Call a function in the loop; return False if the loop is closed or was collected."""
         loop = self.loop()
         if loop is not None:
             with suppress(RuntimeError):
@@ -59,7 +59,7 @@ class Timer:
         return False
 
     def set(self, clock: Clock, callback: Callable[[], object]) -> None:
-        """Schedule `callback` for `at`; it may come earlier. Call this in the loop."""
+        """Schedule `callback` for `at` at the latest. Call this in the loop."""
         if self._ends <= self.at < math.inf:
             return
         self._stop()
@@ -68,35 +68,34 @@ class Timer:
             self._stop = call_later(clock, max(0.0, self.at - clock.time()), callback)
 
     def end(self) -> None:
-        """Record that the scheduled call has come."""
+        """Record that the scheduled call was made."""
         self.at = self._ends = math.inf
         self._stop = _nothing
 
 
-# An OrderedDict, since leases also leave from the middle, when they are cancelled. Of a dict that
-# has lost its first n items, `next(iter(…))` passes over the n gaps each time; a queue of 12,000
-# would take minutes.
+# An OrderedDict, since cancelled leases leave from the middle. In a plain dict that has lost its
+# first n items, `next(iter(…))` skips the n gaps each time; a queue of 12,000 would take minutes.
 Queue = OrderedDict["Lease", Timer]
 
 
 class Waiting:
-    """The leases that wait, in the order in which they go, and a timer for each of their loops.
+    """The waiting leases, in the order in which they proceed, and a timer for each of their loops.
 
-    Everything here refers weakly to the loops and to the futures that wake the tasks. A loop that
-    was closed without ending its tasks, or was just dropped, must be garbage, and its tasks and
-    their connections with it, although the bucket lives on. A coroutine that is collected then
-    takes its lease out of the queue. If somebody still refers to the tasks, `forget_closed_loops`
-    does.
+    Everything here refers weakly to the loops and to the futures that wake the tasks. If a loop was
+    closed without ending its tasks, or was dropped, it must be collectable together with its tasks
+    and their connections, although the bucket lives on. A coroutine that is collected removes its
+    lease from the queue. If something still refers to the tasks, `forget_closed_loops` removes
+    their leases.
 
     Attributes:
-        queues: The interactive retries, the other interactive requests, the bulk retries and the
-            other bulk requests.
+        queues: The queues in order of priority: interactive retries, other interactive requests,
+            bulk retries, other bulk requests.
         timers: The timers by loop.
     """
 
     def __init__(self) -> None:
         self.queues: tuple[Queue, ...] = tuple(OrderedDict() for _ in range(4))
-        # A weak reference is equal to another one to the same loop, and has its hash.
+        # Weak references to the same loop are equal, and have the same hash.
         self.timers: dict[ref[AbstractEventLoop], Timer] = {}
 
     def __len__(self) -> int:
@@ -106,17 +105,17 @@ class Waiting:
         return lease in self.queues[lease.place]
 
     def __iter__(self) -> Iterator[Lease]:
-        """Iterate over a copy."""
+        """Iterate over a copy of the queues."""
         return iter([lease for queue in self.queues for lease in queue])
 
     def before(self, lease: Lease) -> int:
-        """Return how many leases go before one that comes now."""
+        """Return the number of leases that proceed before a new one."""
         return sum(map(len, self.queues[: lease.place + 1]))
 
     def take_place(self, lease: Lease, seconds: float, reason: str) -> RateLimitWaitError | None:
-        """Take a place for the thread of a lease; return an error if others have them all.
+        """Reserve a place for the thread of a lease, or return an error if all are taken.
 
-        The places are counted, not kept: a lease that has left the queues has left its place.
+        The places are counted each time, so a lease that leaves the queues frees its place.
         """
         bound = lease.bound
         if bound is None:
@@ -129,7 +128,7 @@ class Waiting:
         return RateLimitWaitError(seconds, f"{reason}, and {waiting} already")
 
     def add(self, lease: Lease, loop: AbstractEventLoop, now: float) -> None:
-        """Queue a lease of the running loop, which waits for the result of `lease.future`."""
+        """Queue a lease of the running loop. Its task must wait for `lease.future`."""
         lease.future, lease.since = loop.create_future(), now
         lease.waiter = ref(lease.future)
         timer = self.timers.setdefault(ref(loop), Timer(loop))
@@ -142,17 +141,17 @@ class Waiting:
         timer.waiting -= 1
 
     def wake(self, lease: Lease) -> bool:
-        """Wake the task that waits for a lease; return False if its loop is closed or gone."""
+        """Wake the task of a lease; return False if its loop is closed or was collected."""
         return self.queues[lease.place][lease].call(_wake, lease.waiter())
 
     def refuse(self, lease: Lease, error: Exception) -> None:
-        """Raise an error in the task that waits for a lease."""
+        """Make the task of a lease raise an error."""
         lease.error = error
         self.wake(lease)
         self.remove(lease)
 
     def forget_closed_loops(self) -> None:
-        """Take the leases that closed loops have left behind out of the queues."""
+        """Remove the leases of closed loops from the queues."""
         closed = [loop for loop, timer in self.timers.items() if timer.is_closed()]
         if closed:
             for queue in self.queues:
@@ -168,7 +167,7 @@ class Waiting:
             queue.clear()
 
     def hasten(self, at: float, set_timer: Callable[[], object]) -> None:
-        """End each timer at a moment at the latest: call `set_timer` in the loops of later ones."""
+        """Move all timers up to a moment: call `set_timer` in the loops of the later ones."""
         for timer in self.timers.values():
             if timer.waiting > 0 and at < timer.at:
                 timer.call(set_timer)

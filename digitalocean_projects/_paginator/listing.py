@@ -50,7 +50,7 @@ class Listing(Generic[T]):
     def request(self, number: int) -> Request:
         """Return the request for a page. Links are never followed: they may name any host."""
         path = f"{self.path}?page={number}&per_page={self.per_page}"
-        return Request(method="GET", path=path, scopes=self.scopes)
+        return self.manager.located(Request(method="GET", path=path, scopes=self.scopes))
 
     async def fetch(self, number: int) -> Answer:
         """Return the response for a page."""

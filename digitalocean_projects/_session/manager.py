@@ -1,4 +1,4 @@
-"""SessionManager: takes a request to its answer, when the limits allow it, with retries."""
+"""SessionManager: sends requests within the rate limits, with retries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -45,20 +46,21 @@ _logger = logging.getLogger("digitalocean_projects")
 _SUCCESS = range(200, 300)
 _UNAUTHORIZED = 401
 _TOO_MANY_REQUESTS = 429
-# The seconds that a request may wait for the limits in any case.
+# A request may wait for the limits for this number of seconds in any case.
 _LEAST_WAIT = 1.0
 
 
 @attrs.frozen(kw_only=True)
 class Statistics:
-    """What a client and its views have done.
+    """Counters of a client and its views.
 
     Args:
-        requests: How many requests it has sent, or tried to.
-        retries: How many of them were sent again.
-        waited: The seconds on its clock that they have waited, in all: for the limits, before they
-            were sent again, and before another look for what was on its way.
-        bucket: What the token bucket does, which others may use, too; None without limits.
+        requests: Number of attempts at requests.
+        retries: Number of attempts that were not the first one of their request.
+        waited: Total seconds spent waiting for rate limits, retries and polling, on the client's
+            clock.
+        bucket: State of the token bucket, which all clients with the same limits share; None
+            without limits.
     """
 
     requests: int
@@ -69,13 +71,13 @@ class Statistics:
 
 @attrs.define
 class _Counts:
-    """The counts of a manager, which are also added to those of the client that it is a view of."""
+    """The counts of a manager. A view also adds its counts to those of the original client."""
 
     root: _Counts | None = None
     requests: int = 0
     retries: int = 0
     waited: float = 0.0
-    # The headers that last said what is left of the hour's allowance.
+    # The latest headers with the rate limit of the token.
     latest: Mapping[str, str] = attrs.field(factory=dict)
 
     def add(self, *, requests: int = 0, retries: int = 0, waited: float = 0.0) -> None:
@@ -87,17 +89,17 @@ class _Counts:
 
 
 class SessionManager:
-    """Sends requests, when the limits allow it, and again where that may help.
+    """A sender of requests that keeps the rate limits and retries transient failures.
 
     Args:
         settings: The settings.
-        pool: The pool that it sends them on and leaves open; None makes one of its own.
-        root: The counts of the client that it is a view of.
+        pool: The pool of another manager, which that one closes; None makes a new pool.
+        root: The counts of the original client, if this manager belongs to a view.
 
     Attributes:
         settings: The settings.
-        bound: The bound on the threads that wait for the limits, if there is one; later views have
-            it, too.
+        bound: The bound on the threads that wait for the limits, or None. Later views have the same
+            bound.
     """
 
     def __init__(
@@ -120,13 +122,14 @@ class SessionManager:
                 user=self,
             )
         )
+        self._prefix = urlsplit(settings.base_url).path
         self._start_by = math.inf
         self._original: SessionManager | None = None
 
     def view(self, **changes: Any) -> SessionManager:
         """Return a manager with other settings, on the same pool and with the same bound.
 
-        It counts for the first manager, not for a view that it was made from: a client may be
+        It counts for the original manager only, even if it is made from a view. So a client may be
         replaced by a view of itself any number of times.
         """
         root = self._counts.root or self._counts
@@ -135,24 +138,25 @@ class SessionManager:
         return view
 
     def starting_within(self, seconds: float) -> SessionManager:
-        """Return this manager with no attempt starting later than `seconds` from now.
+        """Return a copy of this manager that starts no attempt later than `seconds` from now.
 
-        The limits are waited for until then, or for one second, for which even the slow start of a
-        bucket may hold a request. An attempt that has started has its own time-out.
+        A request waits for the limits until then, but for at least one second, since even the slow
+        start of a bucket may hold a request for that time. An attempt that has started has its own
+        timeout.
         """
         manager = copy.copy(self)
-        # Only this manager is known to the bucket as its user, so the copy keeps it.
-        manager._original = self  # noqa: SLF001 - of this class
-        manager._start_by = self.settings.clock.time() + seconds  # noqa: SLF001 - of this class
+        # The bucket knows only this manager as its user, so the copy refers to it.
+        manager._original = self  # noqa: SLF001 - this class
+        manager._start_by = self.settings.clock.time() + seconds  # noqa: SLF001 - this class
         return manager
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """What the API last said of the token's allowance."""
+        """The rate limit in the headers of the latest response that has one, or None."""
         return RateLimit.from_headers(self._counts.latest)
 
     def statistics(self) -> Statistics:
-        """What the manager has done."""
+        """Return the counters."""
         return Statistics(
             requests=self._counts.requests,
             retries=self._counts.retries,
@@ -166,76 +170,82 @@ class SessionManager:
         return self._pool.is_open
 
     def check_open(self) -> None:
-        """Do nothing, unless the manager is closed.
+        """Check that the manager is open.
 
         Raises:
-            ClientUsageError: It is.
+            ClientUsageError: It is closed.
         """
         self._pool.check_open()
 
     async def aclose(self) -> None:
-        """Close a pool of its own, for good; a request that is under way fails.
+        """Close the pool for good, unless it is another manager's. Requests in flight fail.
 
         Raises:
-            ClientUsageError: It belongs to another loop, which isn't closed.
+            ClientUsageError: The pool belongs to another loop, which isn't closed.
         """
         if self._owns_pool:
             await self._pool.aclose()
 
+    def located(self, request: Request) -> Request:
+        """Return the request with the path of the base URL, if it has one."""
+        return attrs.evolve(request, prefix=self._prefix) if self._prefix else request
+
     def retries(self) -> Retries:
-        """Return the attempts that the settings allow, from now on."""
+        """Return the attempts that a request may have from now on."""
         settings = self.settings
         return Retries(settings.retry, settings.clock, settings.deadline, start_by=self._start_by)
 
     async def request(
         self, request: Request, body: bytes | None = None, retries: Retries | None = None
     ) -> Answer:
-        """The API's answer, from one of the attempts that are allowed.
+        """Send a request, retry it if necessary, and return the API's response.
 
         Args:
-            request: What to ask.
-            body: The body, if there is one.
-            retries: The attempts that are left, if this request isn't the first of them.
+            request: The request.
+            body: The request body, or None.
+            retries: The remaining attempts, if this request continues an earlier one.
 
         Raises:
-            APIConnectionError: There was none.
-            APIStatusError: It is no success.
-            APIResponseError: It is no HTTP, or too large.
-            RateLimitWaitError: The time would be up before it may be sent, for the first time.
+            APIConnectionError: There was no complete response.
+            APIStatusError: The status of the response is not 2xx.
+            APIResponseError: The response is not valid HTTP, or is too large.
+            RateLimitWaitError: The first attempt would have to wait too long for the limits.
             ClientUsageError: The manager is closed, or belongs to another loop.
         """
         retries = retries or self.retries()
+        request = self.located(request)
         return await self._until_closed(partial(self._send, request, body, retries), request)
 
     async def sleep(self, seconds: float, request: Request) -> None:
-        """Wait so long before a request.
+        """Wait for some seconds before a request.
 
         Raises:
             ClientUsageError: The manager is closed, or belongs to another loop.
         """
-        await self._until_closed(partial(self._wait, seconds), request)
+        await self._until_closed(partial(self._wait, seconds), self.located(request))
 
     async def _until_closed(self, function: Callable[[], Awaitable[T]], request: Request) -> T:
-        """Return the result of the function, which the end of the pool cancels.
+        """Return the result of the function, which closing the pool cancels.
 
         A cancellation that comes out of the function has one of three causes:
 
         - The caller is cancelled. It is raised as it is.
         - `Pool.aclose` has cancelled the task, once, and has taken it out of `tasks` before. That
-          cancellation was counted by the task, so it is taken back by `uncancel`: otherwise a time
-          limit or task group around the call would take it for one of its own. If the task counts
-          more of them after that than before the call, the caller was cancelled, too.
-        - Nobody has cancelled the task: its count has not changed. aiohttp ends with a bare
-          `CancelledError` the wait for a connection of a session that is closed.
+          cancellation was counted by the task, so `uncancel` takes it back: otherwise a time limit
+          or task group around the call would mistake it for its own. If the task counts more
+          cancellations after that than before the call, the caller was cancelled, too.
+        - Nobody has cancelled the task: its count has not changed. aiohttp cancels waiters for a
+          connection when the session is closed.
         """
         self._pool.check_usable()
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         tasks, cancellations = self._pool.tasks, task.cancelling()
         if task in tasks:
-            # Without limits, too: otherwise the error would first come up where there are some.
+            # Without limits this would work. It is an error all the same, since the program would
+            # otherwise fail only once it has limits.
             raise ClientUsageError(
-                "a hook of a request must not wait for another request of the same client or a view"
-                f" of it, which may wait for the first one; start a task for {request}"
+                "a hook of a request must not wait for another request of the same client or of its"
+                f" views, which may wait for the first one; start a task for it ({request})"
             )
         self._pool.begin(task)
         try:
@@ -245,7 +255,7 @@ class SessionManager:
                 if task in tasks or task.uncancel() > cancellations:
                     raise error.with_traceback(None) from None
                 failure: APIError | ClientUsageError = ClientUsageError(
-                    f"the client was closed meanwhile ({request})"
+                    f"the client was closed during the request ({request})"
                 )
                 failure.in_doubt = True
             else:
@@ -267,16 +277,22 @@ class SessionManager:
                     return await self._once(request, body, retries, None)
                 return await self._in_turn(self._bucket, request, body, retries)
             except RateLimitWaitError as error:
-                failure = failure or RateLimitWaitError(error.seconds, error.reason, request)
+                failure = failure or RateLimitWaitError(
+                    error.seconds, error.reason, request, maximum=error.maximum
+                )
                 break
             except (APIConnectionError, APIStatusError) as error:
+                text = str(error)
                 retries.record(error)
                 delay = retries.delay_after(error)
                 if delay is None or (error.in_doubt and not request.idempotent):
                     raise
-                # With its traceback it would keep this frame, and be kept by it.
+                status = error.status if isinstance(error, APIStatusError) else None
+                name = type(error).__name__
+                retries.log(request, delay, text, status=status, error=name)
+                # The traceback would keep this frame, which would keep the exception.
                 failure = error.with_traceback(None)
-            # A refusal pauses the bucket, where the request then waits in front.
+            # A response 429 pauses the bucket, where the request waits before all others.
             if self._bucket is None or not isinstance(failure, RateLimitError):
                 await self._wait(delay)
         try:
@@ -291,7 +307,7 @@ class SessionManager:
     async def _in_turn(
         self, bucket: TokenBucket, request: Request, body: bytes | None, retries: Retries
     ) -> Answer:
-        """One attempt, when the limits allow it."""
+        """Make one attempt as soon as the limits allow it."""
         since = self.settings.clock.time()
         lease = bucket.lease(
             bulk=self.settings.bulk,
@@ -308,7 +324,7 @@ class SessionManager:
     async def _once(
         self, request: Request, body: bytes | None, retries: Retries, lease: Lease | None
     ) -> Answer:
-        """One attempt, up to the error that an answer's status makes."""
+        """Make one attempt, and raise the error for a status other than 2xx."""
         start = monotonic()
         self._counts.add(requests=1, retries=retries.attempts > 0)
         try:
@@ -340,7 +356,7 @@ class SessionManager:
             raise
 
     def _learn(self, lease: Lease | None, status: int, headers: Mapping[str, str]) -> None:
-        """Keep what the headers say of the limits."""
+        """Record the rate limit in the headers of a response."""
         if remaining(headers) is not None:
             self._counts.latest = headers
         if lease is not None:
@@ -371,7 +387,7 @@ class SessionManager:
             answered,
             extra={
                 "do_method": request.method,
-                "do_path": request.path,
+                "do_path": request.target,
                 "do_attempt": attempts + 1,
                 "do_status": status,
                 "do_error": error,

@@ -1,4 +1,4 @@
-"""Pool: an aiohttp session that lives as long as its event loop."""
+"""Pool: an aiohttp session that is closed with its event loop."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """A session, opened at the first request, in the event loop of that request.
+    """A session that is opened on the first request, in the event loop of that request.
 
-    It belongs to that loop until it or the loop is closed. A pool that is forgotten closes its
-    session with its loop.
+    The session belongs to that loop until one of the two is closed. The session of a pool that is
+    never closed is closed at the end of its loop.
 
     Args:
-        open_session: Makes a session, in the loop that will use it.
+        open_session: Function that makes a session, called in the loop that will use it.
 
     Attributes:
-        tasks: The tasks that have a request in flight, which `aclose` cancels.
-        is_open: False once it was closed.
+        tasks: The tasks with a request in flight, which `aclose` cancels.
+        is_open: False once the pool was closed.
     """
 
     _held: _Held | None = None
@@ -44,20 +44,20 @@ class Pool:
 
     @property
     def loop(self) -> AbstractEventLoop | None:
-        """The event loop that it belongs to, or has belonged to if that is closed."""
+        """The event loop of the session, which may be closed by now, or None before the first."""
         return None if self._held is None else self._held.loop
 
     def check_open(self) -> None:
-        """Do nothing, unless the pool is closed.
+        """Check that the pool is open.
 
         Raises:
-            ClientUsageError: It is.
+            ClientUsageError: It is closed.
         """
         if not self.is_open:
             raise ClientUsageError("the client is closed")
 
     def check_usable(self) -> None:
-        """Do nothing, if there is a session, or can be one, for the running loop.
+        """Check that the running loop has a session or may open one.
 
         Raises:
             ClientUsageError: The pool is closed, or belongs to another loop.
@@ -68,7 +68,7 @@ class Pool:
             self._held.is_open_in(loop)
 
     def session(self) -> ClientSession:
-        """The session of the running loop, made if there is none yet.
+        """Return the session of the running loop, and open it if necessary.
 
         Raises:
             ClientUsageError: The pool is closed, or belongs to another loop.
@@ -78,7 +78,7 @@ class Pool:
         if self._held is not None and self._held.is_open_in(loop):
             return self._held.session
         self._release()
-        # The requests that a closed loop, or a parent process, has left pending never end.
+        # Requests that are pending in a closed loop or in a parent process never end.
         self.tasks.intersection_update(self._tasks_here())
         session = self._open_session()
         self._held = _Held(
@@ -99,10 +99,10 @@ class Pool:
             _idle.add(self._held)
 
     async def aclose(self) -> None:
-        """Close the session, for good; a request that is under way is cancelled.
+        """Close the session for good, and cancel the requests in flight.
 
         Raises:
-            ClientUsageError: It belongs to another loop, which isn't closed.
+            ClientUsageError: The session belongs to another loop, which isn't closed.
         """
         if self._held is not None:
             self._held.is_open_in(running_loop())
@@ -115,7 +115,7 @@ class Pool:
             await held.guard.aclose()
 
     def __del__(self) -> None:
-        """Close a session that nobody has closed, or leave that to its loop."""
+        """Close a session that was never closed, or leave that to its loop."""
         held, self._held = self._held, None
         _idle.discard(held)
         if held is None:
@@ -123,17 +123,20 @@ class Pool:
         if not held.session.closed and held.pid == os.getpid() and not held.loop.is_running():
             warnings.warn("a client was not closed before its event loop ended", ResourceWarning, 2)
         held.is_beyond_reach()
-        # If it isn't, its loop closes the guard, to which nothing refers any more.
+        # Otherwise its loop closes the guard, since nothing refers to the guard any more.
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a client holds connections and a token: it can't be pickled")
+        raise TypeError(
+            "a client can't be pickled, since it holds connections and a token; "
+            "make one in each process"
+        )
 
     def _tasks_here(self) -> list[asyncio.Task[Any]]:
         """Return the tasks of the running loop."""
         return [task for task in self.tasks if task.get_loop() is running_loop()]
 
     def _release(self) -> _Held | None:
-        """Part from the session; what is returned can be closed in the running loop."""
+        """Forget the session; return it if the running loop can close it."""
         held, self._held = self._held, None
         _idle.discard(held)
         return None if held is None or held.is_beyond_reach() else held
@@ -141,7 +144,10 @@ class Pool:
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Held:
-    """A session, what closes it, and where it may be used."""
+    """A session with its guard, its event loop and its process.
+
+    The guard is an asynchronous generator that closes the session when it ends.
+    """
 
     session: ClientSession
     guard: AsyncGenerator[None, None]
@@ -149,10 +155,10 @@ class _Held:
     pid: int
 
     def is_open_in(self, loop: AbstractEventLoop) -> bool:
-        """Return True if it may be used in this loop.
+        """Return True if the session may be used in this loop, and False if it is of no use.
 
         Raises:
-            ClientUsageError: It may be used in another one.
+            ClientUsageError: The session belongs to another loop, which isn't closed.
         """
         if self.pid != os.getpid():
             return False
@@ -161,34 +167,35 @@ class _Held:
         if self.loop.is_closed():
             return False
         raise ClientUsageError(
-            "the client belongs to another event loop, which isn't closed: make one for each loop"
+            "the client belongs to another event loop, which isn't closed; "
+            "make one client for each event loop"
         )
 
     def is_beyond_reach(self) -> bool:
-        """Return True if no loop can close it; close what can be closed without one."""
+        """Return True if no loop can close the session; release it then, as far as possible."""
         if self.pid != os.getpid():
-            # To close or collect it would take its sockets out of the parent's selector.
+            # Closing or collecting it would remove its sockets from the parent's selector.
             keep_for_ever(self)
             return True
         if self.loop.is_closed():
-            # One step is all: nothing is waited for in a closed loop.
+            # One step is enough, since nothing can be awaited in a closed loop.
             step(self.guard.aclose())
             return True
         return False
 
 
 _open_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-# The sessions of the pools that have no request in flight. They are kept here so that they aren't
-# collected as garbage together with a forgotten pool, before its `__del__` has seen to them. While
-# there is a request, its task refers to the pool, and its loop to the task. If that loop is closed
-# all the same, they refer to each other in a circle, which nothing may keep: so neither this set
-# nor a `weakref.finalize` has a session with requests in flight.
+# The sessions of the pools without a request in flight. They are kept here, since otherwise they
+# could be collected together with a forgotten pool, before its `__del__` has closed them. During a
+# request, its task refers to the pool, and its loop refers to the task. If that loop is closed
+# meanwhile, they form a reference cycle, which must be collectable: so neither this set nor a
+# `weakref.finalize` may hold a session with requests in flight.
 _idle: set[_Held | None] = set()
 
 
 @atexit.register
 def _at_exit() -> None:
-    """Close what is left while the interpreter still works as a whole."""
+    """Close the remaining sessions while the interpreter still works completely."""
     for pool in list(_open_pools):
         pool.__del__()
 
@@ -197,11 +204,13 @@ def running_loop() -> AbstractEventLoop:
     """Return the asyncio loop that the caller runs in.
 
     Raises:
-        ClientUsageError: It runs in none, or in another library's.
+        ClientUsageError: The caller runs in no loop, or in the loop of another library.
     """
     loop = current_loop()
     if loop is None:
-        raise ClientUsageError("the client needs a running asyncio event loop")
+        raise ClientUsageError(
+            "the client needs a running asyncio event loop; use Client in blocking code"
+        )
     return loop
 
 

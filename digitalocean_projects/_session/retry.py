@@ -1,7 +1,8 @@
-"""Retry: what is sent again, and how long to wait before."""
+"""Retry: the attempts of a request, and the delays between them."""
 
 from __future__ import annotations
 
+import logging
 import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._config import RetryPolicy
     from digitalocean_projects._errors import APIConnectionError, APIStatusError
+    from digitalocean_projects._messages import Request
+
+_logger = logging.getLogger("digitalocean_projects")
 
 
 class Retries:
@@ -24,11 +28,11 @@ class Retries:
     Args:
         policy: Decides which failures are retried, and after which delay.
         clock: The clock that measures `deadline`.
-        deadline: The seconds that all attempts and waits may take; None for no maximum.
-        start_by: The time on the clock by which the last attempt must start.
+        deadline: Maximum seconds for all attempts and waits; None for no maximum.
+        start_by: Latest time on the clock at which an attempt may start.
 
     Attributes:
-        deadline: The time on the clock by which everything must end.
+        deadline: The time on the clock at which the last attempt must have ended.
         attempts: The number of failed attempts.
     """
 
@@ -63,20 +67,55 @@ class Retries:
         if failure is not None:
             self._in_doubt = failure.in_doubt = self._in_doubt or failure.in_doubt
             failure.attempts = self.attempts
-            # A connection that was idle says nothing about the server, so there is no wait. Each
-            # such failure closes the idle connections, so one is all that it takes.
+            # The loss of an idle connection says nothing about the server, so there is no delay.
+            # Such a failure closes all idle connections, so it happens once only.
             self._at_once = getattr(failure, "reused", False) and not self._was_at_once
             self._was_at_once = self._was_at_once or self._at_once
 
+    def log(
+        self,
+        request: Request,
+        delay: float,
+        reason: object,
+        *,
+        status: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Log that the request is sent again, since an attempt failed.
+
+        Args:
+            request: The request.
+            delay: Seconds until the next attempt.
+            reason: The reason, without a secret.
+            status: The HTTP status of the response, if there is one.
+            error: The name of the exception, or the status of the resources.
+        """
+        _logger.warning(
+            "attempt %d of %d failed, the next one starts in %.1f s: %s",
+            self.attempts,
+            self._policy.attempts,
+            delay,
+            reason,
+            extra={
+                "do_method": request.method,
+                "do_path": request.target,
+                "do_attempt": self.attempts,
+                "do_attempts": self._policy.attempts,
+                "do_status": status,
+                "do_error": error,
+                "do_delay": delay,
+            },
+        )
+
     def delay_after(self, failure: APIConnectionError | APIStatusError) -> float | None:
-        """Return the seconds to wait before the next attempt, or None if there must be none."""
+        """Return the seconds to wait before the next attempt, or None if there is no other one."""
         asked = getattr(failure, "retry_after", None) or 0.0
         if not self._policy.covers(failure) or asked > self._policy.max_retry_after:
             return None
         return self._delay(asked, at_once=self._at_once)
 
     def delay_while_down(self) -> float | None:
-        """Return the same after a response that says that a service is down."""
+        """Return the seconds to wait after a response that says that a service is down, or None."""
         return self._delay() if HTTPStatus.SERVICE_UNAVAILABLE in self._policy.statuses else None
 
     def _delay(self, least: float = 0.0, *, at_once: bool = False) -> float | None:

@@ -1,4 +1,4 @@
-"""Transport: one request over aiohttp, to its answer or to an error of ours."""
+"""Transport: one attempt at a request over aiohttp, to its response or to an error."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from aiohttp import (
-    ClientConnectorCertificateError,
-    ClientConnectorError,
-    ClientError,
     ClientHttpProxyError,
-    ClientPayloadError,
     ClientResponseError,
     ClientSession,
     ClientTimeout,
-    ConnectionTimeoutError,
     DummyCookieJar,
-    ServerDisconnectedError,
     TCPConnector,
 )
 from yarl import URL
@@ -44,6 +38,8 @@ from digitalocean_projects._errors import (
 )
 from digitalocean_projects._messages import Secret, one_line
 
+from .failures import Attempt
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -55,17 +51,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# aiohttp takes 0 for no time-out at all.
+# aiohttp reads 0 as no timeout.
 _SHORTEST = 0.001
-# A wait for a connection ends before the attempt does, or aiohttp couldn't tell that nothing was
-# sent. With 0.995 a loop that was busy at that moment saw both time-outs at once.
+# The wait for a connection ends before the attempt, or aiohttp couldn't say that nothing was sent.
+# With 0.995, both timeouts expired at once in a loop that was busy at that moment.
 _PART_TO_CONNECT = 0.95
-# The responses of a proxy after which another attempt may succeed.
-_PASSING = frozenset({408, 429, *SERVER_ERRORS})
-_SAID_OF: dict[type[Exception], str] = {
-    ClientPayloadError: "the body is cut off or garbled",
-    ServerDisconnectedError: "the server closed the connection",
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -79,10 +69,10 @@ class Answer:
     secret: Secret = attrs.field(repr=False)
 
     def decode(self, decoder: Callable[[bytes], T]) -> T:
-        """Return what `decoder` reads from the body.
+        """Return the document that `decoder` reads from the body.
 
         Raises:
-            APIResponseError: `decoder` refused the body.
+            APIResponseError: The decoder refused the body.
         """
         try:
             return decoder(self.body)
@@ -94,14 +84,14 @@ class Answer:
 
 @attrs.frozen(eq=False)
 class _TooLargeError(Exception):
-    """A body is over the limit."""
+    """A response body that exceeds the maximum size."""
 
     status: int
     headers: Mapping[str, str]
 
 
 class Transport:
-    """Sends requests as the settings say, each once."""
+    """A sender of requests, each with one attempt."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -126,18 +116,18 @@ class Transport:
         seconds: float,
         on_headers: Callable[[int, Mapping[str, str]], None],
     ) -> Answer:
-        """The answer, whatever its status.
+        """Send a request, and return the response of any status.
 
         Args:
-            session: What to send it on.
-            request: What to send.
-            body: The body, if there is one.
-            seconds: The most seconds that it may take; the settings' time-out is kept, too.
-            on_headers: Called with the status and headers when they are here.
+            session: The session to send it on.
+            request: The request.
+            body: The request body, or None.
+            seconds: Maximum seconds for the attempt; the timeout of the settings holds, too.
+            on_headers: Function that is called with the status and headers once they have arrived.
 
         Raises:
-            APIConnectionError: There was none.
-            APIResponseError: It is no HTTP, or too large.
+            APIConnectionError: There was no complete response.
+            APIResponseError: The response is not valid HTTP, or is too large.
             ClientUsageError: A hook of the session failed.
         """
         failure: APIError | ClientUsageError
@@ -146,25 +136,25 @@ class Transport:
         try:
             response = await self._open(session, request, body, seconds)
             return await self._read(response, request, on_headers)
-        except Exception as error:  # noqa: BLE001 - any of them may hold the token
+        except Exception as error:  # noqa: BLE001 - each of them may hold the token
             if isinstance(error.__context__, GeneratorExit):
-                # A task of a closed loop is being collected, and to clean up aiohttp needs a loop.
+                # The task of a closed loop is being collected, and aiohttp's cleanup needs a loop.
                 raise error.__context__ from None
             if isinstance(error, ClientUsageError):  # a hook has sent a request
                 failure = error.with_traceback(None)
                 failure.__cause__ = failure.__context__ = None
             else:
-                failure = self._translated(error, request)
+                failure = self._translated(error, request, session, seconds)
         if (
             had_idle
             and response is None
             and isinstance(failure, APIConnectionError)
             and failure.sent
         ):
-            # A proxy that drops one idle connection drops them all.
+            # A proxy that closed one idle connection has closed all of them.
             _close_idle_connections(session, since=start)
             failure.reused = not isinstance(failure, APITimeoutError)
-        # Not in the handler, since an exception remembers the one that was being handled.
+        # Outside the handler, since an exception refers to the one that is being handled.
         try:
             raise failure
         finally:
@@ -217,36 +207,24 @@ class Transport:
         connect = _connect_seconds(self._settings.connect_timeout, total)
         return attrs.evolve(self._timeout, total=total, connect=connect)
 
-    def _translated(self, error: Exception, request: Request) -> APIError | ClientUsageError:
-        """Our own exception for one that came out of aiohttp."""
+    def _translated(
+        self, error: Exception, request: Request, session: ClientSession, seconds: float
+    ) -> APIError | ClientUsageError:
+        """Return the error of this package for an exception of aiohttp or of a hook."""
         if isinstance(error, _TooLargeError):
-            reason = f"the body is over {self._settings.max_body} bytes"
+            reason = f"the response body exceeds {self._settings.max_body} bytes (max_body)"
             return _unusable(reason, request, self._settings.token, error.status, error.headers)
-        if isinstance(error, TimeoutError):
-            sent = not isinstance(error, ConnectionTimeoutError)
-            return APITimeoutError("no answer in time", request, sent=sent)
-        if isinstance(error, ClientHttpProxyError):
-            return APIConnectionError(
-                f"the proxy answered {error.status}",
-                request,
-                transient=error.status in _PASSING,
-                sent=False,
-            )
-        if isinstance(error, ClientResponseError):
-            return _unusable("the answer is no valid HTTP", request, self._settings.token)
-        # The text of some repeats what the server sent.
-        text = _SAID_OF.get(type(error)) or f"{type(error).__name__}: {error}"
-        text = one_line(text.replace(self._settings.proxy or "\0", "***"), self._settings.token)
-        if isinstance(error, ClientError | OSError):
-            return APIConnectionError(
-                text,
-                request,
-                transient=not isinstance(error, ClientConnectorCertificateError),
-                sent=not isinstance(error, ClientConnectorError),
-            )
-        failure = ClientUsageError(f"a hook or session of yours failed: {text} ({request})")
-        failure.in_doubt = True
-        return failure
+        if isinstance(error, ClientResponseError) and not isinstance(error, ClientHttpProxyError):
+            return _unusable("the response is not valid HTTP", request, self._settings.token)
+        timeout = self._time_out(seconds)
+        attempt = Attempt(
+            request=request,
+            settings=self._settings,
+            seconds=timeout.total or 0.0,
+            connect_seconds=timeout.connect or 0.0,
+            trusts_environment=session.trust_env,
+        )
+        return attempt.failure(error)
 
 
 def _unusable(
@@ -262,17 +240,17 @@ def _unusable(
 
 
 def _connect_seconds(connect_timeout: float, total: float) -> float:
-    """Return the seconds for the pool, DNS, TCP, TLS and a proxy: less than the whole attempt."""
+    """Return the seconds for the pool, DNS, TCP, TLS and a proxy, which are less than `total`."""
     return min(connect_timeout, _PART_TO_CONNECT * total)
 
 
 def _idle_connections(session: ClientSession) -> dict[Any, Any]:
-    """Return the connections that wait to be used again; aiohttp has no public way to see them."""
+    """Return the idle connections, which aiohttp doesn't make public."""
     return getattr(session.connector, "_conns", {})
 
 
 def _close_idle_connections(session: ClientSession, since: float) -> None:
-    """Close the connections that have been idle since a moment; those used later are alive."""
+    """Close the connections that have been idle since a moment; newer ones are alive."""
     idle = _idle_connections(session)
     for key, connections in list(idle.items()):
         for entry in list(connections):
@@ -285,20 +263,21 @@ def _close_idle_connections(session: ClientSession, since: float) -> None:
 
 
 def open_session(settings: Settings) -> ClientSession:
-    """A session for these settings, in the running loop."""
+    """Return a new session for these settings, in the running loop."""
     if settings.session_factory is not None:
         session = settings.session_factory()
         if not isinstance(session, ClientSession):
-            raise TypeError("session_factory is to make an aiohttp.ClientSession")
+            kind = type(session).__name__
+            raise TypeError(f"session_factory must return an aiohttp.ClientSession, got {kind}")
     else:
         session = ClientSession(
-            # The token buckets are the limit. One of the connector's would let a tenant whose
-            # requests hang keep the connections from all others.
+            # The token buckets are the limit. With a limit of the connector, one tenant whose
+            # requests hang could occupy all connections.
             connector=TCPConnector(limit=0),
             cookie_jar=DummyCookieJar(),
             trace_configs=list(settings.trace_configs),
         )
-    # Else aiohttp sends a GET again by itself, unseen by whoever counts requests.
+    # Otherwise aiohttp sends a failed GET again by itself, and nothing here would count that.
     session._retry_connection = False  # noqa: SLF001 - there is no public switch
     return session
 
@@ -319,7 +298,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 def status_error(
     status: int, headers: Mapping[str, str], body: bytes, request: Request, *, secret: str
 ) -> APIStatusError:
-    """Return the exception for an answer other than 2xx; the status decides its class."""
+    """Return the error for a response with another status than 2xx, which decides its class."""
     document = decode_error(body)
     error_class = _BY_STATUS.get(status, APIStatusError)
     asked = retry_after_refusal if error_class is RateLimitError else retry_after
@@ -341,6 +320,6 @@ def status_error(
 def request_id(
     headers: Mapping[str, str], secret: str, document: Mapping[str, str] = {}
 ) -> str | None:
-    """Return the provider's id of the request: the document's, else the header's."""
+    """Return the provider's id of the request, from the document or else from the header."""
     text = document.get("request_id") or headers.get("x-request-id", "")
     return one_line(text, secret) or None

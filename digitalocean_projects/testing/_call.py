@@ -119,5 +119,5 @@ class Call:
         """Return the query's parameter `name`, which must be between 1 and `most`."""
         text = self.request.query.get(name, str(default))
         if not re.fullmatch("[0-9]{1,18}", text) or not 1 <= int(text) <= most:
-            raise RefusedError(400, f"{name} must be a number between 1 and {most}")
+            raise RefusedError(400, f"{name} must be between 1 and {most}")
         return int(text)

@@ -43,6 +43,18 @@ def test_list(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     assert "# 1 resource on 1 page\n" == output.err
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_retry(account: Emulator, capsys: pytest.CaptureFixture[str], *, quiet: bool) -> None:
+    """A retry leaves a note, unless notes are suppressed."""
+    account.seed(["do:droplet:1"], name="web")
+    # The retry on a reused connection has no delay.
+    account.respond_raw(b"", when=lambda request: request.path.endswith("/resources"))
+    assert 0 == main(["list", "web", *(["-q"] if quiet else [])])
+    (noted, *_) = [*capsys.readouterr().err.splitlines(), ""]
+    expected = "# attempt 1 of 4 failed, the next one starts in 0.0 s: http://127.0.0.1:"
+    assert quiet is not noted.startswith(expected)
+
+
 def test_list_as_json(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     """JSON output has the shape of the API."""
     account.seed(["do:droplet:2"], default=True)

@@ -92,8 +92,8 @@ def test_context_without_a_name(account: Emulator, config: Path, capsys: Capture
         ("[" * 100_000, "must be a doctl configuration"),
         (f"\x00{SECRET}", "must be a doctl configuration"),
         ("", "must be a doctl configuration"),
-        (f"auth-contexts: {{work: 'two {SECRET}'}}", "the token holds white space"),
-        ("auth-contexts: {work: dor_v1_x}", "the token is a refresh token"),
+        (f"auth-contexts: {{work: 'two {SECRET}'}}", "token must be printable ASCII"),
+        ("auth-contexts: {work: dor_v1_x}", "token must be an access token"),
     ],
 )
 def test_wrong_configuration(config: Path, written: str, text: str, capsys: Capture) -> None:

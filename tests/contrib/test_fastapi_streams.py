@@ -195,7 +195,7 @@ def test_blocking_paginator() -> None:
     """The paginator of a blocking client is refused at once."""
     with Client("token", base_url="http://127.0.0.1:1") as client:
         paginator: Any = client.projects.list_resources()
-        with pytest.raises(TypeError, match="paginator is a AsyncPaginator, not Paginator"):
+        with pytest.raises(TypeError, match="paginator must be an AsyncPaginator, got Paginator"):
             JSONLinesResponse(paginator)
 
 

@@ -580,7 +580,7 @@ async def test_pause_without_end(scripted: ScriptedRedis, make_bucket: MakeBucke
     """No pause from Redis is longer than the longest one of the API."""
     bucket = make_bucket(scripted.url, windows=((99, 60.0),))
     scripted.answer = b"*6\r\n:7\r\n:0\r\n:0\r\n:0\r\n:0\r\n:9000000000000000"
-    with pytest.raises(RateLimitWaitError, match="a pause after a refusal"):
+    with pytest.raises(RateLimitWaitError, match="a pause after a response 429"):
         await use_soon(bucket)
     assert 3500 < bucket.statistics().paused < 3700
 

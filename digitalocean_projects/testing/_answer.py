@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _IDS = {
     401: "Unauthorized",
@@ -102,3 +102,17 @@ def message(
     lines = [f"HTTP/1.1 {status} {responses.get(status, '')}"]
     lines += [f"{name}: {value}" for name, value in fields]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1") + content
+
+
+def head(answer: Answer) -> bytes:
+    """Return the bytes of an answer's status line and headers."""
+    data = message(answer.status, answer.body, answer.headers)
+    return data[: len(data) - len(answer.body)]
+
+
+def chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the pieces of a body in the chunked transfer coding."""
+    for piece in pieces:
+        if piece:
+            yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"

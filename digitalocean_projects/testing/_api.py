@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from ._answer import Answer, RefusedError
 from ._call import Call
-from ._handlers import perform
+from ._handlers import allowed_methods, perform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ._clock import MockClock
     from ._limits import Limits
     from ._recording import RecordedRequest
+
+
+_EXPOSED = "ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, x-request-id"
 
 
 def bearer(request: RecordedRequest) -> str:
@@ -59,6 +62,8 @@ class API:
 
         An assignment doesn't move the resources for which `status_of` returns a status.
         """
+        if request.method == "OPTIONS":
+            return self._options(request)
         now, text = self._clock.time(), bearer(request)
         try:
             account = self._account(text)
@@ -74,9 +79,25 @@ class API:
             )
             status, document = perform(call)
         except RefusedError as refusal:
-            return self._refusal(refusal, text, now)
+            return self._refusal(refusal, request, now)
         body = b"" if document is None else json.dumps(document).encode()
-        return Answer(status, self._headers(status, text, now), body)
+        return Answer(status, self._headers(status, request, now), body)
+
+    def _options(self, request: RecordedRequest) -> Answer:
+        """Answer an OPTIONS request, which needs no token and doesn't count for the limits."""
+        now = self._clock.time()
+        try:
+            allowed = allowed_methods(request.path)
+        except RefusedError as refusal:
+            return self._refusal(refusal, request, now)
+        headers = self._headers(HTTPStatus.NO_CONTENT, request, now) | {"Allow": allowed}
+        if "Origin" in request.headers:
+            headers["Access-Control-Allow-Methods"] = allowed
+            headers["Access-Control-Max-Age"] = "86400"
+            # The documentation doesn't name this one, but without it a browser sends no token.
+            if names := request.headers.get("Access-Control-Request-Headers"):
+                headers["Access-Control-Allow-Headers"] = names
+        return Answer(HTTPStatus.NO_CONTENT, headers, b"")
 
     def refuse(
         self,
@@ -98,11 +119,15 @@ class API:
         if retry_after is not None:
             headers["retry-after"] = str(retry_after)
         if reset_after is not None:
-            headers["ratelimit-reset"] = str(int(self._epoch + now) + reset_after)
+            headers["ratelimit-reset"] = self.time_text(reset_after)
         refusal = RefusedError(status, headers=headers)
         if message is not None:
             refusal.message = message
-        return self._refusal(refusal, bearer(request), now)
+        return self._refusal(refusal, request, now)
+
+    def time_text(self, after: int) -> str:
+        """Return the time that is some seconds after an answer's `Date`, in Unix seconds."""
+        return str(int(self._epoch + self._clock.time()) + after)
 
     def count(self, request: RecordedRequest) -> None:
         """Count a request that is answered by a script, if its token is valid."""
@@ -119,21 +144,28 @@ class API:
             raise RefusedError(401)
         return account
 
-    def _refusal(self, refusal: RefusedError, text: str, now: float) -> Answer:
-        headers = self._headers(refusal.status, text, now) | refusal.headers
+    def _refusal(self, refusal: RefusedError, request: RecordedRequest, now: float) -> Answer:
+        headers = self._headers(refusal.status, request, now) | refusal.headers
         document = {"id": refusal.id, "message": refusal.message}
         # The API omits it from some errors, so the emulator omits it from one.
         if refusal.status != HTTPStatus.UNAUTHORIZED:
             document["request_id"] = headers["x-request-id"]
         return Answer(refusal.status, headers, json.dumps(document).encode())
 
-    def _headers(self, status: int, text: str, now: float) -> dict[str, str]:
+    def _headers(self, status: int, request: RecordedRequest, now: float) -> dict[str, str]:
+        text = bearer(request)
         headers = {
             "Date": formatdate(self._epoch + now, usegmt=True),
             "x-request-id": str(uuid4()),
         }
         if status != HTTPStatus.NO_CONTENT:
-            headers["Content-Type"] = "application/json"
-        if status != HTTPStatus.UNAUTHORIZED and text in self.accounts.by_token:
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        if origin := request.headers.get("Origin"):
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Allow-Credentials"] = "true"
+            headers["Access-Control-Expose-Headers"] = _EXPOSED
+            headers["Vary"] = "Origin"
+        counts = request.method != "OPTIONS" and status != HTTPStatus.UNAUTHORIZED
+        if counts and text in self.accounts.by_token:
             headers |= self._limits.headers(text, now, self._epoch)
         return headers

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_NO_LINKS: tuple[dict[str, Any], ...] = (
+    {},
+    {"links": None},
+    {"links": {}},
+    {"links": {"pages": {}}},
+)
+
 RESOURCE_TYPES = frozenset(
     {
         *("app", "dbaas", "domain", "droplet", "firewall", "floatingip", "floatingipv6", "image"),
@@ -49,9 +56,11 @@ class Rules:
 
     Attributes:
         resource_types: The types of the resources that an assignment accepts.
+        sparse: True if listings leave out what the API leaves out at times.
     """
 
-    resource_types: frozenset[str] = RESOURCE_TYPES
+    resource_types: frozenset[str]
+    sparse: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +106,8 @@ class Call:
     def page(self, path: str, listing: Sequence[T]) -> tuple[Sequence[T], dict[str, Any]]:
         """Return the page that the query names, and the members `links` and `meta`.
 
-        Every page has links to `first` and `last`, and to `next` and `prev` if these exist.
+        Every page has links to `first` and `last`, and to `next` and `prev` if these exist. If the
+        rules are sparse, a listing of one page has no links, in one of four ways.
 
         Args:
             path: The path of the listing.
@@ -112,7 +122,10 @@ class Call:
             for name, number in numbers.items()
             if 1 <= number <= last
         }
-        members = {"links": {"pages": links}, "meta": {"total": len(listing)}}
+        members: dict[str, Any] = {"links": {"pages": links}, "meta": {"total": len(listing)}}
+        if self.rules.sparse and last == 1:
+            del members["links"]
+            members |= _NO_LINKS[len(listing) % len(_NO_LINKS)]
         return listing[(page - 1) * per_page : page * per_page], members
 
     def _number(self, name: str, default: int, most: int) -> int:

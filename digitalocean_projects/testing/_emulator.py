@@ -61,6 +61,9 @@ class Emulator(EmulatedAccount):
         resource_types: The types that assignments accept; a request with any other type is a 400.
             The default is `RESOURCE_TYPES`. Add a type that the API has since learned as
             `{*RESOURCE_TYPES, "genai_agent"}`.
+        sparse: Leave out of listings what the API leaves out at times. A listing of one page has
+            no `links`, or null, or empty ones. Some resources have no `status`, no `links`, no
+            `assigned_at`, an empty one, or one without a time zone.
         max_body: The maximum length of a request's body in bytes, after decompression; 16 MiB by
             default.
         keep_requests: The maximum number of requests that `requests` keeps.
@@ -85,6 +88,7 @@ class Emulator(EmulatedAccount):
         clock: MockClock | None = None,
         move_delay: float = 0.0,
         resource_types: Iterable[str] = RESOURCE_TYPES,
+        sparse: bool = False,
         max_body: int = 16 * _MEBIBYTE,
         keep_requests: int = 10_000,
         keep_bytes: int = 64 * _MEBIBYTE,
@@ -95,7 +99,7 @@ class Emulator(EmulatedAccount):
         accounts = Accounts(self._clock, token)
         accounts.all[0].move_delay = not_negative("move_delay", move_delay)
         super().__init__(accounts.all[0], accounts, RLock())
-        rules = Rules(resource_types=checked_types(resource_types))
+        rules = Rules(resource_types=checked_types(resource_types), sparse=sparse)
         self._site = Site(
             lock=self._lock,
             record=Record(

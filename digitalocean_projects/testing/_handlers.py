@@ -33,22 +33,24 @@ class _Operation:
     handler: Callable[..., dict[str, Any] | None]
 
 
+_ON_DEFAULT = {
+    "GET": _Operation(200, get_project),
+    "PUT": _Operation(200, replace_project),
+    "PATCH": _Operation(200, update_project),
+}
+# The first route whose pattern matches is used. As with the API, a path may end with a slash.
 _ROUTES: tuple[tuple[re.Pattern[str], dict[str, _Operation]], ...] = (
     (
-        re.compile("/v2/projects"),
+        re.compile("/v2/projects/?"),
         {"GET": _Operation(200, list_projects), "POST": _Operation(201, create_project)},
     ),
+    (re.compile("/v2/projects/(default)/?"), _ON_DEFAULT),
     (
-        re.compile("/v2/projects/([^/]+)"),
-        {
-            "GET": _Operation(200, get_project),
-            "PUT": _Operation(200, replace_project),
-            "PATCH": _Operation(200, update_project),
-            "DELETE": _Operation(204, delete_project),
-        },
+        re.compile("/v2/projects/([^/]+)/?"),
+        {**_ON_DEFAULT, "DELETE": _Operation(204, delete_project)},
     ),
     (
-        re.compile("/v2/projects/([^/]+)/resources"),
+        re.compile("/v2/projects/([^/]+)/resources/?"),
         {"GET": _Operation(200, list_resources), "POST": _Operation(200, assign_resources)},
     ),
 )
@@ -60,21 +62,33 @@ def perform(call: Call) -> tuple[int, dict[str, Any] | None]:
     Raises:
         RefusedError: The request is refused, and the account is unchanged.
     """
-    operation, arguments = _operation(call.request)
-    if call.request.method != "GET":
+    operations, arguments = _operations(call.request.path)
+    method = call.request.method
+    # The server leaves out the body of the answer to a HEAD.
+    operation = operations.get("GET" if method == "HEAD" else method)
+    if operation is None:
+        message = f"The method {method} is not allowed here."
+        raise RefusedError(405, message, {"Allow": allowed_methods(call.request.path)})
+    if method not in {"GET", "HEAD"}:
         _check_media_type(call.request)
     return operation.status, operation.handler(call, *arguments)
 
 
-def _operation(request: RecordedRequest) -> tuple[_Operation, tuple[str, ...]]:
-    """Return the operation of the request's path, and the arguments in the path."""
+def allowed_methods(path: str) -> str:
+    """Return the methods that a path has, as a header lists them.
+
+    Raises:
+        RefusedError: There is no such path.
+    """
+    operations, _ = _operations(path)
+    return ", ".join([*operations, "HEAD", "OPTIONS"])
+
+
+def _operations(path: str) -> tuple[dict[str, _Operation], tuple[str, ...]]:
+    """Return the operations of a path by their methods, and the arguments in the path."""
     for pattern, operations in _ROUTES:
-        if found := pattern.fullmatch(request.path):
-            if request.method in operations:
-                return operations[request.method], found.groups()
-            allow = {"Allow": ", ".join(operations)}
-            message = f"The method {request.method} is not allowed here."
-            raise RefusedError(405, message, allow)
+        if found := pattern.fullmatch(path):
+            return operations, found.groups()
     raise RefusedError(404)
 
 

@@ -79,6 +79,8 @@ class Limits:
     def headers(self, token: str, now: float, epoch: float) -> dict[str, str]:
         """Return the headers that describe the longest limit; the token has a request that counts.
 
+        As with the API, no request remains while a shorter limit is reached.
+
         Args:
             token: The token.
             now: The seconds on the clock.
@@ -87,9 +89,10 @@ class Limits:
         if not self._windows:
             return {}
         log, longest = self._log(token, now), self._windows[-1]
+        reached = any(window.wait(log, now) > 0 for window in self._windows)
         return {
             "ratelimit-limit": str(longest.requests),
-            "ratelimit-remaining": str(max(0, longest.requests - len(log))),
+            "ratelimit-remaining": "0" if reached else str(longest.requests - len(log)),
             "ratelimit-reset": str(math.ceil(epoch + log[0] + longest.seconds)),
         }
 

@@ -15,13 +15,14 @@
 | `Truncate(at)` | yes | a part of the right answer |
 | `WrongLength(by)` | yes | the right answer with a wrong `Content-Length` |
 | `LostAnswer()` | yes | the end of the connection (RST) |
+| `StaleReset(seconds)` | yes | the right answer with a `ratelimit-reset` in the past |
 | `NotAssigned(status, urns)` | in part | an assignment that doesn't move these resources |
 | `Omit(urns)` | yes | an assignment whose answer leaves out these resources |
 
-`Status`, `NotAssigned` and `Omit` leave the connection open; every other fault ends it. Every fault
-counts for the rate limits. Seconds are real seconds: they do not follow the emulator's clock. A
-fault raises `ValueError` for a negative size or time, and for a malformed URN. Faults are
-immutable.
+`Status`, `StaleReset`, `NotAssigned` and `Omit` leave the connection open; every other fault ends
+it. Every fault counts for the rate limits. Seconds are real seconds: they do not follow the
+emulator's clock. A fault raises `ValueError` for a negative size or time, and for a malformed URN.
+Faults are immutable.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ import attrs
 
 from digitalocean_projects._codec.urn import URN
 
-from ._answer import Answer, Wire, message
+from ._answer import Answer, Wire, chunked, head, message
 from ._api import API
 from ._clock import not_negative
 from ._recording import RecordedRequest
@@ -56,6 +57,7 @@ __all__ = [
     "Omit",
     "Reset",
     "Silence",
+    "StaleReset",
     "Status",
     "Truncate",
     "WrongLength",
@@ -140,6 +142,22 @@ class Status(Fault):
 
     def _play(self, api: API, request: RecordedRequest) -> Answer:
         return api.refuse(request, self.status, self.retry_after, self.reset_after)
+
+
+@attrs.frozen
+class StaleReset(Fault):
+    """The right answer, but with a `ratelimit-reset` in the past.
+
+    Attributes:
+        seconds: The seconds from that time to the answer's `Date`; 25 minutes by default.
+    """
+
+    seconds: int = attrs.field(default=1500, validator=_not_negative)
+
+    def _play(self, api: API, request: RecordedRequest) -> Answer:
+        answer = api.answer(request)
+        reset = {"ratelimit-reset": api.time_text(-self.seconds)}
+        return attrs.evolve(answer, headers={**answer.headers, **reset})
 
 
 @attrs.frozen
@@ -253,8 +271,8 @@ class Endless(_Undone):
     status: int = 200
 
     def _wire(self) -> Wire:
-        head = message(self.status, b"", _CHUNKED)
-        return Wire(chunks=chain((head,), _chunked(repeat(_BLOCK))))
+        start = message(self.status, b"", _CHUNKED)
+        return Wire(chunks=chain((start,), chunked(repeat(_BLOCK))))
 
 
 @attrs.frozen
@@ -270,8 +288,8 @@ class Bomb(_Undone):
     status: int = attrs.field(default=200, kw_only=True)
 
     def _wire(self) -> Wire:
-        head = message(self.status, b"", {"Content-Encoding": "gzip", **_CHUNKED})
-        return Wire(chunks=chain((head,), _chunked(_zipped(self.size))))
+        start = message(self.status, b"", {"Content-Encoding": "gzip", **_CHUNKED})
+        return Wire(chunks=chain((start,), chunked(_zipped(self.size))))
 
 
 @attrs.frozen
@@ -299,7 +317,7 @@ class Delay(_Spoilt):
     seconds: float = attrs.field(validator=_finite)
 
     def _wire(self, answer: Answer) -> Wire:
-        return Wire(chunks=(_head(answer) + answer.body,), delay=self.seconds)
+        return Wire(chunks=(head(answer) + answer.body,), delay=self.seconds)
 
 
 @attrs.frozen
@@ -315,8 +333,8 @@ class Drip(_Spoilt):
     headers: bool = attrs.field(default=False, kw_only=True)
 
     def _wire(self, answer: Answer) -> Wire:
-        head = _head(answer)
-        chunks = chain(_each(head) if self.headers else (head,), _each(answer.body))
+        start = head(answer)
+        chunks = chain(_each(start) if self.headers else (start,), _each(answer.body))
         return Wire(chunks=chunks, pause=self.seconds)
 
 
@@ -333,7 +351,7 @@ class Truncate(_Spoilt):
     def _wire(self, answer: Answer) -> Wire:
         length = len(answer.body)
         at = length // 2 if self.at is None else min(self.at, length - 1)
-        return Wire(chunks=(_head(answer), answer.body[:at]))
+        return Wire(chunks=(head(answer), answer.body[:at]))
 
 
 @attrs.frozen
@@ -360,11 +378,6 @@ class LostAnswer(Fault):
         return Wire(end="reset")
 
 
-def _head(answer: Answer) -> bytes:
-    data = message(answer.status, answer.body, answer.headers)
-    return data[: len(data) - len(answer.body)]
-
-
 def _each(data: bytes) -> Iterator[bytes]:
     return (bytes([byte]) for byte in data)
 
@@ -374,10 +387,3 @@ def _zipped(size: int) -> Iterator[bytes]:
     for left in range(size, 0, -len(_BLOCK)):
         yield compressor.compress(_BLOCK[:left])
     yield compressor.flush()
-
-
-def _chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        if piece:
-            yield b"%x\r\n%b\r\n" % (len(piece), piece)
-    yield b"0\r\n\r\n"

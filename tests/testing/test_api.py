@@ -89,6 +89,23 @@ def test_status_fault(emulator: Emulator, call: Call) -> None:
     )
 
 
+def test_burst(clock: MockClock, call: Call) -> None:
+    """No request remains while the shorter limit is reached."""
+    remaining = [call("GET", DEFAULT).headers["ratelimit-remaining"] for _ in range(3)]
+    assert ["2", "0", "0"] == remaining
+    clock.jump(60)
+    assert "0" == call("GET", DEFAULT).headers["ratelimit-remaining"]
+
+
+def test_stale_reset(emulator: Emulator, call: Call) -> None:
+    """A fault moves the reset of an answer into the past."""
+    emulator.fail(faults.StaleReset())
+    reply = call("GET", DEFAULT)
+    assert 200 == reply.status
+    reset, date = int(reply.headers["ratelimit-reset"]), seconds(reply.headers["Date"])
+    assert -25 * 60 == reset - date
+
+
 @pytest.mark.parametrize("retry_after", [None, 30])
 def test_status_429(emulator: Emulator, call: Call, retry_after: int | None) -> None:
     """A 429 of a fault reports that no request remains, with or without `retry-after`."""

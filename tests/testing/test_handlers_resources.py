@@ -38,7 +38,7 @@ def test_list(emulator: Emulator, call: Call) -> None:
     project_id = emulator.seed(droplets(13457723), name="web")
     page = f"{emulator.url}/v2/projects/{project_id}/resources?page=1&per_page=20"
     reply = call("GET", f"/v2/projects/{project_id}/resources")
-    assert (200, "application/json") == (reply.status, reply.headers["Content-Type"])
+    assert (200, "application/json; charset=utf-8") == (reply.status, reply.headers["Content-Type"])
     assert {
         "resources": [
             {
@@ -51,6 +51,22 @@ def test_list(emulator: Emulator, call: Call) -> None:
         "links": {"pages": {"first": page, "last": page}},
         "meta": {"total": 1},
     } == reply.document
+
+
+@pytest.mark.parametrize("emulator", [{"sparse": True}], indirect=True)
+def test_sparse_listing(emulator: Emulator, call: Call) -> None:
+    """Members of resources may be missing, the time may be empty or without a zone."""
+    emulator.seed(droplets(*range(24)), default=True)
+    document = call("GET", f"{DEFAULT}?per_page=200").document
+    resources = document["resources"]
+    shapes = {frozenset(resource) for resource in resources}
+    members = {"urn", "assigned_at", "links", "status"}
+    assert {
+        frozenset(members - {name}) for name in ("", "assigned_at", "links", "status")
+    } == shapes
+    lengths = {len(resource.get("assigned_at", "")) for resource in resources}
+    assert {0, 19, 20} <= lengths
+    assert document == call("GET", f"{DEFAULT}?per_page=200").document
 
 
 def test_empty_listing_of_the_default_project(emulator: Emulator, call: Call) -> None:

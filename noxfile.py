@@ -24,6 +24,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Since Python 3.14 the interpreter itself notes which branches are taken: coverage costs 8 % of the
 # tests' time there, and 86 % of it in older versions.
 MEASURED = "3.14" if shutil.which("python3.14") else RUNNING
+WITH_FLOORS = PYTHONS[1]
 
 EXTRAS = "cli,fastapi,redis"
 
@@ -63,7 +64,7 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
-@nox.session(python=[python for python in PYTHONS if python not in {RUNNING, MEASURED}])
+@nox.session(python=[one for one in PYTHONS if one not in {RUNNING, MEASURED, WITH_FLOORS}])
 def others(session: nox.Session) -> None:
     """Run tests against the wheel, on each supported Python that no other session uses.
 
@@ -104,14 +105,14 @@ def _unpacked_sdist(session: nox.Session) -> Path:
     return folder / sdist.name.removesuffix(".tar.gz")
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=WITH_FLOORS)
 def floors(session: nox.Session) -> None:
-    """Run most tests with the oldest dependencies that the package accepts."""
+    """Run the quick tests with the oldest dependencies that the package accepts."""
     _install(session, "test")
     session.install(*(need.replace(">=", "==") for need in PROJECT["project"]["dependencies"]))
     # Only the emulator's tests notice how aiohttp before 3.14.4 reads malformed requests.
-    chosen = ("-m", "not redis and not slow", "--ignore=tests/testing")
-    session.run("pytest", *PARALLEL, *chosen, *session.posargs)
+    chosen = ("-m", QUICK, "--ignore=tests/testing")
+    session.run("pytest", *PARALLEL_QUICK, *chosen, *session.posargs)
 
 
 @nox.session

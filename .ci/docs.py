@@ -9,6 +9,7 @@ import inspect
 import sys
 import warnings
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from pdoc.doc import Module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FunctionType
 
 NAME = "digitalocean_projects"
 PUBLIC = [
@@ -38,15 +40,23 @@ def values() -> Iterator[tuple[str, str]]:
             yield from Module(import_module(module.name))._var_docstrings.items()  # noqa: SLF001 - the only way
 
 
+def functions(value: object) -> Iterator[FunctionType]:
+    """Yield a function itself, or the functions of a class, its methods and properties."""
+    members = vars(value).values() if inspect.isclass(value) else [value]
+    for member in members:
+        function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+        if inspect.isfunction(function):
+            yield function
+
+
 def described(name: str, docstrings: dict[str, str]) -> Module:
     """Return a public module whose public names all have docstrings."""
     module = import_module(name)
     # This loads the names that are imported lazily, too. pdoc doesn't.
     values = {each: getattr(module, each) for each in getattr(module, "__all__", [])}
-    for value in values.values():
-        if inspect.isfunction(value):
-            # pdoc resolves annotations in the module that a function reports.
-            value.__module__ = value.__globals__["__name__"]
+    for function in chain.from_iterable(map(functions, values.values())):
+        # pdoc resolves annotations in the module that a function reports.
+        function.__module__ = function.__globals__["__name__"]
     page = Module(module)
     for each, value in values.items():
         if inspect.ismodule(value):

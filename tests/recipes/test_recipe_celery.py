@@ -46,11 +46,12 @@ REFUSED = f"""
 import re
 from pathlib import Path
 from time import monotonic, sleep
+from digitalocean_projects import RateLimitError
 from tasks import assign
 
 urns = ["do:droplet:1"]
-refused = assign.delay("default", urns)
-print("RateLimitError" in str(refused.get(timeout=90, propagate=False)))
+error = assign.delay("default", urns).get(timeout=90, propagate=False)
+print(isinstance(error, RateLimitError) and error.retry_after)
 end = monotonic() + 90
 while len(set(re.findall(r"{CHILD}retry", Path("log").read_text()))) < 2:
     assert monotonic() < end
@@ -106,6 +107,6 @@ def test_wait(worker: Program, emulator: Emulator, script: Callable[[str], str])
     """After a 429 for one child, both children retry their tasks later and send no request."""
     emulator.forget_requests()
     emulator.fail(faults.Status(429, retry_after=90))
-    assert "True\n" == script(REFUSED)
+    assert "90.0\n" == script(REFUSED)
     assert 1 == len(emulator.requests)
     worker.stop()

@@ -71,12 +71,14 @@ class Contents:
     """The projects and resources of an account at some time.
 
     Attributes:
-        epoch: The time from which the account's own times count; no earlier time is after it.
+        epoch: The time from which the account's times count.
+        changes: The number of changes of projects since then.
         projects: The projects by id, oldest first.
         listings: The listing of each project, newest assignment first.
     """
 
     epoch: datetime
+    changes: int
     projects: Mapping[str, StoredProject]
     listings: Mapping[str, Sequence[Assignment]]
 
@@ -244,14 +246,19 @@ class Account:
         listings: dict[str, list[Assignment]] = {project_id: [] for project_id in self._projects}
         for assignment in sorted(self._assignments.values(), key=_NUMBER, reverse=True):
             listings[assignment.project_id].append(assignment)
-        return Contents(epoch=self._epoch, projects=dict(self._projects), listings=listings)
+        return Contents(
+            epoch=self._epoch,
+            changes=self._changes,
+            projects=dict(self._projects),
+            listings=listings,
+        )
 
     @contents.setter
     def contents(self, contents: Contents) -> None:
         self._epoch = contents.epoch
         self._projects = dict(contents.projects)
         self._project_ids = set(contents.projects)
-        self._changes = 0
+        self._changes = contents.changes
         self._holdings = {project_id: _Holding() for project_id in contents.projects}
         self._assignments, self._shown, self._moves = {}, {}, []
         self._number = 0

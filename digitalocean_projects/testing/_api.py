@@ -41,7 +41,7 @@ class API:
     Its date starts at the machine's date and follows the clock.
 
     Attributes:
-        origin: The base URL, for the links in answers.
+        origin: The base URL, for requests that don't name one.
         accounts: The accounts by their tokens.
     """
 
@@ -72,7 +72,7 @@ class API:
             call = Call(
                 account=account,
                 rules=self._rules,
-                origin=self.origin,
+                origin=self.origin_of(request),
                 request=request,
                 token=account.tokens[text],
                 status_of=status_of,
@@ -82,6 +82,19 @@ class API:
             return self._refusal(refusal, request, now)
         body = b"" if document is None else json.dumps(document).encode()
         return Answer(status, self._headers(status, request, now), body)
+
+    def origin_of(self, request: RecordedRequest) -> str:
+        """Return the base URL by which a request reached the emulator, for links."""
+        host = request.headers.get("Host")
+        return f"http://{host}" if host else self.origin
+
+    def now(self) -> float:
+        """Return the time of answers, in Unix seconds."""
+        return self._epoch + self._clock.time()
+
+    def forget(self) -> None:
+        """Forget the requests that count for the limits."""
+        self._limits.clear()
 
     def _options(self, request: RecordedRequest) -> Answer:
         """Answer an OPTIONS request, which needs no token and doesn't count for the limits."""
@@ -127,7 +140,7 @@ class API:
 
     def time_text(self, after: int) -> str:
         """Return the time that is some seconds after an answer's `Date`, in Unix seconds."""
-        return str(int(self._epoch + self._clock.time()) + after)
+        return str(int(self.now()) + after)
 
     def count(self, request: RecordedRequest) -> None:
         """Count a request that is answered by a script, if its token is valid."""

@@ -17,7 +17,7 @@ from ._assignment import Assignment, instant, second, self_link
 from ._project import StoredProject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _FIELDS = tuple(field.name for field in attrs.fields(StoredProject))
 _DEFAULT = "default"
@@ -182,7 +182,7 @@ def _scopes(entry: Entry) -> frozenset[str] | None:
             raise entry.error("scopes must be a list of strings, or null for every scope")
 
 
-def merged(contents: Contents, entries: Iterable[Entry], new_id: Callable[[str], str]) -> Contents:
+def merged(contents: Contents, entries: Sequence[Entry], new_id: Callable[[str], str]) -> Contents:
     """Return the contents of an account after entries of a file were added.
 
     Args:
@@ -193,6 +193,8 @@ def merged(contents: Contents, entries: Iterable[Entry], new_id: Callable[[str],
     Raises:
         ValueError: An entry is invalid, or contradicts another one or the account.
     """
+    if not entries:
+        return contents
     merger = _Merger(contents, new_id)
     for entry in entries:
         if "urn" in entry.members and entry.members.get("kind") is None:
@@ -323,6 +325,7 @@ class _Merger:
         }
         return Contents(
             epoch=epoch,
+            changes=1,
             projects=dict(sorted(projects.items(), key=lambda item: item[1].created_at)),
             listings=self._listings(epoch, default),
         )

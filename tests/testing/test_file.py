@@ -250,7 +250,7 @@ def test_new_times_are_later() -> None:
         + line(urn="do:droplet:2", assigned_at="9999-12-31T23:59:59Z")
     )
     emulator.seed(["do:droplet:3"], name="shop")
-    assert emulator.projects()[0].created_at == "2031-05-05T05:05:06Z"
+    assert emulator.projects()[0].created_at == "2031-05-05T05:05:07Z"
     assert 'do:droplet:3","type":"droplet","id":"3","assigned_at":"2031-05-05T05' in emulator.dump()
 
 

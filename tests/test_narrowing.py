@@ -195,7 +195,7 @@ async def test_everything_is_refused(
     urns = droplets(*range(7))
     refuse(emulator, urns, 422)
     emulator.respond(400, {"message": "the first"})
-    emulator._site.script._entries.reverse()
+    emulator._site.script.entries.reverse()
     async with make_client() as client:
         with pytest.raises(BadRequestError, match="the first") as caught:
             await client.projects.assign_resources("default", urns, chunk_size=chunk_size)
@@ -261,10 +261,10 @@ async def test_retries(emulator: Emulator, make_client: MakeClient) -> None:
     """A request of the search is retried like any other, and counts once."""
     emulator.seed(urns := droplets(1, 2, 3, 4))
     refuse(emulator, [urns[2]])
-    emulator._site.script._entries.reverse()
+    emulator._site.script.entries.reverse()
     for status in (429, 503, 429):
         emulator.respond(status, when=lambda request: asked(request) == urns[:2])
-    emulator._site.script._entries.reverse()
+    emulator._site.script.entries.reverse()
     clock = MovedClock()
     async with make_client(clock=clock, retry=RetryPolicy(jitter=lambda x: x)) as client:
         result = await client.projects.assign_resources("default", urns)
@@ -571,7 +571,7 @@ def test_accounting(
     guilty = data.draw(st.sets(st.sampled_from(urns))) if urns else set[str]()
     emulator.seed(urns)
     emulator.forget_requests()
-    emulator._site.script._entries.clear()
+    emulator._site.script.entries.clear()
     refuse(emulator, guilty)
     try:
         result = client.projects.assign_resources("default", urns, chunk_size=chunk_size)

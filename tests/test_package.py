@@ -38,11 +38,11 @@ HOUSE = """
     _client
     _facade: __init__ loop_thread portal sync generator
     __init__
-    testing: _answer _recording _clock _attachments _account _limits _call _project_handlers
-    testing: _resource_handlers _handlers _api faults _site _server
-    testing: _emulated_account _emulator _demo __init__
+    testing: _answer _recording _clock _attachments _assignment _project _account _file _accounts
+    testing: _limits _call _project_handlers _resource_handlers _handlers _api faults
+    testing: _script _guard _page _admin _site _server _emulated_account _emulator _demo __init__
     _cli: terminal output progress signals doctl arguments resources report projects demo
-    _cli: program __init__
+    _cli: emulator program __init__
     __main__
     contrib: __init__ pytest
     contrib/redis: errors location server limits script connections cluster link ledger

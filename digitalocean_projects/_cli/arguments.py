@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Command: TypeAlias = Callable[[Client, argparse.Namespace], int]
 
 
+ALLOW_INSECURE_VARIABLE = "DIGITALOCEAN_PROJECTS_ALLOW_INSECURE"
 _USAGE = 2
 
 
@@ -45,8 +46,9 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, formatter_class=_HelpFormatter)
+        # argparse repeats the value of an ambiguous abbreviation, so this one is an option.
         self.add_argument(
-            "-t", "--access-token", action=_RefuseToken, nargs="?", help=argparse.SUPPRESS
+            "-t", "--access-token", "--a", action=_RefuseToken, nargs="?", help=argparse.SUPPRESS
         )
 
     def error(self, message: str) -> NoReturn:
@@ -57,7 +59,7 @@ class Parser(argparse.ArgumentParser):
 class _RefuseToken(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         parser.error(
-            f"argument {'/'.join(self.option_strings)}: other users of this machine can read "
+            f"argument {'/'.join(self.option_strings[:2])}: other users of this machine can read "
             f"command lines; set {TOKEN_VARIABLES[0]}, or use --context"
         )
 
@@ -139,7 +141,8 @@ def add_command(
     """
     parser = add_parser(commands, name, text, *examples, details=details, aliases=aliases)
     parser.set_defaults(command=command)
-    account = parser.add_argument_group("account").add_mutually_exclusive_group()
+    settings = parser.add_argument_group("account")
+    account = settings.add_mutually_exclusive_group()
     account.add_argument(
         "--demo",
         action="store_true",
@@ -150,6 +153,12 @@ def add_command(
         "--context",
         metavar="NAME",
         help="use the token of this context in 'doctl auth list'; it requires PyYAML",
+    )
+    settings.add_argument(
+        "--allow-insecure",
+        action="store_true",
+        help="send the token over http to other machines, too, such as to an emulator in another "
+        "container; everybody on the way can read it",
     )
     output = parser.add_argument_group("output")
     add_quiet(output)

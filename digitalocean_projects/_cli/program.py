@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from contextlib import contextmanager
-from time import sleep
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._config import BASE_URL, BASE_URL_VARIABLE
@@ -16,8 +15,9 @@ from digitalocean_projects._messages import TOKEN_VARIABLES
 from digitalocean_projects._version import __version__
 
 from . import projects, resources
-from .arguments import Parser, add_commands_to, add_parser, add_quiet
+from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser
 from .doctl import context_token
+from .emulator import add_emulator
 from .report import add_report
 from .resources import FAILED
 from .signals import Ended, ended_by_signals
@@ -26,7 +26,6 @@ from .terminal import (
     PROGRAM,
     complain,
     drop_unwritten,
-    note,
     prepare_streams,
     warnings_noted,
 )
@@ -40,9 +39,6 @@ if TYPE_CHECKING:
     from .arguments import Commands
 
 _USAGE = 2
-_LAST_PORT = 65535
-# Seconds between two looks for a signal, which does not interrupt a wait on every system.
-_A_WHILE = 0.5
 _EPILOG = f"""\
 A PROJECT is its UUID, its name, or 'default'. 'name:TEXT' is always a name. A
 URN has the form do:TYPE:ID, such as do:droplet:1. '-' reads URNs from standard
@@ -53,6 +49,8 @@ environment variables:
   {TOKEN_VARIABLES[1]}  API token if the variable above is not set
   {BASE_URL_VARIABLE}       address of the API
                              (default: {BASE_URL})
+  {ALLOW_INSECURE_VARIABLE}
+                             1 is the same as --allow-insecure
   NO_COLOR                   print no colors unless it is empty
 
 exit status:
@@ -116,7 +114,8 @@ def _run(options: Namespace) -> int:
 @contextmanager
 def _client(options: Namespace) -> Iterator[Client]:
     if not options.demo:
-        with Client(_token(options.context)) as client:
+        allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"
+        with Client(_token(options.context), allow_insecure=allow_insecure) as client:
             yield client
         return
     from .demo import demo_client  # noqa: PLC0415 - the emulator loads slowly
@@ -155,7 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
     resources.add_commands(commands)
     add_report(commands)
     projects.add_commands(commands)
-    _add_emulator(commands)
+    add_emulator(commands)
     _add_completion(commands, parser)
     return parser
 
@@ -170,29 +169,6 @@ def _add_tour(commands: Commands) -> None:
         "next. It needs no token and no network.",
     )
     tour.set_defaults(run=_show_tour)
-
-
-def _add_emulator(commands: Commands) -> None:
-    emulator = add_parser(
-        commands,
-        "emulator",
-        "run a local emulator of the API",
-        "emulator --demo --port 8080",
-        details="It prints two lines for your shell, which set DIGITALOCEAN_API_URL and\n"
-        "DIGITALOCEAN_TOKEN, and runs until Ctrl-C (exit status 130). Its data is in\n"
-        "memory and is lost at the end.",
-    )
-    emulator.add_argument(
-        "--demo", action="store_true", help="start with sample resources in two projects"
-    )
-    add_quiet(emulator)
-    emulator.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
-    )
-    emulator.add_argument(
-        "--port", type=_port, default=0, help="port to listen on (default: a free port)"
-    )
-    emulator.set_defaults(run=_emulate)
 
 
 def _add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None:
@@ -210,34 +186,10 @@ def _add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None
     completion.set_defaults(run=_complete, parser=parser)
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"must be from 0 to {_LAST_PORT}, got {text!r}")
-    return int(text)
-
-
 def _show_tour(options: Namespace) -> int:
     from .demo import show_tour  # noqa: PLC0415 - the emulator loads slowly
 
     return show_tour(options)
-
-
-def _emulate(options: Namespace) -> int:
-    """Serve an emulator of the API until a signal ends the command."""
-    from digitalocean_projects.testing import Emulator  # noqa: PLC0415 - it loads slowly
-
-    from .demo import seed  # noqa: PLC0415 - the emulator loads slowly
-
-    # Nothing in this process reads the recorded requests.
-    emulator = Emulator(options.host, options.port, keep_requests=0)
-    if options.demo:
-        note(seed(emulator), quiet=options.quiet)
-    with emulator:
-        print(f"export {BASE_URL_VARIABLE}={emulator.url}")
-        print(f"export {TOKEN_VARIABLES[0]}={emulator.token}", flush=True)
-        note("paste these lines into another terminal; press Ctrl-C to stop", quiet=options.quiet)
-        while True:
-            sleep(_A_WHILE)
 
 
 def _complete(options: Namespace) -> int:

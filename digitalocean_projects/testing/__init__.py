@@ -203,12 +203,12 @@ from __future__ import annotations
 from digitalocean_projects._public import publish
 
 from . import faults
-from ._account import StoredProject
 from ._call import RESOURCE_TYPES
 from ._clock import MockClock
 from ._demo import seed_demo
 from ._emulated_account import EmulatedAccount
 from ._emulator import Emulator
+from ._project import StoredProject
 from ._recording import RecordedRequest
 
 __all__ = [

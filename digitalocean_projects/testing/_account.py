@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from heapq import heappop, heappush
 from itertools import count
 from operator import attrgetter
@@ -16,126 +15,13 @@ import attrs
 
 from digitalocean_projects._codec.urn import URN
 
+from ._assignment import EPOCH, Assignment, instant, second, self_link
 from ._attachments import Attachments
 from ._clock import MockClock
+from ._project import StoredProject
 
 _NO_DEFAULT = "you must always have a default project"
-_EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
-_PURPOSES = frozenset(
-    {
-        "",
-        "Just trying out DigitalOcean",
-        "Class project / Educational purposes",
-        "Website or blog",
-        "Web Application",
-        "Service or API",
-        "Mobile Application",
-        "Machine learning / AI / Data processing",
-        "IoT",
-        "Operational / Developer tooling",
-    }
-)
-_OTHER = "Other: "
-_ENVIRONMENTS = {name.lower(): name for name in ("", "Development", "Staging", "Production")}
-_has_surrogate = re.compile("[\ud800-\udfff]").search
-
-
-def _string(name: str, value: str) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, got {type(value).__name__}")
-    return value
-
-
-def _text(name: str, value: str, *, least: int = 0, most: int = 255) -> str:
-    length = len(_string(name, value))
-    if not least <= length <= most:
-        raise ValueError(f"{name} must have {least} to {most} characters, got {length}")
-    if _has_surrogate(value):
-        raise ValueError(f"{name} must be valid Unicode text, got a lone surrogate")
-    return value
-
-
-def _name(value: str) -> str:
-    return _text("name", value, least=1, most=175)
-
-
-def _description(value: str) -> str:
-    return _text("description", value)
-
-
-def _purpose(value: str) -> str:
-    if _string("purpose", value) in _PURPOSES:
-        return value
-    # A client may send an answered purpose back, though its prefix makes it longer.
-    return _OTHER + _text("purpose", value.removeprefix(_OTHER))
-
-
-def _environment(value: str) -> str:
-    environment = _ENVIRONMENTS.get(_string("environment", value).lower())
-    if environment is None:
-        raise ValueError(
-            f"environment must be Development, Staging or Production, got {value[:40]!r}"
-        )
-    return environment
-
-
-def _flag(value: bool) -> bool:  # noqa: FBT001 - attrs calls it
-    if not isinstance(value, bool):
-        raise TypeError(f"is_default must be a bool, got {type(value).__name__}")
-    return value
-
-
-@attrs.frozen(kw_only=True)
-class StoredProject:
-    """A project as the API returns it, without its owner.
-
-    `Emulator.projects` returns them. They are immutable.
-
-    Attributes:
-        id: The UUID.
-        name: The name, of 1 to 175 characters.
-        description: The description, of at most 255 characters.
-        purpose: One of the API's purposes, or `Other: ` and at most 255 characters.
-        environment: `Development`, `Staging`, `Production` or empty; any case is accepted.
-        is_default: True for the default project.
-        created_at: The time of the creation, as ISO 8601 text.
-        updated_at: The time of the last change, as ISO 8601 text.
-
-    Raises:
-        TypeError: An attribute is not of its type.
-        ValueError: An attribute is too long, too short, or unknown to the API.
-    """
-
-    id: str
-    name: str = attrs.field(converter=_name)
-    description: str = attrs.field(default="", converter=_description)
-    purpose: str = attrs.field(default="", converter=_purpose)
-    environment: str = attrs.field(default="", converter=_environment)
-    is_default: bool = attrs.field(default=False, converter=_flag)
-    created_at: str
-    updated_at: str
-
-
-def _instant(number: int) -> str:
-    """Return the time of the assignment `number`; as with the API, times differ in precision."""
-    moment = _EPOCH + timedelta(seconds=number, microseconds=number * 7919 % 1_000_000)
-    digits = (0, 4, 6)[number % 3]
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S.%f")
-    return f"{text[: 20 + digits].rstrip('.')}Z"
-
-
-def _second(number: int) -> str:
-    """Return the time of the change `number` of a project."""
-    return f"{_EPOCH + timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ}"
-
-
-@attrs.frozen(kw_only=True)
-class Assignment:
-    """A resource's assignment to a project."""
-
-    urn: URN
-    project_id: str
-    assigned_at: str
+_NUMBER = attrgetter("number")
 
 
 @attrs.frozen
@@ -168,8 +54,7 @@ class _Holding:
 
     def listing(self) -> list[Assignment]:
         if self._listing is None:
-            # No two times are in one second, so they can be compared as text.
-            self._listing = sorted(self._held.values(), key=attrgetter("assigned_at"), reverse=True)
+            self._listing = sorted(self._held.values(), key=_NUMBER, reverse=True)
         return self._listing
 
     def add(self, assignment: Assignment) -> None:
@@ -179,6 +64,23 @@ class _Holding:
     def remove(self, urn: URN) -> None:
         del self._held[urn]
         self._listing = None
+
+
+@attrs.frozen(kw_only=True)
+class Contents:
+    """The projects and resources of an account at some time.
+
+    Attributes:
+        epoch: The time from which the account's times count.
+        changes: The number of changes of projects since then.
+        projects: The projects by id, oldest first.
+        listings: The listing of each project, newest assignment first.
+    """
+
+    epoch: datetime
+    changes: int
+    projects: Mapping[str, StoredProject]
+    listings: Mapping[str, Sequence[Assignment]]
 
 
 class Account:
@@ -193,24 +95,28 @@ class Account:
 
     Attributes:
         move_delay: The seconds that callers of `place` pass as `delay`.
+        number: The number of the account.
+        tokens: The tokens by their text; the first one is the account's own.
         attachments: The reserved IPs of Droplets, and the load balancers of Kubernetes clusters.
     """
 
     def __init__(self, clock: MockClock, number: int = 0) -> None:
         self.move_delay = 0.0
+        self.number = number
+        self.tokens: dict[str, Token] = {}
         self.attachments = Attachments()
         self._clock = clock
         # Ids and tokens of different accounts differ.
         self._salt = f"{number} " if number else ""
         self._projects: dict[str, StoredProject] = {}
         self._project_ids: set[str] = set()
+        self._epoch = EPOCH
         self._changes = 0
         self._holdings: dict[str, _Holding] = {}
         self._assignments: dict[URN, Assignment] = {}
         self._shown: dict[URN, _Holding] = {}
-        self._moves: list[tuple[float, str, Assignment]] = []
-        self._tokens: dict[str, Token] = {}
-        self._numbers = count(1)
+        self._moves: list[tuple[float, int, Assignment]] = []
+        self._number = 0
         self.add_project("first-project", is_default=True)
 
     @property
@@ -240,9 +146,9 @@ class Account:
             taken = {project.name for project in self._projects.values()}
             candidates = (f"project-{number}" for number in count(len(taken)))
             name = next(candidate for candidate in candidates if candidate not in taken)
-        now = _second(self._changes)
+        now = second(self._epoch, self._changes)
         project = StoredProject(
-            id=self._new_id(name), name=name, **attributes, created_at=now, updated_at=now
+            id=self.new_id(name), name=name, **attributes, created_at=now, updated_at=now
         )
         self._check_name(project)
         self._changes += 1
@@ -262,7 +168,7 @@ class Account:
             ValueError: A `StoredProject` can't have such a value, or no default project would be
                 left.
         """
-        now = _second(self._changes)
+        now = second(self._epoch, self._changes)
         changed = attrs.evolve(project, **changes, updated_at=now)
         self._check_name(changed)
         if project.is_default and not changed.is_default:
@@ -313,17 +219,55 @@ class Account:
         self._settle()
         urn = urn.canonical
         self.attachments.show(urn)
-        assignment = Assignment(
-            urn=urn, project_id=project.id, assigned_at=_instant(next(self._numbers))
-        )
+        assignment = self._new_assignment(urn, project)
         self._assignments[urn] = assignment
         if delay:
-            move = (self._clock.time() + delay, assignment.assigned_at, assignment)
+            move = (self._clock.time() + delay, assignment.number, assignment)
             heappush(self._moves, move)
         else:
             self._show(assignment)
         self._follow(urn, delay)
         return assignment
+
+    def _new_assignment(self, urn: URN, project: StoredProject) -> Assignment:
+        earlier = self._assignments.get(urn)
+        self._number += 1
+        return Assignment(
+            urn=urn,
+            project_id=project.id,
+            number=self._number,
+            assigned_at=instant(self._epoch, self._number),
+            self_link=self_link(urn) if earlier is None else earlier.self_link,
+        )
+
+    @property
+    def contents(self) -> Contents:
+        """The projects, and the resources by their last assignment, even if it isn't shown yet."""
+        listings: dict[str, list[Assignment]] = {project_id: [] for project_id in self._projects}
+        for assignment in sorted(self._assignments.values(), key=_NUMBER, reverse=True):
+            listings[assignment.project_id].append(assignment)
+        return Contents(
+            epoch=self._epoch,
+            changes=self._changes,
+            projects=dict(self._projects),
+            listings=listings,
+        )
+
+    @contents.setter
+    def contents(self, contents: Contents) -> None:
+        self._epoch = contents.epoch
+        self._projects = dict(contents.projects)
+        self._project_ids = set(contents.projects)
+        self._changes = contents.changes
+        self._holdings = {project_id: _Holding() for project_id in contents.projects}
+        self._assignments, self._shown, self._moves = {}, {}, []
+        self._number = 0
+        for listing in contents.listings.values():
+            for assignment in listing:
+                self._number = max(self._number, assignment.number)
+                self._assignments[assignment.urn] = assignment
+                self._show(assignment)
+        self.attachments.keep(self._assignments)
 
     def attach(self, urn: URN, to: URN) -> None:
         """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
@@ -354,7 +298,7 @@ class Account:
 
     def place_hidden(self, urn: URN, project: StoredProject) -> Assignment:
         """Return a new assignment of a resource that no listing shows."""
-        return Assignment(urn=urn, project_id=project.id, assigned_at=_instant(next(self._numbers)))
+        return self._new_assignment(urn, project)
 
     def _settle(self) -> None:
         """Show the moves whose time has passed."""
@@ -370,7 +314,8 @@ class Account:
         holding = self._shown[assignment.urn] = self._holdings[assignment.project_id]
         holding.add(assignment)
 
-    def _new_id(self, name: str) -> str:
+    def new_id(self, name: str) -> str:
+        """Return the id of a new project, which its name and the earlier ids determine."""
         digest = f"{self._salt}project {name}".encode("utf-8", "surrogatepass")
         while True:
             digest = hashlib.sha256(digest).digest()
@@ -385,14 +330,10 @@ class Account:
                     f"name must be that of no other project, got {project.name!r}, which is taken"
                 )
 
-    def add_token(self, scopes: Iterable[str] | None, text: str | None = None) -> str:
-        """Add a token with these scopes, and return it; None allows everything."""
-        if text is None:
-            digest = hashlib.sha256(f"{self._salt}token {len(self._tokens)}".encode())
-            text = f"dop_v1_{digest.hexdigest()}"
-        self._tokens[text] = Token(None if scopes is None else frozenset(scopes))
-        return text
-
-    def token(self, text: str) -> Token:
-        """Return the token with this text, which must be one of the account."""
-        return self._tokens[text]
+    def new_token(self) -> str:
+        """Return the text of a new token, which the number of tokens determines."""
+        texts = (
+            f"dop_v1_{hashlib.sha256(f'{self._salt}token {number}'.encode()).hexdigest()}"
+            for number in count(len(self.tokens))
+        )
+        return next(text for text in texts if text not in self.tokens)

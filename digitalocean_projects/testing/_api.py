@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._codec.urn import URN
 
     from ._account import Account
+    from ._accounts import Accounts
     from ._call import Rules
     from ._clock import MockClock
     from ._limits import Limits
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 _EXPOSED = "ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after, x-request-id"
 
 
-def _bearer(request: RecordedRequest) -> str:
+def bearer(request: RecordedRequest) -> str:
+    """Return the token of a request; empty if there is none."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     return text if scheme.lower() == "bearer" else ""
 
@@ -39,13 +41,13 @@ class API:
     Its date starts at the machine's date and follows the clock.
 
     Attributes:
-        origin: The base URL, for the links in answers.
-        accounts: The account of each token.
+        origin: The base URL, for requests that don't name one.
+        accounts: The accounts by their tokens.
     """
 
-    def __init__(self, limits: Limits, clock: MockClock, rules: Rules) -> None:
+    def __init__(self, accounts: Accounts, limits: Limits, clock: MockClock, rules: Rules) -> None:
         self.origin = ""
-        self.accounts: dict[str, Account] = {}
+        self.accounts = accounts
         self._limits = limits
         self._clock = clock
         self._rules = rules
@@ -62,7 +64,7 @@ class API:
         """
         if request.method == "OPTIONS":
             return self._options(request)
-        now, text = self._clock.time(), _bearer(request)
+        now, text = self._clock.time(), bearer(request)
         try:
             account = self._account(text)
             self._limits.check(text, now)
@@ -70,9 +72,9 @@ class API:
             call = Call(
                 account=account,
                 rules=self._rules,
-                origin=self.origin,
+                origin=self.origin_of(request),
                 request=request,
-                token=account.token(text),
+                token=account.tokens[text],
                 status_of=status_of,
             )
             status, document = perform(call)
@@ -80,6 +82,19 @@ class API:
             return self._refusal(refusal, request, now)
         body = b"" if document is None else json.dumps(document).encode()
         return Answer(status, self._headers(status, request, now), body)
+
+    def origin_of(self, request: RecordedRequest) -> str:
+        """Return the base URL by which a request reached the emulator, for links."""
+        host = request.headers.get("Host")
+        return f"http://{host}" if host else self.origin
+
+    def now(self) -> float:
+        """Return the time of answers, in Unix seconds."""
+        return self._epoch + self._clock.time()
+
+    def forget(self) -> None:
+        """Forget the requests that count for the limits."""
+        self._limits.clear()
 
     def _options(self, request: RecordedRequest) -> Answer:
         """Answer an OPTIONS request, which needs no token and doesn't count for the limits."""
@@ -125,23 +140,19 @@ class API:
 
     def time_text(self, after: int) -> str:
         """Return the time that is some seconds after an answer's `Date`, in Unix seconds."""
-        return str(int(self._epoch + self._clock.time()) + after)
+        return str(int(self.now()) + after)
 
     def count(self, request: RecordedRequest) -> None:
         """Count a request that is answered by a script, if its token is valid."""
         if self.knows(request):
-            self._limits.count(_bearer(request), self._clock.time())
+            self._limits.count(bearer(request), self._clock.time())
 
     def knows(self, request: RecordedRequest) -> bool:
         """Return True if the request's token is valid."""
-        return _bearer(request) in self.accounts
-
-    def all_accounts(self) -> list[Account]:
-        """Return all accounts, in the order in which they were added."""
-        return list(dict.fromkeys(self.accounts.values()))
+        return bearer(request) in self.accounts.by_token
 
     def _account(self, text: str) -> Account:
-        account = self.accounts.get(text)
+        account = self.accounts.by_token.get(text)
         if account is None:
             raise RefusedError(401)
         return account
@@ -155,7 +166,7 @@ class API:
         return Answer(refusal.status, headers, json.dumps(document).encode())
 
     def _headers(self, status: int, request: RecordedRequest, now: float) -> dict[str, str]:
-        text = _bearer(request)
+        text = bearer(request)
         headers = {
             "Date": formatdate(self._epoch + now, usegmt=True),
             "x-request-id": str(uuid4()),
@@ -168,6 +179,6 @@ class API:
             headers["Access-Control-Expose-Headers"] = _EXPOSED
             headers["Vary"] = "Origin"
         counts = request.method != "OPTIONS" and status != HTTPStatus.UNAUTHORIZED
-        if counts and text in self.accounts:
+        if counts and text in self.accounts.by_token:
             headers |= self._limits.headers(text, now, self._epoch)
         return headers

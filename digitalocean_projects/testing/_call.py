@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._codec.urn import URN
 
-    from ._account import Account, StoredProject, Token
+    from ._account import Account, Token
+    from ._project import StoredProject
     from ._recording import RecordedRequest
 
 T = TypeVar("T")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from threading import RLock
 
 from digitalocean_projects._codec.urn import URN
 
-from ._account import Account, StoredProject
-from ._api import API
-
-_is_token = re.compile("[!-~]+").fullmatch
+from ._account import Account
+from ._accounts import Accounts, checked_scopes
+from ._project import StoredProject
 
 
 class EmulatedAccount:
@@ -20,24 +18,15 @@ class EmulatedAccount:
     All methods may be called from any thread.
     """
 
-    def __init__(self, account: Account, api: API, lock: RLock, token: str | None) -> None:
+    def __init__(self, account: Account, accounts: Accounts, lock: RLock) -> None:
         self._account = account
-        self._api = api
+        self._accounts = accounts
         self._lock = lock
-        self._token = self._add_token(None, token)
-
-    def _add_token(self, scopes: frozenset[str] | None, token: str | None = None) -> str:
-        if token is not None and not _is_token(token):
-            raise ValueError("token must be printable ASCII without spaces, and not empty")
-        if token in self._api.accounts:
-            raise ValueError("token must be new, but this one is already in use")
-        token = self._account.add_token(scopes, token)
-        self._api.accounts[token] = self._account
-        return token
+        self._token = next(iter(account.tokens))
 
     @property
     def token(self) -> str:
-        """The token that has every scope."""
+        """The account's own token, which has every scope unless `Emulator` was given others."""
         return self._token
 
     def add_token(self, scopes: Iterable[str]) -> str:
@@ -52,12 +41,9 @@ class EmulatedAccount:
         Raises:
             ValueError: A scope is not of the form `resource:action`.
         """
-        scopes = frozenset(scopes)
-        for scope in scopes:
-            if ":" not in scope:
-                raise ValueError(f"a scope must have the form 'droplet:read', got {scope!r}")
+        checked = checked_scopes(scopes)
         with self._lock:
-            return self._add_token(scopes)
+            return self._accounts.add_token(self._account, checked)
 
     @property
     def default_project_id(self) -> str:
@@ -114,7 +100,7 @@ class EmulatedAccount:
 
         A reserved IP moves to the project of its Droplet, and follows it from then on. A request
         that would move it without the Droplet is a 412. A load balancer of a cluster disappears
-        from all listings; assignments answer `assigned`.
+        from all listings; assignments answer `assigned`. Files don't hold attachments.
 
         Raises:
             TypeError: A resource is not a URN.
@@ -145,3 +131,31 @@ class EmulatedAccount:
                     f"got {project_id!r}"
                 )
             return [assignment.urn for assignment in self._account.listing(project)]
+
+    def dump(self) -> str:
+        """Return the projects and the resources as text, in the format of `load`.
+
+        Each line is a JSON object. The projects are ordered by name, and each is followed by its
+        resources, as they are listed. A resource that moves is in its new project already.
+        """
+        with self._lock:
+            return self._accounts.text(self._account)
+
+    def load(self, text: str, *, replace: bool = False) -> None:
+        """Add projects and resources from a text, at once.
+
+        The text is that of `dump`, or what `doctl projects list` and `doctl projects resources
+        list` print with `-o json`; the module's docstring describes it. An existing project is
+        changed, and an existing resource moves. As with `seed`, resources are listed before those
+        that the project held.
+
+        Args:
+            text: The text.
+            replace: True to remove everything else: projects, resources and added tokens.
+
+        Raises:
+            ValueError: The text is not in the format, or contradicts itself or the account. The
+                message names the line. The account is unchanged.
+        """
+        with self._lock:
+            self._accounts.load(text, self._account, replace=replace)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Lock, RLock
 from typing import Self
 
-from ._account import Account
+from ._accounts import Accounts, checked_scopes
+from ._admin import Admin
 from ._answer import message
 from ._api import API
 from ._call import RESOURCE_TYPES, Rules, checked_types
@@ -15,8 +16,9 @@ from ._clock import MockClock, not_negative
 from ._emulated_account import EmulatedAccount
 from ._limits import Limits
 from ._recording import Record, RecordedRequest, checked_bound
+from ._script import Script
 from ._server import Server
-from ._site import Script, Site
+from ._site import Site
 from .faults import Fault
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))
@@ -52,7 +54,9 @@ class Emulator(EmulatedAccount):
     Args:
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        token: The token with every scope; None creates one.
+        token: The token; None creates one.
+        scopes: The scopes of this token, as for `add_token`; None allows everything.
+        contents: The state at the start, and after `reset`, as for `load`.
         limits: The limits of each token, as pairs of (requests, seconds); () sets none. The default
             is the API's: 250 in 60 seconds and 5,000 in 3,600.
         clock: The clock of the limits, the moves and the `Date` of the answers; None creates a
@@ -64,6 +68,12 @@ class Emulator(EmulatedAccount):
         sparse: Leave out of listings what the API leaves out at times. A listing of one page has
             no `links`, or null, or empty ones. Some resources have no `status`, no `links`, no
             `assigned_at`, an empty one, or one without a time zone.
+        latency: Real seconds by which each request to the API is delayed.
+        jitter: The maximum random difference to `latency`, in real seconds; it is the same in every
+            run.
+        allow_hosts: Names by which other machines or containers call the emulator. The pages under
+            `/_emulator/` are refused to requests for any other name, except for `host`, for
+            addresses, and for the loopback names, so that no web page can use them.
         max_body: The maximum length of a request's body in bytes, after decompression; 16 MiB by
             default.
         keep_requests: The maximum number of requests that `requests` keeps.
@@ -74,8 +84,9 @@ class Emulator(EmulatedAccount):
     Raises:
         TypeError: A number of requests or bytes is not an integer, or `resource_types` is a string.
         ValueError: A limit allows no request, or its time is not positive and finite;
-            `move_delay` is negative, infinite or not a number; or a number of requests or bytes
-            is negative.
+            `move_delay`, `latency` or `jitter` is negative, infinite or not a number; `jitter` is
+            more than `latency`; a number of requests or bytes is negative; `scopes` is as wrong as
+            for `add_token`, or `contents` as for `load`; or no header can hold the token.
     """
 
     def __init__(
@@ -84,11 +95,16 @@ class Emulator(EmulatedAccount):
         port: int = 0,
         *,
         token: str | None = None,
+        scopes: Iterable[str] | None = None,
+        contents: str = "",
         limits: Iterable[tuple[int, float]] = _LIMITS,
         clock: MockClock | None = None,
         move_delay: float = 0.0,
         resource_types: Iterable[str] = RESOURCE_TYPES,
         sparse: bool = False,
+        latency: float = 0.0,
+        jitter: float = 0.0,
+        allow_hosts: Iterable[str] = (),
         max_body: int = 16 * _MEBIBYTE,
         keep_requests: int = 10_000,
         keep_bytes: int = 64 * _MEBIBYTE,
@@ -96,21 +112,36 @@ class Emulator(EmulatedAccount):
         self._host = host
         self._port = port
         self._clock = MockClock() if clock is None else clock
-        account = Account(self._clock)
-        account.move_delay = not_negative("move_delay", move_delay)
+        checked = None if scopes is None else checked_scopes(scopes)
+        accounts = Accounts(self._clock, token, checked)
+        accounts.all[0].move_delay = not_negative("move_delay", move_delay)
+        super().__init__(accounts.all[0], accounts, RLock())
         rules = Rules(resource_types=checked_types(resource_types), sparse=sparse)
-        api = API(Limits(limits), self._clock, rules)
-        super().__init__(account, api, RLock(), token)
+        record = Record(
+            checked_bound("keep_requests", keep_requests), checked_bound("keep_bytes", keep_bytes)
+        )
+        script, api = Script(), API(accounts, Limits(limits), self._clock, rules)
         self._site = Site(
             lock=self._lock,
-            record=Record(
-                checked_bound("keep_requests", keep_requests),
-                checked_bound("keep_bytes", keep_bytes),
-            ),
-            script=Script(),
+            record=record,
+            script=script,
             api=api,
+            admin=Admin(
+                api=api,
+                script=script,
+                record=record,
+                clock=self._clock,
+                reset=self.reset,
+                allowed_hosts=frozenset(name.lower() for name in (host, *allow_hosts)),
+            ),
             max_body=checked_bound("max_body", max_body),
+            latency=not_negative("latency", latency),
+            jitter=not_negative("jitter", jitter),
         )
+        if jitter > latency:
+            raise ValueError(f"jitter must be at most latency ({latency}), got {jitter}")
+        self._contents = contents
+        self.load(contents)
         self._lifecycle = Lock()
         self._server: Server | None = None
         self._url: str | None = None
@@ -192,7 +223,7 @@ class Emulator(EmulatedAccount):
     def move_delay(self, seconds: float) -> None:
         not_negative("move_delay", seconds)
         with self._lock:
-            for account in self._site.api.all_accounts():
+            for account in self._accounts.all:
                 account.move_delay = seconds
 
     def add_account(self, token: str | None = None) -> EmulatedAccount:
@@ -209,9 +240,49 @@ class Emulator(EmulatedAccount):
                 a header can't have.
         """
         with self._lock:
-            account = Account(self._clock, len(self._site.api.all_accounts()))
-            account.move_delay = self._account.move_delay
-            return EmulatedAccount(account, self._site.api, self._lock, token)
+            return EmulatedAccount(self._accounts.add(token), self._accounts, self._lock)
+
+    def dump(self) -> str:
+        """Return the state of all accounts as text, in the format of `load`.
+
+        To the lines of `EmulatedAccount.dump`, it adds the tokens that were added, and the further
+        accounts.
+        """
+        with self._lock:
+            return self._accounts.text()
+
+    def load(self, text: str, *, replace: bool = False) -> None:
+        """Add the state in a text, as `EmulatedAccount.load` does, for all accounts.
+
+        The text may contain further accounts. They are created if there is no account with such a
+        token.
+
+        Args:
+            text: The text.
+            replace: True to remove everything else; only the emulator's own token remains.
+
+        Raises:
+            ValueError: As for `EmulatedAccount.load`.
+        """
+        with self._lock:
+            self._accounts.load(text, replace=replace)
+
+    def reset(self) -> None:
+        """Restore the state of the start: one account with the `contents` of the constructor.
+
+        All requests, faults, scripted responses, added tokens and further accounts are removed, and
+        all limits are unused. The clock goes on.
+        """
+        with self._lock:
+            self._accounts.load(self._contents, replace=True)
+            self._site.script.entries.clear()
+            self._site.record.clear()
+            self._site.api.forget()
+
+    @property
+    def changes(self) -> int:
+        """The number of requests that may have changed the state."""
+        return self._site.changes
 
     def respond(
         self,

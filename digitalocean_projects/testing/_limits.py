@@ -71,6 +71,10 @@ class Limits:
         if (wait := max(waits, default=0)) > 0:
             raise RefusedError(429, headers={**headers, "retry-after": str(math.ceil(wait))})
 
+    def clear(self) -> None:
+        """Forget all requests."""
+        self._logs.clear()
+
     def count(self, token: str, now: float) -> None:
         """Count a request."""
         if self._windows:

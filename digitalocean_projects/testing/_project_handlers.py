@@ -12,14 +12,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
+
 from ._account import NameTakenError
 from ._answer import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._account import StoredProject
     from ._call import Call
+    from ._project import StoredProject
 
 T = TypeVar("T")
 
@@ -106,15 +108,4 @@ def _checked(change: Callable[..., T], *arguments: Any, **attributes: Any) -> T:
 
 
 def _project_document(project: StoredProject) -> dict[str, Any]:
-    return {
-        "id": project.id,
-        "owner_uuid": "579233b2c479241523cba5e3af55d0f50f2d6414",
-        "owner_id": 1234567,
-        "name": project.name,
-        "description": project.description,
-        "purpose": project.purpose,
-        "environment": project.environment,
-        "is_default": project.is_default,
-        "created_at": project.created_at,
-        "updated_at": project.updated_at,
-    }
+    return attrs.asdict(project, recurse=False)

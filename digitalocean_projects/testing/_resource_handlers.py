@@ -13,20 +13,9 @@ from digitalocean_projects._codec.urn import URN
 from ._answer import RefusedError
 
 if TYPE_CHECKING:
-    from ._account import Assignment, StoredProject
+    from ._assignment import Assignment
     from ._call import Call
-
-_SELF = {
-    "app": "https://api.digitalocean.com/v2/apps/{}",
-    "dbaas": "https://api.digitalocean.com/v2/databases/{}",
-    "domain": "https://api.digitalocean.com/v2/domains/{}",
-    "droplet": "https://api.digitalocean.com/v2/droplets/{}",
-    "floatingip": "https://api.digitalocean.com/v2/floating_ips/{}",
-    "kubernetes": "https://api.digitalocean.com/v2/kubernetes/clusters/{}",
-    "loadbalancer": "https://api.digitalocean.com/v2/load_balancers/{}",
-    "space": "https://{}.nyc3.digitaloceanspaces.com",
-    "volume": "https://api.digitalocean.com/v2/volumes/{}",
-}
+    from ._project import StoredProject
 
 _ATTACHED = "Cannot move a Reserved IP with an associated Droplet. Move the Droplet instead"
 
@@ -55,7 +44,7 @@ def list_resources(call: Call, project_id: str) -> dict[str, Any]:
     project = call.project(project_id)
     page, members = call.page(f"/v2/projects/{project.id}/resources", call.account.listing(project))
     resources = [
-        _listed(call, _resource_document(assignment, "ok"))
+        _listed(call, _resource_document(assignment, assignment.status))
         for assignment in page
         if call.token.allows(_read_scope(assignment.urn.type))
     ]
@@ -68,15 +57,16 @@ def _listed(call: Call, document: dict[str, Any]) -> dict[str, Any]:
         # A resource always looks the same.
         match zlib.crc32(document["urn"].encode()) % 6:
             case 1:
-                del document["status"]
+                document.pop("status", None)
             case 2:
-                del document["assigned_at"]
+                document.pop("assigned_at", None)
             case 3:
                 document["assigned_at"] = ""
             case 4:
-                document["assigned_at"] = document["assigned_at"][:19].replace("T", " ")
+                time = document.get("assigned_at", "")
+                document["assigned_at"] = time[:19].replace("T", " ")
             case 5:
-                del document["links"]
+                document.pop("links", None)
     return document
 
 
@@ -108,15 +98,15 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
     return {"resources": [answer for answer in answers if answer is not None]}
 
 
-def _resource_document(assignment: Assignment, status: str) -> dict[str, Any]:
-    urn = assignment.urn
-    link = _SELF.get(urn.type, f"https://api.digitalocean.com/v2/{urn.type}s/{{}}")
-    return {
-        "urn": str(urn),
+def _resource_document(assignment: Assignment, status: str | None) -> dict[str, Any]:
+    link = assignment.self_link
+    members = {
+        "urn": assignment.urn,
         "assigned_at": assignment.assigned_at,
-        "links": {"self": link.format(urn.id)},
+        "links": None if link is None else {"self": link},
         "status": status,
     }
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _urns(call: Call) -> list[URN]:

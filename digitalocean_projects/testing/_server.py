@@ -120,6 +120,8 @@ class _WebServer(web.Server):
                 response.force_close()
                 return response
             recorded = attrs.evolve(recorded, body=body)
+        if delay := self._site.delay(recorded):
+            await self.wait(request.protocol, delay)
         answer = self._site.answer(recorded)
         return _WireResponse(self, answer) if isinstance(answer, Wire) else _response(answer)
 
@@ -189,6 +191,8 @@ class Server:
         self._stopping: Future[None] = Future()
         self._thread = Thread(target=self._run, name="emulator", daemon=True)
         bound_host, self.port = self._socket.getsockname()[:2]
+        # An address for all addresses of the machine is not one to connect to.
+        bound_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound_host, bound_host)  # noqa: S104 - not bound
         if ":" in bound_host:
             bound_host = f"[{bound_host}]"
         self.url = f"http://{bound_host}:{self.port}"

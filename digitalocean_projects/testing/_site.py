@@ -1,9 +1,9 @@
-"""Site: scripted answers and faults, and the API, which answers all other requests."""
+"""Site: scripted answers and faults, the API, and the emulator's own operations."""
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
+from random import Random
 from typing import TYPE_CHECKING
 
 import attrs
@@ -11,64 +11,18 @@ import attrs
 from ._answer import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from threading import RLock
 
+    from ._admin import Admin
     from ._answer import Answer
     from ._api import API
     from ._recording import Record, RecordedRequest
-    from .faults import Fault
+    from ._script import Script
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-@attrs.define(eq=False)
-class _Entry:
-    part: bytes | Fault
-    when: Callable[[RecordedRequest], bool] | None
-    left: float
-
-
-class Script:
-    """Answers and faults in the order in which they were added."""
-
-    def __init__(self) -> None:
-        self._entries: list[_Entry] = []
-
-    def add(
-        self,
-        part: bytes | Fault,
-        *,
-        when: Callable[[RecordedRequest], bool] | None,
-        times: int | None,
-    ) -> None:
-        """Add a part, which answers the next `times` requests that `when` accepts.
-
-        Args:
-            part: A fault, or the bytes to send.
-            when: None accepts all requests.
-            times: None sets no limit.
-
-        Raises:
-            ValueError: `times` is less than 1.
-        """
-        if times is not None and times < 1:
-            raise ValueError(f"times must be at least 1 or None, got {times}")
-        self._entries.append(_Entry(part, when, math.inf if times is None else times))
-
-    def __bool__(self) -> bool:
-        return bool(self._entries)
-
-    def take(self, request: RecordedRequest) -> bytes | Fault | None:
-        """Return the first part that accepts the request, and count its use; None if none does."""
-        for entry in self._entries:
-            if entry.when is None or entry.when(request):
-                entry.left -= 1
-                if not entry.left:
-                    self._entries.remove(entry)
-                return entry.part
-        return None
-
-
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Site:
     """The answers to all requests. Its methods may be called from any thread.
 
@@ -78,23 +32,45 @@ class Site:
         record: The newest requests.
         script: The scripted answers and faults.
         api: The API, which answers the requests that the script leaves.
+        admin: The emulator's own operations.
         max_body: The maximum length of a body in bytes.
+        latency: The real seconds by which answers of the API are late.
+        jitter: The maximum difference to `latency`.
+        changes: The number of requests that may have changed the state.
     """
 
     lock: RLock
     record: Record
     script: Script
     api: API
+    admin: Admin
     max_body: int
+    latency: float
+    jitter: float
+    changes: int = 0
+    _random: Random = attrs.field(factory=lambda: Random(0), init=False)  # noqa: S311 - not secret
 
     def wants_body(self, request: RecordedRequest) -> bool:
         """Return True if the body of a request must be read; the request has none yet."""
         with self.lock:
-            return bool(self.script) or self.api.knows(request)
+            return (
+                self.admin.handles(request) or bool(self.script.entries) or self.api.knows(request)
+            )
+
+    def delay(self, request: RecordedRequest) -> float:
+        """Return the real seconds to wait before a request is answered."""
+        if not self.latency or self.admin.handles(request):
+            return 0.0
+        with self.lock:
+            return self.latency + self._random.uniform(-self.jitter, self.jitter)
 
     def answer(self, request: RecordedRequest) -> Answer | Wire:
         """Answer a request."""
         with self.lock:
+            if request.method not in _READS:
+                self.changes += 1
+            if self.admin.handles(request):
+                return self.admin.answer(request)
             # The request is recorded first, because a `when` of the script may look at the record.
             self.record.add(request)
             part = self.script.take(request)
@@ -105,6 +81,8 @@ class Site:
                 return part._play(self.api, request)  # noqa: SLF001 - not for users
             if not self.api.knows(request):
                 self.record.drop_body(request)
+            if request.path == "/" and "Authorization" not in request.headers:
+                return self.admin.page(request)
             return self.api.answer(request)
 
     def refuse_body(self, request: RecordedRequest) -> Answer:

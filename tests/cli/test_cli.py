@@ -227,6 +227,11 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
     ] == output.err.splitlines()
 
 
+PASTE = (
+    "# paste these lines into another terminal, or open the URL in a browser; press Ctrl-C to stop"
+)
+
+
 @pytest.mark.process
 def test_emulator() -> None:
     """`emulator` prints two variables for the shell, and runs until Ctrl-C."""
@@ -252,7 +257,7 @@ def test_emulator() -> None:
         assert 130 == process.wait(timeout=30)
         assert [
             "# projects web-shop and first-project (default)",
-            "# paste these lines into another terminal; press Ctrl-C to stop",
+            PASTE,
         ] == process.stderr.read().splitlines()
 
 

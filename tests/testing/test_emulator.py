@@ -222,7 +222,7 @@ def test_async_with() -> None:
     async def scenario() -> bytes:
         async with Patient() as emulator:
             reader, writer = await asyncio.open_connection("127.0.0.1", int(emulator.url[17:]))
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n")
             line = await reader.readline()
             asyncio.get_running_loop().call_soon(ran_on.set)
         await reader.read()

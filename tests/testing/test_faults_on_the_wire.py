@@ -78,7 +78,7 @@ def test_status_keeps_the_connection(emulator: Emulator, connect: Connect) -> No
     emulator.fail(faults.Status(500))
     with connect() as sock:
         assert b"HTTP/1.1 500 Internal Server Error" == sock.recv(65536)[:34]
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"HTTP/1.1 401 Unauthorized" == sock.recv(65536)[:25]
 
 
@@ -301,7 +301,7 @@ def test_other_than_assignments(emulator: Emulator, call: Call, fault: faults.Fa
     assert 400 == call("POST", DEFAULT, []).status
 
 
-def http_status(emulator: Emulator, path: str = "/") -> int:
+def http_status(emulator: Emulator, path: str = "/v2") -> int:
     connection = http.client.HTTPConnection(urlsplit(emulator.url).netloc, timeout=60)
     connection.request("GET", path)
     status = connection.getresponse().status

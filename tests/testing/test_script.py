@@ -46,8 +46,8 @@ def test_without_end(emulator: Emulator, call: Call) -> None:
 def test_before_authentication(emulator: Emulator, call: Call) -> None:
     """A scripted answer needs no token."""
     emulator.respond(200, {})
-    assert 200 == call("GET", "/", authorization=None).status
-    assert 401 == call("GET", "/", authorization=None).status
+    assert 200 == call("GET", "/v2", authorization=None).status
+    assert 401 == call("GET", "/v2", authorization=None).status
 
 
 @pytest.mark.parametrize("times", [0, -1])

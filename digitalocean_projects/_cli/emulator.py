@@ -1,0 +1,322 @@
+"""Emulator: the command that serves the emulated API to other programs."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import shlex
+import shutil
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from time import sleep
+from typing import TYPE_CHECKING
+
+from digitalocean_projects._config import BASE_URL_VARIABLE
+from digitalocean_projects._messages import TOKEN_VARIABLES, one_line
+
+from .arguments import add_parser, add_quiet
+from .terminal import note
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from digitalocean_projects.testing import Emulator
+
+    from .arguments import Commands
+
+_LAST_PORT = 65535
+# Seconds between two looks for a change, and for a signal, which does not interrupt a wait on every
+# system.
+_A_WHILE = 0.5
+# The newest requests are kept for `/_emulator/requests`.
+_KEPT_REQUESTS = 1_000
+_KEPT_BYTES = 4 << 20
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - not bound
+_match_limit = re.compile(r"([0-9]{1,9})/([0-9.]{1,12})").fullmatch
+_match_latency = re.compile(r"([0-9.]{1,12})(ms|s)(?:(?:±|\+-)([0-9.]{1,12}))?").fullmatch
+
+
+def add_emulator(commands: Commands) -> None:
+    """Add the subcommand `emulator`."""
+    parser = add_parser(
+        commands,
+        "emulator",
+        "run a local emulator of the API",
+        "emulator --demo --port 8080",
+        "emulator --seed account.jsonl --state state.jsonl",
+        "emulator --host 0.0.0.0 --allow-host emulator",
+        details="It prints lines for your shell, which set DIGITALOCEAN_API_URL and the token,\n"
+        "also for doctl, and runs until Ctrl-C (exit status 130). The page at its URL\n"
+        "describes how to read and change the state, add tokens and faults, and move\n"
+        "the clock, over HTTP. A file to start with has JSON lines, or what 'doctl\n"
+        "projects list' and 'doctl projects resources list' print with '-o json'.",
+    )
+    add_quiet(parser)
+    _add_listener(parser)
+    _add_account(parser)
+    _add_behavior(parser)
+    parser.set_defaults(run=_emulate)
+
+
+def _add_listener(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    group.add_argument(
+        "--port", type=_port, default=0, help="port to listen on (default: a free port)"
+    )
+    group.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="name by which other machines may call /_emulator/, besides addresses and the names "
+        "of this machine; can be repeated",
+    )
+
+
+def _add_account(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("account")
+    group.add_argument(
+        "--demo", action="store_true", help="start with sample resources in two projects"
+    )
+    group.add_argument(
+        "--seed",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="start with the projects and resources in this file; - is standard input; can be "
+        "repeated",
+    )
+    group.add_argument(
+        "--state",
+        metavar="FILE",
+        type=Path,
+        help="keep the state in this file: start with it if it exists, instead of --demo and "
+        "--seed, and write it after changes and at the end",
+    )
+    group.add_argument(
+        "--token",
+        metavar="TOKEN",
+        type=_token,
+        help="token to accept, which is not secret here (default: the same in each run)",
+    )
+    group.add_argument(
+        "--scopes",
+        metavar="SCOPE,...",
+        type=_scopes,
+        help="scopes of the token, such as project:read,droplet:read (default: every scope)",
+    )
+
+
+def _add_behavior(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("behavior")
+    limits = group.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--limits",
+        metavar="N/SECONDS,...",
+        type=_limits,
+        help="maximum numbers of requests of each token (default: 250/60,5000/3600)",
+    )
+    limits.add_argument(
+        "--no-limits", dest="limits", action="store_const", const=(), help="set no limits"
+    )
+    group.add_argument(
+        "--move-delay",
+        metavar="SECONDS",
+        type=_seconds,
+        default=0.0,
+        help="time until listings show an assignment (default: 0)",
+    )
+    group.add_argument(
+        "--latency",
+        metavar="TIME[+-TIME]",
+        type=_latency,
+        default=(0.0, 0.0),
+        help="delay of answers, such as 20ms, 20ms+-10 or 0.5s (default: 0ms)",
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {_LAST_PORT}, got {text!r}")
+    return int(text)
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch("[!-~]+", text):
+        raise argparse.ArgumentTypeError("must be printable ASCII without spaces, and not empty")
+    return text
+
+
+def _scopes(text: str) -> list[str]:
+    scopes = [scope.strip() for scope in text.split(",")]
+    if not all(re.fullmatch("[^:]+:[^:]+", scope) for scope in scopes):
+        raise argparse.ArgumentTypeError(f"each must have the form droplet:read, got {text!r}")
+    return scopes
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _limits(text: str) -> list[tuple[int, float]]:
+    limits = []
+    for part in text.split(","):
+        found = _match_limit(part.strip())
+        if found is None or int(found[1]) < 1 or not _number(found[2]) > 0:
+            raise argparse.ArgumentTypeError(
+                f"each must be a number of requests and of seconds, such as 250/60, got {part!r}"
+            )
+        limits.append((int(found[1]), float(found[2])))
+    return limits
+
+
+def _seconds(text: str) -> float:
+    seconds = _number(text)
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, at least 0, got {text!r}")
+    return seconds
+
+
+def _latency(text: str) -> tuple[float, float]:
+    """Return the latency and the jitter in seconds."""
+    number, unit, more = found.groups() if (found := _match_latency(text)) else ("x", "s", None)
+    factor = 0.001 if unit == "ms" else 1.0
+    latency, jitter = _number(number) * factor, _number(more or "0") * factor
+    if not 0 <= jitter <= latency < math.inf:
+        raise argparse.ArgumentTypeError(f"must be such as 20ms, 20ms+-10 or 0.5s, got {text!r}")
+    return latency, jitter
+
+
+def _emulate(options: Namespace) -> int:
+    """Serve an emulator of the API until a signal ends the command."""
+    # The emulator loads slowly.
+    from digitalocean_projects.testing import Emulator  # noqa: PLC0415 - as above
+
+    from .demo import seed  # noqa: PLC0415 - as above
+
+    first = Emulator()
+    projects = seed(first) if options.demo else ""
+    for name in options.seed:
+        _load(first, name)
+    arguments = {} if options.limits is None else {"limits": options.limits}
+    latency, jitter = options.latency
+    emulator = Emulator(
+        options.host,
+        options.port,
+        token=options.token,
+        scopes=options.scopes,
+        contents=first.dump() if projects or options.seed else "",
+        move_delay=options.move_delay,
+        latency=latency,
+        jitter=jitter,
+        allow_hosts=options.allow_host,
+        keep_requests=_KEPT_REQUESTS,
+        keep_bytes=_KEPT_BYTES,
+        **arguments,
+    )
+    state = None if options.state is None else _State(emulator, options.state)
+    if projects:
+        note(projects, quiet=options.quiet)
+    with emulator:
+        try:
+            _save(state)
+            _print_settings(emulator, options)
+            while True:
+                sleep(_A_WHILE)
+                _save(state)
+        finally:
+            emulator.stop()
+            _save(state)
+
+
+def _load(emulator: Emulator, name: str, *, replace: bool = False) -> None:
+    """Load a file into an emulator.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: Its text is invalid; the message names the file.
+    """
+    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    try:
+        emulator.load(data.decode("utf-8-sig"), replace=replace)
+    except UnicodeDecodeError:
+        raise ValueError(f"{one_line(name)}: the file must be UTF-8 text") from None
+    except ValueError as error:
+        raise ValueError(f"{one_line(name)}: {error}") from None
+
+
+class _State:
+    """The file that keeps the state of an emulator, which starts with it if it isn't empty.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: Its text is invalid; it is unchanged.
+    """
+
+    def __init__(self, emulator: Emulator, path: Path) -> None:
+        self._emulator = emulator
+        # If the name is a link, the file is replaced and the link stays.
+        self._path = path.resolve()
+        self._saved: int | None = None
+        if self._path.exists() and self._path.stat().st_size:
+            _load(emulator, str(self._path), replace=True)
+
+    def save(self) -> None:
+        """Write the state if it may have changed since the last time.
+
+        The file is replaced in one step, so a crash leaves either the old state or the new one.
+        """
+        changes = self._emulator.changes
+        if changes == self._saved:
+            return
+        temporary = self._path.with_name(f".{self._path.name}.new")
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(self._emulator.dump())
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            shutil.copymode(self._path, temporary)
+        temporary.replace(self._path)
+        self._saved = changes
+
+
+def _save(state: _State | None) -> None:
+    if state is not None:
+        state.save()
+
+
+def _print_settings(emulator: Emulator, options: Namespace) -> None:
+    token = shlex.quote(emulator.token)
+    print(f"export {BASE_URL_VARIABLE}={emulator.url}")
+    for variable in TOKEN_VARIABLES:
+        print(f"export {variable}={token}", flush=True)
+    if options.host in _ALL_ADDRESSES:
+        port = emulator.url.rpartition(":")[2]
+        note(f"other machines reach it at http://{_own_address()}:{port}", quiet=options.quiet)
+    note(
+        "paste these lines into another terminal, or open the URL in a browser; "
+        "press Ctrl-C to stop",
+        quiet=options.quiet,
+    )
+
+
+def _own_address() -> str:
+    """Return an address of this machine in its network, or its name."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            # This sends nothing, but chooses the address from which it would be sent.
+            sock.connect(("192.0.2.1", 9))
+        except OSError:
+            return socket.gethostname()
+        address: str = sock.getsockname()[0]
+        return address

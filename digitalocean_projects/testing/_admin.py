@@ -1,0 +1,365 @@
+"""Admin: the operations by which other programs control the emulator over HTTP."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from . import faults
+from ._accounts import checked_scopes
+from ._answer import Answer, RefusedError, message
+from ._api import bearer
+from ._guard import problem_of_caller
+from ._page import page
+
+if TYPE_CHECKING:
+    from ._account import Account
+    from ._api import API
+    from ._clock import MockClock
+    from ._recording import Record, RecordedRequest
+    from ._script import Script
+
+_PREFIX = "/_emulator/"
+_LONGEST_JUMP = 10 * 366 * 86_400.0
+# The token is not shown where others may read it.
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+_HEALTH = "/_emulator/health"
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "bool": bool,
+    "int": int,
+    "int | None": (int, type(None)),
+    "float": (int, float),
+    "str": str,
+}
+
+
+@attrs.frozen
+class _Operation:
+    """An operation of the emulator itself.
+
+    Attributes:
+        text: What it does, for people.
+        handler: A function of the request and the account of its token, if it has one.
+    """
+
+    text: str
+    handler: Callable[[RecordedRequest, Account | None], Answer]
+
+
+class Admin:
+    """The operations under `/_emulator/`, and the page at `/`. They need the lock of the site.
+
+    Args:
+        api: The API and its accounts.
+        script: The scripted answers and faults.
+        record: The newest requests.
+        clock: The clock that can be moved.
+        reset: A function that restores the first state.
+        allowed_hosts: Names by which the emulator may be called, besides those of this machine.
+    """
+
+    def __init__(
+        self,
+        *,
+        api: API,
+        script: Script,
+        record: Record,
+        clock: MockClock,
+        reset: Callable[[], None],
+        allowed_hosts: frozenset[str],
+    ) -> None:
+        self._api = api
+        self._script = script
+        self._record = record
+        self._clock = clock
+        self._reset = reset
+        self._allowed_hosts = allowed_hosts
+        self._operations = {
+            ("GET", "health"): _Operation("say that it runs", self._health),
+            ("GET", "state"): _Operation("return the state, as JSON lines", self._state),
+            ("PUT", "state"): _Operation("replace the state", self._replace),
+            ("POST", "seed"): _Operation("add projects and resources", self._seed),
+            ("POST", "reset"): _Operation("return to the state of the start", self._reset_all),
+            ("GET", "accounts"): _Operation("list the accounts", self._accounts),
+            ("POST", "accounts"): _Operation("add an account", self._add_account),
+            ("GET", "tokens"): _Operation("list the tokens", self._tokens),
+            ("POST", "tokens"): _Operation("add a token", self._add_token),
+            ("GET", "faults"): _Operation("list the faults to come", self._faults),
+            ("POST", "faults"): _Operation("add a fault or an answer", self._add_fault),
+            ("DELETE", "faults"): _Operation("remove all faults", self._clear_faults),
+            ("GET", "clock"): _Operation("return the time", self._time),
+            ("POST", "clock"): _Operation("move the clock forward", self._jump),
+            ("GET", "requests"): _Operation("list the newest requests", self._requests),
+            ("DELETE", "requests"): _Operation("forget the requests", self._forget),
+        }
+
+    def handles(self, request: RecordedRequest) -> bool:
+        """Return True if a request is for an operation under `/_emulator/`."""
+        return request.path.startswith(_PREFIX)
+
+    def answer(self, request: RecordedRequest) -> Answer:
+        """Answer a request for an operation under `/_emulator/`."""
+        name = request.path.removeprefix(_PREFIX)
+        method = "GET" if request.method == "HEAD" else request.method
+        try:
+            if request.path != _HEALTH:
+                self._check_caller(request)
+            operation = self._operations.get((method, name))
+            if operation is None:
+                raise self._unknown(name)
+            return operation.handler(request, self._account(request))
+        except RefusedError as refusal:
+            return _document({"id": refusal.id, "message": refusal.message}, refusal)
+        except (TypeError, ValueError) as error:
+            return _document({"id": "bad_request", "message": str(error)}, RefusedError(400))
+
+    def _unknown(self, name: str) -> RefusedError:
+        methods = [method for method, known in self._operations if known == name]
+        if methods:
+            allowed = ", ".join(methods)
+            return RefusedError(405, f"the method must be one of {allowed}", {"Allow": allowed})
+        names = ", ".join(dict.fromkeys(known for _, known in self._operations))
+        return RefusedError(404, f"the path must be {_PREFIX} and one of {names}")
+
+    def _check_caller(self, request: RecordedRequest) -> None:
+        host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
+        if (problem := problem_of_caller(host, origin, self._allowed_hosts)) is not None:
+            raise RefusedError(403, f"{problem}; start with --allow-host to allow it")
+
+    def _account(self, request: RecordedRequest) -> Account | None:
+        """Return the account of the request's token, or None if there is no token."""
+        if "Authorization" not in request.headers:
+            return None
+        account = self._api.accounts.by_token.get(bearer(request))
+        if account is None:
+            raise RefusedError(401)
+        return account
+
+    def _health(self, _: RecordedRequest, __: Account | None) -> Answer:
+        return _document({"status": "ok"})
+
+    def _state(self, _: RecordedRequest, account: Account | None) -> Answer:
+        text = self._api.accounts.text(account)
+        return Answer(200, {"Content-Type": "application/x-ndjson"}, text.encode())
+
+    def _replace(self, request: RecordedRequest, account: Account | None) -> Answer:
+        self._api.accounts.load(_text(request), account, replace=True)
+        return _NOTHING
+
+    def _seed(self, request: RecordedRequest, account: Account | None) -> Answer:
+        self._api.accounts.load(_text(request), account, replace=False)
+        return _NOTHING
+
+    def _reset_all(self, _: RecordedRequest, __: Account | None) -> Answer:
+        self._reset()
+        return _NOTHING
+
+    def _accounts(self, _: RecordedRequest, __: Account | None) -> Answer:
+        found = [
+            {
+                "token": next(iter(account.tokens)),
+                "projects": len(account.contents.projects),
+                "resources": sum(map(len, account.contents.listings.values())),
+            }
+            for account in self._api.accounts.all
+        ]
+        return _document(found)
+
+    def _add_account(self, request: RecordedRequest, _: Account | None) -> Answer:
+        token = _members(request, "token").get("token")
+        account = self._api.accounts.add(_optional_string("token", token))
+        return _document({"token": next(iter(account.tokens))}, HTTPStatus.CREATED)
+
+    def _tokens(self, _: RecordedRequest, account: Account | None) -> Answer:
+        return _document(
+            [
+                {"token": text, "scopes": None if token.scopes is None else sorted(token.scopes)}
+                for each in self._api.accounts.all
+                if account in {None, each}
+                for text, token in each.tokens.items()
+            ]
+        )
+
+    def _add_token(self, request: RecordedRequest, account: Account | None) -> Answer:
+        members = _members(request, "scopes", "token")
+        match members.get("scopes"):
+            case None:
+                scopes = None
+            case [*names] if all(isinstance(name, str) for name in names):
+                scopes = checked_scopes(names)
+            case _:
+                raise TypeError("scopes must be a list of strings, or null for every scope")
+        accounts = self._api.accounts
+        token = _optional_string("token", members.get("token"))
+        token = accounts.add_token(account or accounts.all[0], scopes, token)
+        return _document({"token": token}, HTTPStatus.CREATED)
+
+    def _faults(self, _: RecordedRequest, __: Account | None) -> Answer:
+        return _document(
+            [
+                {
+                    "fault": "response" if isinstance(entry.part, bytes) else repr(entry.part),
+                    "times": None if math.isinf(entry.left) else entry.left,
+                }
+                for entry in self._script.entries
+            ]
+        )
+
+    def _add_fault(self, request: RecordedRequest, _: Account | None) -> Answer:
+        members = _members(request)
+        times = members.pop("times", 1)
+        if times is not None and type(times) is not int:
+            raise TypeError("times must be an integer, or null for no limit")
+        when = _when(members.pop("method", None), members.pop("path", None))
+        self._script.add(_part(members), when=when, times=times)
+        return _NOTHING
+
+    def _clear_faults(self, _: RecordedRequest, __: Account | None) -> Answer:
+        self._script.entries.clear()
+        return _NOTHING
+
+    def _time(self, _: RecordedRequest, __: Account | None) -> Answer:
+        date = datetime.fromtimestamp(self._api.now(), UTC)
+        return _document(
+            {"seconds": self._clock.time(), "date": date.isoformat(timespec="seconds")}
+        )
+
+    def _jump(self, request: RecordedRequest, account: Account | None) -> Answer:
+        match _members(request, "jump").get("jump"):
+            case int() | float() as seconds if 0 <= seconds <= _LONGEST_JUMP:
+                self._clock.jump(seconds)
+            case _:
+                raise ValueError(f"jump must be from 0 to {_LONGEST_JUMP:.0f} seconds")
+        return self._time(request, account)
+
+    def _requests(self, _: RecordedRequest, __: Account | None) -> Answer:
+        return _document(
+            [
+                {
+                    "method": request.method,
+                    "path": request.path,
+                    "query": request.query,
+                    "headers": {
+                        name: value
+                        for name, value in request.headers.items()
+                        if name.lower() not in _SECRET_HEADERS
+                    },
+                    "body": request.body.decode(errors="replace"),
+                }
+                for request in self._record.copy()
+            ]
+        )
+
+    def _forget(self, _: RecordedRequest, __: Account | None) -> Answer:
+        self._record.clear()
+        return _NOTHING
+
+    def page(self, request: RecordedRequest) -> Answer:
+        """Return the page at `/`, which says what runs here and how to use it."""
+        try:
+            self._check_caller(request)
+        except RefusedError as refusal:
+            return _document({"id": refusal.id, "message": refusal.message}, refusal)
+        accounts = self._api.accounts.all
+        text = page(
+            self._api.origin_of(request),
+            next(iter(accounts[0].tokens)),
+            [account.contents for account in accounts],
+            [
+                (f"{method} {_PREFIX}{name}", operation.text)
+                for (method, name), operation in self._operations.items()
+            ],
+        )
+        headers = {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "Cache-Control": "no-store",
+        }
+        return Answer(200, headers, text.encode())
+
+
+_NOTHING = Answer(HTTPStatus.NO_CONTENT, {}, b"")
+
+
+def _document(document: object, status: int | RefusedError = 200) -> Answer:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if isinstance(status, RefusedError):
+        headers |= status.headers
+        status = status.status
+    return Answer(status, headers, json.dumps(document).encode())
+
+
+def _text(request: RecordedRequest) -> str:
+    try:
+        return request.body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("the body must be UTF-8 text") from None
+
+
+def _members(request: RecordedRequest, *names: str) -> dict[str, Any]:
+    """Return the members of the body, an object; empty if there is no body.
+
+    Args:
+        request: The request.
+        names: The names that it may have; none allows all.
+    """
+    try:
+        members = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError):
+        raise ValueError("the body must be JSON") from None
+    if not isinstance(members, dict):
+        raise TypeError("the body must be a JSON object")
+    if names and (unknown := members.keys() - set(names)):
+        raise ValueError(f"the body must have only {', '.join(names)}, got {sorted(unknown)}")
+    return members
+
+
+def _optional_string(name: str, value: object) -> str | None:
+    if not isinstance(value, str | None):
+        raise TypeError(f"{name} must be a string")
+    return value
+
+
+def _when(method: object, path: object) -> Callable[[RecordedRequest], bool] | None:
+    """Return a function that accepts requests with a method, and a path that fits a pattern."""
+    method, path = _optional_string("method", method), _optional_string("path", path)
+    if method is None and path is None:
+        return None
+    return lambda request: (
+        method in {None, request.method} and (path is None or fnmatchcase(request.path, path))
+    )
+
+
+def _part(members: dict[str, Any]) -> bytes | faults.Fault:
+    """Return the answer or the fault that a document describes."""
+    if "response" in members:
+        response = members.pop("response")
+        if members or not isinstance(response, dict):
+            raise ValueError("response must be an object with status, body and headers")
+        return _response(**response)
+    name = members.pop("fault", None)
+    names = [each for each in faults.__all__ if each != "Fault"]
+    if name not in names:
+        raise ValueError(f"fault must be one of {', '.join(names)}, or response must be given")
+    fault = getattr(faults, name)
+    fields = {field.name: field.type for field in attrs.fields(fault)}
+    for argument, value in members.items():
+        expected = _TYPES.get(str(fields.get(argument)), (list, type(None)))
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+            raise TypeError(f"{name} has no {argument} {value!r:.60}; see testing.faults")
+    part: faults.Fault = fault(**members)
+    return part
+
+
+def _response(status: object = 200, body: object = "", headers: object = None) -> bytes:
+    if type(status) is not int or not isinstance(headers, dict | None):
+        raise TypeError("status must be an integer, and headers must be an object")
+    texts = {str(name): str(value) for name, value in (headers or {}).items()}
+    return message(status, body.encode() if isinstance(body, str) else body, texts)

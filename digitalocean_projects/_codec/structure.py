@@ -51,7 +51,7 @@ def time_text(moment: datetime | None) -> str | None:
 
 
 def explanation(value: Any, item: type, member: str) -> str:
-    """Return the first faults in a list of items, found by structuring them with more care."""
+    """Return the first faults in a list of items, found by structuring it again in detail."""
     if not isinstance(value, list):
         return f"{member}: expected a list, got {type(value).__name__}"
     faults: list[str] = []
@@ -118,7 +118,7 @@ def _time(value: Any, _: object) -> datetime | None:
     if not value:
         return None
     try:
-        # The times of usual resources are read in the same way.
+        # msgspec also reads the times of usual resources, so all times are read alike.
         return _with_zone(msgspec.convert(value, datetime))
     except (msgspec.ValidationError, ValueError):  # before msgspec 0.21, it is no ValueError
         pass
@@ -227,7 +227,7 @@ def converter(*, detailed: bool = False) -> cattrs.Converter:
         converter.register_unstructure_hook(
             cls, make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=omit, **wire)
         )
-    # The rate limit is a matter between the service and the API.
+    # A page in JSON is for callers of a service, whom the rate limit of the API doesn't concern.
     page = make_dict_unstructure_fn(Page, converter, rate_limit=override(omit=True))
     converter.register_unstructure_hook(Page, page)
     return converter

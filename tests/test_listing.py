@@ -265,7 +265,8 @@ def test_endless(items: Callable[[int], list[int]], start: int) -> None:
         assert start + 4 == state.limit
     with pytest.raises(PaginationError) as caught:
         state.check_allowed(lambda _: REQUEST)
-    expected = f"max_pages allows no page after page {start + 4}, but there is one; pass a larger max_pages"
+    last = f"max_pages allows no page after page {start + 4}, but there is one"
+    expected = f"{last}; pass a larger max_pages"
     assert (expected, REQUEST.path) == (caught.value.reason, caught.value.path)
 
 

@@ -53,7 +53,7 @@ environment variables:
   {TOKEN_VARIABLES[1]}  API token if the variable above is not set
   {BASE_URL_VARIABLE}       address of the API
                              (default: {BASE_URL})
-  NO_COLOR                   print no colors unless it is empty
+  NO_COLOR                   print no colors if it is set and not empty
 
 exit status:
   0    success

@@ -1,9 +1,9 @@
 """A local emulator of the API, for tests of code that calls it.
 
-An `Emulator` is an HTTP server on a port of this machine. It answers as DigitalOcean's Projects API
-does, with an account in memory: projects, resources, pages, statuses, scopes, errors and rate
-limits. It needs no account, token or network. It runs in a thread of its own, so it serves blocking
-code, asyncio code and other programs alike.
+An `Emulator` is an HTTP server on a port of this machine. It responds as DigitalOcean's Projects
+API does, with an account in memory: projects, resources, pages, statuses, scopes, errors and rate
+limits. It needs no DigitalOcean account, token or network. It runs in a thread of its own, so it
+serves blocking code, asyncio code and other programs.
 
 In tests with pytest, use the fixtures of `digitalocean_projects.contrib.pytest`. They start an
 emulator for each test and point the clients at it.
@@ -28,16 +28,17 @@ do:droplet:1
 POST /v2/projects/default/resources
 ```
 
-`with`, `async with`, `start` and `stop` start and stop it. A client needs its `url` and its
-`token`. `seed` creates a project, or fills the default one. `projects` and `resources` return the
-account as the API shows it now, and `requests` returns what clients have sent. `seed_demo` fills
-the account with the 1,234 resources that `digitalocean-projects emulator --demo` serves.
+Start and stop the emulator with `with`, `async with`, or `start` and `stop`. Pass its `url` and its
+`token` to the client. `seed` creates a project, or fills the default one. `projects` and
+`resources` return the account as the API shows it now, and `requests` has the requests of all
+clients. `seed_demo` fills the account with the 1,234 resources that
+`digitalocean-projects emulator --demo` serves.
 
 # Scopes
 
-`token` has every scope. `add_token` makes tokens with fewer scopes, by their documented names: that
-of volumes is `block_storage:read`, for example. As with the API, a listing leaves out the resources
-that a token may not read, but its `total` counts them.
+`token` has every scope. `add_token` creates tokens with fewer scopes. Scopes have the names in the
+API's documentation: the one for volumes is `block_storage:read`, for example. As with the API, a
+listing leaves out the resources that a token may not read, but its `total` counts them.
 
 ```python
 from digitalocean_projects import Client, PermissionDeniedError
@@ -61,10 +62,10 @@ do:droplet:1 2
 
 # Errors and faults
 
-`respond` answers the next requests with a status and a body of your choice, and `respond_raw` with
-your bytes. `fail` lets them go wrong in one of the ways of `faults`: no answer, half an answer, a
-web page, and others. All three take `times` (1 by default, None for any number) and `when`, a
-function that chooses the requests.
+`respond` answers the next request with a status and a body of your choice, and `respond_raw` with
+your bytes. `fail` applies one of the `faults` to it: no response, half a response, a web page, and
+others. All three take `times`, the number of requests (1 by default, None for any number), and
+`when`, a function that selects the requests.
 
 ```python
 from digitalocean_projects import APIConnectionError, Client, PreconditionFailedError, RetryPolicy
@@ -95,9 +96,9 @@ True do:volume:2
 
 The rate limits, the moves and the dates follow `Emulator.clock`, which is a `MockClock`. Pass the
 same clock to the client, so that its limits and waits follow it, too. `jump` moves the clock
-forward. With `rate=0` it stands still otherwise. With `autojump_threshold` it jumps to the end of
-the next sleep as soon as it was not used for that many real seconds, so no test waits for a rate
-limit or a retry.
+forward. With `rate=0`, only jumps move it. With `autojump_threshold`, the clock jumps to the end of
+the next sleep by itself when it was not used for this number of real seconds. So no test waits for
+a rate limit or a retry.
 
 ```python
 from digitalocean_projects import Client
@@ -126,20 +127,21 @@ a minute has passed: True
 By default, each token may send 250 requests in 60 seconds and 5,000 in 3,600, as with the API.
 `Emulator(limits=())` sets no limits.
 
-# How faithful it is
+# Differences from the API
 
 The emulator follows the API's documentation of
 [projects](https://docs.digitalocean.com/reference/api/reference/projects/) and [project
 resources](https://docs.digitalocean.com/reference/api/reference/project-resources/). It shares no
-code with the clients except `URN`, so a misunderstanding in the client doesn't repeat itself here.
-These behaviors are not documented:
+code with the clients except `URN`, so it doesn't repeat a mistake of the client. The API's
+documentation doesn't describe these behaviors:
 
-- A project name that is taken is a 409, and `is_default: false` for the default project is a 400.
-  Both were observed. That deleting the default project is the same 400 is assumed.
-- A VPC can't be assigned (400). Other types are not refused.
-- A resource exists once it was seeded. Any other one is `not_found` in an assignment.
+- A project name that is taken is refused with a 409, and `is_default: false` for the default
+  project with a 400. Both were observed. A deletion of the default project is refused with the same
+  400, which is an assumption.
+- A VPC can't be assigned (400). All other types can.
+- Only resources that were seeded exist. An assignment of any other one has the status `not_found`.
 - Ids, tokens and the times of projects and assignments are the same in every run. The port, the
-  request ids and the dates of answers differ.
+  request ids and the dates of responses differ.
 """
 
 from __future__ import annotations

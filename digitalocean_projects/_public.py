@@ -1,4 +1,4 @@
-"""Public: the finish of classes and functions that users see."""
+"""Public: makes public classes and functions report the public package, and explain a misuse."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _function(member: Any) -> Any:
 def explain_misuse(cls: type, reason: str, *methods: str) -> None:
     """Let special methods of a class raise a `TypeError` that says what to write instead.
 
-    They are set here, and not in the class, so that type checkers refuse such a use, too.
+    They are set at run time, since type checkers would accept methods that the class defines.
     """
 
     def refuse(_: object) -> NoReturn:

@@ -38,7 +38,8 @@ class AsyncClient:
 
     Its attribute `projects` holds the operations. Connections are opened on the first request. Use
     the client as a context manager, or call `aclose`. It may send any number of requests
-    concurrently, so make one client and share it.
+    concurrently, so make one client and share it: the asyncio client within one event loop, the
+    blocking client between any number of threads.
 
     An invalid argument raises a `TypeError` or `ValueError` before any request. A wrong use of the
     client raises a `ClientUsageError`. All other errors are subclasses of `APIError`. The token is
@@ -120,7 +121,10 @@ class AsyncClient:
             kind = type(session_factory).__name__
             raise TypeError(f"session_factory must be callable, got {kind}")
         if session_factory is not None and trace_configs:
-            raise ValueError("pass trace_configs to the session that session_factory makes")
+            raise ValueError(
+                "session_factory must be passed without trace_configs; "
+                "pass them to the ClientSession that it returns"
+            )
         settings = Settings(
             token=checked_token(token),
             base_url=checked_base_url(

@@ -99,7 +99,7 @@ class Limits:
 
     The defaults are the API's limits for each token: 250 requests per minute and 5,000 per hour. A
     request over a limit waits. Like the API, the client counts each request for one period (a
-    sliding window), see `TokenBucket`.
+    sliding window), see `TokenBucket`. The method `check_timeout` is internal.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
@@ -156,6 +156,8 @@ class RetryPolicy:
 
     All operations but `create` are idempotent. `create` is retried only if the request was
     certainly not carried out.
+
+    The methods `covers` and `ceilings` are internal.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 

@@ -44,7 +44,7 @@ from ._session.manager import SessionManager
 
 
 class AsyncProjects:
-    """The operations on projects and their resources.
+    """The operations on projects and their resources, as `AsyncClient.projects` returns them.
 
     A project is given as its UUID (a str or a `uuid.UUID`), as `"default"`, or as a `Project`. A
     resource is given as a `URN`, as the text of one, as an object with a `urn` attribute, or as a

@@ -18,7 +18,7 @@ def publish(namespace: dict[str, Any], package: str = PACKAGE) -> None:
 
     Args:
         namespace: The globals of the module, or of the package itself, at its end.
-        package: The package whose `__all__` names what is public.
+        package: The package whose `__all__` lists the public names.
     """
     for name in sys.modules[package].__all__:
         value = namespace.get(name)

@@ -26,7 +26,8 @@ class AssignmentResult(Value):
     """The outcome of an assignment for each resource.
 
     Each resource is in one of `done`, `failed`, `unknown` and `untouched`. Each of these has the
-    order in which the resources were passed. `to_dict` returns the fields.
+    order in which the resources were passed. `to_dict` returns the fields. The class method `of` is
+    internal.
 
     Args:
         resources: The resources in `done` and `failed`, whose outcome is known. Their URN is the
@@ -106,7 +107,7 @@ class AssignmentResult(Value):
 class Reconciliation(Value):
     """The changes that `reconcile` made to a project, or would make with `dry_run`.
 
-    `to_dict` returns the fields.
+    `to_dict` returns the fields. The methods `plan` and `carried_out` are internal.
 
     Args:
         added: The resources that were assigned to the project.

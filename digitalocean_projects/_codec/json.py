@@ -200,7 +200,7 @@ def _document(body: bytes) -> dict[str, Any]:
     except _NO_JSON as error:
         raise DecodeError(f"invalid JSON: {error}") from None
     if not isinstance(document, dict):
-        raise DecodeError(f"expected an object, got {type(document).__name__}")
+        raise DecodeError(f"expected a JSON object, got {type(document).__name__}")
     return document
 
 

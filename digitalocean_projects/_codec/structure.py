@@ -200,7 +200,7 @@ def _object_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, 
 
     def detailed(value: Any, _: object) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(f"expected an object, got {type(value).__name__}")
+            raise TypeError(f"expected a JSON object, got {type(value).__name__}")
         return structure(value, cls)
 
     return detailed if converter.detailed_validation else structure

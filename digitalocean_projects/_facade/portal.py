@@ -161,7 +161,9 @@ class _Iteration(Generic[T]):
         """
         thread = threading.get_ident()
         if self.owner not in {None, thread}:
-            raise ClientUsageError("this iterator is already in use by another thread")
+            raise ClientUsageError(
+                "this iterator is already in use by another thread; create one for each thread"
+            )
         self.owner = thread
 
     def advance(self) -> None:

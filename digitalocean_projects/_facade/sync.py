@@ -52,7 +52,8 @@ class Client:
 
     Its attribute `projects` holds the operations. Connections are opened on the first request. Use
     the client as a context manager, or call `close`. It may send any number of requests
-    concurrently, so make one client and share it.
+    concurrently, so make one client and share it: the asyncio client within one event loop, the
+    blocking client between any number of threads.
 
     An invalid argument raises a `TypeError` or `ValueError` before any request. A wrong use of the
     client raises a `ClientUsageError`. All other errors are subclasses of `APIError`. The token is
@@ -246,7 +247,7 @@ class Client:
 
 
 class Projects:
-    """The operations on projects and their resources.
+    """The operations on projects and their resources, as `Client.projects` returns them.
 
     A project is given as its UUID (a str or a `uuid.UUID`), as `"default"`, or as a `Project`. A
     resource is given as a `URN`, as the text of one, as an object with a `urn` attribute, or as a
@@ -658,6 +659,8 @@ class Projects:
 class Inventory:
     """The resources of all projects, as pairs of a project and a resource.
 
+    `Projects.resources_by_project` returns inventories.
+
     Iterate over it to get the pairs, project by project. Projects are read in waves of up to
     `concurrency` concurrent requests, and a wave ends before its first pair is returned, so you may
     leave the loop at any point. Each iteration reads everything again, and reads each project as
@@ -706,6 +709,8 @@ class Inventory:
 
 class Paginator(Generic[T]):
     """The items of a listing, in the API's order, without duplicates.
+
+    `Projects.list` and `Projects.list_resources` return paginators.
 
     Iterate over it to get the items. Pages are requested in waves of up to `concurrency` concurrent
     requests, and a wave ends before its first item is returned. So you may leave the loop at any

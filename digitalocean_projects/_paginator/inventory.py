@@ -33,6 +33,8 @@ _Outcome = ProjectResources | _Failure
 class AsyncInventory:
     """The resources of all projects, as pairs of a project and a resource.
 
+    `AsyncProjects.resources_by_project` returns inventories.
+
     Iterate over it to get the pairs, project by project. Projects are read in waves of up to
     `concurrency` concurrent requests, and a wave ends before its first pair is returned, so you may
     leave the loop at any point. Each iteration reads everything again, and reads each project as
@@ -142,7 +144,9 @@ class _Pages:
     async def __anext__(self) -> ProjectResources:
         loop = current_loop()
         if loop is not None and self._busy_in is loop:
-            raise ClientUsageError("this iterator is already in use by another task")
+            raise ClientUsageError(
+                "this iterator is already in use by another task; create one for each task"
+            )
         self._busy_in = loop
         try:
             return await self._next()

@@ -28,6 +28,8 @@ _READINGS = 3
 class AsyncPaginator(Generic[T]):
     """The items of a listing, in the API's order, without duplicates.
 
+    `AsyncProjects.list` and `AsyncProjects.list_resources` return paginators.
+
     Iterate over it to get the items. Pages are requested in waves of up to `concurrency` concurrent
     requests, and a wave ends before its first item is returned. So you may leave the loop at any
     point, and memory is bounded by the size of a wave. Each iteration reads the listing from the
@@ -142,7 +144,9 @@ class AsyncPaginator(Generic[T]):
 
     async def __aenter__(self) -> Self:
         if self._windows is not None:
-            raise ClientUsageError("the paginator is already in a `with` block")
+            raise ClientUsageError(
+                "the paginator is already in a `with` block; create another paginator"
+            )
         self._windows = []
         return self
 
@@ -221,7 +225,9 @@ class _Pages(Generic[T]):
         """
         reading, loop = self._reading, current_loop()
         if loop is not None and self._busy_in is loop:
-            raise ClientUsageError("this iterator is already in use by another task")
+            raise ClientUsageError(
+                "this iterator is already in use by another task; create one for each task"
+            )
         reading.check_allowed(self._listing.request)
         self._busy_in = loop
         try:

@@ -77,7 +77,7 @@ class Site:
             call the emulator.
         record: The newest requests.
         script: The scripted answers and faults.
-        api: The API, which answers the requests that the script leaves.
+        api: The API, which answers the requests for which the script has no entry.
         max_body: The maximum length of a body in bytes.
     """
 

@@ -56,8 +56,8 @@ Any other error of Redis raises `RedisLimitsError`, for any value of `on_unavail
 missing permission, or a URL that lacks `+cluster` for a node of a cluster. If Redis refuses the key
 of one API token, only the requests of that token fail, and one error an hour is logged for the key.
 
-If a worker dies, nobody reports the ends of its requests. Redis then assumes that they reached the
-API `hold` seconds after the lease (120 by default).
+If a worker dies, the ends of its requests are not reported. Redis then assumes that they reached
+the API `hold` seconds after the lease (120 by default).
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""Fixtures for pytest: an emulator of the API for each test, and clients of it.
+"""Fixtures for pytest: an emulator of the API for each test, and clients that use it.
 
 pytest finds the fixtures by itself once the package is installed.
 
 - `do_emulator`: an `Emulator` of `digitalocean_projects.testing`, with an empty account.
-- `do_client`: a `Client` of it.
-- `do_async_client`: an `AsyncClient` of it, in any asyncio loop: that of anyio's plugin, of
-  pytest-asyncio, or of `asyncio.run`.
+- `do_client`: a `Client` that uses this emulator.
+- `do_async_client`: an `AsyncClient` that uses this emulator, in any asyncio loop: that of anyio's
+  plugin, of pytest-asyncio, or of `asyncio.run`.
 - `@pytest.mark.do_emulator(…)`: arguments for the `Emulator` of a test, a class or a module, such
   as `limits=()` or `move_delay=90.0`. Those of a test override those of its class and module.
 
 During a test that uses one of them, `DIGITALOCEAN_API_URL` and `DIGITALOCEAN_TOKEN` are those of
-the emulator, so the code under test makes its clients as in production and never reaches a real
-account. The emulator's clock stands still, and jumps to the end of the next wait as soon as all
-tasks wait for it. It is also the clock of each client that is made during the test without one. So
-neither a retry nor a rate limit delays a test. This file passes as it stands:
+the emulator. So clients that the code under test creates without these arguments use the emulator
+and never a real account. The emulator's clock stands still, and jumps to the end of the next wait
+when it has not been used for 0.05 s. Clients that are created without a clock during the test use
+it, too. So neither a retry nor a rate limit delays a test. This is a complete test file:
 
 ```python
 import pytest
@@ -91,7 +91,7 @@ if TYPE_CHECKING:
 
 __all__ = ["do_async_client", "do_client", "do_emulator"]
 
-# Longer than the emulator takes to answer, and too short for a user to notice.
+# Longer than the emulator takes to respond, and too short for a user to notice.
 _IDLE_SECONDS = 0.05
 _LONGEST_CLOSE = 10.0
 
@@ -111,11 +111,11 @@ def do_emulator(
 ) -> Iterator[Emulator]:
     """Provide a started `Emulator` with an empty account, stopped after the test.
 
-    The fixture `monkeypatch` sets the environment's URL and token, and the clock of clients that
-    are made without one. If a test calls `monkeypatch.undo()`, they are lost.
+    The fixture `monkeypatch` sets `DIGITALOCEAN_API_URL`, `DIGITALOCEAN_TOKEN`, and the clock of
+    clients that are created without one. `monkeypatch.undo()` in the test undoes this, too.
     """
-    # Every run of pytest imports this module where the package is installed. So the first test
-    # that uses a fixture imports what the fixture needs: a run without one pays nothing.
+    # Where the package is installed, every run of pytest imports this module. So the imports are
+    # here, and cost nothing in a run without these fixtures.
     from digitalocean_projects import _client, _config  # noqa: PLC0415 - as above
     from digitalocean_projects._messages import TOKEN_VARIABLES  # noqa: PLC0415 - as above
     from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as above
@@ -140,7 +140,7 @@ def do_emulator(
 
 @pytest.fixture
 def do_client(do_emulator: Emulator) -> Iterator[Client]:
-    """Provide a `Client` of `do_emulator`, closed after the test."""
+    """Provide a `Client` that uses `do_emulator`, closed after the test."""
     from digitalocean_projects import Client  # noqa: PLC0415 - as do_emulator says
 
     with Client(do_emulator.token, base_url=do_emulator.url, clock=do_emulator.clock) as client:
@@ -149,7 +149,7 @@ def do_client(do_emulator: Emulator) -> Iterator[Client]:
 
 @pytest.fixture
 def do_async_client(do_emulator: Emulator) -> Iterator[AsyncClient]:
-    """Provide an `AsyncClient` of `do_emulator`, closed after the test.
+    """Provide an `AsyncClient` that uses `do_emulator`, closed after the test.
 
     It works in the loop of anyio's plugin (on asyncio), in that of pytest-asyncio, and in one that
     the test itself starts.
@@ -164,7 +164,7 @@ def do_async_client(do_emulator: Emulator) -> Iterator[AsyncClient]:
 def _close(client: AsyncClient) -> None:
     """Close a client from outside its loop.
 
-    An async fixture could await `aclose`, but would work with one of the plugins only.
+    An async fixture could await `aclose`, but would work only with one of the plugins.
     """
     import asyncio  # noqa: PLC0415 - as do_emulator says
 

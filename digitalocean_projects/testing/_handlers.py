@@ -130,7 +130,7 @@ class Call:
 
 
 def list_projects(call: Call) -> dict[str, Any]:
-    """List all projects, newest first; the default one has no special place."""
+    """List all projects, newest first, the default one included."""
     call.need("project:read")
     page, members = call.page("/v2/projects", call.account.projects())
     return {"projects": [_project_document(project) for project in page], **members}
@@ -155,7 +155,7 @@ def replace_project(call: Call, project_id: str) -> dict[str, Any]:
 
 
 def update_project(call: Call, project_id: str) -> dict[str, Any]:
-    """Change some attributes of a project; null leaves one unchanged."""
+    """Change some attributes of a project. An attribute that is null stays as it is."""
     return _change(call, project_id)
 
 

@@ -106,13 +106,24 @@ def test_documented_page() -> None:
     assert [RESOURCE] == decode_resources(content)
 
 
-@pytest.mark.parametrize("links", [*ODD, "x"])
+NO_PAGES = PageDocument[Resource](items=[], total=None, more=False, next=None, last=None)
+
+
+@pytest.mark.parametrize("links", [None, {}, {"x": 5}])
 def test_no_links(links: Any) -> None:
-    """Links may be missing or malformed."""
-    nothing = PageDocument[Resource](items=[], total=None, more=False, next=None, last=None)
-    assert nothing == page_of(body())
-    assert nothing == page_of(body(links=links))
-    assert nothing == page_of(body(links={"pages": links}))
+    """Links may be missing."""
+    assert NO_PAGES == page_of(body())
+    assert NO_PAGES == page_of(body(links=links))
+    assert NO_PAGES == page_of(body(links={"pages": links}))
+
+
+@pytest.mark.parametrize("links", [5, 0, False, [], [5], "", "x"])
+def test_garbled_links(links: Any) -> None:
+    """Links of a wrong type are no error, but may hide a next page."""
+    garbled = attrs.evolve(NO_PAGES, garbled=True)
+    assert garbled == page_of(body(links=links))
+    assert garbled == page_of(body(links={"pages": links}))
+    assert isinstance(links, str) is not page_of(body(links={"pages": {"next": links}})).garbled
 
 
 @pytest.mark.parametrize(
@@ -176,14 +187,21 @@ def test_times(text: str, moment: datetime) -> None:
 @pytest.mark.parametrize(
     ("member", "odd"),
     [
-        *product(["assigned_at", "links", "status"], ODD),
+        *product(["assigned_at", "links"], ODD),
         *product(["assigned_at"], ["", "yesterday", "2018-02-30T00:00:00Z"]),
         *product(["links"], [{"self": None}, {"self": 5}, "x"]),
     ],
 )
 def test_unreadable(member: str, odd: Any) -> None:
-    """A malformed time, link or status is None."""
+    """A malformed time or link is None."""
     assert Resource(URN_TEXT) == resource_from(**{member: odd})
+
+
+@pytest.mark.parametrize("odd", [5, 0, False, True, [], ["assigned"], {}, {"code": "assigned"}])
+def test_invalid_status(odd: Any) -> None:
+    """A status that is no text is kept apart from a missing one, and from every known status."""
+    assert f"invalid status of type {type(odd).__name__}" == resource_from(status=odd).status
+    assert resource_from(status=None).status is None
 
 
 def test_optional_members() -> None:

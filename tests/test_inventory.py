@@ -18,6 +18,7 @@ from digitalocean_projects import (
     ClientUsageError,
     InventoryError,
     Limits,
+    NotFoundError,
     PermissionDeniedError,
     RateLimitWaitError,
     RetryPolicy,
@@ -337,6 +338,19 @@ async def test_deleted_meanwhile(emulator: Emulator, make_either: MakeClient) ->
     async with make_either() as client:
         pages = [page async for page in client.projects.resources_by_project().pages()]
     assert [3, 0, 3, 0] == [len(page.resources) for page in pages]
+
+
+async def test_missing_behind_a_gateway(emulator: Emulator, make_either: MakeClient) -> None:
+    """A 404 that is not the API's own doesn't say that the project was deleted."""
+    fill(emulator, 3)
+    hidden = next(project.id for project in emulator.projects() if project.name == "p1")
+    emulator.respond(404, "<html>nginx</html>", when=lambda request: hidden in request.path)
+    async with make_either() as client:
+        with pytest.raises(InventoryError) as caught:
+            await client.projects.resources_by_project().collect()
+    ((project, error),) = caught.value.failures
+    assert hidden == project.id
+    assert isinstance(error, NotFoundError)
 
 
 async def test_leaving(emulator: Emulator, make_either: MakeClient) -> None:

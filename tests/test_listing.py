@@ -100,10 +100,11 @@ def test_decode_other_documents(listing: Listing[Resource]) -> None:
     [None, {}, [], "next", 0, *({"pages": pages} for pages in (None, {}, [], "next", *NO_LINKS))],
 )
 def test_no_next_link(listing: Listing[Resource], links: object) -> None:
-    """A page without a next link is the last, for any value in its place."""
+    """A page without a next link is the last. Links of a wrong type are a sign of a change."""
     state: Reading[Resource] = reading(listing.key)
-    read(state, listing.read(answer({"resources": [], "links": links})))
-    assert (2, True, False) == (state.number, state.ended, state.changed)
+    document = listing.read(answer({"resources": [], "links": links}))
+    read(state, document)
+    assert (2, True, document.garbled) == (state.number, state.ended, state.changed)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,8 @@ def test_next_link(listing: Listing[Resource], link: object) -> None:
     state: Reading[Resource] = reading(listing.key)
     links = {"pages": {"next": link, "last": link}}
     read(state, listing.read(answer({"resources": [{"urn": "do:app:1"}], "links": links})))
-    assert (2, False, False) == (state.number, state.ended, state.changed)
+    garbled = not isinstance(link, str)
+    assert (2, False, garbled) == (state.number, state.ended, state.changed)
 
 
 def test_order() -> None:

@@ -384,6 +384,18 @@ async def test_end_that_contradicts_once(emulator: Emulator, make_either: MakeCl
         assert (True, 2) == (paginator.settled, asked(emulator).count(1))
 
 
+@pytest.mark.parametrize("links", [[], "x", 5, {"pages": []}, {"pages": {"next": False}}])
+async def test_garbled_links(emulator: Emulator, make_either: MakeClient, links: object) -> None:
+    """Links of a wrong type may hide a next page, so the listing is never settled."""
+    emulator.respond(200, {"resources": [{"urn": "do:droplet:1"}], "links": links}, times=None)
+    async with make_either() as client:
+        paginator = client.projects.list_resources()
+        assert droplets(1) == [str(item.urn) for item in await paginator.collect()]
+        assert paginator.settled is False
+        with pytest.raises(PaginationError, match="the listing changed while it was read"):
+            await paginator.collect(strict=True)
+
+
 async def test_pages_past_the_end(emulator: Emulator, make_either: MakeClient) -> None:
     """Reading from a later page, or past the end, doesn't change `settled`."""
     emulator.seed(droplets(*range(6)), default=True)

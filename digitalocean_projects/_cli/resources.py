@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 FAILED = 1
 _NAME_PREFIX = "name:"
 _STDIN = "-"
+_LONGEST_LIST = 64 << 20
 
 _SOME_MAY_BE_ASSIGNED = "some resources may have been moved; it is safe to run the command again"
 _LATER = """\
@@ -265,13 +268,17 @@ def _urns_in(name: str) -> Iterator[URN]:
     """
     is_stdin = name == _STDIN
     source = "standard input" if is_stdin else one_line(name)
-    data = sys.stdin.buffer.read() if is_stdin else Path(name).read_bytes()
+    with nullcontext(sys.stdin.buffer) if is_stdin else Path(name).open("rb") as file:
+        data = file.read(_LONGEST_LIST + 1)
+    if len(data) > _LONGEST_LIST:
+        raise OSError(f"{source}: the list must have at most {_LONGEST_LIST:,} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise OSError(f"{source}:{line}: the text must be in UTF-8") from None
-    for number, line in enumerate(text.splitlines(), start=1):
+        number = error.object.count(b"\n", 0, error.start) + 1
+        raise OSError(f"{source}:{number}: the text must be in UTF-8") from None
+    # `splitlines` would also end a line, and so a comment, at a form feed or U+2028.
+    for number, line in enumerate(StringIO(text, newline=None), start=1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
             yield _urn(stripped, f"{source}:{number}")

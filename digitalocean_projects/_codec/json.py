@@ -36,6 +36,8 @@ class PageDocument(Generic[T]):
         more: True if there is a `next` link, so that another page follows.
         next: The page number in the `next` link, or None.
         last: The page number in the `last` link, or None.
+        garbled: True if the links have another type than documented, so that a `next` link may be
+            missing.
     """
 
     items: list[T]
@@ -43,6 +45,7 @@ class PageDocument(Generic[T]):
     more: bool
     next: int | None
     last: int | None
+    garbled: bool = False
 
 
 class _Links(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -101,13 +104,16 @@ def decode_page(body: bytes, item: type[T]) -> PageDocument[T]:
         DecodeError: The body is not such a page. The message may quote what the server sent.
     """
     document, items = _with_items(body, item)
-    links = _object(_object(document.get("links")).get("pages"))
+    links = document.get("links")
+    pages = _object(links).get("pages")
+    following = _object(pages).get("next")
     return PageDocument(
         items=items,
         total=_total(_object(document.get("meta")).get("total")),
-        more=bool(links.get("next")),
-        next=_page_number(links.get("next")),
-        last=_page_number(links.get("last")),
+        more=bool(following),
+        next=_page_number(following),
+        last=_page_number(_object(pages).get("last")),
+        garbled=not (_is_object(links) and _is_object(pages) and _is_link(following)),
     )
 
 
@@ -284,6 +290,15 @@ def _unusual_resources(elements: list[Any]) -> list[Resource]:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _is_object(value: Any) -> bool:
+    """Return True for an object or null, which stands for one without members."""
+    return value is None or isinstance(value, dict)
+
+
+def _is_link(value: Any) -> bool:
+    return value is None or isinstance(value, str)
 
 
 def _total(value: Any) -> int | None:

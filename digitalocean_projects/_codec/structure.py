@@ -88,7 +88,10 @@ def _path_first(fault: str) -> str:
 
 
 def _status(value: Any, _: object) -> ResourceStatus | str | None:
-    return STATUSES.get(value, value) if isinstance(value, str) else None
+    if value is None or isinstance(value, str):
+        return STATUSES.get(value, value)
+    # It must not look like a missing status, since that stands for success.
+    return f"invalid status of type {type(value).__name__}"
 
 
 def _environment(value: Any, _: object) -> Environment | str:

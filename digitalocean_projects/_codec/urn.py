@@ -59,6 +59,7 @@ _ID = rf"(?=.)[A-Za-z0-9.:_-]*+[^{_REFUSED}{_NO_TEXT}]*+"
 _is_type = re.compile(TYPE_PATTERN).fullmatch
 _is_id = re.compile(_ID).fullmatch
 _is_urn = re.compile(f"do:{TYPE_PATTERN}:{_ID}").fullmatch
+_is_reserved_ipv4 = re.compile(r"do:reservedip:[0-9.]+").fullmatch
 
 LISTED_TYPE_PATTERN = "[A-Za-z0-9._-]+"
 # The API may list any id, so only control characters and lone surrogates are refused.
@@ -229,7 +230,7 @@ def assignable(urn: URN) -> URN:
     Sources differ on whether the API accepts `reservedip` for an IPv4 address. It always accepts
     `floatingip`.
     """
-    return urn.canonical if urn.startswith("do:reservedip:") and ":" not in urn.id else urn
+    return urn.canonical if _is_reserved_ipv4(urn) else urn
 
 
 def type_hint(resource_type: str) -> str:

@@ -21,7 +21,8 @@ class Reading(Generic[T]):
 
     A listing is not a snapshot: additions and removals move the other items to other pages. So a
     reading drops repeats, and notes the signs of a change: totals or last pages that differ
-    between pages, repeats, and an end before or after the announced last page.
+    between pages, repeats, links of a wrong type, and an end before or after the announced last
+    page.
 
     Args:
         key: Returns the identity of an item.
@@ -137,6 +138,7 @@ class Reading(Generic[T]):
         self.changed = (
             self.changed
             or repeats > 0
+            or document.garbled
             or document.total not in {None, self._total}
             or document.last not in {None, self._last}
             or self._contradicts(document)

@@ -26,6 +26,8 @@ from .listing import NOT_BLOCKING, Items, Listing
 from .paginator import AsyncPaginator
 from .prefetch import Waves
 
+# The API's own 404: one of a gateway in between says nothing about the project.
+_NOT_FOUND = "not_found"
 _Failure = tuple[Project, APIError]
 _Outcome = ProjectResources | _Failure
 
@@ -99,11 +101,11 @@ class AsyncInventory:
                 max_pages=self._max_pages,
             )
             resources = await paginator.collect()
-        except NotFoundError:
-            resources = []
         except APIError as error:
             if _concerns_all(error):
                 raise
+            if isinstance(error, NotFoundError) and error.id == _NOT_FOUND:
+                return ProjectResources(project=project, resources=())
             # Its traceback holds this frame, which would hold the error: a reference cycle.
             return project, error.with_traceback(None)
         return ProjectResources(project=project, resources=tuple(resources))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from digitalocean_projects._cli import main
+from digitalocean_projects._cli import main, resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,7 +146,7 @@ def test_wrong_line(  # noqa: PLR0917 - fixtures
     place: str,
 ) -> None:
     """A text that is not a URN is refused with its file and line, and nothing is sent."""
-    lines = "# wanted\n\ndo:droplet:3\n droplet:1\ndo:droplet:4\n"
+    lines = "# wanted\x0cby\u2028us\n\ndo:droplet:3\n droplet:1\ndo:droplet:4\n"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wanted").write_text(lines, "utf-8")
     say(lines)
@@ -154,6 +154,15 @@ def test_wrong_line(  # noqa: PLR0917 - fixtures
     error = capsys.readouterr().err
     assert error.startswith(f"digitalocean-projects: {place}: ")
     assert "'droplet:1'" in error
+    assert [] == account.requests
+
+
+def test_long_list(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """A list without an end is refused, and nothing is sent."""
+    monkeypatch.setattr(resources, "_LONGEST_LIST", 1000)
+    assert 1 == main(["reconcile", "web", "/dev/zero"])
+    expected = "digitalocean-projects: /dev/zero: the list must have at most 1,000 bytes\n"
+    assert expected == capsys.readouterr().err
     assert [] == account.requests
 
 

@@ -49,9 +49,11 @@ def test_reconcile(  # noqa: PLR0917 - fixtures
     tmp_path: Path,
 ) -> None:
     """`reconcile` assigns missing resources of a list from a file or standard input."""
-    wanted = "# of web\ndo:droplet:1\n\n  do:droplet:3\n"
+    # Only line feeds and carriage returns end a comment.
+    wanted = "# of web\x0bdo:app:1\x0cdo:app:2\x1cdo:app:3\x85do:app:4\u2028do:app:5\r"
+    wanted += "do:droplet:1\r\n\n  do:droplet:3\n"
     file = tmp_path / "wanted"
-    file.write_text(wanted, "utf-8")
+    file.write_bytes(wanted.encode())
     say(wanted)
     arguments = {"file": [str(file)], "dash": ["-"], "nothing": []}[source]
     assert 0 == main(["reconcile", "web", *arguments])

@@ -258,6 +258,30 @@ def test_canonical(given_type: str, listed_type: str) -> None:
     assert listed != URN(given_type, "2604:a880::1")
 
 
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        (f"do:kubernetes:{A_UUID.upper()}", f"do:kubernetes:{A_UUID}"),
+        ("do:domain:Example.COM", "do:domain:example.com"),
+        ("do:reservedipv6:2001:DB8::1", "do:floatingipv6:2001:db8::1"),
+        ("do:floatingipv6:2001:db8:0::1", "do:floatingipv6:2001:db8::1"),
+        ("do:floatingip:2001:0db8:0:0:0:0:0:1", "do:floatingip:2001:db8::1"),
+    ],
+)
+def test_canonical_notation(text: str, listed: str) -> None:
+    """UUIDs, domains and IPv6 addresses have one canonical notation."""
+    assert listed == URN.parse(text).canonical == URN.parse(listed).canonical
+    assert [text] == distinct_urns([text, listed])
+
+
+@pytest.mark.parametrize(
+    "text", ["do:space:Assets", "do:floatingipv6:A::B::C", "do:floatingip:x", "do:app:ABCDEF"]
+)
+def test_canonical_of_other_ids(text: str) -> None:
+    """Other ids, of which capitals may be a part, are kept."""
+    assert text == URN.parse(text).canonical
+
+
 def test_canonical_of_listed() -> None:
     """A listed URN, which need not be one that a user may pass, has a canonical form, too."""
     listed = Resource("do:reservedip:1 2").urn

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any, Protocol, Self, TypeAlias
 from uuid import UUID
 
@@ -55,7 +57,8 @@ _find_refused = re.compile(f"[{_REFUSED}{_NO_TEXT}]").search
 
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
-_ALIASES = tuple(f"do:{name}:" for name in _LISTED_AS)
+_ADDRESSES = ("do:floatingip", "do:reservedip")
+_is_uuid = re.compile("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 
 
 def _type_text(value: str) -> str:
@@ -144,11 +147,22 @@ class URN(str):
         """The URN under which the API lists this resource.
 
         `reservedip` and `floatingip` name the same address, and so do `reservedipv6` and
-        `floatingipv6`. Two URNs name one resource if their canonical forms are equal.
+        `floatingipv6`. UUIDs and domains are in lower case, and IPv6 addresses are in their
+        shortest notation. Two URNs name one resource if their canonical forms are equal.
         """
-        if not self.startswith(_ALIASES):
+        # A listing may have 40,000 URNs, and almost all of them need only this test.
+        if self.islower() and not self.startswith(_ADDRESSES):
             return self
-        return str.__new__(URN, f"do:{_LISTED_AS[self.type]}:{self.id}")
+        _, listed_type, listed_id = self.split(":", 2)
+        if self.startswith(_ADDRESSES):
+            listed_type = _LISTED_AS.get(listed_type, listed_type)
+            if ":" in listed_id:  # IPv4 has a single notation
+                with suppress(ValueError):
+                    listed_id = str(ip_address(listed_id))
+        elif listed_type == ResourceType.DOMAIN or _is_uuid(listed_id):
+            listed_id = listed_id.lower()
+        text = f"do:{listed_type}:{listed_id}"
+        return self if text == self else str.__new__(URN, text)
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -324,6 +325,21 @@ def test_copies(urn: URN) -> None:
     assert [(urn, URN)] * len(copies) == [(each, type(each)) for each in copies]
 
 
+class Labelled(URN):
+    """A subclass of a user with an attribute."""
+
+    label: str
+
+
+def test_copies_of_a_subclass() -> None:
+    """Copies and pickles keep the attributes of a subclass, and YAML can name what makes them."""
+    urn = Labelled("droplet", 1)
+    urn.label = "web"
+    pickled = pickle.loads(pickle.dumps(urn))  # noqa: S301 - made here
+    for each in (copy.copy(urn), copy.deepcopy(urn), pickled, yaml.unsafe_load(yaml.dump(urn))):
+        assert [urn, Labelled, "web"] == [each, type(each), each.label]
+
+
 class Words(str, Enum):  # noqa: UP042 - `str` doesn't return the value
     TYPE = "droplet"
     ID = "1"
@@ -351,6 +367,29 @@ def test_one_resource(one: Any) -> None:
     """A single resource is not taken for several."""
     with pytest.raises(TypeError, match="resources must be a list of URNs, got one "):
         distinct_urns(one)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("do:droplet:1,do:droplet:5", "5'; pass each URN by itself, in a list"),
+        ("do:droplet:dop_v1_" + 64 * "a", "a URN must not contain an API token"),
+    ],
+)
+def test_unsendable_resources(text: str, message: str) -> None:
+    """A resource or URN that was made without the checks of arguments gets them, too."""
+    resource = Resource(text)
+    for given_as in (resource, resource.urn, {"urn": resource.urn}):
+        with pytest.raises(ValueError, match=re.escape(message)) as caught:
+            distinct_urns([DROPLET, given_as])
+        assert str(caught.value).startswith("resources[1]: a URN must ")
+        assert "aaaa" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["do:Droplet.x:a b", "do:app:", "do:space:ado:x"])
+def test_listed_resources_are_sendable(text: str) -> None:
+    """A resource that the API lists can be passed as it is."""
+    assert [text] == distinct_urns([Resource(text)])
 
 
 def test_mapping_of_urns() -> None:

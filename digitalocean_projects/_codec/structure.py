@@ -142,7 +142,9 @@ _WIRE: dict[type, dict[str, Any]] = {
     Resource: {
         "assigned_at": override(struct_hook=_time, unstruct_hook=time_text),
         "self_link": override(
-            rename="links", struct_hook=_self_link, unstruct_hook=lambda link: {"self": link}
+            rename="links",
+            struct_hook=_self_link,
+            unstruct_hook=lambda link: {"self": _plain(link)},
         ),
         "status": override(struct_hook=_status, unstruct_hook=_plain),
     },
@@ -212,7 +214,8 @@ def converter(*, detailed: bool = False) -> cattrs.Converter:
         detailed_validation=detailed, unstruct_collection_overrides={tuple: list}
     )
     converter.register_structure_hook(URN, lambda value, _: listed_urn(value))
-    converter.register_unstructure_hook(URN, str)
+    # For URNs, members of enums and other subclasses, too.
+    converter.register_unstructure_hook(str, str.__str__)
     converter.register_structure_hook(datetime, _time)
     converter.register_unstructure_hook(datetime, time_text)
     converter.register_structure_hook_func(_is_error, _error)

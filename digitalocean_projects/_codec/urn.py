@@ -106,7 +106,8 @@ class URN(str):
     """A uniform resource name, `do:TYPE:ID`: the name of a resource.
 
     A URN is a string. It equals its text, has the same hash and order, and can be used wherever
-    the text can: as a key, in sets, in JSON, in f-strings and in tables.
+    the text can: as a key, in sets, in f-strings, in tables and in the JSON of `json`. Encoders
+    that refuse subclasses of str need its text, `str(urn)`: msgspec, and orjson for keys.
 
     The `urn` of a listed resource is kept as the API sent it. Its type may hold capitals, dots and
     leading digits, and its id may be empty or hold spaces and quotes.
@@ -129,8 +130,7 @@ class URN(str):
         return str.__new__(cls, f"do:{_type_text(type)}:{_id_text(id)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Without the checks, which a listed URN need not pass.
-        return str.__new__, (type(self), str(self))
+        return _copied, (type(self), str(self)), self.__getstate__()
 
     @property
     def type(self) -> str:
@@ -215,6 +215,11 @@ class URN(str):
         return urn_schema()
 
 
+def _copied(cls: type[URN], text: str) -> URN:
+    """Return a copy of a URN without the checks, which a listed URN need not pass."""
+    return str.__new__(cls, text)
+
+
 class HasURN(Protocol):
     """An object with a `urn`, such as a `Resource` or an object of yours."""
 
@@ -225,6 +230,12 @@ class HasURN(Protocol):
 
 URNLike: TypeAlias = str | HasURN | Mapping[str, object]
 """A resource as an argument: a `URN`, its text, or an object or mapping with a `urn`."""
+
+
+def _refuse_list(urn: URN) -> None:
+    """Refuse several URNs in one text, which a `Resource` of a user may hold."""
+    if urn.count("do:") > 1 and _holds_another(urn):
+        raise ValueError(f"a URN must have the form do:TYPE:ID, got {quoted(urn)}{_hint(urn)}")
 
 
 def _refuse_token(text: str) -> None:
@@ -276,6 +287,8 @@ def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
     for position, resource in enumerate(resources):
         try:
             urn = URN.of(resource)
+            _refuse_list(urn)
+            _refuse_token(urn)
         except TypeError as error:
             raise TypeError(f"resources[{position}]: {error}") from None
         except ValueError as error:

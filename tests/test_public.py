@@ -7,6 +7,7 @@ import inspect
 import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_type_hints
+from unittest.mock import patch
 
 import cattrs
 import pytest
@@ -87,6 +88,19 @@ def test_wrong_import(package: str) -> None:
             exec(f"from digitalocean_projects import {name}")  # noqa: S102 - a user's statement
         expected = f"{name} is in another module; write `from {package} import {name}`"
         assert expected == str(caught.value)
+
+
+def test_missing_attributes() -> None:
+    """A name of a subpackage is no attribute of the package, and the error says where it is."""
+    package: Any = digitalocean_projects
+    for name in ("Emulator", "client_for", "RedisLimits", "Cleint"):
+        assert not hasattr(package, name)
+        assert getattr(package, name, None) is None
+        with pytest.raises(AttributeError):
+            patch.object(package, name).__enter__()
+    hint = "Emulator is in another module; write `from digitalocean_projects.testing import Emul"
+    with pytest.raises(AttributeError, match=hint):
+        _ = package.Emulator
 
 
 def test_repr_of_clients() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
-from pkgutil import resolve_name
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
@@ -173,14 +173,21 @@ def _named_error(error: BaseException) -> list[Any]:
 
 
 def _error(value: Any, _: object) -> Any:
-    """Return the error of this package with this name and these arguments, or None."""
+    """Return the public error with this name and these arguments, or None.
+
+    The name may come from outside, so no other class is made: an `APIError` with the same text and
+    notes takes the place of a user's error.
+    """
     if value is None:
         return None
     name, *arguments = value
-    cls: Any = resolve_name(name) if name.startswith(PACKAGE) else None
-    if not _is_error(cls):
-        raise ValueError("the name must be that of an error of this package")
-    return cls(*arguments)
+    package = sys.modules[PACKAGE]
+    module, _, public = name.partition(":")
+    if module == PACKAGE and public in package.__all__:
+        cls = getattr(package, public)
+        if _is_error(cls):
+            return cls(*arguments)
+    return package.APIError(*arguments)
 
 
 def _list_hook(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:

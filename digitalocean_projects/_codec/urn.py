@@ -232,10 +232,16 @@ URNLike: TypeAlias = str | HasURN | Mapping[str, object]
 """A resource as an argument: a `URN`, its text, or an object or mapping with a `urn`."""
 
 
-def _refuse_list(urn: URN) -> None:
-    """Refuse several URNs in one text, which a `Resource` of a user may hold."""
+def sendable(urn: URN) -> URN:
+    """Return a URN that may be sent; its text may be any that the API lists.
+
+    Raises:
+        ValueError: The text is that of several URNs, or contains an API token.
+    """
     if urn.count("do:") > 1 and _holds_another(urn):
         raise ValueError(f"a URN must have the form do:TYPE:ID, got {quoted(urn)}{_hint(urn)}")
+    _refuse_token(urn)
+    return urn
 
 
 def _refuse_token(text: str) -> None:
@@ -286,9 +292,7 @@ def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
     urns: dict[URN, URN] = {}
     for position, resource in enumerate(resources):
         try:
-            urn = URN.of(resource)
-            _refuse_list(urn)
-            _refuse_token(urn)
+            urn = sendable(URN.of(resource))
         except TypeError as error:
             raise TypeError(f"resources[{position}]: {error}") from None
         except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from ipaddress import ip_address
@@ -37,7 +37,7 @@ class ResourceType(StrEnum):
 TYPE_PATTERN = r"[a-z][a-z0-9_-]*"
 _NO_TEXT = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
 # The characters of lists, quotes, wildcards and templates, which no id has.
-_REFUSED = r"\s\"'`,;|*\\<>{}\[\]$%…"
+_REFUSED = r"\s\"'`,;|*\\<>{}\[\]$%…\u200b\u2060\ufeff"
 _ID = rf"(?=.)[A-Za-z0-9.:_-]*+[^{_REFUSED}{_NO_TEXT}]*+"
 _is_type = re.compile(TYPE_PATTERN).fullmatch
 _is_id = re.compile(_ID).fullmatch
@@ -51,13 +51,38 @@ _are_listed = re.compile(f"(?:{_LISTED}\n)*+").fullmatch
 
 # Mistakes of users, which the characters alone don't show.
 _holds_another = re.compile(r".\bdo:").search
-_holds_placeholder = re.compile(r"[<>{}\[\]$%…]|\.\.\.|:None\Z").search
-_AROUND = " \t\r\n\"'`,;"
+_holds_placeholder = re.compile(
+    r"[<>{}\[\]$%…]|\.\.\.|:(?:None|null|undefined|nan|NaN|NaT)\Z"
+).search
+_holds_float = re.compile(r"do:droplet:[0-9]++(?:\.[0-9]*+(?:e\+?[0-9]++)?|e\+?[0-9]++)\Z").match
+_AROUND = " \t\r\n\"'`,;\u200b\u2060\ufeff"
+_NUMBER_OR_UUID = "[0-9]+|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _find_refused = re.compile(f"[{_REFUSED}{_NO_TEXT}]").search
+
+# Names that users may take for those of types. The list of types is open, so they are sent.
+API_NAMES = {
+    "apps": "app",
+    "bucket": "space",
+    "cluster": "kubernetes",
+    "database": "dbaas",
+    "databases": "dbaas",
+    "domains": "domain",
+    "droplets": "droplet",
+    "floating_ip": "floatingip",
+    "k8s": "kubernetes",
+    "kubernetes_cluster": "kubernetes",
+    "load-balancer": "loadbalancer",
+    "load_balancer": "loadbalancer",
+    "loadbalancers": "loadbalancer",
+    "reserved_ip": "reservedip",
+    "spaces": "space",
+    "volumes": "volume",
+}
 
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
 _ADDRESSES = ("do:floatingip", "do:reservedip")
+_KNOWN_TYPES = {*ResourceType, *API_NAMES, *_LISTED_AS, *_LISTED_AS.values()}
 _is_uuid = re.compile("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 
 
@@ -67,39 +92,87 @@ def _type_text(value: str) -> str:
     # `str()` of an enum's member may be its name.
     text = str.__str__(value)
     if not _is_type(text):
+        hint = "; read a whole URN with URN.parse()" if text.startswith("do:") else ""
         raise ValueError(
-            f"type must be a resource type in lower case, such as 'droplet', got {quoted(text)}"
+            "type must be a resource type in lower case, such as 'droplet', "
+            f"got {quoted(text)}{hint}"
         )
     return text
 
 
-def _id_text(value: str | int | UUID) -> str:
+def _id_text(value: str | int | UUID, type_text: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
         raise TypeError(f"id must be a string, int or UUID, got {type(value).__name__}")
     text = str.__str__(value) if isinstance(value, str) else str(value)
     if _holds_another(f":{text}"):
         raise ValueError(f"id must be an id, got {quoted(text)}; read a whole URN with URN.parse()")
-    if not _is_id(text) or _holds_placeholder(f":{text}"):
-        raise ValueError(f"id must be the id of a resource, got {quoted(text)}{_hint(f':{text}')}")
+    whole = f"do:{type_text}:{text}"
+    if not _is_id(text) or _holds_placeholder(whole) or _holds_float(whole):
+        hint = _hint(whole) if text else ""
+        raise ValueError(f"id must be the id of a resource, got {quoted(text)}{hint}")
     _refuse_token(text)
     return text
 
 
 def _hint(text: str) -> str:
-    """Return the likely mistake in a text that is no URN, or in an id after a colon."""
+    """Return advice for the likely mistake in a text that is refused."""
+    found_type = text.removeprefix("do:").partition(":")[0]
+    return f"{_mistake(text, found_type)}{type_hint(found_type)}"
+
+
+def _mistake(text: str, found_type: str) -> str:
+    for is_made, advice in _MISTAKES:
+        if is_made(text):
+            return advice
+    if not text.startswith("do:"):
+        return ""
+    for name, part in (("the type", found_type), ("an id", text)):
+        if found := _find_refused(part):
+            return f"; {name} must not contain {found[0]!r}"
+    return ""
+
+
+def _is_surrounded(text: str) -> bool:
     inner = text.strip(_AROUND)
-    if inner != text and _is_urn(inner):
-        return "; remove the white space or punctuation around it"
-    if _holds_another(text):
-        return "; pass each URN by itself, in a list"
-    if _holds_placeholder(text):
-        return "; fill in the placeholder"
-    if _is_urn(text.lower()):
-        return "; write 'do' and the type in lower case"
-    if _is_urn(f"do:{text}") and not text.startswith("do:"):
-        return "; put 'do:' before it"
-    found = _find_refused(text)
-    return f"; an id must not contain {found[0]!r}" if found else ""
+    return inner != text and _is_urn(inner) is not None
+
+
+def _has_capitals(text: str) -> bool:
+    return _is_urn(text.lower()) is not None
+
+
+def _lacks_scheme(text: str) -> bool:
+    return text.partition(":")[0] in _KNOWN_TYPES and _is_urn(f"do:{text}") is not None
+
+
+# The first of these that a text has is the one that a message explains.
+_MISTAKES: list[tuple[Callable[[str], object], str]] = [
+    (_is_surrounded, "; remove the white space or punctuation around it"),
+    (re.compile(r"(?s)\s*#.*|.*\s#.*").fullmatch, "; remove the comment"),
+    (
+        re.compile("[A-Za-z]+://").match,
+        "; write the type and id that the URL names as do:TYPE:ID",
+    ),
+    (re.compile("(?i:urn:)do:").match, "; remove 'urn:'"),
+    (re.compile(f"do:{TYPE_PATTERN}:?").fullmatch, "; put ':' and the id after the type"),
+    (re.compile(rf"do:(?::|(?:{_NUMBER_OR_UUID})\Z)").match, "; put the type before the id"),
+    (re.compile(_NUMBER_OR_UUID).fullmatch, "; put 'do:', the type and ':' before the id"),
+    (
+        re.compile("d0:|do[;._/|-]|do:[a-z]+[;|]").match,
+        "; begin with 'do:' and put ':' between the type and the id",
+    ),
+    (_holds_another, "; pass each URN by itself, in a list"),
+    (_holds_placeholder, "; fill in the placeholder"),
+    (_holds_float, "; pass the id as an int or a string of digits"),
+    (_has_capitals, "; write 'do' and the type in lower case"),
+    (_lacks_scheme, "; put 'do:' before it"),
+]
+
+
+def type_hint(resource_type: str) -> str:
+    """Return a hint after "; " if the API has another name for a type, or else ""."""
+    name = API_NAMES.get(resource_type)
+    return f"; the API's name of this type is {name!r}" if name else ""
 
 
 class URN(str):
@@ -125,9 +198,11 @@ class URN(str):
 
     __slots__ = ()
 
-    def __new__(cls, type: str, id: str | int | UUID) -> Self:  # noqa: A002 - the API's words
+    # The default is refused, so that a message can explain a whole URN as the only argument.
+    def __new__(cls, type: str, id: str | int | UUID = "") -> Self:  # noqa: A002 - the API's words
         """Return the URN of these parts."""
-        return str.__new__(cls, f"do:{_type_text(type)}:{_id_text(id)}")
+        type_text = _type_text(type)
+        return str.__new__(cls, f"do:{type_text}:{_id_text(id, type_text)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _copied, (type(self), str(self)), self.__getstate__()
@@ -175,7 +250,12 @@ class URN(str):
         if not isinstance(text, str):
             raise TypeError(f"a URN must be a string, got {type(text).__name__}")
         text = str.__str__(text)
-        if not _is_urn(text) or _holds_another(text) or _holds_placeholder(text):
+        if (
+            not _is_urn(text)
+            or _holds_another(text)
+            or _holds_placeholder(text)
+            or _holds_float(text)
+        ):
             raise ValueError(
                 f"a URN must have the form do:TYPE:ID, got {quoted(text)}{_hint(text)}"
             )

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import isinf
 from typing import Any
 
 import attrs
@@ -38,7 +39,7 @@ import attrs
 from ._codec.errors import SafeError, rebuildable
 from ._codec.headers import RateLimit
 from ._codec.models import Project, Refusal, Resource, ResourceStatus
-from ._codec.urn import URN
+from ._codec.urn import URN, type_hint
 from ._messages import Request, one_line, quoted, redacted, status_text
 from ._public import publish
 
@@ -95,9 +96,8 @@ class RateLimitWaitError(APIError):
     ) -> None:
         most = "" if maximum is None else f", but the maximum is {round(maximum, 1):g} s"
         where = f" ({request})" if request else ""
-        super().__init__(
-            f"rate limit ({reason}): the wait would be about {seconds:.0f} s{most}{where}"
-        )
+        wait = "have no end" if isinf(seconds) else f"be about {seconds:.0f} s"
+        super().__init__(f"rate limit ({reason}): the wait would {wait}{most}{where}")
         self.seconds = seconds
         self.reason = reason
         self.maximum = maximum
@@ -335,7 +335,9 @@ class AssignmentError(APIError):
         counts = {"failed": failed, "unknown": unknown, "untouched": untouched}
         text = ", ".join(f"{len(some)} {name}" for name, some in counts.items() if some)
         reasons = {refusal.urn: str(refusal) for refusal in refused}
-        names = [f"{r.urn} ({reasons.get(r.urn) or _status_text(r)})" for r in failed]
+        names = [
+            f"{r.urn} ({reasons.get(r.urn) or _status_text(r)}{type_hint(r.type)})" for r in failed
+        ]
         names += map(str, unknown)
         text = f"{len(done)} assigned, {text}"
         if names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 import re
 import sys
@@ -325,6 +326,23 @@ def test_assignment_error() -> None:
     assert f"{counts}: {names}, …: {cause}" == str(more)
     kinds = (more.done, more.failed, more.unknown, more.untouched, more.error)
     assert ((), (FAILED,), DROPLETS[2:], DROPLETS[:1], cause) == kinds
+
+
+@pytest.mark.parametrize("status", ["not_found", "refused"])
+def test_wrong_type_in_assignment_error(status: str) -> None:
+    """The error says if the API has another name for the type of a resource that failed."""
+    failed = Resource("do:database:1", status=status), Resource("do:dbaas:2", status="not_found")
+    error = AssignmentError(done=(), failed=failed, unknown=())
+    reason = {"not_found": "not_found", "refused": "a new status"}[status]
+    names = f"do:database:1 ({reason}; the API's name of this type is 'dbaas'), do:dbaas:2 (not_fo"
+    assert names in str(error)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(61.4, "be about 61 s"), (math.inf, "have no end")]
+)
+def test_long_wait(seconds: float, expected: str) -> None:
+    assert f"rate limit (x): the wait would {expected}" == str(RateLimitWaitError(seconds, "x"))
 
 
 @pytest.mark.parametrize("number", [1, 3, 4])

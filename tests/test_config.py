@@ -317,7 +317,7 @@ def test_long_numbers(refuse: Callable[[int], object]) -> None:
         refuse(10**5000)
 
 
-@pytest.mark.parametrize(("retry", "attempts"), [(3, 3), (0, 1), (10**400, 1), (10**5000, 1)])
+@pytest.mark.parametrize(("retry", "attempts"), [(3, 3), (0, 1), (10**400, 1)])
 def test_number_as_retry(retry: Any, attempts: int) -> None:
     """The hint has the number of attempts that was passed, if it is a likely one."""
     with pytest.raises(TypeError, match=rf"got int; .* RetryPolicy\(attempts={attempts}\)$"):

@@ -274,7 +274,7 @@ def test_seconds(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0, -1, -0.0, math.nan, math.inf, -math.inf, math.nextafter(1e9, math.inf), 10**400]
+    "value", [0, -1, -0.0, math.nan, math.inf, -math.inf, math.nextafter(1e9, math.inf)]
 )
 def test_impossible_seconds(value: float) -> None:
     """A time-out is more than none, and no longer than an event loop can count."""

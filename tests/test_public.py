@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import traceback
+from collections.abc import AsyncIterable, Awaitable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_type_hints
 from unittest.mock import patch
@@ -177,11 +178,14 @@ def test_asynchronous_listing_in_blocking_code(name: str) -> None:
 
 @pytest.mark.parametrize("name", LISTINGS)
 def test_blocking_listing_in_asynchronous_code(name: str) -> None:
-    """An `async for` loop over a blocking listing, and an `await` of it, say what to write."""
+    """A blocking listing is no asynchronous iterable for libraries that read both kinds."""
     with Client("swordfish", base_url=URL) as client:
         made = LISTINGS[name](client.projects)
+        assert not isinstance(made, AsyncIterable | Awaitable)
+        assert isinstance(made, Iterable)
+        assert isinstance(LISTINGS[name](AsyncClient("x").projects), AsyncIterable)
         for use in (read, wait_for):
-            with pytest.raises(TypeError, match=f"blocking {name} must be read with `for` or"):
+            with pytest.raises(TypeError, match=name):
                 asyncio.run(use(made))
 
 

@@ -322,6 +322,10 @@ def test_msgspec() -> None:
     with pytest.raises(TypeError, match="URN is unsupported"):
         msgspec.json.encode(DROPLET)
     assert b'"do:droplet:1"' == msgspec.json.encode(DROPLET, enc_hook=str)
+    result = AssignmentResult(resources=(WHOLE,), unknown=(DROPLET,), refused=(REFUSAL,))
+    with pytest.raises(TypeError, match="URN is unsupported"):
+        msgspec.json.encode(result)
+    assert result.to_dict() == json.loads(msgspec.json.encode(result.to_dict()))
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,9 @@ class Value:
 
         A resource and a project have the members that the API documents, as in `-o json` of the
         command. Times are ISO 8601 texts in UTC. A resource has no member for an unknown value.
+
+        Every encoder accepts these types. Pass them to `msgspec.json.encode`, which raises a
+        `TypeError` for a value that holds a `URN`, such as `AssignmentResult.unknown`.
         """
         from .structure import unstructure  # noqa: PLC0415 - it loads cattrs
 

@@ -56,7 +56,8 @@ _holds_placeholder = re.compile(
 ).search
 _holds_float = re.compile(r"do:droplet:[0-9]++(?:\.[0-9]*+(?:e\+?[0-9]++)?|e\+?[0-9]++)\Z").match
 _AROUND = " \t\r\n\"'`,;\u200b\u2060\ufeff"
-_NUMBER_OR_UUID = "[0-9]+|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_NUMBER_OR_UUID = f"[0-9]+|{_UUID}"
 _find_refused = re.compile(f"[{_REFUSED}{_NO_TEXT}]").search
 
 # Names that users may take for those of types. The list of types is open, so they are sent.
@@ -83,7 +84,7 @@ API_NAMES = {
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
 _ADDRESSES = ("do:floatingip", "do:reservedip")
 _KNOWN_TYPES = {*ResourceType, *API_NAMES, *_LISTED_AS, *_LISTED_AS.values()}
-_is_uuid = re.compile("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
+_is_uuid = re.compile(_UUID).fullmatch
 
 
 def _type_text(value: str) -> str:

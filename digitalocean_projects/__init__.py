@@ -13,6 +13,7 @@ of the API, and `digitalocean_projects.contrib` has the integrations `fastapi`, 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -143,7 +144,8 @@ else:
     )
     _SUBPACKAGES = ("contrib", "testing")
     _ELSEWHERE = {
-        "testing": "Emulator MockClock RecordedRequest StoredProject faults seed_demo",
+        "testing": "EmulatedAccount Emulator MockClock RESOURCE_TYPES RecordedRequest StoredProject "
+        "faults seed_demo",
         "contrib.fastapi": "AsyncClientDep ClientDep JSONLinesResponse ProjectID "
         "TenantAsyncClientDep TenantClientDep async_client_for client_for client_lifespan "
         "exception_handlers until_disconnected",
@@ -156,12 +158,15 @@ else:
         if name not in __all__:
             for package, names in _ELSEWHERE.items():
                 if name in names.split():
-                    # `from … import` would replace the message of an AttributeError.
-                    raise ImportError(
+                    text = (
                         f"{name} is in another module; "
-                        f"write `from {__name__}.{package} import {name}`",
-                        name=__name__,
+                        f"write `from {__name__}.{package} import {name}`"
                     )
+                    # `from … import` replaces an AttributeError by a message of its own, while
+                    # `hasattr` and `mock.patch` expect one. No class can be both errors.
+                    if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # noqa: SLF001 - see above
+                        raise ImportError(text, name=__name__)
+                    raise AttributeError(text, name=name)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         modules = (import_module(f"{__name__}.{module}") for module in _MODULES)
         values = (getattr(module, name, None) for module in modules)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._codec.models import Environment, Project
-from ._messages import holds_token, quoted
+from ._messages import holds_token, number_text, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,9 @@ def checked_seconds(name: str, value: float) -> float:
     """
     _check_number(name, value)
     if not 0 < value <= MOST_SECONDS:
-        raise ValueError(f"{name} must be positive and at most {MOST_SECONDS:.0e}, got {value}")
+        raise ValueError(
+            f"{name} must be positive and at most {MOST_SECONDS:.0e}, got {number_text(value)}"
+        )
     return value
 
 
@@ -54,7 +56,9 @@ def checked_wait(name: str, value: float) -> float:
     """
     _check_number(name, value)
     if not 0 <= value <= MOST_SECONDS:
-        raise ValueError(f"{name} must be between 0 and {MOST_SECONDS:.0e}, got {value}")
+        raise ValueError(
+            f"{name} must be between 0 and {MOST_SECONDS:.0e}, got {number_text(value)}"
+        )
     return value
 
 
@@ -102,7 +106,7 @@ def checked_count(name: str, value: int, most: int | None = None) -> int:
         raise TypeError(f"{name} must be an int, got {type(value).__name__}")
     if value < 1 or (most is not None and value > most):
         wanted = f"between 1 and {most}" if most else "at least 1"
-        raise ValueError(f"{name} must be {wanted}, got {value}")
+        raise ValueError(f"{name} must be {wanted}, got {number_text(value)}")
     return value
 
 

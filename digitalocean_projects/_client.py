@@ -241,9 +241,12 @@ class AsyncClient:
         await self.aclose()
 
 
+_MOST_ATTEMPTS = 100
+
+
 def _checked_retry(retry: RetryPolicy) -> RetryPolicy:
     value: object = retry
-    attempts = value if isinstance(value, int) and value > 0 else 1
+    attempts = value if isinstance(value, int) and 0 < value <= _MOST_ATTEMPTS else 1
     hint = f"for example RetryPolicy(attempts={attempts:d})"
     return checked_type("retry", retry, RetryPolicy, hint=hint)
 

@@ -19,7 +19,7 @@ import backoff
 from ._arguments import checked_count, checked_seconds, checked_type, checked_wait
 from ._clock import Clock
 from ._errors import APIConnectionError, APIStatusError, ClientUsageError, ServerError
-from ._messages import TOKEN_VARIABLES, Secret, holds_token
+from ._messages import TOKEN_VARIABLES, Secret, holds_token, number_text
 from ._public import publish
 from ._version import __version__
 
@@ -81,7 +81,9 @@ def _check_finite(_: object, attribute: attrs.Attribute[Any], value: float) -> N
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{attribute.name} must be a number, got {type(value).__name__}")
     if not 0 <= value < math.inf:
-        raise ValueError(f"{attribute.name} must be finite and at least 0, got {value}")
+        raise ValueError(
+            f"{attribute.name} must be finite and at least 0, got {number_text(value)}"
+        )
 
 
 def _check_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:

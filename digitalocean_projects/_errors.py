@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import isinf
 from typing import Any
 
 import attrs
@@ -38,7 +39,7 @@ import attrs
 from ._codec.errors import SafeError, rebuildable
 from ._codec.headers import RateLimit
 from ._codec.models import Project, Refusal, Resource, ResourceStatus
-from ._codec.urn import URN
+from ._codec.urn import URN, type_hint
 from ._messages import Request, one_line, quoted, redacted, status_text
 from ._public import publish
 
@@ -96,9 +97,8 @@ class RateLimitWaitError(APIError):
     ) -> None:
         most = "" if maximum is None else f", but the maximum is {round(maximum, 1):g} s"
         where = f" ({request})" if request else ""
-        super().__init__(
-            f"rate limit ({reason}): the wait would be about {seconds:.0f} s{most}{where}"
-        )
+        wait = "have no end" if isinf(seconds) else f"be about {seconds:.0f} s"
+        super().__init__(f"rate limit ({reason}): the wait would {wait}{most}{where}")
         self.seconds = seconds
         self.reason = reason
         self.maximum = maximum
@@ -446,7 +446,9 @@ _KNOWN = frozenset(ResourceStatus)
 
 def _status_text(resource: Resource) -> str:
     # A message must not show unknown text from the server.
-    return str(resource.status) if resource.status in _KNOWN else "a new status"
+    status = str(resource.status) if resource.status in _KNOWN else "a new status"
+    hint = type_hint(resource.type)
+    return f"{status}{hint and f'; {hint}'}"
 
 
 publish(globals())

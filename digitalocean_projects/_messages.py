@@ -16,6 +16,7 @@ TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 _MASK = "***"
 _LONGEST_LINE = 500
 _LONGEST_QUOTE = 200
+_LARGEST_INT = 10**20
 # A shorter secret may be part of a word by chance, so it is masked only where it is a whole word.
 _FEWEST_CHARACTERS = 8
 # A response may hold megabytes, but a message needs only their beginning. To mask this number of
@@ -134,6 +135,14 @@ def quoted(text: str, *secrets: str) -> str:
     """Return the `repr` of a text for a message, cut and without secrets."""
     text = redacted(str.__str__(text), *secrets)
     return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…")
+
+
+def number_text(value: float) -> str:
+    """Return a number for a message, without the digits of a long int."""
+    if isinstance(value, int) and abs(value) > _LARGEST_INT:
+        # Python doesn't convert ints of more than 4,300 digits.
+        return f"an int of {value.bit_length()} bits"
+    return str(value)
 
 
 def holds_token(text: str) -> bool:

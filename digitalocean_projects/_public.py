@@ -43,7 +43,10 @@ def _function(member: Any) -> Any:
 def explain_misuse(cls: type, reason: str, *methods: str) -> None:
     """Let special methods of a class raise a `TypeError` that says what to write instead.
 
-    They are set at run time, since type checkers would accept methods that the class defines.
+    They are set here, and not in the class, so that type checkers refuse such a use, too. But
+    `isinstance` then takes an instance for an `Iterable` or an `Awaitable`. So this is used for
+    asynchronous listings only: a library that reads both kinds looks for an `AsyncIterable` first,
+    which they are. It would take a blocking listing with an `__aiter__` for one, too.
     """
 
     def refuse(_: object) -> NoReturn:

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import digitalocean_projects
-from digitalocean_projects import DEFAULT_PROJECT, ClientUsageError, Limits, RetryPolicy
-from digitalocean_projects._arguments import checked_count, checked_seconds
+from digitalocean_projects import (
+    DEFAULT_PROJECT,
+    AsyncClient,
+    ClientUsageError,
+    Limits,
+    RetryPolicy,
+)
+from digitalocean_projects._arguments import checked_count, checked_seconds, checked_wait
 from digitalocean_projects._clock import SystemClock
 from digitalocean_projects._config import (
     BASE_URL,
@@ -268,7 +274,7 @@ def test_seconds(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0, -1, -0.0, math.nan, math.inf, -math.inf, math.nextafter(1e9, math.inf), 10**400]
+    "value", [0, -1, -0.0, math.nan, math.inf, -math.inf, math.nextafter(1e9, math.inf)]
 )
 def test_impossible_seconds(value: float) -> None:
     """A time-out is more than none, and no longer than an event loop can count."""
@@ -289,6 +295,33 @@ def test_count(value: int, most: int | None) -> None:
 def test_impossible_count(value: int, most: int | None, limits: str) -> None:
     with pytest.raises(ValueError, match=rf"^per_page must be {limits}, got {value}$"):
         checked_count("per_page", value, most)
+
+
+@pytest.mark.parametrize(
+    "refuse",
+    [
+        lambda value: checked_count("x", value, 200),
+        lambda value: checked_count("x", -value),
+        lambda value: checked_seconds("x", value),
+        lambda value: checked_wait("x", value),
+        lambda value: Limits(reserve=value),
+        lambda value: RetryPolicy(attempts=-value),
+        lambda value: RetryPolicy(base_delay=-value),
+    ],
+)
+def test_long_numbers(refuse: Callable[[int], object]) -> None:
+    """A message has no digits of a long int, which Python may refuse to convert."""
+    with pytest.raises(ValueError, match=r" must be .+, got an int of 1329 bits$"):
+        refuse(10**400)
+    with pytest.raises(ValueError, match=r" must be .+, got an int of 16610 bits$"):
+        refuse(10**5000)
+
+
+@pytest.mark.parametrize(("retry", "attempts"), [(3, 3), (0, 1), (10**400, 1)])
+def test_number_as_retry(retry: Any, attempts: int) -> None:
+    """The hint has the number of attempts that was passed, if it is a likely one."""
+    with pytest.raises(TypeError, match=rf"got int; .* RetryPolicy\(attempts={attempts}\)$"):
+        AsyncClient("x", retry=retry)
 
 
 @pytest.mark.parametrize("value", [None, "1", True, 1j])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 import re
+import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -45,6 +47,9 @@ from digitalocean_projects import (
 )
 from digitalocean_projects._messages import Request, one_line
 from digitalocean_projects._session.transport import status_error
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
 
 HIDDEN = "dop_v1_0123456789abcdef"
 ESCAPED = "".join(f"\\u{ord(character):04x}" for character in HIDDEN)
@@ -323,6 +328,25 @@ def test_assignment_error() -> None:
     assert ((), (FAILED,), DROPLETS[2:], DROPLETS[:1], cause) == kinds
 
 
+@pytest.mark.parametrize("status", ["not_found", "refused"])
+def test_wrong_type_in_assignment_error(status: str) -> None:
+    """The error says if the API has another name for the type of a resource that failed."""
+    failed = Resource("do:database:1", status=status), Resource("do:dbaas:2", status="not_found")
+    error = AssignmentError(done=(), failed=failed, unknown=())
+    reason = {"not_found": "not_found", "refused": "a new status"}[status]
+    names = (
+        f"do:database:1 ({reason}; use the type 'dbaas' instead of 'database'), do:dbaas:2 (not_fo"
+    )
+    assert names in str(error)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(61.4, "be about 61 s"), (math.inf, "have no end")]
+)
+def test_long_wait(seconds: float, expected: str) -> None:
+    assert f"rate limit (x): the wait would {expected}" == str(RateLimitWaitError(seconds, "x"))
+
+
 @pytest.mark.parametrize("number", [1, 3, 4])
 def test_inventory_error(number: int) -> None:
     """The error counts the projects that could not be read, and quotes the errors of three."""
@@ -347,6 +371,12 @@ def test_assignment_timeout_error(number: int, expected: str) -> None:
     """The error counts the missing resources, and names three."""
     missing = tuple(URN("droplet", each + 1) for each in range(number))
     assert expected == str(AssignmentTimeoutError(missing))
+
+
+class AnnotatedError(APIError):
+    """A subclass of a user, with an annotation that only a type checker can resolve."""
+
+    owner: SimpleNamespace
 
 
 def told(value: object) -> object:
@@ -394,13 +424,51 @@ def test_arguments_of_a_subclass() -> None:
     assert ("x",) == error.args
 
 
-@pytest.mark.parametrize("name", ["builtins:OSError", "digitalocean_projects:URN"])
+def test_arguments_of_a_subclass_for_type_checkers() -> None:
+    """Annotations that only type checkers can resolve hide no other attribute."""
+    error = AnnotatedError("x")
+    error.in_doubt = False
+    error.add_note("seen in production")
+    text, state = error.args
+    assert ("x", False, ["seen in production"]) == (text, state["in_doubt"], state["__notes__"])
+    assert told(error) == told(AnnotatedError(text, state))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "builtins:OSError",
+        "digitalocean_projects:URN",
+        "digitalocean_projects:Client",
+        "digitalocean_projects._errors:APITimeoutError",
+        "digitalocean_projects.contrib.pytest:APIError",
+        "digitalocean_projects_of_another:APIError",
+        "tests.test_errors:AnnotatedError",
+        "APIError",
+        "",
+    ],
+)
 def test_arguments_with_another_class(name: str) -> None:
-    """Only an error of the package is made of the arguments that hold one."""
+    """Only a public error is made of the arguments that hold one, or else an `APIError`."""
     text, state = AssignmentTimeoutError(DROPLETS).args
     cls: Any = AssignmentError
-    with pytest.raises(ValueError, match="must be that of an error of this package"):
-        cls(text, state | {"error": [name, "x"]})
+    before = set(sys.modules)
+    members = {"in_doubt": False, "__notes__": ["seen in production"], "__class__": "x", "path": 1}
+    error = cls(text, state | {"error": [name, "x", members]}).error
+    assert (APIError, "x", False) == (type(error), str(error), error.in_doubt)
+    assert ["seen in production"] == error.__notes__
+    assert not hasattr(error, "path")
+    assert before == set(sys.modules)
+
+
+def test_cause_of_a_users_class() -> None:
+    """An error of a user's class comes back as an `APIError` with its text and notes."""
+    cause = AnnotatedError("x")
+    cause.add_note("seen in production")
+    cls: Any = AssignmentError
+    error = AssignmentError(done=(), failed=(), unknown=(), error=cause)
+    again = cls(*json.loads(json.dumps(error.args))).error
+    assert (APIError, "x", cause.__notes__) == (type(again), str(again), again.__notes__)
 
 
 def test_no_token_in_arguments() -> None:

@@ -301,7 +301,6 @@ from digitalocean_projects._facade.portal import Portal
 from typing import Self
 from typing import TypeVar
 from uuid import UUID
-from digitalocean_projects._public import explain_misuse
 from digitalocean_projects._public import publish
 
 T = TypeVar('T', bound=int)
@@ -331,9 +330,6 @@ class Paginator(Generic[T]):
 
 
 publish(globals())
-for _class in (Paginator, Inventory):
-    _reason = f"a blocking {_class.__name__} must be read with `for` or `collect()`"
-    explain_misuse(_class, _reason, "__aiter__", "__await__")
 ''' == generate({"_client": client, "_paginator": paginator})
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 import pytest
+import yaml
 from pydantic import TypeAdapter
 
 from digitalocean_projects import (
@@ -22,6 +23,7 @@ from digitalocean_projects import (
     Page,
     Project,
     ProjectResources,
+    Purpose,
     RateLimit,
     Reconciliation,
     Refusal,
@@ -77,6 +79,51 @@ def test_listed_urn(text: str) -> None:
 def test_malformed_urn(text: str) -> None:
     with pytest.raises(ValueError, match="a URN must have the form do:TYPE:ID, got "):
         Resource(text)
+
+
+@attrs.frozen
+class Named(Resource):
+    """A subclass of a user."""
+
+    name: str = ""
+
+
+@attrs.define(slots=False, frozen=True)
+class Tagged(Resource):
+    """A subclass of a user with a dict."""
+
+    tag: str = ""
+
+
+@pytest.mark.parametrize("cls", [Named, Tagged])
+def test_subclass(cls: Any) -> None:
+    """A subclass that attrs makes has the same check, and behaves as a value."""
+    value = cls("do:droplet:1", None, LINK, "ok", "web")
+    assert [URN, DROPLET, "droplet"] == [type(value.urn), value.urn, value.type]
+    assert {value} == {cls(DROPLET, None, LINK, "ok", "web")}
+    assert value != cls(DROPLET, None, LINK, "ok", "db")
+    assert value != Resource(DROPLET, None, LINK, "ok") != value
+    assert b'"do:droplet:1"' in msgspec.json.encode(value)
+    with pytest.raises(ValueError, match="a URN must have the form do:TYPE:ID, got 'xx'"):
+        cls("xx")
+    with pytest.raises(TypeError, match="a URN must be a string, got int"):
+        cls(5)
+
+
+def test_pickled_subclass() -> None:
+    value = Named("do:App:", status="ok", name="web")  # type: ignore[arg-type]  # text is converted
+    assert value == pickle.loads(pickle.dumps(value))  # noqa: S301 - made here
+
+
+def test_another_class() -> None:
+    """A resource differs from other values, also from a subclass with the same fields."""
+
+    class Same(Resource):
+        pass
+
+    assert Resource(DROPLET) != Same(DROPLET) != DROPLET
+    assert Same(DROPLET) == Same(DROPLET)
+    assert hash(Same(DROPLET)) == hash(Same(DROPLET))
 
 
 @pytest.mark.parametrize("value", [None, 1, b"do:droplet:1", WHOLE])
@@ -231,6 +278,35 @@ def test_to_dict(value: Any, expected: dict[str, Any]) -> None:
     assert expected == adapter.validate_python(expected).to_dict()
 
 
+class Text(str):
+    """A subclass of str, as other libraries have them."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Project(
+            id=Text("x"),
+            name=Text("web"),
+            description=Text("y"),
+            purpose=Purpose.IOT,
+            environment=Environment.STAGING,
+            owner_uuid=Text("z"),
+        ),
+        Resource(Text("do:droplet:1"), self_link=Text(LINK), status=Text("new")),
+        Page(items=(DROPLET, Purpose.IOT), number=1, total=None, rate_limit=None),
+        Refusal(urn=DROPLET, status=412, id=Text("x"), message=Text("y"), request_id=Text("z")),
+    ],
+)
+def test_to_dict_of_subclasses(value: Any) -> None:
+    """The form in JSON has no enums and no subclasses of str, so that YAML can write it."""
+    members = value.to_dict()
+    assert {dict, list, str, int, bool, NoneType} >= set(plain_types(members))
+    assert members == yaml.safe_load(yaml.safe_dump(members))
+
+
 def plain_types(value: Any) -> Iterator[type]:
     yield type(value)
     for part in (
@@ -246,6 +322,10 @@ def test_msgspec() -> None:
     with pytest.raises(TypeError, match="URN is unsupported"):
         msgspec.json.encode(DROPLET)
     assert b'"do:droplet:1"' == msgspec.json.encode(DROPLET, enc_hook=str)
+    result = AssignmentResult(resources=(WHOLE,), unknown=(DROPLET,), refused=(REFUSAL,))
+    with pytest.raises(TypeError, match="URN is unsupported"):
+        msgspec.json.encode(result)
+    assert result.to_dict() == json.loads(msgspec.json.encode(result.to_dict()))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -375,6 +376,29 @@ async def test_reconcile(emulator: Emulator, make_client: MakeClient) -> None:
         again = await client.projects.reconcile(web, wanted, prune=True)
     assert (False, ["GET"]) == (again.changed, methods(emulator))
     assert urns(3, 1) == emulator.resources() or urns(1, 3) == emulator.resources()
+
+
+async def test_other_notations(emulator: Emulator, make_client: MakeClient) -> None:
+    """A resource is the same one in another notation, and is sent as it was passed."""
+    held = [
+        "do:kubernetes:bd5f5959-5e1e-4205-a714-a914373942af",
+        "do:domain:example.com",
+        "do:floatingipv6:2001:db8::1",
+    ]
+    wanted = [
+        "do:kubernetes:BD5F5959-5E1E-4205-A714-A914373942AF",
+        "do:domain:Example.com",
+        "do:reservedipv6:2001:DB8:0::1",
+    ]
+    web = emulator.seed(held, name="web")
+    async with make_client() as client:
+        done = await client.projects.reconcile(web, wanted, prune=True)
+        assert (False, set(held)) == (done.changed, set(done.kept))
+        await client.projects.wait_until_assigned(web, wanted, timeout=0.0)
+        emulator.forget_requests()
+        result = await client.projects.assign_resources(web, wanted + held)
+    assert (held, ()) == ([resource.urn for resource in result.resources], result.unknown)
+    assert [{"resources": wanted}] == [json.loads(request.body) for request in emulator.requests]
 
 
 async def test_reconcile_sends_little(emulator: Emulator, make_client: MakeClient) -> None:

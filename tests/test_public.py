@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import traceback
+from collections.abc import AsyncIterable, Awaitable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, get_type_hints
+from unittest.mock import patch
 
 import cattrs
 import pytest
@@ -89,6 +91,19 @@ def test_wrong_import(package: str) -> None:
         assert expected == str(caught.value)
 
 
+def test_missing_attributes() -> None:
+    """A name of a subpackage is no attribute of the package, and the error says where it is."""
+    package: Any = digitalocean_projects
+    for name in ("Emulator", "client_for", "RedisLimits", "Cleint"):
+        assert not hasattr(package, name)
+        assert getattr(package, name, None) is None
+        with pytest.raises(AttributeError):
+            patch.object(package, name).__enter__()
+    hint = "Emulator is in another module; write `from digitalocean_projects.testing import Emul"
+    with pytest.raises(AttributeError, match=hint):
+        _ = package.Emulator
+
+
 def test_repr_of_clients() -> None:
     """Clients and what they return show the base URL or path, the state, and never the token."""
     with Client("swordfish", base_url=URL) as client:
@@ -163,11 +178,14 @@ def test_asynchronous_listing_in_blocking_code(name: str) -> None:
 
 @pytest.mark.parametrize("name", LISTINGS)
 def test_blocking_listing_in_asynchronous_code(name: str) -> None:
-    """An `async for` loop over a blocking listing, and an `await` of it, say what to write."""
+    """A blocking listing is no asynchronous iterable for libraries that read both kinds."""
     with Client("swordfish", base_url=URL) as client:
         made = LISTINGS[name](client.projects)
+        assert not isinstance(made, AsyncIterable | Awaitable)
+        assert isinstance(made, Iterable)
+        assert isinstance(LISTINGS[name](AsyncClient("x").projects), AsyncIterable)
         for use in (read, wait_for):
-            with pytest.raises(TypeError, match=f"blocking {name} must be read with `for` or"):
+            with pytest.raises(TypeError, match=name):
                 asyncio.run(use(made))
 
 

@@ -64,7 +64,37 @@ def test_urn_in_json() -> None:
     assert DROPLET == order.model_dump()["urn"]
 
 
-@pytest.mark.parametrize("value", ["droplet:1", "do:droplet:", 5, None, True, ["do:droplet:1"]])
+@pytest.mark.parametrize("text", ["do:Droplet.x:a b", "do:App:", "do:space:it's"])
+def test_listed_urn(text: str) -> None:
+    """A model can read any URN of a listed resource that it has written."""
+    urn = Resource(text).urn
+    order = Order(urn=urn, amounts={urn: 1})
+    assert order == Order.model_validate_json(order.model_dump_json())
+    assert order == Order.model_validate(order.model_dump(mode="json"))
+    assert order == Order.model_validate(order.model_dump())
+
+
+@pytest.mark.parametrize("text", ['{"urn": "do:droplet:1"}', "5", '["do:droplet:1"]'])
+def test_urn_in_json_is_a_string(text: str) -> None:
+    """In JSON, a URN is a string, as its schema says."""
+    with pytest.raises(ValidationError, match="a URN of the form do:TYPE:ID"):
+        TypeAdapter(URN).validate_json(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "droplet:1",
+        "do:droplet",
+        "do:droplet:1\n",
+        "do:droplet:1,do:droplet:5",
+        "do:droplet:dop_v1_" + 64 * "a",
+        5,
+        None,
+        True,
+        ["do:droplet:1"],
+    ],
+)
 def test_bad_urn(value: Any) -> None:
     """An invalid URN is one error."""
     with pytest.raises(ValidationError) as caught:
@@ -84,8 +114,14 @@ def test_urn_schema(mode: Any) -> None:
     """The schema of a URN is a string with a pattern."""
     schema = TypeAdapter(URN).json_schema(mode=mode)
     assert ("string", "urn") == (schema["type"], schema["format"])
-    texts = [*schema["examples"], "do:domain:a.b", "do:floatingipv6:2604::1", "droplet:1", "do:a:"]
-    expected = [True, True, True, False, False]
+    texts = [
+        *schema["examples"],
+        "do:domain:a.b",
+        "do:floatingipv6:2604::1",
+        "do:App:",
+        "droplet:1",
+    ]
+    expected = [True, True, True, True, False]
     assert expected == [re.search(schema["pattern"], text) is not None for text in texts]
 
 

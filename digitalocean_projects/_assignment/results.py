@@ -133,12 +133,12 @@ class Reconciliation(Value):
     @classmethod
     def plan(cls, held: Iterable[URN], wanted: Iterable[URN], *, prune: bool) -> Self:
         """Return the changes to make."""
-        present = dict.fromkeys(urn.canonical for urn in held)
+        present = {urn.canonical: urn for urn in held}
         desired = {urn.canonical: urn for urn in wanted}
         return cls(
             added=tuple(urn for key, urn in desired.items() if key not in present),
-            removed=tuple(urn for urn in present if prune and urn not in desired),
-            kept=tuple(urn for urn in present if urn in desired),
+            removed=tuple(urn for key, urn in present.items() if prune and key not in desired),
+            kept=tuple(urn for key, urn in present.items() if key in desired),
         )
 
     def carried_out(self, added: AssignmentResult, removed: AssignmentResult) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -48,7 +49,7 @@ class SafeError(Exception):
         """
         from .structure import unstructure  # noqa: PLC0415 - it loads cattrs
 
-        known = {*get_type_hints(type(self)), "__notes__"}
+        known = _types(type(self))
         state = {name: value for name, value in vars(self).items() if name in known}
         text: tuple[Any, ...] = _args.__get__(self)
         return (*text, _without_tokens(unstructure(state))) if state else text
@@ -62,12 +63,24 @@ class SafeError(Exception):
         from .structure import converter  # noqa: PLC0415 - it loads cattrs
 
         super().__init__(redacted(text))
-        hints = get_type_hints(type(self))
-        for name, value in state.items():
-            setattr(self, name, converter().structure(value, hints.get(name, Any)))
+        types = _types(type(self))
+        for name in types.keys() & state.keys():
+            setattr(self, name, converter().structure(state[name], types[name]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return copyreg.__newobj__, (type(self), *_args.__get__(self)), self.__dict__  # type: ignore[attr-defined]  # typeshed lacks it
+
+
+def _types(cls: type) -> dict[str, Any]:
+    """Return the types of the attributes that are stored, each by its name.
+
+    The annotations of a user's subclass may only be there for type checkers.
+    """
+    types: dict[str, Any] = {"__notes__": list[str]}
+    for base in reversed(cls.__mro__):
+        with suppress(NameError, AttributeError, TypeError, SyntaxError):
+            types |= get_type_hints(base)
+    return types
 
 
 def _without_tokens(value: Any) -> Any:

@@ -71,6 +71,9 @@ class Value:
 
         The members of a resource and a project are those of the API's JSON, as in `-o json` of the
         command. Times are ISO 8601 texts in UTC. A resource omits the members that are None.
+
+        Every encoder accepts these types. Pass them to `msgspec.json.encode`, which raises a
+        `TypeError` for a value that holds a `URN`, such as `AssignmentResult.unknown`.
         """
         from .structure import unstructure  # noqa: PLC0415 - it loads cattrs
 
@@ -149,7 +152,26 @@ class Resource(Value):
         self_link: str | None = None,
         status: ResourceStatus | str | None = None,
     ) -> None:
-        self.__attrs_init__(listed_urn(urn), assigned_at, self_link, status)
+        self.__attrs_init__(urn, assigned_at, self_link, status)  # type: ignore[arg-type]  # the setter converts it
+
+    # The methods of attrs would make a URN at each comparison, see below.
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return _state(self) == _state(other)
+
+    def __hash__(self) -> int:
+        return hash(_state(self))
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return _state(self)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        urn, assigned_at, self_link, status = state
+        _set_urn(self, urn)
+        _set_assigned_at(self, assigned_at)
+        _set_self_link(self, self_link)
+        _set_status(self, status)
 
     @property
     def type(self) -> str:
@@ -168,11 +190,20 @@ class Resource(Value):
 # encode, which reads slots directly.
 _urn_slot: Any = vars(Resource)["urn"]
 urn_text: Callable[[Resource], str] = _urn_slot.__get__
+_set_urn, _set_assigned_at, _set_self_link, _set_status = (
+    vars(Resource)[name].__set__ for name in ("urn", "assigned_at", "self_link", "status")
+)
+# The setter has the check, since the constructors of subclasses that attrs makes use it, too.
 Resource.urn = property(  # type: ignore[assignment]  # the slot, as a URN
     lambda self: str.__new__(URN, urn_text(self)),
-    lambda self, urn: _urn_slot.__set__(self, str.__str__(urn)),
+    lambda self, urn: _urn_slot.__set__(self, str.__str__(listed_urn(urn))),
     doc="The resource's name.",
 )
+
+
+def _state(resource: Resource) -> tuple[Any, ...]:
+    """Return the values of the slots."""
+    return urn_text(resource), resource.assigned_at, resource.self_link, resource.status
 
 
 class UnfrozenResource(Value):

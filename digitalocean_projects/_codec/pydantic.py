@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import cache, partial
 from typing import (
@@ -27,7 +28,7 @@ from typing_extensions import TypedDict
 
 from . import models
 from .structure import structure, time_text
-from .urn import LISTED_TYPE_PATTERN, TYPE_PATTERN, URN, listed_urn
+from .urn import LISTED_TYPE_PATTERN, URN, listed_urn, sendable
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -46,18 +47,6 @@ Time = Annotated[
 _NOT_STRICT = ConfigDict(strict=False)
 
 
-class _ListedURN:
-    """An annotation for a `URN` of a public value, which may be any that the API lists."""
-
-    @staticmethod
-    def __get_pydantic_core_schema__(_: Any, __: GetCoreSchemaHandler) -> CoreSchema:
-        return _text_schema(rf"^do:{LISTED_TYPE_PATTERN}:", _listed_urn)
-
-
-ListedURN = Annotated[URN, _ListedURN]
-_AS_LISTED: dict[Any, Any] = {URN: ListedURN, tuple[URN, ...]: tuple[ListedURN, ...]}
-
-
 # These classes give OpenAPI documents their names, docstrings and members.
 @with_config(_NOT_STRICT)
 class Links(TypedDict, total=False):
@@ -70,7 +59,7 @@ class Links(TypedDict, total=False):
 class Resource(TypedDict, total=False):
     """A resource of a project."""
 
-    urn: Required[ListedURN]
+    urn: Required[URN]
     assigned_at: Time | None
     links: Links | None
     status: Annotated[str | None, Field(examples=list(models.ResourceStatus))]
@@ -102,17 +91,16 @@ class Page(TypedDict, Generic[T]):
 
 
 def urn_schema() -> CoreSchema:
-    """Return the schema of a URN: a string in JSON, and in Python any argument of `URN.of`."""
-    return _text_schema(rf"^do:{TYPE_PATTERN}:\S+$", URN.of)
+    """Return the schema of a URN: a string in JSON, and in Python any argument of `URN.of`.
 
-
-def _text_schema(pattern: str, read: Callable[[Any], URN]) -> CoreSchema:
+    The text may be any that the API lists, since a model must be able to read what it has written.
+    """
     text = core_schema.str_schema(
-        pattern=pattern,
+        pattern=f"^do:{LISTED_TYPE_PATTERN}:",
         metadata={"pydantic_js_updates": {"format": "urn", "examples": ["do:droplet:4126873"]}},
     )
-    return core_schema.no_info_plain_validator_function(
-        partial(_urn, read),
+    return core_schema.with_info_plain_validator_function(
+        _urn,
         json_schema_input_schema=text,
         serialization=core_schema.plain_serializer_function_ser_schema(
             _urn_text, return_schema=text, when_used="json"
@@ -120,15 +108,10 @@ def _text_schema(pattern: str, read: Callable[[Any], URN]) -> CoreSchema:
     )
 
 
-def _listed_urn(value: Any) -> URN:
-    return listed_urn(value) if isinstance(value, str) else URN.of(value)
-
-
-def _urn(read: Callable[[Any], URN], value: Any) -> URN:
-    try:
-        return read(value)
-    except (TypeError, ValueError):
-        pass
+def _urn(value: Any, info: core_schema.ValidationInfo) -> URN:
+    with suppress(TypeError, ValueError):
+        is_text = isinstance(value, str) or info.mode == "json"
+        return sendable(listed_urn(value) if is_text else URN.of(value))
     raise PydanticCustomError("urn_parsing", "Input should be a URN of the form do:TYPE:ID")
 
 
@@ -150,8 +133,7 @@ def value_schema(cls: type[Any], source: Any, handler: GetCoreSchemaHandler) -> 
 @cache
 def _described(cls: type[Any]) -> Any:
     """Return a class that describes the fields of a value, under the same name."""
-    hints = {name: _AS_LISTED.get(hint, hint) for name, hint in get_type_hints(cls).items()}
-    members = TypedDict(cls.__name__, hints)  # type: ignore[misc]  # made at run time
+    members = TypedDict(cls.__name__, get_type_hints(cls))  # type: ignore[misc]  # made at run time
     members.__doc__ = (cls.__doc__ or "").partition("\n")[0]
     return with_config(_NOT_STRICT)(members)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
-from pkgutil import resolve_name
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
@@ -150,7 +150,9 @@ _WIRE: dict[type, dict[str, Any]] = {
     Resource: {
         "assigned_at": override(struct_hook=_time, unstruct_hook=time_text),
         "self_link": override(
-            rename="links", struct_hook=_self_link, unstruct_hook=lambda link: {"self": link}
+            rename="links",
+            struct_hook=_self_link,
+            unstruct_hook=lambda link: {"self": _plain(link)},
         ),
         "status": override(struct_hook=_status, unstruct_hook=_plain),
     },
@@ -179,14 +181,21 @@ def _named_error(error: BaseException) -> list[Any]:
 
 
 def _error(value: Any, _: object) -> Any:
-    """Return the error of this package with this name and these arguments, or None."""
+    """Return the public error with this name and these arguments, or None.
+
+    The name may come from outside, so no other class is made: an `APIError` with the same text and
+    notes takes the place of a user's error.
+    """
     if value is None:
         return None
     name, *arguments = value
-    cls: Any = resolve_name(name) if name.startswith(PACKAGE) else None
-    if not _is_error(cls):
-        raise ValueError("the name must be that of an error of this package")
-    return cls(*arguments)
+    package = sys.modules[PACKAGE]
+    module, _, public = name.partition(":")
+    if module == PACKAGE and public in package.__all__:
+        cls = getattr(package, public)
+        if _is_error(cls):
+            return cls(*arguments)
+    return package.APIError(*arguments)
 
 
 def _list_hook(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
@@ -220,7 +229,8 @@ def converter(*, detailed: bool = False) -> cattrs.Converter:
         detailed_validation=detailed, unstruct_collection_overrides={tuple: list}
     )
     converter.register_structure_hook(URN, lambda value, _: listed_urn(value))
-    converter.register_unstructure_hook(URN, str)
+    # For URNs, members of enums and other subclasses, too.
+    converter.register_unstructure_hook(str, str.__str__)
     converter.register_structure_hook(datetime, _time)
     converter.register_unstructure_hook(datetime, time_text)
     converter.register_structure_hook_func(_is_error, _error)

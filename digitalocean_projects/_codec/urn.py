@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any, Protocol, Self, TypeAlias
 from uuid import UUID
 
@@ -35,14 +37,25 @@ class ResourceType(StrEnum):
 
 # Names of the API's resources that users write in URNs, and the types that the API accepts.
 _SPELLINGS = {
+    "apps": "app",
     "block_storage": "volume",
     "block_storage_snapshot": "volumesnapshot",
+    "bucket": "space",
+    "cluster": "kubernetes",
     "database": "dbaas",
+    "databases": "dbaas",
+    "domains": "domain",
+    "droplets": "droplet",
     "floating_ip": "floatingip",
+    "k8s": "kubernetes",
+    "kubernetes_cluster": "kubernetes",
+    "load-balancer": "loadbalancer",
     "load_balancer": "loadbalancer",
+    "loadbalancers": "loadbalancer",
     "natgateway": "nat_gateway",
     "reserved_ip": "floatingip",
     "spaces": "space",
+    "volumes": "volume",
     "vpc_nat_gateway": "nat_gateway",
 }
 _NEVER_ASSIGNED = ("registry", "vpc")
@@ -54,7 +67,7 @@ _NEVER_ASSIGNED = ("registry", "vpc")
 TYPE_PATTERN = r"[a-z][a-z0-9_-]*"
 _NO_TEXT = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
 # The characters of lists, quotes, wildcards and templates, which no id has.
-_REFUSED = r"\s\"'`,;|*\\<>{}\[\]$%…"
+_REFUSED = r"\s\"'`,;|*\\<>{}\[\]$%…\u200b\u2060\ufeff"
 _ID = rf"(?=.)[A-Za-z0-9.:_-]*+[^{_REFUSED}{_NO_TEXT}]*+"
 _is_type = re.compile(TYPE_PATTERN).fullmatch
 _is_id = re.compile(_ID).fullmatch
@@ -69,13 +82,22 @@ _are_listed = re.compile(f"(?:{_LISTED}\n)*+").fullmatch
 
 # Mistakes of users, which the characters alone don't show.
 _holds_another = re.compile(r".\bdo:").search
-_holds_placeholder = re.compile(r"[<>{}\[\]$%…]|\.\.\.|:None\Z").search
-_AROUND = " \t\r\n\"'`,;"
+_holds_placeholder = re.compile(
+    r"[<>{}\[\]$%…]|\.\.\.|:(?:None|null|undefined|nan|NaN|NaT)\Z"
+).search
+_holds_float = re.compile(r"do:droplet:[0-9]++(?:\.[0-9]*+(?:e\+?[0-9]++)?|e\+?[0-9]++)\Z").match
+_AROUND = " \t\r\n\"'`,;\u200b\u2060\ufeff"
+_UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_NUMBER_OR_UUID = f"[0-9]+|{_UUID}"
 _find_refused = re.compile(f"[{_REFUSED}{_NO_TEXT}]").search
+
+# Names that users may take for those of types. The list of types is open, so they are sent.
 
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
-_ALIASES = tuple(f"do:{name}:" for name in _LISTED_AS)
+_ADDRESSES = ("do:floatingip", "do:reservedip")
+_KNOWN_TYPES = {*ResourceType, *_SPELLINGS, *_LISTED_AS, *_LISTED_AS.values()}
+_is_uuid = re.compile(_UUID).fullmatch
 
 
 def _type_text(value: str) -> str:
@@ -84,13 +106,15 @@ def _type_text(value: str) -> str:
     # `str()` of an enum's member may be its name.
     text = str.__str__(value)
     if not _is_type(text):
+        hint = "; pass a whole URN to URN.parse()" if text.startswith("do:") else ""
         raise ValueError(
-            f"type must be a resource type in lower case, such as 'droplet', got {quoted(text)}"
+            "type must be a resource type in lower case, such as 'droplet', "
+            f"got {quoted(text)}{hint}"
         )
     return text
 
 
-def _id_text(value: str | int | UUID) -> str:
+def _id_text(value: str | int | UUID, type_text: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
         raise TypeError(f"id must be a string, int or UUID, got {type(value).__name__}")
     text = str.__str__(value) if isinstance(value, str) else str(value)
@@ -98,34 +122,85 @@ def _id_text(value: str | int | UUID) -> str:
         raise ValueError(
             f"id must not contain 'do:', got {quoted(text)}; pass a whole URN to URN.parse()"
         )
-    if not _is_id(text) or _holds_placeholder(f":{text}"):
-        raise ValueError(f"id must be the id of a resource, got {quoted(text)}{_hint(f':{text}')}")
+    whole = f"do:{type_text}:{text}"
+    if not _is_id(text) or _holds_placeholder(whole) or _holds_float(whole):
+        hint = _hint(whole) if text else ""
+        raise ValueError(f"id must be the id of a resource, got {quoted(text)}{hint}")
     _refuse_token(text)
     return text
 
 
 def _hint(text: str) -> str:
-    """Return advice for a text that is not a URN, or for `:` and a text that is not an id."""
+    """Return advice for the likely mistake in a text that is refused."""
+    found_type = text.removeprefix("do:").partition(":")[0]
+    hint = type_hint(found_type)
+    return f"{_mistake(text, found_type)}{hint and f'; {hint}'}"
+
+
+def _mistake(text: str, found_type: str) -> str:
+    for is_made, advice in _MISTAKES:
+        if is_made(text):
+            return advice
+    if not text.startswith("do:"):
+        return ""
+    for name, part in (("the type", found_type), ("an id", text)):
+        if found := _find_refused(part):
+            return f"; {name} must not contain {found[0]!r}"
+    return ""
+
+
+def _is_surrounded(text: str) -> bool:
     inner = text.strip(_AROUND)
-    if inner != text and _is_urn(inner):
-        return "; remove the white space or punctuation around it"
-    if _holds_another(text):
-        return "; pass each URN by itself, in a list"
-    if _holds_placeholder(text):
-        return "; fill in the placeholder"
-    if _is_urn(text.lower()):
-        return "; write 'do' and the type in lower case"
-    if _is_urn(f"do:{text}") and not text.startswith("do:"):
-        return "; put 'do:' before it"
-    found = _find_refused(text)
-    return f"; an id must not contain {found[0]!r}" if found else ""
+    return inner != text and _is_urn(inner) is not None
+
+
+def _has_capitals(text: str) -> bool:
+    return _is_urn(text.lower()) is not None
+
+
+def _lacks_scheme(text: str) -> bool:
+    return text.partition(":")[0] in _KNOWN_TYPES and _is_urn(f"do:{text}") is not None
+
+
+# The first of these that a text has is the one that a message explains.
+_MISTAKES: list[tuple[Callable[[str], object], str]] = [
+    (_is_surrounded, "; remove the white space or punctuation around it"),
+    (re.compile(r"(?s)\s*#.*|.*\s#.*").fullmatch, "; remove the comment"),
+    (
+        re.compile("[A-Za-z]+://").match,
+        "; write the type and id that the URL names as do:TYPE:ID",
+    ),
+    (re.compile("(?i:urn:)do:").match, "; remove 'urn:'"),
+    (re.compile(f"do:{TYPE_PATTERN}:?").fullmatch, "; put ':' and the id after the type"),
+    (re.compile(rf"do:(?::|(?:{_NUMBER_OR_UUID})\Z)").match, "; put the type before the id"),
+    (re.compile(_NUMBER_OR_UUID).fullmatch, "; put 'do:', the type and ':' before the id"),
+    (
+        re.compile("d0:|do[;._/|-]|do:[a-z]+[;|]").match,
+        "; begin with 'do:' and put ':' between the type and the id",
+    ),
+    (_holds_another, "; pass each URN by itself, in a list"),
+    (_holds_placeholder, "; fill in the placeholder"),
+    (_holds_float, "; pass the id as an int or a string of digits"),
+    (_has_capitals, "; write 'do' and the type in lower case"),
+    (_lacks_scheme, "; put 'do:' before it"),
+]
+
+
+def type_hint(resource_type: str) -> str:
+    """Return what to do about a type that the API refuses; "" if that is not known."""
+    if right := _SPELLINGS.get(resource_type):
+        return f"use the type {right!r} instead of {resource_type!r}"
+    if resource_type in _NEVER_ASSIGNED:
+        return f"the API can't assign resources of the type {resource_type!r}"
+    return ""
 
 
 class URN(str):
     """A uniform resource name, `do:TYPE:ID`: the name of a resource.
 
     A URN is a string. It equals its text, has the same hash and order, and can be used wherever
-    the text can: as a key, in sets, in JSON, in f-strings and in tables.
+    the text can: as a key, in sets, in f-strings, in tables and in the JSON of `json`. Encoders
+    that refuse subclasses of str need its text, `str(urn)`: msgspec, and orjson for keys.
 
     The `urn` of a listed resource is kept as the API sent it, even if this class would refuse its
     parts: its type may contain capitals, dots and leading digits, and its id may be empty or
@@ -144,13 +219,14 @@ class URN(str):
 
     __slots__ = ()
 
-    def __new__(cls, type: str, id: str | int | UUID) -> Self:  # noqa: A002 - the API's words
+    # The default is refused, so that a message can explain a whole URN as the only argument.
+    def __new__(cls, type: str, id: str | int | UUID = "") -> Self:  # noqa: A002 - the API's words
         """Return the URN of these parts."""
-        return str.__new__(cls, f"do:{_type_text(type)}:{_id_text(id)}")
+        type_text = _type_text(type)
+        return str.__new__(cls, f"do:{type_text}:{_id_text(id, type_text)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Without the checks, which a listed URN need not pass.
-        return str.__new__, (type(self), str(self))
+        return _copied, (type(self), str(self)), self.__getstate__()
 
     @property
     def type(self) -> str:
@@ -167,11 +243,22 @@ class URN(str):
         """The URN under which the API lists this resource.
 
         `reservedip` and `floatingip` name the same address, and so do `reservedipv6` and
-        `floatingipv6`. Two URNs name one resource if their canonical forms are equal.
+        `floatingipv6`. UUIDs and domains are in lower case, and IPv6 addresses are in their
+        shortest notation. Two URNs name one resource if their canonical forms are equal.
         """
-        if not self.startswith(_ALIASES):
+        # A listing may have 40,000 URNs, and almost all of them need only this test.
+        if self.islower() and not self.startswith(_ADDRESSES):
             return self
-        return str.__new__(URN, f"do:{_LISTED_AS[self.type]}:{self.id}")
+        _, listed_type, listed_id = self.split(":", 2)
+        if self.startswith(_ADDRESSES):
+            listed_type = _LISTED_AS.get(listed_type, listed_type)
+            if ":" in listed_id:  # IPv4 has a single notation
+                with suppress(ValueError):
+                    listed_id = str(ip_address(listed_id))
+        elif listed_type == ResourceType.DOMAIN or _is_uuid(listed_id):
+            listed_id = listed_id.lower()
+        text = f"do:{listed_type}:{listed_id}"
+        return self if text == self else str.__new__(URN, text)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -184,7 +271,12 @@ class URN(str):
         if not isinstance(text, str):
             raise TypeError(f"a URN must be a string, got {type(text).__name__}")
         text = str.__str__(text)
-        if not _is_urn(text) or _holds_another(text) or _holds_placeholder(text):
+        if (
+            not _is_urn(text)
+            or _holds_another(text)
+            or _holds_placeholder(text)
+            or _holds_float(text)
+        ):
             raise ValueError(
                 f"a URN must have the form do:TYPE:ID, got {quoted(text)}{_hint(text)}"
             )
@@ -233,13 +325,9 @@ def assignable(urn: URN) -> URN:
     return urn.canonical if _is_reserved_ipv4(urn) else urn
 
 
-def type_hint(resource_type: str) -> str:
-    """Return what to do about a type that the API refuses; "" if that is not known."""
-    if right := _SPELLINGS.get(resource_type):
-        return f"use the type {right!r} instead of {resource_type!r}"
-    if resource_type in _NEVER_ASSIGNED:
-        return f"the API can't assign resources of the type {resource_type!r}"
-    return ""
+def _copied(cls: type[URN], text: str) -> URN:
+    """Return a copy of a URN without the checks, which a listed URN need not pass."""
+    return str.__new__(cls, text)
 
 
 class HasURN(Protocol):
@@ -252,6 +340,18 @@ class HasURN(Protocol):
 
 URNLike: TypeAlias = str | HasURN | Mapping[str, object]
 """A resource as an argument: a `URN`, its text, or an object or mapping with a `urn`."""
+
+
+def sendable(urn: URN) -> URN:
+    """Return a URN that may be sent; its text may be any that the API lists.
+
+    Raises:
+        ValueError: The text is that of several URNs, or contains an API token.
+    """
+    if urn.count("do:") > 1 and _holds_another(urn):
+        raise ValueError(f"a URN must have the form do:TYPE:ID, got {quoted(urn)}{_hint(urn)}")
+    _refuse_token(urn)
+    return urn
 
 
 def _refuse_token(text: str) -> None:
@@ -305,7 +405,7 @@ def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
     urns: dict[URN, URN] = {}
     for position, resource in enumerate(resources):
         try:
-            urn = URN.of(resource)
+            urn = sendable(URN.of(resource))
         except TypeError as error:
             raise TypeError(f"resources[{position}]: {error}") from None
         except ValueError as error:

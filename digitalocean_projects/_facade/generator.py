@@ -53,9 +53,6 @@ from __future__ import annotations
 _FOOTER = """
 
 publish(globals())
-for _class in (Paginator, Inventory):
-    _reason = f"a blocking {_class.__name__} must be read with `for` or `collect()`"
-    explain_misuse(_class, _reason, "__aiter__", "__await__")
 """
 _speaks_of_waiting = re.compile(r"(?i)\b(async|await\w*|coroutines?)\b").search
 _is_awaited = re.compile(r"Async|Await|Coroutine|Future|Task").search
@@ -275,8 +272,8 @@ def _passed_on(node: _Function) -> str:
 def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
     """Return the imports and type variables that the classes need."""
     origins = {"Iterator": "collections.abc", "Secret": f"{NAME}._messages"}
-    origins |= {"explain_misuse": f"{NAME}._public", "publish": f"{NAME}._public"}
     origins |= {
+        "publish": f"{NAME}._public",
         "Portal": f"{NAME}._facade.portal",
         "distinct_urns": f"{NAME}._codec.urn",
     }
@@ -292,7 +289,7 @@ def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
                 variables[ast.unparse(node.targets[0])] = ast.unparse(node)
     names = {node.id for node in ast.walk(ast.parse(classes)) if isinstance(node, ast.Name)}
     used = [line for name, line in variables.items() if name in names]
-    names |= {"explain_misuse", "publish", *(["TypeVar"] if used else [])}
+    names |= {"publish", *(["TypeVar"] if used else [])}
     return "\n".join([*_import_lines(origins, names), "", *used])
 
 

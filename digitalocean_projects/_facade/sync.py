@@ -41,7 +41,7 @@ from digitalocean_projects._messages import Secret
 from digitalocean_projects._paginator.inventory import AsyncInventory
 from digitalocean_projects._paginator.paginator import AsyncPaginator
 from digitalocean_projects._projects import AsyncProjects
-from digitalocean_projects._public import explain_misuse, publish
+from digitalocean_projects._public import publish
 from digitalocean_projects._session.manager import Statistics
 
 T = TypeVar("T")
@@ -812,6 +812,3 @@ class Paginator(Generic[T]):
 
 
 publish(globals())
-for _class in (Paginator, Inventory):
-    _reason = f"a blocking {_class.__name__} must be read with `for` or `collect()`"
-    explain_misuse(_class, _reason, "__aiter__", "__await__")

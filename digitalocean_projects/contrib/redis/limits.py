@@ -7,7 +7,7 @@ import attrs
 
 from digitalocean_projects._arguments import checked_seconds
 from digitalocean_projects._config import DEFAULT_LIMITS, Limits
-from digitalocean_projects._messages import Secret
+from digitalocean_projects._messages import Secret, number_text
 from digitalocean_projects._public import publish
 
 from .location import Location
@@ -27,7 +27,7 @@ def _checked_seconds(_: object, attribute: "attrs.Attribute[Any]", value: float)
 
 def _checked_share(_: object, __: "attrs.Attribute[Any]", value: float) -> None:
     if not 0 < value <= 1:
-        raise ValueError(f"share must be more than 0 and at most 1, got {value}")
+        raise ValueError(f"share must be more than 0 and at most 1, got {number_text(value)}")
 
 
 def _checked_policy(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:

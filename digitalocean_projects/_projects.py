@@ -433,8 +433,8 @@ class AsyncProjects:
                 any resource was known.
             PaginationError: `prune` is set, and the listing kept changing.
             AssignmentError: A later request failed. It holds the outcome for each resource.
-            ValueError: An argument is invalid, or the default project would be pruned. No change
-                was made.
+            ValueError: An argument is invalid, the default project would be pruned, or `desired` is
+                empty and `prune` is set. No change was made.
         """
         path = project_path(project)
         checked_count("chunk_size", chunk_size)

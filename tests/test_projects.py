@@ -179,7 +179,8 @@ FAILURES: list[tuple[Operation, type[Exception]]] = [
     (lambda projects: projects.patch(UNKNOWN), ValueError),
     (lambda projects: projects.get("web"), ValueError),
     (lambda projects: projects.delete(UNKNOWN, wait=-1.0), ValueError),
-    (lambda projects: projects.reconcile("default", [], prune=True), ValueError),
+    (lambda projects: projects.reconcile("default", ["do:vpc:1"], prune=True), ValueError),
+    (lambda projects: projects.reconcile(UNKNOWN, [], prune=True), ValueError),
     (lambda projects: projects.reconcile(UNKNOWN, ["x"]), ValueError),
     (lambda projects: projects.wait_until_assigned(UNKNOWN, [], timeout=-1.0), ValueError),
 ]
@@ -387,12 +388,25 @@ async def test_reconcile_sends_little(emulator: Emulator, make_client: MakeClien
     assert ["GET"] * 15 + ["POST"] == methods(emulator)
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_no_emptying(emulator: Emulator, make_either: MakeClient, *, dry_run: bool) -> None:
+    """An empty list with `prune` is refused before any request, also from a generator."""
+    web = emulator.seed(urns(1), name="web")
+    expected = r"not be empty with prune=True; to empty a project, use unassign_resources"
+    async with make_either() as client:
+        for nothing in ([], (urn for urn in urns())):
+            with pytest.raises(ValueError, match=expected):
+                await client.projects.reconcile(web, nothing, prune=True, dry_run=dry_run)
+        assert [] == emulator.requests
+        assert not (await client.projects.reconcile(web, [])).changed
+
+
 async def test_no_pruning_of_the_default(emulator: Emulator, make_client: MakeClient) -> None:
     """The default project isn't pruned, by whatever name it goes, and nothing is changed."""
     emulator.seed(urns(1), default=True)
     async with make_client() as client:
         with pytest.raises(ValueError, match="can't be pruned"):
-            await client.projects.reconcile(emulator.default_project_id, [], prune=True)
+            await client.projects.reconcile(emulator.default_project_id, urns(2), prune=True)
         nothing = Reconciliation(added=(), removed=(), kept=(URN("droplet", 1),))
         assert nothing == await client.projects.reconcile(
             emulator.default_project_id, urns(1), prune=True
@@ -413,7 +427,7 @@ async def test_default_project_with_an_odd_id(
     )
     async with make_client() as client:
         with pytest.raises(APIResponseError, match="expected the id of a project to be") as caught:
-            await client.projects.reconcile(web, [], prune=True)
+            await client.projects.reconcile(web, urns(2), prune=True)
     assert ("GET", "/v2/projects/default") == (caught.value.method, caught.value.path)
     assert ["GET", "GET"] == methods(emulator)
 
@@ -440,15 +454,15 @@ async def test_reconcile_fails_half_way(
     emulator: Emulator, make_client: MakeClient, *, added: bool
 ) -> None:
     """Where pruning fails, it is said what was done before; if that is nothing, the error is."""
-    web = emulator.seed(urns(1, 2), name="web")
-    emulator.seed(urns(3), default=True)
+    web = emulator.seed(urns(1, 2, *([] if added else [3])), name="web")
+    emulator.seed(urns(*([3] if added else [])), default=True)
     emulator.fail(
         faults.Status(500),
         when=lambda request: request.method == "POST" and "default" in request.path,
     )
     async with make_client() as client:
         with pytest.raises(AssignmentError if added else ServerError) as caught:
-            await client.projects.reconcile(web, urns(3) if added else [], prune=True)
+            await client.projects.reconcile(web, urns(3), prune=True)
     if isinstance(caught.value, AssignmentError):
         assert (urns(3), urns(1, 2)) == (
             [str(resource.urn) for resource in caught.value.done],

@@ -182,10 +182,6 @@ def unassign(client: Client, options: Namespace) -> int:
 def reconcile(client: Client, options: Namespace) -> int:
     """Assign the listed resources that a project lacks; with `--prune`, move the rest away."""
     desired = distinct_urns(_urns_in(options.file))
-    if options.prune and not desired:
-        raise ValueError(
-            "refusing to prune: the list of URNs is empty; to empty a project, use unassign"
-        )
     project = project_id(client, options.project)
     failure = None
     try:

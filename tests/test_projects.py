@@ -394,7 +394,8 @@ async def test_no_emptying(emulator: Emulator, make_either: MakeClient, *, dry_r
     web = emulator.seed(urns(1), name="web")
     expected = r"not be empty with prune=True; to empty a project, use unassign_resources"
     async with make_either() as client:
-        for nothing in ([], (urn for urn in urns())):
+        empty: list[Iterable[str]] = [[], iter(urns())]
+        for nothing in empty:
             with pytest.raises(ValueError, match=expected):
                 await client.projects.reconcile(web, nothing, prune=True, dry_run=dry_run)
         assert [] == emulator.requests

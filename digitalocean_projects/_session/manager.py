@@ -141,8 +141,7 @@ class SessionManager:
         """Return a copy of this manager that starts no attempt later than `seconds` from now.
 
         A request waits for the limits until then, but for at least one second, since even the slow
-        start of a bucket may hold a request for that time. An attempt that has started has its own
-        timeout.
+        start of a bucket may hold it for that time. An attempt in flight has its own timeout.
         """
         manager = copy.copy(self)
         # The bucket knows only this manager as its user, so the copy refers to it.
@@ -287,13 +286,14 @@ class SessionManager:
                 delay = retries.delay_after(error)
                 if delay is None or (error.in_doubt and not request.idempotent):
                     raise
-                status = error.status if isinstance(error, APIStatusError) else None
-                name = type(error).__name__
-                retries.log(request, delay, text, status=status, error=name)
+                # A response 429 pauses the bucket, where the request waits before all others.
+                paused = self._bucket if isinstance(error, RateLimitError) else None
+                delay = paused.statistics().paused if paused else delay
+                status = getattr(error, "status", None)
+                retries.log(request, delay, text, status=status, error=type(error).__name__)
                 # The traceback would keep this frame, which would keep the exception.
                 failure = error.with_traceback(None)
-            # A response 429 pauses the bucket, where the request waits before all others.
-            if self._bucket is None or not isinstance(failure, RateLimitError):
+            if not paused:
                 await self._wait(delay)
         try:
             raise failure

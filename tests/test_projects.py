@@ -33,7 +33,7 @@ from digitalocean_projects._projects import _near
 from digitalocean_projects.testing import MockClock, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from digitalocean_projects import (
         AsyncClient,

@@ -18,6 +18,7 @@ from digitalocean_projects._version import __version__
 from . import projects, resources
 from .arguments import Parser, add_commands_to, add_parser, add_quiet
 from .doctl import context_token
+from .progress import warnings_noted
 from .report import add_report
 from .resources import FAILED
 from .signals import Ended, ended_by_signals
@@ -28,7 +29,6 @@ from .terminal import (
     drop_unwritten,
     note,
     prepare_streams,
-    warnings_noted,
 )
 
 if TYPE_CHECKING:

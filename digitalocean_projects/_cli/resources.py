@@ -219,7 +219,7 @@ def project_id(client: Client, text: str) -> str:
 
 def requests_of(client: Client) -> Callable[[], Progress]:
     """Return a function that counts the requests that the client has sent."""
-    return lambda: Progress("requests", client.statistics().requests)
+    return lambda: Progress("request", client.statistics().requests)
 
 
 def note_change(paginator: Paginator[Any]) -> None:
@@ -235,7 +235,7 @@ def _output(options: Namespace) -> Output[Resource]:
 def _stream(
     client: Client, output: Output[Resource], paginator: Paginator[Resource], options: Namespace
 ) -> None:
-    progress = Progress("resources")
+    progress = Progress("resource")
     pages = 0
     with progress_shown(client, lambda: progress, quiet=options.quiet, streamed=True):
         for page in paginator.pages():
@@ -305,7 +305,7 @@ def _move(
     def look() -> Progress:
         # The latest request has no answer yet.
         chunks = max(_first_attempts(client) - before - 1, 0)
-        return Progress("resources", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
+        return Progress("resource", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
 
     outcome: AssignmentResult | AssignmentError
     failure = None

@@ -408,6 +408,7 @@ class ProjectLookupError(APIError):
         found: tuple[Project, ...] = (),
         *,
         near: Sequence[str] = (),
+        hint: str = "",
         secret: str = "",
     ) -> None:
         count = f"{len(found)} projects are named" if found else "no project is named"
@@ -416,6 +417,8 @@ class ProjectLookupError(APIError):
             text += f": {', '.join(redacted(project.id, secret) for project in found[:_NAMED])}"
         elif near:
             text += f"; did you mean {' or '.join(quoted(other, secret) for other in near)}?"
+        elif hint:
+            text += f"; {hint}"
         super().__init__(one_line(text))
         self.name = redacted(name, secret)
         self.found = tuple(_masked(project, secret) for project in found)

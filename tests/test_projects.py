@@ -160,11 +160,44 @@ async def test_find_near_names(emulator: Emulator, make_client: MakeClient) -> N
         assert "did you mean 'web-shop-***'?" in str(c.value)
 
 
-def test_many_near_names() -> None:
-    """The search for near names is bounded, however many and long the names are."""
-    names = [f"{number:06}{'ab' * 80}" for number in range(5000)]
-    projects = [Project(id=UNKNOWN, name=name) for name in names]
-    assert 3 == len(_near("ba" * 5000, projects))
+def named(*names: str) -> list[Project]:
+    return [Project(id=UNKNOWN, name=name) for name in names]
+
+
+def test_near_name_among_many() -> None:
+    """The name that is meant is found among all names, also behind many others."""
+    projects = named(*(f"tenant-{number:05}" for number in range(10_000)), "web-shop", "Web  Shop")
+    assert ["web-shop", "Web  Shop"] == _near("webshop", projects)
+    assert "web-shop" == _near("wbe-shop", projects)[0]
+    assert ["Web  Shop"] == _near(" web shop", projects)
+    assert "tenant-04711" in _near("tenant-4711", projects)
+
+
+def test_near_names_with_the_same_beginning() -> None:
+    """Names that differ only at their end are different names."""
+    start = "a" * 100
+    assert [f"{start}-one", f"{start}-ones"] == _near(
+        f"{start}-onn", named(f"{start}-one", f"{start}-ones", "b")
+    )
+    assert ["web", "WEB", "wEb"] == _near("Web", named("web", "WEB", "wEb", "WeB"))
+
+
+@pytest.mark.parametrize("name", ["testing", "ba" * 5000, "w", ""])
+def test_no_near_name(name: str) -> None:
+    """No name is suggested rather than one that differs much."""
+    names = [f"{number:06}{'ab' * 80}" for number in range(100)]
+    assert [] == _near(name, named("staging", "web-shop", *names))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [(UNKNOWN, "pass an id to get()"), ("Default", "call get_default() for the")]
+)
+async def test_find_by_id(make_client: MakeClient, name: str, hint: str) -> None:
+    """An id or `default` in place of a name is an error with the right method."""
+    async with make_client() as client:
+        with pytest.raises(ProjectLookupError) as caught:
+            await client.projects.find(name)
+    assert str(caught.value).startswith(f"no project is named {name!r}; {hint}")
 
 
 FAILURES: list[tuple[Operation, type[Exception]]] = [

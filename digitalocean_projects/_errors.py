@@ -67,6 +67,11 @@ class ClientUsageError(SafeError, RuntimeError):
     in_doubt = False
 
 
+CLOSED = (
+    "the client is closed; use it, its views and its paginators before the end of its `with` block"
+)
+
+
 class RateLimitWaitError(APIError):
     """A request that was not sent, because it would have to wait too long for the rate limit.
 
@@ -359,12 +364,17 @@ class AssignmentTimeoutError(APIError):
     missing: tuple[URN, ...]
 
     @rebuildable
-    def __init__(self, missing: tuple[URN, ...]) -> None:
+    def __init__(
+        self, missing: tuple[URN, ...], *, project: str = "", timeout: float | None = None
+    ) -> None:
         names = ", ".join(map(str, missing[:_NAMED]))
         more = ", …" if len(missing) > _NAMED else ""
         number = len(missing)
         subject = "1 resource is" if number == 1 else f"{number} resources are"
-        super().__init__(one_line(f"{subject} missing: {names}{more}"))
+        where = f" in project {project}" if project else ""
+        when = "" if timeout is None else f" after {timeout:g} s"
+        text = f"{subject} missing{where}{when}: {names}{more}"
+        super().__init__(f"{one_line(text)}; the API may still complete the move")
         self.missing = missing
 
 

@@ -300,10 +300,12 @@ async def test_delete_waits(emulator: Emulator, make_client: MakeClient) -> None
     web = emulator.seed(urns(1, 2), name="web")
     async with make_client(clock=MockClock(rate=0, autojump_threshold=0.01)) as client:
         await client.projects.unassign_resources(urns(1, 2))
-        with pytest.raises(PreconditionFailedError):
+        with pytest.raises(PreconditionFailedError) as refused:
             await client.projects.delete(web)
         with pytest.raises(PreconditionFailedError):
             await client.projects.delete(web, wait=5.0)
+    (hint,) = refused.value.__notes__
+    assert "unassign_resources(), and pass for example wait=60" in hint
     assert ["POST"] + 5 * ["DELETE"] == methods(emulator)
 
 
@@ -369,7 +371,10 @@ async def test_waiting_in_vain(
     emulator.seed(urns(2), name="web")
     async with make_client(clock=clock) as client:
         await client.projects.assign_resources("default", urns(2))
-        with pytest.raises(AssignmentTimeoutError, match="1 resource is missing: do:dr") as c:
+        with pytest.raises(
+            AssignmentTimeoutError,
+            match="1 resource is missing in project default after 10 s: do:dr",
+        ) as c:
             await client.projects.wait_until_assigned("default", urns(1, 2), timeout=10.0)
         assert tuple(map(URN.parse, urns(2))) == c.value.missing
         # The clock runs by itself, too.

@@ -31,7 +31,7 @@ from digitalocean_projects._public import publish
 
 from .pool import Pool
 from .retry import Retries
-from .transport import Transport, open_session, request_id, status_error
+from .transport import Transport, open_session, request_id
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -342,9 +342,7 @@ class SessionManager:
             raise
         self._log(request, start, retries.attempts, status=answer.status, headers=answer.headers)
         if answer.status not in _SUCCESS:
-            raise status_error(
-                answer.status, answer.headers, answer.body, request, secret=self.settings.token
-            )
+            raise self._transport.status_error(answer)
         return answer
 
     def _session(self, lease: Lease | None) -> ClientSession:

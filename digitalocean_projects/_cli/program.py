@@ -169,6 +169,8 @@ def _add_tour(commands: Commands) -> None:
         details="It lists, moves and counts sample resources, and prints the commands to try\n"
         "next. It needs no token and no network.",
     )
+    # It prints no notes, but every subcommand accepts the option.
+    add_quiet(tour)
     tour.set_defaults(run=_show_tour)
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 FAILED = 1
 _NAME_PREFIX = "name:"
 _STDIN = "-"
+# The hint of `URN.parse` for several URNs in one text, which is meant for Python programs.
+_SEPARATELY = "by itself, in a list"
 
 _SOME_MAY_BE_ASSIGNED = "some resources may have been moved; it is safe to run the command again"
 _LATER = """\
@@ -87,7 +89,8 @@ def add_commands(commands: Commands) -> None:
         details="It assigns the listed resources that the project lacks. It prints '+' before a\n"
         "URN that it added, '-' before one that it removed, '!' before one that failed.\n"
         "The members of its JSON object are added, removed, kept, failed, unknown (the\n"
-        "API did not answer) and untouched (not sent, or only in a refused request).",
+        "API did not answer), untouched (not sent, or only in a refused request), and\n"
+        "refused (the API's errors for failed resources).",
     )
     add_project(command)
     command.add_argument(
@@ -168,20 +171,22 @@ def list_resources(client: Client, options: Namespace) -> int:
 def assign(client: Client, options: Namespace) -> int:
     """Move resources to a project."""
     output = _output(options)
-    urns = _distinct_urns(options.resources)
+    urns = _distinct_urns(options.resources, quiet=options.quiet)
     project = project_id(client, options.project)
     return _move(client, output, urns, partial(client.projects.assign_resources, project), options)
 
 
 def unassign(client: Client, options: Namespace) -> int:
     """Move resources to the default project."""
-    urns = _distinct_urns(options.resources)
+    urns = _distinct_urns(options.resources, quiet=options.quiet)
     return _move(client, _output(options), urns, client.projects.unassign_resources, options)
 
 
 def reconcile(client: Client, options: Namespace) -> int:
     """Assign the listed resources that a project lacks; with `--prune`, move the rest away."""
-    desired = distinct_urns(_urns_in(options.file))
+    desired = distinct_urns(_urns_in(options.file, quiet=options.quiet))
+    if not desired and not options.prune:
+        note("the list of URNs is empty; nothing is assigned", quiet=options.quiet)
     project = project_id(client, options.project)
     failure = None
     try:
@@ -198,7 +203,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     written = is_written(
         partial(_print_changes, done)
         if options.output == "text"
-        else partial(print_document, _as_members(done))
+        else partial(print_document, done.to_dict())
     )
     _note_doubts(done)
     note(_counts(done, " to be" if options.dry_run else ""), quiet=options.quiet)
@@ -250,7 +255,7 @@ def _stream(
         )
 
 
-def _urns_in(name: str) -> Iterator[URN]:
+def _urns_in(name: str, *, quiet: bool) -> Iterator[URN]:
     """Yield the URNs in the lines of a file or of standard input.
 
     Empty lines and comments are skipped.
@@ -261,6 +266,8 @@ def _urns_in(name: str) -> Iterator[URN]:
     """
     is_stdin = name == _STDIN
     source = "standard input" if is_stdin else one_line(name)
+    if is_stdin and sys.stdin.isatty():
+        note("reading URNs from standard input, one per line, until Ctrl-D", quiet=quiet)
     data = sys.stdin.buffer.read() if is_stdin else Path(name).read_bytes()
     try:
         text = data.decode("utf-8-sig")
@@ -270,25 +277,26 @@ def _urns_in(name: str) -> Iterator[URN]:
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
-            yield _urn(stripped, f"{source}:{number}")
+            yield _urn(stripped, f"{source}:{number}", "on its own line")
 
 
-def _distinct_urns(arguments: Iterable[str]) -> list[URN]:
+def _distinct_urns(arguments: Iterable[str], *, quiet: bool) -> list[URN]:
     def urns() -> Iterator[URN]:
         for argument in arguments:
             if argument == _STDIN:
-                yield from _urns_in(argument)
+                yield from _urns_in(argument, quiet=quiet)
             else:
-                yield _urn(argument, "argument URN")
+                yield _urn(argument, "argument URN", "as its own argument")
 
     return distinct_urns(urns())
 
 
-def _urn(text: str, place: str) -> URN:
+def _urn(text: str, place: str, separately: str) -> URN:
     try:
         return URN.parse(text)
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
+        reason = str(error).replace(_SEPARATELY, separately)
+        raise ValueError(f"{place}: {reason}") from None
 
 
 def _move(
@@ -382,15 +390,3 @@ def _counts(done: Reconciliation, to_be: str) -> str:
     counts = f"{added:,}{to_be} added, {removed:,}{to_be} removed, {kept:,} kept"
     left = len(done.failed) + len(done.unknown) + len(done.untouched)
     return f"{counts}, {left:,} not moved" if left else counts
-
-
-def _as_members(done: Reconciliation) -> dict[str, object]:
-    failed = [{"urn": str(resource.urn), "status": resource.status} for resource in done.failed]
-    return {
-        "added": list(map(str, done.added)),
-        "removed": list(map(str, done.removed)),
-        "kept": list(map(str, done.kept)),
-        "failed": failed,
-        "unknown": list(map(str, done.unknown)),
-        "untouched": list(map(str, done.untouched)),
-    }

@@ -153,7 +153,11 @@ class RetryPolicy:
     `Retry-After` of the response. A response 429 without `Retry-After` means that the limit per
     hour is used up, and then the delay lasts until its `ratelimit-reset`. If a delay would be
     longer than `max_retry_after`, or would exceed the client's `deadline`, the error is raised at
-    once. Each retry is logged as a warning of the logger `digitalocean_projects`.
+    once.
+
+    Each retry is logged as a warning of the logger `digitalocean_projects`. Python prints warnings
+    on standard error if the program has not configured logging, so a script that waits for a retry
+    is not silent. To silence it, set the level of the logger to `logging.ERROR`.
 
     Every operation but `create` is idempotent. `create` is retried only if the request was
     certainly not carried out.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
+import sys
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -255,3 +257,28 @@ async def test_waits_that_were_cut_short(
             await ask(client)
         assert (1, 0.0) == (client.statistics().requests, client.statistics().waited)
     assert 1 == len(emulator.requests)
+
+
+@pytest.mark.process
+def test_retry_in_a_script(emulator: Emulator) -> None:
+    """A script without a configuration of logging prints its retries, unless it silences them."""
+    emulator.respond(503, headers={"Retry-After": "0"}, times=4)
+    script = (
+        "import logging, sys\n"
+        "from digitalocean_projects import Client, RetryPolicy\n"
+        "for level in logging.NOTSET, logging.ERROR:\n"
+        "    logging.getLogger('digitalocean_projects').setLevel(level)\n"
+        "    retry = RetryPolicy(base_delay=0)\n"
+        "    with Client(sys.argv[1], base_url=sys.argv[2], retry=retry) as client:\n"
+        "        client.projects.get_default()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, emulator.token, emulator.url],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    reason = "of 4 failed, the next one starts at once: 503 (GET /v2/projects/default)"
+    assert [f"attempt 1 {reason}", f"attempt 2 {reason}"] == done.stderr.splitlines()
+    assert 6 == len(emulator.requests)

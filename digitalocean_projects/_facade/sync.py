@@ -102,8 +102,8 @@ class Client:
     Raises:
         ClientUsageError: There is no token.
         TypeError: An argument has another type than annotated.
-        ValueError: An argument is invalid, or the token or the proxy is not a string. The message
-            contains neither of them.
+        ValueError: An argument is invalid, or the proxy is not a string. The message contains
+            neither the token nor the proxy.
     """
 
     def __init__(

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from digitalocean_projects._errors import APIConnectionError, APIStatusError
     from digitalocean_projects._messages import Request
 
+# Against the usual advice for libraries, this logger has no NullHandler. Without one, Python prints
+# the warnings of a program that has not configured logging, which otherwise seems to hang during a
+# retry. The message names the request, and a configured log adds the logger's name, so the message
+# itself doesn't begin with it.
 _logger = logging.getLogger("digitalocean_projects")
 # Shorter delays in seconds would be written as 0.0.
 _NOTICED = 0.05

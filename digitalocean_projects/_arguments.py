@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from inspect import iscoroutine
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from uuid import UUID
@@ -65,7 +67,7 @@ def checked_wait(name: str, value: float) -> float:
 def _check_number(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         hint = "pass total_seconds()" if isinstance(value, timedelta) else "pass a float, like 30.0"
-        raise TypeError(f"{name} must be a number of seconds, got {type(value).__name__}; {hint}")
+        raise TypeError(f"{name} must be a number of seconds, {_got(value, hint)}")
 
 
 def checked_type(name: str, value: T, expected: type | tuple[type, ...], *, hint: str = "") -> T:
@@ -83,9 +85,15 @@ def checked_type(name: str, value: T, expected: type | tuple[type, ...], *, hint
     if not isinstance(value, expected):
         classes = expected if isinstance(expected, tuple) else (expected,)
         wanted = " or ".join(map(_with_article, classes))
-        advice = f"; pass {hint}" if hint else ""
-        raise TypeError(f"{name} must be {wanted}, got {type(value).__name__}{advice}")
+        raise TypeError(f"{name} must be {wanted}, {_got(value, hint and f'pass {hint}')}")
     return value
+
+
+def _got(value: object, hint: str = "") -> str:
+    """Return the end of a message on a value of a wrong type: the type, and a hint."""
+    if iscoroutine(value):
+        hint = "did you forget await?"
+    return f"got {type(value).__name__}{hint and f'; {hint}'}"
 
 
 def _with_article(cls: type) -> str:
@@ -103,7 +111,7 @@ def checked_count(name: str, value: int, most: int | None = None) -> int:
         ValueError: `value` is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, got {type(value).__name__}")
+        raise TypeError(f"{name} must be an int, {_got(value)}")
     if value < 1 or (most is not None and value > most):
         wanted = f"between 1 and {most}" if most else "at least 1"
         raise ValueError(f"{name} must be {wanted}, got {number_text(value)}")
@@ -122,21 +130,42 @@ def project_path(project: ProjectLike) -> str:
         TypeError: `project` has another type than annotated.
         ValueError: `project` is a text that is neither `default` nor a UUID.
     """
-    if isinstance(project, Project):
-        project = project.id
-    if not isinstance(project, str | UUID):
-        raise TypeError(
-            f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project, "
-            f"got {type(project).__name__}"
-        )
-    text = str(project)
+    value = project.id if isinstance(project, Project) else project
+    if not isinstance(value, str | UUID):
+        raise TypeError(f"{_PROJECT}, {_got(value, _project_type_hint(value))}")
+    text = str(value)
     if not is_project_id(text):
-        name = quoted(text)
-        hint = f"; look it up with projects.find({name})" if text.strip() else ""
-        raise ValueError(
-            f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project, got {name}{hint}"
-        )
+        if isinstance(project, Project):
+            raise ValueError(
+                f"{_PROJECT}, got a Project with the id {quoted(text)}; get one with "
+                "projects.find() or projects.list()"
+            )
+        raise ValueError(f"{_PROJECT}, got {quoted(text)}{_project_hint(text)}")
     return f"{PROJECTS_PATH}/{text.lower()}"
+
+
+_PROJECT = f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project"
+
+
+def _project_type_hint(value: object) -> str:
+    """Return the likely mistake in a value of another type than that of a project."""
+    if isinstance(value, Mapping):
+        return "pass its id" if "id" in value else ""
+    return "pass the project first, and then the resources" if isinstance(value, Iterable) else ""
+
+
+def _project_hint(text: str) -> str:
+    """Return the likely mistake in a text that is neither a UUID nor `default`."""
+    inner = text.strip().lower()
+    if not inner:
+        return ""
+    if inner.startswith("do:"):
+        return "; that names a resource: pass the project first, and then the resources"
+    if inner == DEFAULT_PROJECT:
+        return f"; write {DEFAULT_PROJECT!r}"
+    with suppress(ValueError):
+        return f"; write {str(UUID(inner))!r}"
+    return f"; look it up with projects.find({quoted(text)})"
 
 
 def settable(**members: object) -> dict[str, object]:

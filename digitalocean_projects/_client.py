@@ -26,6 +26,7 @@ from ._config import (
     checked_proxy,
     checked_token,
     checked_user_agent,
+    token_source,
 )
 from ._messages import Secret
 from ._projects import AsyncProjects
@@ -92,9 +93,9 @@ class AsyncClient:
 
     Raises:
         ClientUsageError: `token` is None, and the environment has no token.
-        TypeError: An argument other than `token` and `proxy` has another type than annotated.
-        ValueError: An argument is invalid, or `token` or `proxy` is not a string. The message
-            contains neither the token nor the proxy.
+        TypeError: An argument has another type than annotated.
+        ValueError: An argument is invalid, or `proxy` is not a string. The message contains neither
+            the token nor the proxy.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class AsyncClient:
         trace_configs: Sequence[TraceConfig] = (),
         clock: Clock | None = None,
     ) -> None:
+        kind = type(token)
         token, proxy = Secret.hide(token), Secret.hide(proxy)
         if session_factory is not None and not callable(session_factory):
             kind = type(session_factory).__name__
@@ -126,7 +128,8 @@ class AsyncClient:
                 "pass them to the ClientSession that it returns"
             )
         settings = Settings(
-            token=checked_token(token),
+            token=checked_token(token, kind),
+            token_source=token_source(token),
             base_url=checked_base_url(
                 base_url,
                 allow_insecure=checked_type("allow_insecure", allow_insecure, bool),
@@ -204,9 +207,11 @@ class AsyncClient:
             TypeError: An option has another type than annotated.
             ValueError: An option is invalid. The message doesn't contain the token.
         """
+        kind = type(token)
         token = token if token is NOTHING else Secret.hide(token) or Secret()
         options: dict[str, tuple[Callable[[Any], object], object]] = {
-            "token": (checked_token, token),
+            "token": (partial(checked_token, kind=kind), token),
+            "token_source": (token_source, token),
             "timeout": (partial(checked_seconds, "timeout"), timeout),
             "deadline": (_checked_deadline, deadline),
             "retry": (_checked_retry, retry),

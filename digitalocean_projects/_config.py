@@ -32,6 +32,7 @@ class Settings:
     """The checked settings of a client."""
 
     token: Secret
+    token_source: str
     base_url: str
     timeout: float
     connect_timeout: float
@@ -154,7 +155,11 @@ class RetryPolicy:
     `Retry-After` of the response. The API sends a 429 without `Retry-After` if the hourly limit is
     used up; then the delay is at least the time until its `ratelimit-reset`. If the response asks
     for a longer delay than `max_retry_after`, or if the delay would exceed the client's `deadline`,
-    the error is raised at once. The logger `digitalocean_projects` reports each retry as a warning.
+    the error is raised at once.
+
+    Each retry is logged as a warning of the logger `digitalocean_projects`. Python prints warnings
+    on standard error if the program has not configured logging, so a script that waits for a retry
+    is not silent. To silence it, set the level of the logger to `logging.ERROR`.
 
     All operations but `create` are idempotent. `create` is retried only if the request was
     certainly not carried out.
@@ -222,11 +227,22 @@ _is_proxy = re.compile(rf"(?i:https?)://([^\s/?#@\[\]\\]*@)?{_HOST}/?", re.ASCII
 _is_user_agent = re.compile(" *[!-~][ -~]*").fullmatch
 
 
-def checked_token(token: Secret | None) -> Secret:
+def token_source(token: Secret | None) -> str:
+    """Return where `checked_token` gets the token from, for a message."""
+    variable = next(filter(os.environ.get, TOKEN_VARIABLES), "")
+    return f"from {variable}" if token is None else "passed to the client"
+
+
+def checked_token(token: Secret | None, kind: type = str) -> Secret:
     """Return the given token, or else the one of the environment, after checking it.
+
+    Args:
+        token: The token. A value that is not a string was replaced by an empty one.
+        kind: The type that the value had.
 
     Raises:
         ClientUsageError: There is no token.
+        TypeError: The value was not a string.
         ValueError: The token is malformed. The message doesn't contain it.
     """
     origin = "token"
@@ -237,10 +253,17 @@ def checked_token(token: Secret | None) -> Secret:
                 break
         else:
             raise ClientUsageError(f"no token: pass token=…, or set {TOKEN_VARIABLES[0]}")
+    elif not issubclass(kind, str):
+        raise TypeError(f"token must be a string, got {kind.__name__}")
     if not token:
-        raise ValueError(f"{origin} must be a string, and not empty")
+        raise ValueError(f"{origin} must not be empty")
+    if token[:7].lower() == "bearer ":
+        raise ValueError(f"{origin} must be a token without 'Bearer ' before it")
     if not _is_printable(token):
-        raise ValueError(f"{origin} must be printable ASCII, without spaces and line breaks")
+        around = "; strip() removes those around it" if _is_printable(token.strip()) else ""
+        raise ValueError(
+            f"{origin} must be printable ASCII, without spaces and line breaks{around}"
+        )
     if token.startswith("dor_v1_"):
         raise ValueError(f"{origin} must be an access token, got a refresh token (dor_v1_…)")
     return token
@@ -263,6 +286,7 @@ def checked_base_url(url: str | None, *, allow_insecure: bool) -> str:
     if not _is_base_url(url) or not _has_port(url) or any(mark in url for mark in "?#@\\"):
         raise ValueError(
             f"{origin} must be https://host[:port][/path], without user, query and fragment"
+            f"{'' if '://' in url else '; it has no https:// at its beginning'}"
         )
     parts = urlsplit(url)
     if parts.scheme == "http" and not allow_insecure and not is_loopback(parts.hostname or ""):

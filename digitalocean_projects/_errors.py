@@ -68,6 +68,11 @@ class ClientUsageError(SafeError, RuntimeError):
     in_doubt = False
 
 
+CLOSED = (
+    "the client is closed; use it, its views and its paginators before the end of its `with` block"
+)
+
+
 class RateLimitWaitError(APIError):
     """A request that was not sent, because it would have to wait too long for the rate limit.
 
@@ -371,12 +376,17 @@ class AssignmentTimeoutError(APIError):
     missing: tuple[URN, ...]
 
     @rebuildable
-    def __init__(self, missing: tuple[URN, ...]) -> None:
+    def __init__(
+        self, missing: tuple[URN, ...], *, project: str = "", timeout: float | None = None
+    ) -> None:
         names = ", ".join(map(str, missing[:_NAMED]))
         more = ", …" if len(missing) > _NAMED else ""
         number = len(missing)
         subject = "1 resource is" if number == 1 else f"{number} resources are"
-        super().__init__(one_line(f"{subject} missing: {names}{more}"))
+        where = f" in project {project}" if project else ""
+        when = "" if timeout is None else f" after {timeout:g} s"
+        text = f"{subject} missing{where}{when}: {names}{more}"
+        super().__init__(f"{one_line(text)}; the API may still complete the move")
         self.missing = missing
 
 
@@ -420,6 +430,7 @@ class ProjectLookupError(APIError):
         found: tuple[Project, ...] = (),
         *,
         near: Sequence[str] = (),
+        hint: str = "",
         secret: str = "",
     ) -> None:
         count = f"{len(found)} projects are named" if found else "no project is named"
@@ -428,6 +439,8 @@ class ProjectLookupError(APIError):
             text += f": {', '.join(redacted(project.id, secret) for project in found[:_NAMED])}"
         elif near:
             text += f"; did you mean {' or '.join(quoted(other, secret) for other in near)}?"
+        elif hint:
+            text += f"; {hint}"
         super().__init__(one_line(text))
         self.name = redacted(name, secret)
         self.found = tuple(_masked(project, secret) for project in found)

@@ -297,8 +297,8 @@ class Account(RuleBasedStateMachine):
         unwanted = [urn for urn in held if prune and urn not in wanted]
         options = {"prune": prune, "dry_run": dry_run}
         self.emulator.forget_requests()
-        if prune and (told == "default" or (unwanted and key == model.default)):
-            with pytest.raises(ValueError, match="can't be pruned"):
+        if prune and (told == "default" or not urns or (unwanted and key == model.default)):
+            with pytest.raises(ValueError, match=r"can't be pruned|must not be empty"):
                 self.projects.reconcile(told, urns, **options)
             assert not self.wrote()
             return
@@ -327,6 +327,7 @@ class Account(RuleBasedStateMachine):
             self.emulator.clock.jump(self.emulator.move_delay)
             self.emulator.forget_requests()
             known = [urn for urn in urns if urn != UNKNOWN]
+            prune = prune and bool(known)
             assert not self.projects.reconcile(told, known, prune=prune).changed
             assert not self.wrote()
 

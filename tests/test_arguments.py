@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
 from digitalocean_projects import Environment, Project, Purpose
-from digitalocean_projects._arguments import project_path, settable
+from digitalocean_projects._arguments import (
+    checked_count,
+    checked_seconds,
+    checked_type,
+    checked_wait,
+    project_path,
+    settable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ID = "4E1BFBC3-dc3e-41f2-a18f-1b4d7ba71679"
 
@@ -83,3 +93,59 @@ def test_not_settable(members: dict[str, Any], error: type[Exception], text: str
     """An attribute that the API would refuse is refused at once."""
     with pytest.raises(error, match=text):
         settable(**members)
+
+
+FIRST = "pass the project first, and then the resources"
+
+
+@pytest.mark.parametrize(
+    ("project", "hint"),
+    [
+        (ID.replace("-", ""), f"; write '{ID.lower()}'"),
+        (f"{{{ID}}}", f"; write '{ID.lower()}'"),
+        (f" {ID}", f"; write '{ID.lower()}'"),
+        (f"{ID}\n", f"; write '{ID.lower()}'"),
+        ("Default", "; write 'default'"),
+        ("default ", "; write 'default'"),
+        ("do:droplet:1", f"; that names a resource: {FIRST}"),
+        ("web", "; look it up with projects.find('web')"),
+        (" ", "got ' '"),
+        (
+            Project(id="web", name="x"),
+            "got a Project with the id 'web'; get one with projects.find() or",
+        ),
+        ({"id": ID}, "got dict; pass its id"),
+        ({}, "got dict"),
+        (["do:droplet:1"], f"got list; {FIRST}"),
+        (5, "got int"),
+    ],
+)
+def test_hints(project: Any, hint: str) -> None:
+    """The message names the likely mistake."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        project_path(project)
+    assert hint in str(caught.value)
+    assert str(caught.value).startswith("project must be a UUID, 'default' or a Project, got")
+    assert ("projects.find('" in hint) == ("projects.find('" in str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        project_path,
+        lambda value: checked_type("name", value, str),
+        lambda value: checked_type("retry", value, int, hint="a number"),
+        lambda value: checked_count("per_page", value),
+        lambda value: checked_seconds("timeout", value),
+        lambda value: checked_wait("wait", value),
+    ],
+)
+def test_coroutine(check: Callable[[Any], object]) -> None:
+    """A coroutine in place of its result is named as such."""
+
+    async def find() -> None: ...
+
+    coroutine = find()
+    with pytest.raises(TypeError, match=r"got coroutine; did you forget await[?]$"):
+        check(coroutine)
+    coroutine.close()

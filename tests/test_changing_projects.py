@@ -121,5 +121,7 @@ async def test_wait_for_what_left(emulator: Emulator, make_client: MakeClient) -
     async with make_client(clock=Jumps(emulator.clock)) as client:
         await client.projects.assign_resources(web, urns(2))
         await client.projects.unassign_resources(urns(1))
-        with pytest.raises(AssignmentTimeoutError, match="1 resource is missing: do:droplet:1"):
+        with pytest.raises(
+            AssignmentTimeoutError, match=r"1 resource is missing in project .+: do:droplet:1"
+        ):
             await client.projects.wait_until_assigned(web, urns(1, 2), timeout=20.0)

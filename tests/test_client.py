@@ -271,9 +271,9 @@ async def test_no_such_project(make_either: MakeClient) -> None:
 
 
 async def test_wrong_token(make_either: MakeClient) -> None:
-    """A token that the API doesn't know is an AuthenticationError."""
+    """A token that the API doesn't know is an AuthenticationError that says where it came from."""
     async with make_either("dop_v1_wrong") as client:
-        with pytest.raises(AuthenticationError):
+        with pytest.raises(AuthenticationError, match=r", token passed to the client\)$"):
             await client.projects.list_resources().collect()
 
 
@@ -404,6 +404,13 @@ async def test_environment(
     monkeypatch.setenv(variable, emulator.token)
     async with AsyncClient() as client:
         assert 0 == (await client.projects.list_resources().first_page()).total
+    monkeypatch.setenv(variable, "dop_v1_wrong")
+    async with AsyncClient() as client:
+        with pytest.raises(AuthenticationError, match=rf", token from {variable}\)$"):
+            await client.projects.get_default()
+        view = client.with_options(token="dop_v1_wrong_too")
+        with pytest.raises(AuthenticationError, match=r", token passed to the client\)$"):
+            await view.projects.get_default()
 
 
 def test_no_token(monkeypatch: pytest.MonkeyPatch) -> None:

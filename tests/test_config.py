@@ -27,6 +27,7 @@ from digitalocean_projects._config import (
     checked_user_agent,
 )
 from digitalocean_projects._messages import Secret
+from tests.exposure import exposed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ def test_settings() -> None:
     """The settings' `repr` shows neither the token nor the proxy's password."""
     settings = Settings(
         token=Secret(HIDDEN),
+        token_source="passed to the client",
         base_url=BASE_URL,
         timeout=30.0,
         connect_timeout=10.0,
@@ -96,10 +98,14 @@ def test_no_token(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) ->
 @pytest.mark.parametrize(
     ("texts", "problem"),
     [
-        ([""], "a string, and not empty"),
+        ([f"Bearer {HIDDEN}", f"bearer {HIDDEN}"], "a token without 'Bearer ' before it$"),
         (
-            [f" {HIDDEN}", f"{HIDDEN}\n", f"{HIDDEN}\r\n", f"{HIDDEN} x", " "],
-            "printable ASCII, without spaces",
+            [f" {HIDDEN}", f"{HIDDEN}\n", f"{HIDDEN}\r\n"],
+            r"printable ASCII, without spaces and line breaks; strip\(\) removes those around it$",
+        ),
+        (
+            [f"{HIDDEN} x", " "],
+            "printable ASCII, without spaces and line breaks$",
         ),
         ([f"{HIDDEN}{end}" for end in "\0\x7f\u2028é\ud800"], "printable ASCII, without"),
         ([f"dor_v1_{HIDDEN}", "dor_v1_"], r"an access token, got a refresh token \(dor_v1_…\)$"),
@@ -117,9 +123,26 @@ def test_malformed_token(texts: list[str], problem: str) -> None:
 def test_malformed_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A malformed token from the environment is refused by the variable's name."""
     monkeypatch.setenv(name, f"{HIDDEN}\n")
-    expected = f"{name} must be printable ASCII, without spaces and line breaks"
-    with pytest.raises(ValueError, match=rf"^{expected}$"):
+    expected = f"{name} must be printable ASCII, without spaces and line breaks; strip"
+    with pytest.raises(ValueError, match=rf"^{expected}"):
         checked_token(None)
+
+
+def test_token_of_another_type() -> None:
+    """A token that is not a string is a TypeError with its type, and an empty one says so."""
+    for token in (123, HIDDEN.encode(), [HIDDEN]):
+        expected = f"^token must be a string, got {type(token).__name__}$"
+        with pytest.raises(TypeError, match=expected) as caught:
+            AsyncClient(token)  # type: ignore[arg-type]  # the case
+        assert not any(HIDDEN in text for text in exposed(caught.value))
+        with pytest.raises(TypeError, match=expected):
+            AsyncClient("x").with_options(token=token)  # type: ignore[arg-type]  # the case
+    for options in ({"token": ""}, {"token": Secret()}):
+        with pytest.raises(ValueError, match=r"^token must not be empty$"):
+            AsyncClient(**options)
+    nothing: Any = None
+    with pytest.raises(TypeError, match=r"^token must be a string, got NoneType$"):
+        AsyncClient("x").with_options(token=nothing)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +227,14 @@ def test_malformed_base_url(*, allow_insecure: bool, url: str) -> None:
     """A URL with user, query or fragment, or a malformed one, is refused and not repeated."""
     with pytest.raises(ValueError, match="base_url") as caught:
         checked_base_url(url, allow_insecure=allow_insecure)
-    assert NOT_A_BASE_URL == str(caught.value)
+    hint = "" if "://" in url else "; it has no https:// at its beginning"
+    assert f"{NOT_A_BASE_URL}{hint}" == str(caught.value)
+
+
+def test_base_url_without_scheme() -> None:
+    """A bare host is refused with the reason."""
+    with pytest.raises(ValueError, match=r"; it has no https:// at its beginning$"):
+        checked_base_url("api.digitalocean.com", allow_insecure=False)
 
 
 def test_base_url_of_another_type() -> None:

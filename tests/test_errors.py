@@ -370,7 +370,8 @@ def test_inventory_error(number: int) -> None:
 def test_assignment_timeout_error(number: int, expected: str) -> None:
     """The error counts the missing resources, and names three."""
     missing = tuple(URN("droplet", each + 1) for each in range(number))
-    assert expected == str(AssignmentTimeoutError(missing))
+    text = str(AssignmentTimeoutError(missing))
+    assert f"{expected}; the API may still complete the move" == text
 
 
 class AnnotatedError(APIError):

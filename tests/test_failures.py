@@ -79,6 +79,10 @@ async def failure(client: AsyncClient) -> APIError:
     return caught.value
 
 
+def notes(error: APIError) -> list[str]:
+    return getattr(error, "__notes__", [])
+
+
 def connector_error(cause: OSError) -> ClientConnectorError:
     key: Any = None
     return ClientConnectorError(key, cause)
@@ -137,12 +141,24 @@ async def test_slow_connection(make_client: MakeClient) -> None:
             make_client(base_url=f"https://{address}", connect_timeout=0.05)
         )
         silent = await failure(make_client(base_url=f"http://{address}", timeout=0.05))
+        behind_proxy = await failure(
+            make_client(
+                base_url="https://api.example",
+                proxy=f"http://user:{SECRET}@{address}",
+                connect_timeout=0.05,
+            )
+        )
     assert isinstance(unconnected, APITimeoutError)
     assert f"cannot connect to https://{address}: timed out after 0.05 s (GET {PATH})" == str(
         unconnected
     )
     expected = f"no complete response from http://{address} within 0.05 s (GET {PATH})"
     assert expected == str(silent)
+    assert isinstance(behind_proxy, APITimeoutError)
+    assert (
+        f"cannot connect to https://api.example through the proxy {address}: "
+        f"timed out after 0.05 s (GET {PATH})"
+    ) == str(behind_proxy)
 
 
 @pytest.mark.parametrize(
@@ -170,25 +186,49 @@ async def test_odd_cause(make_client: MakeClient, cause: OSError, text: str) -> 
     assert not any(SECRET in text for text in exposed(error))
 
 
-@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY"])
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
 async def test_unused_proxy(
-    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, port: int, name: str
+    make_client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    port: int,
+    name: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A hint names the variable with a proxy that isn't used, and not its value."""
+    """A note names the variable with a proxy that isn't used, and not its value."""
     monkeypatch.setenv(name, PROXY)
     options = {
         "base_url": f"http://api.example:{port}",
         "allow_insecure": True,
         "session_factory": partial(session, "127.0.0.1"),
+        "retry": RetryPolicy(attempts=2, base_delay=0),
     }
     error = await failure(make_client(**options))
-    assert (
-        f"cannot connect to http://api.example:{port}: connection refused; {name} is set but not "
-        f"used, pass proxy=os.environ['{name}'] to use it (GET {PATH})"
-    ) == str(error)
+    text = f"cannot connect to http://api.example:{port}: connection refused (GET {PATH})"
+    assert f"{text}, after 2 attempts" == str(error)
+    assert [f"{name} is set but not used; pass proxy=os.environ['{name}'] to use it"] == notes(
+        error
+    )
+    assert 1 == len(caplog.messages)
+    assert "proxy" not in caplog.text.lower()
     assert not any(SECRET in text for text in exposed(error))
     monkeypatch.setenv("no_proxy", ".example")
-    assert "proxy" not in str(await failure(make_client(**options)))
+    assert [] == notes(await failure(make_client(**options)))
+
+
+@pytest.mark.parametrize("value", ["", "proxy:3128", "socks5://proxy.example:1080"])
+async def test_proxy_that_cannot_be_used(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, port: int, value: str
+) -> None:
+    """There is no hint at a value that a client would refuse."""
+    monkeypatch.setenv("http_proxy", value)
+    error = await failure(
+        make_client(
+            base_url=f"http://api.example:{port}",
+            allow_insecure=True,
+            session_factory=partial(session, "127.0.0.1"),
+        )
+    )
+    assert [] == notes(error)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +248,7 @@ async def test_no_hint(
     made = {"base_url": "http://api.example", "allow_insecure": True, **options}
     made = {k: v.format(port=port) if isinstance(v, str) else v for k, v in made.items()}
     factory = partial(session, "127.0.0.1")
-    assert "http_proxy" not in str(await failure(make_client(session_factory=factory, **made)))
+    assert [] == notes(await failure(make_client(session_factory=factory, **made)))
 
 
 async def test_no_hint_for_a_session_that_uses_it(
@@ -220,6 +260,7 @@ async def test_no_hint_for_a_session_that_uses_it(
     options = {"base_url": "http://api.example", "allow_insecure": True}
     error = await failure(make_client(session_factory=factory, **options))
     assert f"cannot connect to the proxy: connection refused (GET {PATH})" == str(error)
+    assert [] == notes(error)
     assert not any(SECRET in text for text in exposed(error))
 
 

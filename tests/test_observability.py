@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
+import sys
 from contextlib import suppress
 from contextvars import ContextVar
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -137,7 +140,7 @@ async def test_part_sent_again(
     assert [1, 2] == attempts
     (warning,) = (record for record in records.records if record.levelno == logging.WARNING)
     assert (
-        "attempt 1 of 4 failed, the next one starts in 0.0 s: "
+        "attempt 1 of 4 failed, the next one starts at once: "
         f"service_down for 1 of the resources (POST {ASSIGNMENT})"
     ) == warning.getMessage()
 
@@ -154,16 +157,24 @@ async def test_retries(
     policy = RetryPolicy(jitter=lambda maximum: maximum)
     async with make_either(clock=clock, retry=policy) as client:
         await ask(client)
+        pause = client.statistics().waited - 0.5 - 2.0
+    assert 7.0 <= pause <= 8.0
     assert [
         f"attempt 1 of 4 failed, the next one starts in 0.5 s: 503 server_error: no *** ({GET})",
-        f"attempt 2 of 4 failed, the next one starts in 7.0 s: 429 ({GET})",
+        f"attempt 2 of 4 failed, the next one starts in {pause:.1f} s: 429 ({GET})",
         f"attempt 3 of 4 failed, the next one starts in 2.0 s: {closed} ({GET})",
     ] == records.messages
     assert {logging.WARNING} == {record.levelno for record in records.records}
     asked = {"method": "GET", "path": LISTING, "attempts": 4}
     assert [
         {**asked, "attempt": 1, "status": 503, "error": "ServerError", "delay": 0.5},
-        {**asked, "attempt": 2, "status": 429, "error": "RateLimitError", "delay": 7.0},
+        {
+            **asked,
+            "attempt": 2,
+            "status": 429,
+            "error": "RateLimitError",
+            "delay": pytest.approx(pause),
+        },
         {**asked, "attempt": 3, "status": None, "error": "APIConnectionError", "delay": 2.0},
     ] == records.fields
     assert json.dumps(records.fields)
@@ -247,3 +258,29 @@ async def test_waits_that_were_cut_short(
             await ask(client)
         assert (1, 0.0) == (client.statistics().requests, client.statistics().waited)
     assert 1 == len(emulator.requests)
+
+
+@pytest.mark.process
+def test_retry_in_a_script(emulator: Emulator) -> None:
+    """A script without a configuration of logging prints its retries, unless it silences them."""
+    fails = cycle([True, False])
+    emulator.respond(503, headers={"Retry-After": "0"}, times=None, when=lambda _: next(fails))
+    script = (
+        "import logging, sys\n"
+        "from digitalocean_projects import Client, RetryPolicy\n"
+        "for level in logging.NOTSET, logging.ERROR:\n"
+        "    logging.getLogger('digitalocean_projects').setLevel(level)\n"
+        "    retry = RetryPolicy(base_delay=0)\n"
+        "    with Client(sys.argv[1], base_url=sys.argv[2], retry=retry) as client:\n"
+        "        client.projects.get_default()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, emulator.token, emulator.url],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    )
+    expected = "attempt 1 of 4 failed, the next one starts at once: 503 (GET /v2/projects/default)"
+    assert [expected] == done.stderr.splitlines()
+    assert 4 == len(emulator.requests)

@@ -34,7 +34,7 @@ from digitalocean_projects._projects import _near
 from digitalocean_projects.testing import MockClock, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from digitalocean_projects import (
         AsyncClient,
@@ -161,11 +161,44 @@ async def test_find_near_names(emulator: Emulator, make_client: MakeClient) -> N
         assert "did you mean 'web-shop-***'?" in str(c.value)
 
 
-def test_many_near_names() -> None:
-    """The search for near names is bounded, however many and long the names are."""
-    names = [f"{number:06}{'ab' * 80}" for number in range(5000)]
-    projects = [Project(id=UNKNOWN, name=name) for name in names]
-    assert 3 == len(_near("ba" * 5000, projects))
+def named(*names: str) -> list[Project]:
+    return [Project(id=UNKNOWN, name=name) for name in names]
+
+
+def test_near_name_among_many() -> None:
+    """The name that is meant is found among all names, also behind many others."""
+    projects = named(*(f"tenant-{number:05}" for number in range(10_000)), "web-shop", "Web  Shop")
+    assert ["web-shop", "Web  Shop"] == _near("webshop", projects)
+    assert "web-shop" == _near("wbe-shop", projects)[0]
+    assert ["Web  Shop"] == _near(" web shop", projects)
+    assert "tenant-04711" in _near("tenant-4711", projects)
+
+
+def test_near_names_with_the_same_beginning() -> None:
+    """Names that differ only at their end are different names."""
+    start = "a" * 100
+    assert [f"{start}-one", f"{start}-ones"] == _near(
+        f"{start}-onn", named(f"{start}-one", f"{start}-ones", "b")
+    )
+    assert ["web", "WEB", "wEb"] == _near("Web", named("web", "WEB", "wEb", "WeB"))
+
+
+@pytest.mark.parametrize("name", ["testing", "ba" * 5000, "w", ""])
+def test_no_near_name(name: str) -> None:
+    """No name is suggested rather than one that differs much."""
+    names = [f"{number:06}{'ab' * 80}" for number in range(100)]
+    assert [] == _near(name, named("staging", "web-shop", *names))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [(UNKNOWN, "pass an id to get()"), ("Default", "call get_default() for the")]
+)
+async def test_find_by_id(make_client: MakeClient, name: str, hint: str) -> None:
+    """An id or `default` in place of a name is an error with the right method."""
+    async with make_client() as client:
+        with pytest.raises(ProjectLookupError) as caught:
+            await client.projects.find(name)
+    assert str(caught.value).startswith(f"no project is named {name!r}; {hint}")
 
 
 FAILURES: list[tuple[Operation, type[Exception]]] = [
@@ -180,7 +213,8 @@ FAILURES: list[tuple[Operation, type[Exception]]] = [
     (lambda projects: projects.patch(UNKNOWN), ValueError),
     (lambda projects: projects.get("web"), ValueError),
     (lambda projects: projects.delete(UNKNOWN, wait=-1.0), ValueError),
-    (lambda projects: projects.reconcile("default", [], prune=True), ValueError),
+    (lambda projects: projects.reconcile("default", ["do:vpc:1"], prune=True), ValueError),
+    (lambda projects: projects.reconcile(UNKNOWN, [], prune=True), ValueError),
     (lambda projects: projects.reconcile(UNKNOWN, ["x"]), ValueError),
     (lambda projects: projects.wait_until_assigned(UNKNOWN, [], timeout=-1.0), ValueError),
 ]
@@ -267,10 +301,12 @@ async def test_delete_waits(emulator: Emulator, make_client: MakeClient) -> None
     web = emulator.seed(urns(1, 2), name="web")
     async with make_client(clock=MockClock(rate=0, autojump_threshold=0.01)) as client:
         await client.projects.unassign_resources(urns(1, 2))
-        with pytest.raises(PreconditionFailedError):
+        with pytest.raises(PreconditionFailedError) as refused:
             await client.projects.delete(web)
         with pytest.raises(PreconditionFailedError):
             await client.projects.delete(web, wait=5.0)
+    (hint,) = refused.value.__notes__
+    assert "unassign_resources(), and pass for example wait=60" in hint
     assert ["POST"] + 5 * ["DELETE"] == methods(emulator)
 
 
@@ -336,7 +372,10 @@ async def test_waiting_in_vain(
     emulator.seed(urns(2), name="web")
     async with make_client(clock=clock) as client:
         await client.projects.assign_resources("default", urns(2))
-        with pytest.raises(AssignmentTimeoutError, match="1 resource is missing: do:dr") as c:
+        with pytest.raises(
+            AssignmentTimeoutError,
+            match="1 resource is missing in project default after 10 s: do:dr",
+        ) as c:
             await client.projects.wait_until_assigned("default", urns(1, 2), timeout=10.0)
         assert tuple(map(URN.parse, urns(2))) == c.value.missing
         # The clock runs by itself, too.
@@ -411,12 +450,26 @@ async def test_reconcile_sends_little(emulator: Emulator, make_client: MakeClien
     assert ["GET"] * 15 + ["POST"] == methods(emulator)
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_no_emptying(emulator: Emulator, make_either: MakeClient, *, dry_run: bool) -> None:
+    """An empty list with `prune` is refused before any request, also from a generator."""
+    web = emulator.seed(urns(1), name="web")
+    expected = r"not be empty with prune=True; to empty a project, use unassign_resources"
+    async with make_either() as client:
+        empty: list[Iterable[str]] = [[], iter(urns())]
+        for nothing in empty:
+            with pytest.raises(ValueError, match=expected):
+                await client.projects.reconcile(web, nothing, prune=True, dry_run=dry_run)
+        assert [] == emulator.requests
+        assert not (await client.projects.reconcile(web, [])).changed
+
+
 async def test_no_pruning_of_the_default(emulator: Emulator, make_client: MakeClient) -> None:
     """The default project isn't pruned, by whatever name it goes, and nothing is changed."""
     emulator.seed(urns(1), default=True)
     async with make_client() as client:
         with pytest.raises(ValueError, match="can't be pruned"):
-            await client.projects.reconcile(emulator.default_project_id, [], prune=True)
+            await client.projects.reconcile(emulator.default_project_id, urns(2), prune=True)
         nothing = Reconciliation(added=(), removed=(), kept=(URN("droplet", 1),))
         assert nothing == await client.projects.reconcile(
             emulator.default_project_id, urns(1), prune=True
@@ -437,7 +490,7 @@ async def test_default_project_with_an_odd_id(
     )
     async with make_client() as client:
         with pytest.raises(APIResponseError, match="expected the id of a project to be") as caught:
-            await client.projects.reconcile(web, [], prune=True)
+            await client.projects.reconcile(web, urns(2), prune=True)
     assert ("GET", "/v2/projects/default") == (caught.value.method, caught.value.path)
     assert ["GET", "GET"] == methods(emulator)
 
@@ -464,15 +517,15 @@ async def test_reconcile_fails_half_way(
     emulator: Emulator, make_client: MakeClient, *, added: bool
 ) -> None:
     """Where pruning fails, it is said what was done before; if that is nothing, the error is."""
-    web = emulator.seed(urns(1, 2), name="web")
-    emulator.seed(urns(3), default=True)
+    web = emulator.seed(urns(1, 2, *([] if added else [3])), name="web")
+    emulator.seed(urns(*([3] if added else [])), default=True)
     emulator.fail(
         faults.Status(500),
         when=lambda request: request.method == "POST" and "default" in request.path,
     )
     async with make_client() as client:
         with pytest.raises(AssignmentError if added else ServerError) as caught:
-            await client.projects.reconcile(web, urns(3) if added else [], prune=True)
+            await client.projects.reconcile(web, urns(3), prune=True)
     if isinstance(caught.value, AssignmentError):
         assert (urns(3), urns(1, 2)) == (
             [str(resource.urn) for resource in caught.value.done],

@@ -113,7 +113,9 @@ def test_trio(
 def test_closed_unused_under_trio(client: AsyncClient) -> None:
     """A client that was never used can be closed anywhere."""
     trio.run(client.aclose)
-    with pytest.raises(ClientUsageError, match="the client is closed"):
+    with pytest.raises(
+        ClientUsageError, match=r"the client is closed; use it, its views and its paginators"
+    ):
         trio.run(listed, client)
 
 

@@ -170,15 +170,20 @@ async def test_certificates(make_client: MakeClient) -> None:
     authority.issue_cert("127.0.0.1").configure_cert(served)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
+
+    def trusting_session() -> ClientSession:
+        return ClientSession(connector=TCPConnector(ssl=trusting))
+
     async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=served) as server:
         options = {"base_url": "https://{}:{}".format(*server.sockets[0].getsockname())}
         error = await refused(make_client(**options))
         assert APIConnectionError is type(error)
         assert "certificate is invalid (unable to get local issuer certificate)" in str(error)
-        assert "set SSL_CERT_FILE" in str(error)
-
-        def trusting_session() -> ClientSession:
-            return ClientSession(connector=TCPConnector(ssl=trusting))
+        assert "of the authority before Python starts (GET" in str(error)
+        other = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        error = await refused(make_client(base_url=other, session_factory=trusting_session))
+        assert "certificate is invalid (Hostname mismatch" in str(error)
+        assert "SSL_CERT_FILE" not in str(error)
 
         async with make_client(session_factory=trusting_session, **options) as client:
             assert [DROPLET] == await listed(client)

@@ -44,10 +44,17 @@ async def reconcile(
         chunk_size: The maximum number of resources in a request.
 
     Raises:
-        ValueError: The default project would be pruned. No change was made.
+        ValueError: The default project would be pruned, or a project would be emptied. No change
+            was made.
     """
     if prune and path == _DEFAULT:
         raise _no_pruning()
+    if prune and not wanted:
+        # A list is often empty by mistake, such as after a query that failed.
+        raise ValueError(
+            "resources must not be empty with prune=True; "
+            "to empty a project, use unassign_resources"
+        )
     held = await listing.collect(strict=prune)
     if not listing.settled:  # the union of several listings may hold resources that have left
         held = [resource async for resource in listing]

@@ -43,7 +43,8 @@ async def wait_until_listed(
             if not missing:
                 return
         if delay is None:
-            raise AssignmentTimeoutError(tuple(missing.values()))
+            project = path.rpartition("/")[2]
+            raise AssignmentTimeoutError(tuple(missing.values()), project=project, timeout=seconds)
         await manager.sleep(delay, Request(method="GET", path=path))
 
 
@@ -61,8 +62,12 @@ async def delete_when_empty(manager: SessionManager, request: Request, seconds: 
             if not error.in_doubt:
                 raise
             return
-        except PreconditionFailedError:
+        except PreconditionFailedError as error:
             if delay is None:
+                error.add_note(
+                    "a project to delete must be empty; move its resources with "
+                    "unassign_resources(), and pass for example wait=60 until they have left"
+                )
                 raise
         else:
             return

@@ -13,7 +13,7 @@ from .output import FORMS
 from .terminal import PROGRAM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn, TypeAlias
 
     from digitalocean_projects._facade.sync import Client
@@ -51,9 +51,27 @@ class Parser(argparse.ArgumentParser):
             "-t", "--access-token", "--a", action=_RefuseToken, nargs="?", help=argparse.SUPPRESS
         )
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            if near := _SYNONYMS.get(value) or _nearest(value, action.choices or ()):
+                error.message += f"; did you mean {near!r}?"
+            raise
+
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message without tokens, and exit with status 2."""
         super().error(f"{redacted(message)}\nTry '{self.prog} --help'.")
+
+
+# Words for subcommands that are not near to their names.
+_SYNONYMS = {"move": "assign"}
+
+
+def _nearest(value: str, choices: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only this error needs it
+
+    return next(iter(get_close_matches(value, choices)), "")
 
 
 class _RefuseToken(argparse.Action):
@@ -189,10 +207,20 @@ def add_project(parser: argparse.ArgumentParser, default: str = "") -> None:
             metavar="PROJECT",
             nargs="?",
             default=default,
+            type=_project,
             help=f"{text} (default: {default})",
         )
     else:
-        parser.add_argument("project", metavar="PROJECT", help=text)
+        parser.add_argument("project", metavar="PROJECT", type=_project, help=text)
+
+
+def _project(text: str) -> str:
+    if text.startswith("do:"):
+        raise argparse.ArgumentTypeError(
+            f"must be a UUID, a name or 'default', got the URN {text!r}; "
+            "write PROJECT first, and then the URNs"
+        )
+    return text
 
 
 def add_quiet(parser: argparse._ActionsContainer) -> None:

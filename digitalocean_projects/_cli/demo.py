@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 3
 _MOVED = 3
+_TYPES = 4
 _URL, _TOKEN = BASE_URL_VARIABLE, TOKEN_VARIABLES[0]
 _COMMANDS = f"""\
   {PROGRAM} emulator --demo       # in another terminal; it prints
@@ -74,13 +75,13 @@ def show_tour(_: Namespace) -> int:
 
         _print_heading("1. List the default project", "list")
         begin = perf_counter()
-        pages = list(client.projects.list_resources(DEFAULT_PROJECT).pages())
+        listed = list(client.projects.list_resources(DEFAULT_PROJECT).pages())
         milliseconds = 1000 * (perf_counter() - begin)
-        resources = [resource for page in pages for resource in page.items]
+        resources = [resource for page in listed for resource in page.items]
         _print_resources(resources[:_SHOWN], "URN,AssignedAt,Status")
         _print(
             f"These are the first {_SHOWN} of {counted(len(resources), 'resource')}, read from "
-            f"{counted(len(pages), 'page')} in {milliseconds:.0f} ms."
+            f"{counted(len(listed), 'page')} in {milliseconds:.0f} ms."
         )
 
         _print_heading(
@@ -91,7 +92,8 @@ def show_tour(_: Namespace) -> int:
         _print_resources(result.resources, "URN,Status")
 
         _print_heading("3. Count the resources by project and type", "report")
-        print_report([Summary.of(page) for page in client.projects.resources_by_project().pages()])
+        pages = client.projects.resources_by_project().pages()
+        print_report([Summary.of(page).shortened(_TYPES) for page in pages])
 
     _print_heading("4. Try it yourself")
     for command in _activation():

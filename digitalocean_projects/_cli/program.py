@@ -18,6 +18,7 @@ from . import projects, resources
 from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser
 from .doctl import context_token
 from .emulator import add_emulator
+from .progress import warnings_noted
 from .report import add_report
 from .resources import FAILED
 from .signals import Ended, ended_by_signals
@@ -27,7 +28,6 @@ from .terminal import (
     complain,
     drop_unwritten,
     prepare_streams,
-    warnings_noted,
 )
 
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ def _add_tour(commands: Commands) -> None:
         details="It lists, moves and counts sample resources, and prints the commands to try\n"
         "next. It needs no token and no network.",
     )
+    # It prints no notes, but every subcommand accepts the option.
+    add_quiet(tour)
     tour.set_defaults(run=_show_tour)
 
 

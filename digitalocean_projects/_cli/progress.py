@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import sys
@@ -13,10 +14,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from .terminal import is_capable, note
+from digitalocean_projects._messages import redacted
+
+from .terminal import counted, is_capable, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rich.console import Console
 
     from digitalocean_projects._facade.sync import Client
 
@@ -26,7 +31,7 @@ class Progress:
     """The progress of some work.
 
     Args:
-        unit: The unit of `done` and `total`.
+        unit: The unit of `done` and `total`, in the singular.
         done: The number of units that are done.
         total: The number of all units; None if it is unknown.
         waiting: True if the work waits for the rate limit.
@@ -38,9 +43,9 @@ class Progress:
     waiting: bool = False
 
     def __str__(self) -> str:
-        of = "" if self.total is None else f" of {self.total:,}"
-        waiting = ", waiting for the rate limit" if self.waiting else ""
-        return f"{self.done:,}{of} {self.unit}{waiting}"
+        of = "" if self.total is None else f"{self.done:,} of "
+        total = counted(self.done if self.total is None else self.total, self.unit)
+        return f"{of}{total}{', waiting for the rate limit' if self.waiting else ''}"
 
 
 @contextmanager
@@ -74,6 +79,36 @@ def progress_shown(
         _reporters.discard(reporter)
 
 
+class _Notes(logging.Handler):
+    """A handler that writes each log record as a note, above the bar if there is one."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        super().__init__(logging.WARNING)
+        self._quiet = quiet
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        for reporter in list(_reporters):
+            if reporter.console is not None:
+                from rich.text import Text  # noqa: PLC0415 - an optional extra
+
+                with suppress(OSError):
+                    reporter.console.print(Text(redacted(f"# {text}")), soft_wrap=True)
+                return
+        note(text, quiet=self._quiet)
+
+
+@contextmanager
+def warnings_noted(*, quiet: bool) -> Iterator[None]:
+    """Write the warnings of the package, such as those of retries, as notes during the block."""
+    logger, notes = logging.getLogger("digitalocean_projects"), _Notes(quiet=quiet)
+    logger.addHandler(notes)
+    try:
+        yield
+    finally:
+        logger.removeHandler(notes)
+
+
 def end_progress() -> None:
     """Erase the progress from the terminal. A signal handler may call this at any point."""
     for reporter in list(_reporters):
@@ -83,7 +118,7 @@ def end_progress() -> None:
 @contextmanager
 def cursor_shown() -> Iterator[None]:
     """Show the cursor of the terminal during the block, if a bar hides it."""
-    hidden = any(reporter.has_bar for reporter in _reporters)
+    hidden = any(reporter.console is not None for reporter in _reporters)
     if hidden:
         _write(_SHOW_CURSOR)
     yield
@@ -103,11 +138,11 @@ class _Reporter:
     """A thread that shows progress until `end` is called.
 
     Attributes:
-        has_bar: True while it shows a bar, which hides the cursor.
+        console: The console of the bar, which hides the cursor; None while there is no bar.
     """
 
     def __init__(self, progress: Callable[[], Progress]) -> None:
-        self.has_bar = False
+        self.console: Console | None = None
         self._progress = progress
         # An Event has a lock, for which a signal handler that sets it could wait forever.
         self._end: SimpleQueue[None] = SimpleQueue()
@@ -150,12 +185,12 @@ class _Reporter:
         from rich import progress as rich  # noqa: PLC0415 - an optional extra
         from rich.console import Console  # noqa: PLC0415 - an optional extra
 
-        self.has_bar = True
+        self.console = Console(stderr=True)
         with rich.Progress(
             rich.BarColumn(bar_width=24),
             rich.TextColumn("{task.description}", markup=False),
             rich.TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=self.console,
             transient=True,
             auto_refresh=False,
             # The subcommand writes its results to standard output.
@@ -168,7 +203,7 @@ class _Reporter:
                 bar.update(
                     task, completed=now.done, total=now.total, description=str(now), refresh=True
                 )
-        self.has_bar = False
+        self.console = None
 
 
 _reporters: set[_Reporter] = set()

@@ -114,6 +114,14 @@ class Summary:
         """The number of all its resources."""
         return sum(self.types.values())
 
+    def shortened(self, most: int) -> Summary:
+        """Return the summary with at most `most` types, and the sum of the remaining ones."""
+        types = dict(list(self.types.items())[:most])
+        left = len(self.types) - len(types)
+        if left > 1:
+            types[f"{left} more types"] = self.total - sum(types.values())
+        return attrs.evolve(self, types=types if left > 1 else self.types)
+
     def members(self) -> dict[str, object]:
         """Return the members of the JSON object for the summary."""
         project = self.project

@@ -36,6 +36,8 @@ FAILED = 1
 _NAME_PREFIX = "name:"
 _STDIN = "-"
 _LONGEST_LIST = 64 << 20
+# The hint of `URN.parse` for several URNs in one text, which is meant for Python programs.
+_SEPARATELY = "by itself, in a list"
 
 _SOME_MAY_BE_ASSIGNED = "some resources may have been moved; it is safe to run the command again"
 _LATER = """\
@@ -90,7 +92,8 @@ def add_commands(commands: Commands) -> None:
         details="It assigns the listed resources that the project lacks. It prints '+' before a\n"
         "URN that it added, '-' before one that it removed, '!' before one that failed.\n"
         "The members of its JSON object are added, removed, kept, failed, unknown (not\n"
-        "in the response) and untouched (not sent, or only in a refused request).",
+        "in the response), untouched (not sent, or only in a refused request), and\n"
+        "refused (the API's errors for failed resources).",
     )
     add_project(command)
     command.add_argument(
@@ -171,24 +174,22 @@ def list_resources(client: Client, options: Namespace) -> int:
 def assign(client: Client, options: Namespace) -> int:
     """Move resources to a project."""
     output = _output(options)
-    urns = _distinct_urns(options.resources)
+    urns = _distinct_urns(options.resources, quiet=options.quiet)
     project = project_id(client, options.project)
     return _move(client, output, urns, partial(client.projects.assign_resources, project), options)
 
 
 def unassign(client: Client, options: Namespace) -> int:
     """Move resources to the default project."""
-    urns = _distinct_urns(options.resources)
+    urns = _distinct_urns(options.resources, quiet=options.quiet)
     return _move(client, _output(options), urns, client.projects.unassign_resources, options)
 
 
 def reconcile(client: Client, options: Namespace) -> int:
-    """Assign the listed resources that a project lacks; with `--prune`, remove all others."""
-    desired = distinct_urns(_urns_in(options.file))
-    if options.prune and not desired:
-        raise ValueError(
-            "refusing to prune: the list of URNs is empty; to empty a project, use unassign"
-        )
+    """Assign the listed resources that a project lacks; with `--prune`, move the rest away."""
+    desired = distinct_urns(_urns_in(options.file, quiet=options.quiet))
+    if not desired and not options.prune:
+        note("the list of URNs is empty; nothing is assigned", quiet=options.quiet)
     project = project_id(client, options.project)
     failure = None
     try:
@@ -205,7 +206,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     written = is_written(
         partial(_print_changes, done)
         if options.output == "text"
-        else partial(print_document, _as_members(done))
+        else partial(print_document, done.to_dict())
     )
     _note_doubts(done)
     note(_counts(done, " to be" if options.dry_run else ""), quiet=options.quiet)
@@ -226,7 +227,7 @@ def project_id(client: Client, text: str) -> str:
 
 def requests_of(client: Client) -> Callable[[], Progress]:
     """Return a function that counts the requests that the client has sent."""
-    return lambda: Progress("requests", client.statistics().requests)
+    return lambda: Progress("request", client.statistics().requests)
 
 
 def note_change(paginator: Paginator[Any]) -> None:
@@ -242,7 +243,7 @@ def _output(options: Namespace) -> Output[Resource]:
 def _stream(
     client: Client, output: Output[Resource], paginator: Paginator[Resource], options: Namespace
 ) -> None:
-    progress = Progress("resources")
+    progress = Progress("resource")
     pages = 0
     with progress_shown(client, lambda: progress, quiet=options.quiet, streamed=True):
         for page in paginator.pages():
@@ -257,7 +258,7 @@ def _stream(
         )
 
 
-def _urns_in(name: str) -> Iterator[URN]:
+def _urns_in(name: str, *, quiet: bool) -> Iterator[URN]:
     """Yield the URNs in the lines of a file or of standard input.
 
     Empty lines and comments are skipped.
@@ -268,6 +269,8 @@ def _urns_in(name: str) -> Iterator[URN]:
     """
     is_stdin = name == _STDIN
     source = "standard input" if is_stdin else one_line(name)
+    if is_stdin and sys.stdin.isatty():
+        note("reading URNs from standard input, one per line, until Ctrl-D", quiet=quiet)
     with nullcontext(sys.stdin.buffer) if is_stdin else Path(name).open("rb") as file:
         data = file.read(_LONGEST_LIST + 1)
     if len(data) > _LONGEST_LIST:
@@ -281,25 +284,26 @@ def _urns_in(name: str) -> Iterator[URN]:
     for number, line in enumerate(StringIO(text, newline=None), start=1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
-            yield _urn(stripped, f"{source}:{number}")
+            yield _urn(stripped, f"{source}:{number}", "on its own line")
 
 
-def _distinct_urns(arguments: Iterable[str]) -> list[URN]:
+def _distinct_urns(arguments: Iterable[str], *, quiet: bool) -> list[URN]:
     def urns() -> Iterator[URN]:
         for argument in arguments:
             if argument == _STDIN:
-                yield from _urns_in(argument)
+                yield from _urns_in(argument, quiet=quiet)
             else:
-                yield _urn(argument, "argument URN")
+                yield _urn(argument, "argument URN", "as its own argument")
 
     return distinct_urns(urns())
 
 
-def _urn(text: str, place: str) -> URN:
+def _urn(text: str, place: str, separately: str) -> URN:
     try:
         return URN.parse(text)
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
+        reason = str(error).replace(_SEPARATELY, separately)
+        raise ValueError(f"{place}: {reason}") from None
 
 
 def _move(
@@ -316,7 +320,7 @@ def _move(
     def look() -> Progress:
         # The latest request has no response yet.
         chunks = max(_first_attempts(client) - before - 1, 0)
-        return Progress("resources", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
+        return Progress("resource", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
 
     outcome: AssignmentResult | AssignmentError
     failure = None
@@ -393,15 +397,3 @@ def _counts(done: Reconciliation, to_be: str) -> str:
     counts = f"{added:,}{to_be} added, {removed:,}{to_be} removed, {kept:,} kept"
     left = len(done.failed) + len(done.unknown) + len(done.untouched)
     return f"{counts}, {left:,} not moved" if left else counts
-
-
-def _as_members(done: Reconciliation) -> dict[str, object]:
-    failed = [{"urn": str(resource.urn), "status": resource.status} for resource in done.failed]
-    return {
-        "added": list(map(str, done.added)),
-        "removed": list(map(str, done.removed)),
-        "kept": list(map(str, done.kept)),
-        "failed": failed,
-        "unknown": list(map(str, done.unknown)),
-        "untouched": list(map(str, done.untouched)),
-    }

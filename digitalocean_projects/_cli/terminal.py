@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from enum import StrEnum
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from unicodedata import combining, east_asian_width
 from digitalocean_projects._messages import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import TextIO
 
 PROGRAM = "digitalocean-projects"
@@ -34,28 +33,6 @@ def note(text: str, *, quiet: bool = False) -> None:
     """Write a note on standard error."""
     if not quiet:
         _write_line(f"# {text}")
-
-
-class _Notes(logging.Handler):
-    """A handler that writes each log record as a note."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        super().__init__(logging.WARNING)
-        self._quiet = quiet
-
-    def emit(self, record: logging.LogRecord) -> None:
-        note(record.getMessage(), quiet=self._quiet)
-
-
-@contextmanager
-def warnings_noted(*, quiet: bool) -> Iterator[None]:
-    """Write the warnings of the package, such as those of retries, as notes during the block."""
-    logger, notes = logging.getLogger("digitalocean_projects"), _Notes(quiet=quiet)
-    logger.addHandler(notes)
-    try:
-        yield
-    finally:
-        logger.removeHandler(notes)
 
 
 def complain(text: object) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, TypeVarTuple
 
 import anyio
 
-from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects._errors import CLOSED, ClientUsageError
 from digitalocean_projects._process import call_in_child, check_process, keep_for_ever
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class LoopThread:
         else:
             if self.failure is None:
                 return
-        raise self._refusal("the client is closed")
+        raise self._refusal(CLOSED)
 
     def _refusal(self, reason: str) -> ClientUsageError:
         if self.failure is not None:

@@ -8,7 +8,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
 
-from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects._errors import CLOSED, ClientUsageError
 from digitalocean_projects._process import call_in_child, check_process
 
 from .loop_thread import LoopThread, end_and_join, end_collected
@@ -96,7 +96,7 @@ class Portal:
     def _start(self) -> LoopThread:
         with self._lock:
             if self._closed:
-                raise ClientUsageError("the client is closed")
+                raise ClientUsageError(CLOSED)
             thread = self._thread
             if thread is None or thread.failure is not None:
                 if self._finalizer is not None:

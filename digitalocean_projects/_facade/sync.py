@@ -106,9 +106,9 @@ class Client:
 
     Raises:
         ClientUsageError: `token` is None, and the environment has no token.
-        TypeError: An argument other than `token` and `proxy` has another type than annotated.
-        ValueError: An argument is invalid, or `token` or `proxy` is not a string. The message
-            contains neither the token nor the proxy.
+        TypeError: An argument has another type than annotated.
+        ValueError: An argument is invalid, or `proxy` is not a string. The message contains neither
+            the token nor the proxy.
     """
 
     def __init__(
@@ -624,8 +624,8 @@ class Projects:
                 any resource was known.
             PaginationError: `prune` is set, and the listing kept changing.
             AssignmentError: A later request failed. It holds the outcome for each resource.
-            ValueError: An argument is invalid, or the default project would be pruned. No change
-                was made.
+            ValueError: An argument is invalid, the default project would be pruned, or `desired` is
+                empty and `prune` is set. No change was made.
         """
         return self._portal.call(
             self._async.reconcile,

@@ -10,7 +10,7 @@ import os
 from ssl import SSLError
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.request import proxy_bypass
 
 import attrs
 from aiohttp import (
@@ -25,14 +25,14 @@ from aiohttp import (
     ServerDisconnectedError,
 )
 
-from digitalocean_projects._config import is_loopback
+from digitalocean_projects._config import checked_proxy, is_loopback
 from digitalocean_projects._errors import (
     SERVER_ERRORS,
     APIConnectionError,
     APITimeoutError,
     ClientUsageError,
 )
-from digitalocean_projects._messages import one_line
+from digitalocean_projects._messages import Secret, one_line
 
 if TYPE_CHECKING:
     from digitalocean_projects._config import Settings
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # The responses of a proxy after which another attempt may succeed.
 _TRANSIENT = frozenset({408, 429, *SERVER_ERRORS})
+# OpenSSL's codes of a certificate whose issuer is unknown, or that is its own issuer.
+_UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +63,20 @@ class Attempt:
     trusts_environment: bool
 
     def failure(self, error: Exception) -> APIConnectionError | ClientUsageError:
-        """Return the error for an exception of aiohttp, of the system or of a hook."""
+        """Return the error for an exception of aiohttp, of the system or of a hook.
+
+        If the environment names a proxy that isn't used, a note of the error says so. A note shows
+        in tracebacks, but not in the log of each retry, and not in messages of programs whose users
+        can't pass a proxy.
+        """
+        failure = self._failure(error)
+        if isinstance(failure, APIConnectionError) and not failure.sent:
+            hint = self._unused_proxy()
+            if hint:
+                failure.add_note(hint)
+        return failure
+
+    def _failure(self, error: Exception) -> APIConnectionError | ClientUsageError:
         if isinstance(error, ClientHttpProxyError):
             text = f"the proxy responded with status {error.status}"
             transient = error.status in _TRANSIENT
@@ -70,7 +85,10 @@ class Attempt:
             sent = not isinstance(error, ConnectionTimeoutError)
             text = f"no complete response from {self._origin} within {self.seconds:g} s"
             if not sent:
-                text = self._unconnected(f"timed out after {self.connect_seconds:g} s")
+                # aiohttp doesn't say whether the proxy or the host behind it is silent.
+                through = f" through the proxy {self._proxy}" if self._proxy else ""
+                cause = f"timed out after {self.connect_seconds:g} s"
+                text = f"cannot connect to {self._origin}{through}: {cause}"
             return APITimeoutError(text, self.request, sent=sent)
         text = self._text(error)
         if isinstance(error, ClientError | OSError):
@@ -91,6 +109,11 @@ class Attempt:
         parts = urlsplit(self.settings.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
+    @property
+    def _proxy(self) -> str:
+        """The host and port of the proxy, without user and password; "" without a proxy."""
+        return urlsplit(str(self.settings.proxy or "//")).netloc.rpartition("@")[2]
+
     def _text(self, error: Exception) -> str:
         if isinstance(error, ClientConnectorError):
             return self._connector_text(error)
@@ -105,17 +128,14 @@ class Attempt:
     def _connector_text(self, error: ClientConnectorError) -> str:
         cause = self._cause(error)
         if isinstance(error, ClientProxyConnectionError):
-            _, _, address = urlsplit(str(self.settings.proxy or "//")).netloc.rpartition("@")
-            return f"cannot connect to the proxy {address}".rstrip() + f": {cause}"
-        if isinstance(error, ClientConnectorCertificateError):
-            return (
-                f"cannot connect to {self._origin}: {cause}; if a private authority issued it, "
-                "set SSL_CERT_FILE to a file with the certificate of the authority"
+            return f"cannot connect to the proxy {self._proxy}".rstrip() + f": {cause}"
+        certificate_error = getattr(error, "certificate_error", None)
+        if getattr(certificate_error, "verify_code", None) in _UNKNOWN_ISSUER:
+            cause += (
+                "; if a private authority issued it, set SSL_CERT_FILE to a file with the "
+                "certificate of the authority before Python starts"
             )
-        return self._unconnected(cause)
-
-    def _unconnected(self, cause: str) -> str:
-        return f"cannot connect to {self._origin}: {cause}{self._unused_proxy()}"
+        return f"cannot connect to {self._origin}: {cause}"
 
     def _cause(self, error: ClientConnectorError) -> str:
         cause: object = getattr(error, "certificate_error", error.os_error)
@@ -138,16 +158,23 @@ class Attempt:
         return one_line(text, self.settings.token)
 
     def _unused_proxy(self) -> str:
-        """Return a hint if the environment names a proxy for the host that isn't used."""
+        """Return a hint if the environment names a proxy that could be used; "" if not."""
         parts = urlsplit(self.settings.base_url)
         if self.settings.proxy or self.trusts_environment or is_loopback(parts.hostname or ""):
             return ""
-        proxies = getproxies_environment()
-        if parts.scheme not in proxies or proxy_bypass(parts.netloc):
-            return ""
-        variable = f"{parts.scheme}_proxy"
-        name = variable if os.environ.get(variable) else variable.upper()
-        return f"; {name} is set but not used, pass proxy=os.environ[{name!r}] to use it"
+        for variable in (f"{parts.scheme}_proxy", "all_proxy"):
+            for name in (variable, variable.upper()):
+                if _is_usable(os.environ.get(name)) and not proxy_bypass(parts.netloc):
+                    return f"{name} is set but not used; pass proxy=os.environ[{name!r}] to use it"
+        return ""
+
+
+def _is_usable(proxy: str | None) -> bool:
+    """Return True if a client accepts the value as a proxy."""
+    try:
+        return checked_proxy(Secret.hide(proxy)) is not None
+    except ValueError:
+        return False
 
 
 def _words(errno: int) -> str:

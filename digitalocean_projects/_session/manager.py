@@ -31,7 +31,7 @@ from digitalocean_projects._public import publish
 
 from .pool import Pool
 from .retry import Retries
-from .transport import Transport, open_session, request_id, status_error
+from .transport import Transport, open_session, request_id
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -287,13 +287,14 @@ class SessionManager:
                 delay = retries.delay_after(error)
                 if delay is None or (error.in_doubt and not request.idempotent):
                     raise
-                status = error.status if isinstance(error, APIStatusError) else None
-                name = type(error).__name__
-                retries.log(request, delay, text, status=status, error=name)
+                # A response 429 pauses the bucket, where the request waits before all others.
+                paused = self._bucket if isinstance(error, RateLimitError) else None
+                delay = paused.statistics().paused if paused else delay
+                status = getattr(error, "status", None)
+                retries.log(request, delay, text, status=status, error=type(error).__name__)
                 # The traceback would keep this frame, which would keep the exception.
                 failure = error.with_traceback(None)
-            # A response 429 pauses the bucket, where the request waits before all others.
-            if self._bucket is None or not isinstance(failure, RateLimitError):
+            if not paused:
                 await self._wait(delay)
         try:
             raise failure
@@ -342,9 +343,7 @@ class SessionManager:
             raise
         self._log(request, start, retries.attempts, status=answer.status, headers=answer.headers)
         if answer.status not in _SUCCESS:
-            raise status_error(
-                answer.status, answer.headers, answer.body, request, secret=self.settings.token
-            )
+            raise self._transport.status_error(answer)
         return answer
 
     def _session(self, lease: Lease | None) -> ClientSession:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
-from digitalocean_projects._errors import ClientUsageError
+from digitalocean_projects._errors import CLOSED, ClientUsageError
 from digitalocean_projects._process import call_at_loop_end, keep_for_ever, step
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Pool:
             ClientUsageError: It is closed.
         """
         if not self.is_open:
-            raise ClientUsageError("the client is closed")
+            raise ClientUsageError(CLOSED)
 
     def check_usable(self) -> None:
         """Check that the running loop has a session or may open one.

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from digitalocean_projects._errors import APIConnectionError, APIStatusError
     from digitalocean_projects._messages import Request
 
+# Against the usual advice for libraries, this logger has no NullHandler. Without one, Python prints
+# the warnings of a program that has not configured logging, which otherwise seems to hang during a
+# retry. The message names the request, and a configured log adds the logger's name, so the message
+# itself doesn't begin with it.
 _logger = logging.getLogger("digitalocean_projects")
+# Shorter delays in seconds would be written as 0.0.
+_NOTICED = 0.05
 
 
 class Retries:
@@ -85,16 +91,16 @@ class Retries:
 
         Args:
             request: The request.
-            delay: Seconds until the next attempt.
+            delay: Seconds until the next attempt starts at the earliest.
             reason: The reason, without a secret.
             status: The HTTP status of the response, if there is one.
             error: The name of the exception, or the status of the resources.
         """
         _logger.warning(
-            "attempt %d of %d failed, the next one starts in %.1f s: %s",
+            "attempt %d of %d failed, the next one starts %s: %s",
             self.attempts,
             self._policy.attempts,
-            delay,
+            f"in {delay:.1f} s" if delay >= _NOTICED else "at once",
             reason,
             extra={
                 "do_method": request.method,

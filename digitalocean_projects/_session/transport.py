@@ -160,6 +160,17 @@ class Transport:
         finally:
             del failure, response
 
+    def status_error(self, answer: Answer) -> APIStatusError:
+        """Return the error for a response with another status than 2xx."""
+        return status_error(
+            answer.status,
+            answer.headers,
+            answer.body,
+            answer.request,
+            secret=self._settings.token,
+            token_source=self._settings.token_source,
+        )
+
     async def _open(
         self, session: ClientSession, request: Request, body: bytes | None, seconds: float
     ) -> ClientResponse:
@@ -296,9 +307,24 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def status_error(
-    status: int, headers: Mapping[str, str], body: bytes, request: Request, *, secret: str
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    request: Request,
+    *,
+    secret: str,
+    token_source: str = "",
 ) -> APIStatusError:
-    """Return the error for a response with another status than 2xx, of the class of the status."""
+    """Return the error for a response with another status than 2xx, which decides its class.
+
+    Args:
+        status: The status.
+        headers: The headers of the response.
+        body: Its body.
+        request: The request.
+        secret: The token, which the error must not contain.
+        token_source: Where the token comes from, for an error 401.
+    """
     document = decode_error(body)
     error_class = _BY_STATUS.get(status, APIStatusError)
     asked = retry_after_refusal if error_class is RateLimitError else retry_after
@@ -311,6 +337,8 @@ def status_error(
         "retry_after": asked(headers),
         "request": request,
     }
+    if error_class is AuthenticationError and token_source:
+        members["hint"] = f", token {token_source}"
     error = error_class(**members)
     if getattr(secret, "of_tenant", False):
         error.of_tenant = True

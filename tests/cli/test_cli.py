@@ -51,7 +51,7 @@ def test_retry(account: Emulator, capsys: pytest.CaptureFixture[str], *, quiet: 
     account.respond_raw(b"", when=lambda request: request.path.endswith("/resources"))
     assert 0 == main(["list", "web", *(["-q"] if quiet else [])])
     (noted, *_) = [*capsys.readouterr().err.splitlines(), ""]
-    expected = "# attempt 1 of 4 failed, the next one starts in 0.0 s: http://127.0.0.1:"
+    expected = "# attempt 1 of 4 failed, the next one starts at once: http://127.0.0.1:"
     assert quiet is not noted.startswith(expected)
 
 

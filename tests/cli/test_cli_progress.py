@@ -277,9 +277,27 @@ def test_interrupt_before_anything_is_sent(
     thread.join()
     assert 1 == len(account.requests)
     lines = set(terminal.getvalue().splitlines())
-    assert {"# 0 of 1 resources, waiting for the rate limit"} == lines - {"# 0 of 1 resources"}
+    assert {"# 0 of 1 resource, waiting for the rate limit"} == lines - {"# 0 of 1 resource"}
     assert "" == capsys.readouterr().out
 
 
 def web(account: Emulator) -> str:
     return next(project.id for project in account.projects() if project.name == "web")
+
+
+def test_retry_below_a_bar(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The note on a retry stands on a line of its own, although a bar is shown."""
+    terminal = open_terminal(monkeypatch)
+    monkeypatch.setattr(
+        "digitalocean_projects._cli.program.Client",
+        lambda token: Client(token, retry=RetryPolicy(base_delay=0)),
+    )
+    results = hold(account, "'/v2/projects'", partial(terminal.shows, "1 request "))
+    account.fail(faults.Reset(), when=lambda request: "/resources" in request.path)
+    assert 0 == main(["report"])
+    assert [True] == results
+    drawn = terminal.getvalue()
+    before, noted, after = drawn.partition("# attempt 1 of 4 failed")
+    assert (True, True) == (bool(noted), before.endswith("\x1b[2K"))
+    assert "\n" in after.partition("\x1b")[0]
+    assert "1 requests" not in drawn

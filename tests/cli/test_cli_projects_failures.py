@@ -231,8 +231,5 @@ def test_nothing_to_keep(account: Emulator, capsys: Capture, say: Callable[[str]
     """`reconcile --prune` refuses an empty list, as from a failed pipe."""
     say("")
     assert 2 == main(["reconcile", "web", "--prune"])
-    assert (
-        "refusing to prune: the list of URNs is empty; to empty a project, use unassign"
-        in capsys.readouterr().err
-    )
-    assert [] == account.requests
+    assert "resources must not be empty with prune=True" in capsys.readouterr().err
+    assert ["do:droplet:3"] == account.resources()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HALF_WAY = (
     '{"added":["do:droplet:3"],"removed":[],"kept":["do:droplet:2"],'
     '"failed":[{"urn":"do:droplet:404","status":"not_found"}],'
-    '"unknown":[],"untouched":["do:droplet:1"]}\n'
+    '"unknown":[],"untouched":["do:droplet:1"],"refused":[]}\n'
 )
 
 
@@ -92,6 +92,7 @@ def test_reconcile_as_json(account: Emulator, capsys: Capture, say: Callable[[st
         "failed": [{"urn": "do:droplet:404", "status": "not_found"}],
         "unknown": ["do:droplet:405"],
         "untouched": [],
+        "refused": [],
     } == json.loads(output.out)
     assert [
         "# outcome unknown: do:droplet:405",
@@ -131,6 +132,7 @@ def test_reconcile_with_what_is_refused(
         document = json.loads(printed.out)
         failed = [{"urn": "do:droplet:1", "status": "refused"}]
         assert (failed, []) == (document["failed"], document["untouched"])
+        assert [412] == [refusal["status"] for refusal in document["refused"]]
     explanation = "do:droplet:1: 412 precondition_failed: Move the Droplet instead"
     assert [
         f"digitalocean-projects: {explanation}",
@@ -182,3 +184,68 @@ def test_reconcile_when_all_is_refused(
     assert documents[0] == documents[1]
     assert [{"urn": "do:droplet:1", "status": "refused"}] == documents[0]["failed"]
     assert ["do:droplet:2"] == documents[0]["kept"]
+
+
+@pytest.mark.parametrize("options", [[], ["-q"]])
+def test_reconcile_with_nothing(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    web: str,
+    options: list[str],
+    capsys: Capture,
+    say: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Notes say that a terminal is read, and that the list is empty."""
+    say("# nothing\n")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert 0 == main(["reconcile", "web", *options])
+    notes = capsys.readouterr().err.splitlines()
+    expected = [
+        "# reading URNs from standard input, one per line, until Ctrl-D",
+        "# the list of URNs is empty; nothing is assigned",
+        "# 0 added, 0 removed, 0 kept",
+    ]
+    assert ([] if options else expected) == notes
+    assert 2 == len(account.resources(web))
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["unassign", "do:droplet:1,do:droplet:2"], "; pass each URN as its own argument\n"),
+        (["reconcile", "web"], "standard input:1: a URN must have the form do:TYPE:ID"),
+        (["reconcile", "web"], "; pass each URN on its own line\n"),
+    ],
+)
+def test_several_urns_in_one(
+    arguments: list[str], text: str, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """Several URNs in one argument or line are refused with the way to separate them."""
+    say("do:droplet:1,do:droplet:2\n")
+    assert 2 == main(arguments)
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            ["assign", "do:droplet:1", "web"],
+            "argument PROJECT: must be a UUID, a name or 'default'",
+        ),
+        (["assign", "do:droplet:1", "web"], "; write PROJECT first, and then the URNs\n"),
+        (["project", "list"], "; did you mean 'projects'?\n"),
+        (["move", "do:droplet:1"], "; did you mean 'assign'?\n"),
+        (["projects", "lits"], "; did you mean 'list'?\n"),
+        (["xyz"], "invalid choice: 'xyz'"),
+    ],
+)
+def test_likely_mistakes(arguments: list[str], text: str, capsys: Capture) -> None:
+    """The usage error names the likely mistake."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert 2 == caught.value.code
+    error = capsys.readouterr().err
+    assert text in error
+    assert (";" in text) or "did you mean" not in error

@@ -47,6 +47,7 @@ from digitalocean_projects.contrib.fastapi import (
 )
 from digitalocean_projects.testing import Emulator
 from tests.contrib.serving import example, serve
+from tests.exposure import exposed
 
 URNS = ["do:droplet:1", "do:domain:example.com", "do:volume:3"]
 ALLOWED = {"project:read", "project:update", "droplet:read"}
@@ -336,3 +337,16 @@ def test_malformed_token_shows_nowhere(*, from_caller: bool) -> None:
         assert 401 == browser.get("/").status_code
     assert told
     assert "secret" not in "".join(told)
+
+
+def test_no_functions() -> None:
+    """A client or a token in place of the function that returns it is a TypeError."""
+    client: Any = AsyncClient("x")
+    for options in ({"make_async_client": client}, {"make_client": client}):
+        with pytest.raises(TypeError, match=r"must be callable, got AsyncClient; pass a function"):
+            client_lifespan(**options)
+    secret: Any = "swordfish"  # noqa: S105 - a test's
+    for make in (async_client_for, client_for):
+        with pytest.raises(TypeError, match=r"^token must be a dependency, .+, got str$") as caught:
+            make(secret)
+        assert not any(secret in text for text in exposed(caught.value))

@@ -105,9 +105,13 @@ def client_lifespan(
             default.
 
     Raises:
-        TypeError: `waiting_threads` is not an int.
+        TypeError: An argument has another type than annotated.
         ValueError: `waiting_threads` is less than 1.
     """
+    for name, value in ("make_async_client", make_async_client), ("make_client", make_client):
+        if not callable(value):
+            hint = f"pass a function, such as `lambda: {type(value).__name__}(...)`"
+            raise TypeError(f"{name} must be callable, got {type(value).__name__}; {hint}")
     checked_count("waiting_threads", waiting_threads)
 
     @asynccontextmanager
@@ -170,7 +174,16 @@ def async_client_for(
     Args:
         token: A dependency that returns the token, a str, for example from a session or a database.
         from_caller: True if the caller has sent the token. The default is False.
+
+    Raises:
+        TypeError: `token` is not callable.
     """
+    if not callable(token):
+        # The traceback shows this frame, and with it the variable, which may be a token.
+        token = type(token)
+        raise TypeError(
+            f"token must be a dependency, which returns the token, got {token.__name__}"
+        )
 
     async def client_with_token(
         client: AsyncClientDep, token: Annotated[str, Depends(token)]
@@ -189,7 +202,16 @@ def client_for(
     Args:
         token: As in `async_client_for`.
         from_caller: As in `async_client_for`.
+
+    Raises:
+        TypeError: `token` is not callable.
     """
+    if not callable(token):
+        # The traceback shows this frame, and with it the variable, which may be a token.
+        token = type(token)
+        raise TypeError(
+            f"token must be a dependency, which returns the token, got {token.__name__}"
+        )
 
     async def client_with_token(client: ClientDep, token: Annotated[str, Depends(token)]) -> Client:
         token = _hidden(token, from_caller=from_caller)

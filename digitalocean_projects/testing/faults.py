@@ -39,7 +39,7 @@ from digitalocean_projects._codec.urn import URN
 from ._answer import Answer, Wire, message
 from ._api import API
 from ._clock import not_negative
-from ._recording import RecordedRequest
+from ._recording import RecordedRequest, assigned_urns
 
 __all__ = [
     "Bomb",
@@ -86,6 +86,10 @@ class Fault(ABC):
     """A way in which an answer goes wrong."""
 
     __slots__ = ()
+
+    def _concerns(self, request: RecordedRequest) -> bool:  # noqa: ARG002 - for subclasses
+        """Return True if the fault applies to a request, which uses it up."""
+        return True
 
     @abstractmethod
     def _play(self, api: API, request: RecordedRequest) -> Answer | Wire:
@@ -146,7 +150,7 @@ class Status(Fault):
 class NotAssigned(Fault):
     """An assignment that answers 200, but doesn't move some resources, and gives them this status.
 
-    Requests for other operations are answered as usual.
+    Only assignments of one of these resources count for `times`. Other requests are answered normally.
 
     Attributes:
         status: The status of the resources, such as `service_down`.
@@ -157,6 +161,10 @@ class NotAssigned(Fault):
     urns: frozenset[URN] | None = attrs.field(
         default=None, converter=attrs.converters.optional(_canonical)
     )
+
+    def _concerns(self, request: RecordedRequest) -> bool:
+        urns = assigned_urns(request)
+        return bool(urns if self.urns is None else urns & self.urns)
 
     def _play(self, api: API, request: RecordedRequest) -> Answer:
         return api.answer(request, self._status_of)
@@ -169,7 +177,7 @@ class NotAssigned(Fault):
 class Omit(Fault):
     """An assignment that is carried out, but whose answer leaves out some resources.
 
-    Requests for other operations are answered as usual.
+    Only assignments of one of these resources count for `times`. Other requests are answered normally.
 
     Attributes:
         urns: The URNs of the resources, as `URN` or text.
@@ -177,10 +185,11 @@ class Omit(Fault):
 
     urns: frozenset[URN] = attrs.field(converter=_canonical)
 
+    def _concerns(self, request: RecordedRequest) -> bool:
+        return bool(assigned_urns(request) & self.urns)
+
     def _play(self, api: API, request: RecordedRequest) -> Answer:
         answer = api.answer(request)
-        if request.method != "POST":
-            return answer
         document = json.loads(answer.body)
         if "resources" in document:
             texts = {str(urn) for urn in self.urns}

@@ -150,7 +150,7 @@ class Status(Fault):
 class NotAssigned(Fault):
     """An assignment that answers 200, but doesn't move some resources, and gives them this status.
 
-    Only assignments of one of these resources count for `times`. Other requests are answered normally.
+    Only assignments of one of these resources count for `times`. The rest is answered as usual.
 
     Attributes:
         status: The status of the resources, such as `service_down`.
@@ -177,7 +177,7 @@ class NotAssigned(Fault):
 class Omit(Fault):
     """An assignment that is carried out, but whose answer leaves out some resources.
 
-    Only assignments of one of these resources count for `times`. Other requests are answered normally.
+    Only assignments of one of these resources count for `times`. The rest is answered as usual.
 
     Attributes:
         urns: The URNs of the resources, as `URN` or text.

@@ -7,10 +7,12 @@ import logging
 import re
 from contextlib import suppress
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import digitalocean_projects
 from digitalocean_projects import (
     APIError,
     AssignmentTimeoutError,
@@ -247,3 +249,11 @@ async def test_waits_that_were_cut_short(
             await ask(client)
         assert (1, 0.0) == (client.statistics().requests, client.statistics().waited)
     assert 1 == len(emulator.requests)
+
+
+def test_documented_fields() -> None:
+    """The documentation of the package names the attributes of all records, and no other ones."""
+    folder = Path(digitalocean_projects.__file__).parent
+    code = "".join(path.read_text("utf-8") for path in folder.rglob("*.py"))
+    documented = re.findall(r"`(do_\w+)`", digitalocean_projects.__doc__ or "")
+    assert set(re.findall(r'"(do_\w+)": ', code)) == set(documented)

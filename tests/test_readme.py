@@ -26,6 +26,20 @@ LONGEST = 450
 PRINTED = re.compile(r"^# (.+)$|\bprint\(.*\)  # (.+)$", re.MULTILINE)
 # The examples that are files; the session `recipes` runs nightly.py itself, with pydo.
 FILES = {"nightly.py", "test_nightly.py", "tenants.py", "test_tenants.py"}
+TEST_FAILURE = """
+import nightly
+import pytest
+
+
+def test_failure(do_emulator, monkeypatch):
+    do_emulator.seed(["do:droplet:1"])
+    monkeypatch.setattr(nightly, "PROJECTS", {"shop": "gone", "shared": "first-project"})
+    monkeypatch.setattr(nightly, "tagged", lambda tag: ["do:droplet:1"])
+    with pytest.raises(ExceptionGroup) as caught:
+        nightly.main()
+    assert "'gone'" in str(*caught.value.exceptions)
+    assert do_emulator.resources() == ["do:droplet:1"]
+"""
 
 
 @pytest.fixture
@@ -60,13 +74,14 @@ def test_session(
 
 @pytest.mark.process
 def test_files(forks: Forks, tmp_path: Path) -> None:
-    """The tests that are examples pass, without an account and without pydo."""
+    """The tests that are examples pass, and nightly.py goes on after a failure, without pydo."""
+    (tmp_path / "test_failure.py").write_text(TEST_FAILURE, "utf-8")
     for block in blocks():
         if block.name in FILES:
             (tmp_path / block.name).write_text(block.text, "utf-8")
     output, errors, status = Programs(forks, tmp_path).run_pytest("-q", "-p", "no:cacheprovider")
     assert ("", 0) == (errors, status), output
-    assert "2 passed" in output
+    assert "3 passed" in output
 
 
 def test_named_blocks() -> None:

@@ -179,9 +179,10 @@ from fastapi.testclient import TestClient
 from app import app, token_of_tenant
 
 
-def test_total(do_emulator):
+def test_total(do_emulator, monkeypatch):
     do_emulator.seed(["do:droplet:1", "do:volume:2"], default=True)
-    app.dependency_overrides[token_of_tenant] = lambda: do_emulator.token
+    token = do_emulator.token
+    monkeypatch.setitem(app.dependency_overrides, token_of_tenant, lambda: token)
     with TestClient(app) as browser:
         assert browser.get("/total").json() == 2
 ```
@@ -202,10 +203,11 @@ def test_total(do_emulator):
 
 # Errors
 
-`exception_handlers` turns the package's errors into problem documents (RFC 9457). A document shows
-only facts that belong to the caller. Each error knows with which token its request was sent, also
-in an endpoint that uses two clients. The caller's own token is that of `TenantAsyncClientDep` and
-`TenantClientDep`, and of a dependency that was made with `from_caller=True`.
+`exception_handlers` turns the package's errors into problem documents (RFC 9457). FastAPI's own 401
+and 422 keep their format. A document shows only facts that belong to the caller. Each error knows
+with which token its request was sent, also in an endpoint that uses two clients. The caller's own
+token is that of `TenantAsyncClientDep` and `TenantClientDep`, and of a dependency that was made
+with `from_caller=True`.
 
 | error | status, with the service's token | status, with the caller's token |
 |---|---|---|

@@ -9,6 +9,23 @@
 `AsyncClient` has the same methods for asyncio. `digitalocean_projects.testing` has a local emulator
 of the API, and `digitalocean_projects.contrib` has the integrations `fastapi`, `pytest` and
 `redis`. README.rst is the guide.
+
+# Logging
+
+The logger `digitalocean_projects` reports these events. Its records have the values as attributes.
+Times are floats in seconds, and an unknown value is None.
+
+- `DEBUG`: an attempt has ended. `do_method`, `do_path`, `do_attempt` (from 1 on), `do_status`,
+  `do_error` (the name of the exception), `do_seconds`, `do_request_id`.
+- `INFO`: a request must wait for the rate limit. `do_wait` (an estimate), `do_reason`.
+- `WARNING`: an attempt has failed, and another one follows. `do_method`, `do_path`, `do_attempt`,
+  `do_attempts` (the maximum), `do_status`, `do_error` (also the status `service_down` of
+  resources), `do_delay`.
+- `WARNING`: `contrib.fastapi` responds with a 5xx. `do_method`, `do_path`, `do_status`, `do_error`,
+  `do_request_id`.
+- `WARNING`: the server of `RedisLimits` can't be reached. `do_server`, `do_policy`, `do_reason`.
+- `ERROR`: the server of `RedisLimits` fails, or refuses a key. `do_server`, `do_key`, `do_reason`.
+- `INFO`: the server of `RedisLimits` works again. `do_server`.
 """
 
 from __future__ import annotations

@@ -10,10 +10,12 @@ import sys
 from contextlib import suppress
 from contextvars import ContextVar
 from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import digitalocean_projects
 from digitalocean_projects import (
     APIError,
     AssignmentTimeoutError,
@@ -284,3 +286,11 @@ def test_retry_in_a_script(emulator: Emulator) -> None:
     expected = "attempt 1 of 4 failed, the next one starts at once: 503 (GET /v2/projects/default)"
     assert [expected] == done.stderr.splitlines()
     assert 4 == len(emulator.requests)
+
+
+def test_documented_fields() -> None:
+    """The documentation of the package names the attributes of all records, and no other ones."""
+    folder = Path(digitalocean_projects.__file__).parent
+    code = "".join(path.read_text("utf-8") for path in folder.rglob("*.py"))
+    documented = re.findall(r"`(do_\w+)`", digitalocean_projects.__doc__ or "")
+    assert set(re.findall(r'"(do_\w+)": ', code)) == set(documented)

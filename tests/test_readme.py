@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 LONGEST = 450
 # An example shows what it prints in comments, on lines of their own or behind a `print`.
 PRINTED = re.compile(r"^# (.+)$|\bprint\(.*\)  # (.+)$", re.MULTILINE)
-# README.rst has no test for its first application.
-TEST_APP = """
-from fastapi.testclient import TestClient
+# The examples that are files; the session `recipes` runs nightly.py itself, with pydo.
+FILES = {"nightly.py", "test_nightly.py", "tenants.py", "test_tenants.py"}
+TEST_FAILURE = """
+import nightly
+import pytest
 
-from app import app
 
-
-def test_app(do_emulator):
-    project = do_emulator.seed(name="shop")
-    do_emulator.seed(["do:droplet:1"], default=True)
-    with TestClient(app) as browser:
-        answer = browser.put(f"/projects/{project}/resources/do:droplet:1")
-        assert answer.json()["status"] == "assigned"
-        assert browser.put(f"/projects/{project}/resources/do:droplet:2").status_code == 422
+def test_failure(do_emulator, monkeypatch):
+    do_emulator.seed(["do:droplet:1"])
+    monkeypatch.setattr(nightly, "PROJECTS", {"shop": "gone", "shared": "first-project"})
+    monkeypatch.setattr(nightly, "tagged", lambda tag: ["do:droplet:1"])
+    with pytest.raises(ExceptionGroup) as caught:
+        nightly.main()
+    assert "'gone'" in str(*caught.value.exceptions)
+    assert do_emulator.resources() == ["do:droplet:1"]
 """
 
 
@@ -73,10 +74,11 @@ def test_session(
 
 @pytest.mark.process
 def test_files(forks: Forks, tmp_path: Path) -> None:
-    """The examples that are files and their tests pass, without an account."""
-    files = {block.name: block.text for block in blocks() if block.name.endswith(".py")}
-    for name, text in {**files, "test_app.py": TEST_APP}.items():
-        (tmp_path / name).write_text(text, "utf-8")
+    """The tests that are examples pass, and nightly.py goes on after a failure, without pydo."""
+    (tmp_path / "test_failure.py").write_text(TEST_FAILURE, "utf-8")
+    for block in blocks():
+        if block.name in FILES:
+            (tmp_path / block.name).write_text(block.text, "utf-8")
     output, errors, status = Programs(forks, tmp_path).run_pytest("-q", "-p", "no:cacheprovider")
     assert ("", 0) == (errors, status), output
     assert "3 passed" in output
@@ -84,9 +86,7 @@ def test_files(forks: Forks, tmp_path: Path) -> None:
 
 def test_named_blocks() -> None:
     """Each named block is run here or by the session `recipes`."""
-    run_here = {"app.py", "tenants.py", "test_sorting.py", "test_tenants.py"}
-    run_by_recipes = {"nightly.py", "notebook"}
-    assert run_here | run_by_recipes == {block.name for block in blocks() if block.name}
+    assert FILES | {"notebook"} == {block.name for block in blocks() if block.name}
 
 
 def test_first_two_commands() -> None:

@@ -15,7 +15,7 @@ from digitalocean_projects._messages import TOKEN_VARIABLES
 from digitalocean_projects._version import __version__
 
 from . import projects, resources
-from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser
+from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser, add_quiet
 from .doctl import context_token
 from .emulator import add_emulator
 from .progress import warnings_noted

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import deque
 from collections.abc import Mapping
 from operator import index
 
 import attrs
+
+from digitalocean_projects._codec.urn import URN
 
 # The approximate numbers of bytes that a request and an entry of a mapping take, besides texts.
 _REQUEST_BYTES = 400
@@ -46,6 +49,16 @@ class RecordedRequest:
         # Lengths are not enough: a character above U+FFFF makes all characters of its text 4 bytes
         # wide.
         return fixed + len(self.body) + sum(map(sys.getsizeof, texts))
+
+
+def assigned_urns(request: RecordedRequest) -> frozenset[URN]:
+    """Return the canonical URNs of an assignment; none for a malformed one or another request."""
+    if request.method != "POST" or not request.path.endswith("/resources"):
+        return frozenset()
+    try:
+        return frozenset(URN.of(urn).canonical for urn in json.loads(request.body)["resources"])
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return frozenset()
 
 
 class Record:

@@ -27,6 +27,12 @@ class Entry:
     when: Callable[[RecordedRequest], bool] | None
     left: float
 
+    def accepts(self, request: RecordedRequest) -> bool:
+        """Return True if the part answers a request."""
+        if not (isinstance(self.part, bytes) or self.part._concerns(request)):  # noqa: SLF001 - not for users
+            return False
+        return self.when is None or self.when(request)
+
 
 class Script:
     """Answers and faults in the order in which they were added.
@@ -62,7 +68,7 @@ class Script:
     def take(self, request: RecordedRequest) -> bytes | Fault | None:
         """Return the first part that accepts the request, and count its use; None if none does."""
         for entry in self.entries:
-            if entry.when is None or entry.when(request):
+            if entry.accepts(request):
                 entry.left -= 1
                 if not entry.left:
                     self.entries.remove(entry)

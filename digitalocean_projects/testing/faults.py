@@ -40,7 +40,7 @@ from digitalocean_projects._codec.urn import URN
 from ._answer import Answer, Wire, chunked, head, message
 from ._api import API
 from ._clock import not_negative
-from ._recording import RecordedRequest
+from ._recording import RecordedRequest, assigned_urns
 
 __all__ = [
     "Bomb",
@@ -88,6 +88,10 @@ class Fault(ABC):
     """A way in which a request or its response fails. The subclasses can be used."""
 
     __slots__ = ()
+
+    def _concerns(self, request: RecordedRequest) -> bool:  # noqa: ARG002 - for subclasses
+        """Return True if the fault applies to a request, which uses it up."""
+        return True
 
     @abstractmethod
     def _play(self, api: API, request: RecordedRequest) -> Answer | Wire:
@@ -164,7 +168,8 @@ class StaleReset(Fault):
 class NotAssigned(Fault):
     """An assignment with the status 200 that doesn't move some resources.
 
-    In the response, these resources have another status. Other requests are answered as usual.
+    In the response, these resources have another status. Only assignments of one of these
+    resources count for `times`. Other requests are answered as usual.
 
     Attributes:
         status: The status of the resources, such as `service_down`.
@@ -175,6 +180,10 @@ class NotAssigned(Fault):
     urns: frozenset[URN] | None = attrs.field(
         default=None, converter=attrs.converters.optional(_canonical)
     )
+
+    def _concerns(self, request: RecordedRequest) -> bool:
+        urns = assigned_urns(request)
+        return bool(urns if self.urns is None else urns & self.urns)
 
     def _play(self, api: API, request: RecordedRequest) -> Answer:
         return api.answer(request, self._status_of)
@@ -187,7 +196,7 @@ class NotAssigned(Fault):
 class Omit(Fault):
     """An assignment that is carried out, but whose response leaves out some resources.
 
-    Other requests are answered as usual.
+    Only assignments of one of these resources count for `times`, and no other requests.
 
     Attributes:
         urns: The URNs of the resources, as `URN` or text.
@@ -195,10 +204,11 @@ class Omit(Fault):
 
     urns: frozenset[URN] = attrs.field(converter=_canonical)
 
+    def _concerns(self, request: RecordedRequest) -> bool:
+        return bool(assigned_urns(request) & self.urns)
+
     def _play(self, api: API, request: RecordedRequest) -> Answer:
         answer = api.answer(request)
-        if request.method != "POST":
-            return answer
         document = json.loads(answer.body)
         if "resources" in document:
             texts = {str(urn) for urn in self.urns}

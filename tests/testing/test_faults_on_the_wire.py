@@ -290,15 +290,43 @@ def test_omit(emulator: Emulator, call: Call) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [faults.Omit(["do:droplet:1"]), faults.NotAssigned("service_down")]
+    ("fault", "expected"),
+    [
+        (faults.Omit(["do:floatingip:192.0.2.1"]), []),
+        (faults.NotAssigned("service_down", ["do:floatingip:192.0.2.1"]), ["service_down"]),
+        (faults.NotAssigned("service_down"), ["service_down"]),
+    ],
 )
-def test_other_than_assignments(emulator: Emulator, call: Call, fault: faults.Fault) -> None:
-    """Other requests, and refused assignments, are answered as usual."""
-    emulator.seed(["do:droplet:1"], default=True)
-    emulator.fail(fault, times=2)
+def test_other_than_assignments(
+    emulator: Emulator, call: Call, fault: faults.Fault, expected: list[str]
+) -> None:
+    """Other requests and malformed assignments are answered as usual, and don't use up a fault."""
+    emulator.seed(["do:floatingip:192.0.2.1"], default=True)
+    emulator.fail(fault)
     (resource,) = call("GET", DEFAULT).document["resources"]
-    assert ("do:droplet:1", "ok") == (resource["urn"], resource["status"])
-    assert 400 == call("POST", DEFAULT, []).status
+    assert ("do:floatingip:192.0.2.1", "ok") == (resource["urn"], resource["status"])
+    assert 201 == call("POST", "/v2/projects", {"name": "a", "purpose": "b"}).status
+    malformed: list[object] = [[], {"resources": [1]}, {"resources": ["droplet:1"]}]
+    for body in malformed:
+        assert 400 == call("POST", DEFAULT, body).status
+    reserved = {"resources": ["do:reservedip:192.0.2.1"]}
+    for statuses in (expected, ["already_assigned"]):
+        resources = call("POST", DEFAULT, reserved).document["resources"]
+        assert statuses == [resource["status"] for resource in resources]
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.Omit(["do:droplet:2"]), faults.NotAssigned("not_found", ["do:droplet:2"])]
+)
+def test_assignments_of_other_resources(
+    emulator: Emulator, call: Call, fault: faults.Fault
+) -> None:
+    """A fault that names URNs waits for an assignment of one of them, and the next one is usual."""
+    emulator.seed(["do:droplet:1", "do:droplet:2", "do:droplet:3"], default=True)
+    emulator.fail(fault)
+    assert [("1", "already_assigned")] == assign(call, 1)
+    assert ("2", "already_assigned") not in assign(call, 1, 2, 3)
+    assert [("2", "already_assigned"), ("3", "already_assigned")] == assign(call, 2, 3)
 
 
 def http_status(emulator: Emulator, path: str = "/v2") -> int:

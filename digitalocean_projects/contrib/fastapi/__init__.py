@@ -180,9 +180,10 @@ from fastapi.testclient import TestClient
 from app import app, token_of_tenant
 
 
-def test_total(do_emulator):
+def test_total(do_emulator, monkeypatch):
     do_emulator.seed(["do:droplet:1", "do:volume:2"], default=True)
-    app.dependency_overrides[token_of_tenant] = lambda: do_emulator.token
+    token = do_emulator.token
+    monkeypatch.setitem(app.dependency_overrides, token_of_tenant, lambda: token)
     with TestClient(app) as browser:
         assert browser.get("/total").json() == 2
 ```
@@ -203,11 +204,12 @@ def test_total(do_emulator):
 
 # Errors
 
-`exception_handlers` turns the package's errors into problem documents (RFC 9457). A document shows
-nothing about the service's own token and account. So the response depends on the token that the
-failed request was sent with, even in an endpoint that uses two clients. A token is the caller's own
-if it comes from `TenantAsyncClientDep`, `TenantClientDep` or a dependency that was made with
-`from_caller=True`. Any other token is the service's.
+`exception_handlers` turns the package's errors into problem documents (RFC 9457). FastAPI's own 401
+and 422 keep their format. A document shows nothing about the service's own token and account. So
+the response depends on the token that the failed request was sent with, even in an endpoint that
+uses two clients. A token is the caller's own if it comes from `TenantAsyncClientDep`,
+`TenantClientDep` or a dependency that was made with `from_caller=True`. Any other token is the
+service's.
 
 | error | status, with the service's token | status, with the caller's token |
 |---|---|---|

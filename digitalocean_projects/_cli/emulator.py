@@ -36,6 +36,7 @@ _A_WHILE = 0.5
 _KEPT_REQUESTS = 1_000
 _KEPT_BYTES = 4 << 20
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - not bound
+_ELSEWHERE = ("192.0.2.1", 9)
 _match_limit = re.compile(r"([0-9]{1,9})/([0-9.]{1,12})").fullmatch
 _match_latency = re.compile(r"([0-9.]{1,12})(ms|s)(?:(?:±|\+-)([0-9.]{1,12}))?").fullmatch
 
@@ -315,7 +316,7 @@ def _own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             # This sends nothing, but chooses the address from which it would be sent.
-            sock.connect(("192.0.2.1", 9))
+            sock.connect(_ELSEWHERE)
         except OSError:
             return socket.gethostname()
         address: str = sock.getsockname()[0]

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
+from digitalocean_projects._cli import emulator as emulator_module
 from digitalocean_projects._cli import main
 from digitalocean_projects._cli.emulator import _latency, _limits, _State
 from digitalocean_projects._cli.program import make_parser
@@ -260,3 +262,22 @@ def test_failed_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", full)
     assert 1 == main(["emulator", "-q", "--state", str(path)])
     assert SEED == path.read_text("utf-8")
+
+
+def test_address_for_other_machines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On all addresses, a note names an address of this machine, or else its name."""
+
+    def end(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulator_module, "sleep", end)
+    for elsewhere in (("127.0.0.1", 9), ("255.255.255.255", 9)):
+        monkeypatch.setattr(emulator_module, "_ELSEWHERE", elsewhere)
+        assert 130 == main(["emulator", "--host", "0.0.0.0"])  # noqa: S104 - only for a moment
+    output = capsys.readouterr()
+    assert 2 == output.out.count("export DIGITALOCEAN_API_URL=http://127.0.0.1:")
+    first, second = (line for line in output.err.splitlines() if "other machines" in line)
+    assert "at http://127.0.0.1:" in first
+    assert f"at http://{socket.gethostname()}:" in second

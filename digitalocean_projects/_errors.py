@@ -206,7 +206,16 @@ class APIStatusError(APIError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the request is malformed, or not allowed for the project."""
+    """400: the request is malformed, or not allowed for the project.
+
+    The text has a hint if a resource has a type that the API is known to refuse, such as `database`
+    instead of `dbaas`.
+    """
+
+    @rebuildable
+    def __init__(self, *, request: Request, **members: Any) -> None:
+        hint = f"; {request.hint}" if request.hint else ""
+        super().__init__(request=request, hint=hint, **members)
 
 
 class AuthenticationError(APIStatusError):

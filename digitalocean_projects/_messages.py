@@ -159,6 +159,7 @@ class Request:
         path: The path below the base URL, with the query.
         prefix: The path of the base URL, such as that of a gateway.
         scopes: The scopes that a token needs for the request.
+        hint: What to change in the request if the API refuses it as a bad one; "" for no hint.
         idempotent: True if a repetition of the request changes nothing.
     """
 
@@ -166,6 +167,7 @@ class Request:
     path: str
     prefix: str = ""
     scopes: tuple[str, ...] = ()
+    hint: str = ""
     idempotent: bool = True
 
     @property

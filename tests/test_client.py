@@ -17,11 +17,15 @@ from digitalocean_projects import (
     AssignmentError,
     AsyncClient,
     AuthenticationError,
+    BadRequestError,
     ClientUsageError,
+    Limits,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionFailedError,
     ServerError,
 )
+from digitalocean_projects.testing import RESOURCE_TYPES, faults
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -100,7 +104,7 @@ async def test_assign(emulator: Emulator, make_either: MakeClient) -> None:
         result.unknown,
     )
     assert droplets(3) == emulator.resources(web)
-    sent = b'{"resources":["do:app:a","do:reservedip:203.0.113.1","do:droplet:2","do:droplet:1",'
+    sent = b'{"resources":["do:app:a","do:floatingip:203.0.113.1","do:droplet:2","do:droplet:1",'
     assert emulator.requests[-1].body == sent + b'"do:droplet:9"]}'
 
 
@@ -280,8 +284,94 @@ async def test_narrow_token(emulator: Emulator, make_either: MakeClient) -> None
         paginator = client.projects.list_resources()
         assert ["do:droplet:1"] == [str(resource.urn) for resource in await paginator.collect()]
         with pytest.raises(PermissionDeniedError, match="project:update") as caught:
-            await client.projects.assign_resources("default", ["do:droplet:1"])
-    assert "<resource>:read" in caught.value.scopes
+            await client.projects.assign_resources("default", ["do:volume:1", "do:droplet:1"])
+    assert (
+        "project:update (or project:assign_resource with project:read)",
+        "block_storage:read",
+        "droplet:read",
+    ) == caught.value.scopes
+
+
+async def test_narrow_scopes(emulator: Emulator, make_either: MakeClient) -> None:
+    """The error's scopes are those that the API asks for, for every known type of resource."""
+    emulator.seed(urns := [f"do:{name}:1" for name in sorted(RESOURCE_TYPES)])
+    async with make_either(emulator.add_token(["project:read"])) as client:
+        with pytest.raises(PermissionDeniedError) as caught:
+            await client.projects.assign_resources("default", urns)
+    _, *scopes = caught.value.scopes
+    token = emulator.add_token(["project:update", *scopes])
+    async with make_either(token) as client:
+        result = await client.projects.assign_resources("default", urns)
+    assert () == (*result.failed, *result.unknown)
+
+
+@pytest.mark.parametrize(
+    ("urn", "hint"),
+    [
+        ("do:database:1", "use the type 'dbaas' instead of 'database'"),
+        ("do:spaces:1", "use the type 'space' instead of 'spaces'"),
+        ("do:vpc_nat_gateway:1", "use the type 'nat_gateway' instead of 'vpc_nat_gateway'"),
+        ("do:registry:1", "the API can't assign resources of the type 'registry'"),
+    ],
+)
+async def test_wrong_type(emulator: Emulator, make_either: MakeClient, urn: str, hint: str) -> None:
+    """The error for a type that the API doesn't know names the right one."""
+    emulator.seed(["do:droplet:1"])
+    async with make_either() as client:
+        with pytest.raises(BadRequestError, match="resource types must be one of ") as caught:
+            await client.projects.assign_resources("default", [urn])
+        assert str(caught.value).endswith(f"; {hint})")
+        result = await client.projects.assign_resources("default", [urn, "do:droplet:1"])
+    assert ["do:droplet:1"] == [str(resource.urn) for resource in result.done]
+    with pytest.raises(AssignmentError, match=hint):
+        result.raise_for_failed()
+
+
+async def test_unknown_type(make_either: MakeClient) -> None:
+    """An error for a type that nobody knows has no hint."""
+    async with make_either() as client:
+        with pytest.raises(BadRequestError) as caught:
+            await client.projects.assign_resources("default", ["do:newthing:1"])
+    assert str(caught.value).endswith(f"request id {caught.value.request_id})")
+
+
+async def test_resources_of_other_resources(emulator: Emulator, make_either: MakeClient) -> None:
+    """An attached address moves with its Droplet, and the API doesn't answer for unknown Spaces."""
+    web = emulator.seed(["do:droplet:1", "do:floatingip:192.0.2.1"])
+    emulator.attach("do:floatingip:192.0.2.1", "do:droplet:1")
+    async with make_either() as client:
+        with pytest.raises(PreconditionFailedError, match="Move the Droplet instead"):
+            await client.projects.unassign_resources(["do:reservedip:192.0.2.1"])
+        result = await client.projects.unassign_resources(["do:droplet:1", "do:space:nothing"])
+        assert (["do:droplet:1"], ("do:space:nothing",)) == (
+            [resource.urn for resource in result.done],
+            result.unknown,
+        )
+        await client.projects.delete(web)
+    assert ["do:droplet:1", "do:floatingip:192.0.2.1"] == sorted(emulator.resources())
+
+
+@pytest.mark.parametrize("emulator", [{"sparse": True}], indirect=True)
+async def test_sparse_listing(emulator: Emulator, make_either: MakeClient) -> None:
+    """Resources are listed whole, even if links, times and statuses are missing."""
+    emulator.seed(expected := droplets(*range(24)), default=True)
+    async with make_either() as client:
+        resources = await client.projects.list_resources().collect()
+    assert expected == [resource.urn for resource in resources]
+    assert {None, "ok"} == {resource.status for resource in resources}
+    assert 2 == len({resource.assigned_at is None for resource in resources})
+
+
+@pytest.mark.parametrize("emulator", [{"limits": [(250, 60.0), (5000, 3600.0)]}], indirect=True)
+async def test_stale_reset(emulator: Emulator, make_either: MakeClient) -> None:
+    """A limit whose reset is in the past holds up no request."""
+    emulator.fail(faults.StaleReset(), times=None)
+    async with make_either(limits=Limits()) as client:
+        for _ in range(4):
+            await client.projects.get_default()
+        bucket = client.statistics().bucket
+    assert bucket is not None
+    assert (4, 0.0) == (bucket.granted, bucket.paused)
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,13 @@ def test_encode_urns() -> None:
     assert expected.encode() == encode_urns(iter(urns))
 
 
+def test_encode_reserved_ips() -> None:
+    """An IPv4 address is sent as `floatingip`, and an IPv6 address unchanged."""
+    urns = [URN("reservedip", "192.0.2.1"), URN("reservedip", "::1"), URN("reservedipv6", "::1")]
+    expected = '{"resources":["do:floatingip:192.0.2.1","do:reservedip:::1","do:reservedipv6:::1"]}'
+    assert expected.encode() == encode_urns(urns)
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 listed = st.from_regex(
     "do:[A-Za-z0-9._-]+:[^\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]*", fullmatch=True

@@ -90,6 +90,16 @@ def test_bad_documents(text: str, fault: str) -> None:
     assert fault == str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("true", True), ("True", True), ("false", False), ("", False), (1, False), (None, False)],
+)
+def test_default_as_text(value: object, expected: bool) -> None:  # noqa: FBT001 - a parameter
+    """The API may send `is_default` as text; any other value means that it isn't the default."""
+    body = json.dumps({"project": {**WIRE, "is_default": value}}).encode()
+    assert expected is decode_project(body).is_default
+
+
 def test_encode() -> None:
     """A project is encoded as the API would send it, with all its members."""
     assert [WIRE] == json.loads(encode([PROJECT]))

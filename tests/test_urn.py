@@ -28,6 +28,10 @@ EXAMPLES = {
     ResourceType.DATABASE: f"do:dbaas:{A_UUID}",
     ResourceType.DOMAIN: "do:domain:example.com",
     ResourceType.DROPLET: "do:droplet:4126873",
+    ResourceType.FIREWALL: f"do:firewall:{A_UUID}",
+    ResourceType.IMAGE: "do:image:7555620",
+    ResourceType.NAT_GATEWAY: f"do:nat_gateway:{A_UUID}",
+    ResourceType.VOLUME_SNAPSHOT: f"do:volumesnapshot:{A_UUID}",
     ResourceType.FLOATING_IP: "do:floatingip:192.168.99.100",
     ResourceType.KUBERNETES: "do:kubernetes:bd5f5959-5e1e-4205-a714-a914373942af",
     ResourceType.LOAD_BALANCER: "do:loadbalancer:39052d89-8dd4-4d49-8d5a-3c3b6b365b5b",
@@ -72,13 +76,13 @@ def test_refused_characters(before: str, character: str, after: str) -> None:
 
 @pytest.mark.parametrize("resource_type", ResourceType)
 def test_documented_types(resource_type: ResourceType) -> None:
-    """The members are the nine types of the provider's examples."""
+    """The members are the nine types of the provider's examples, and four more."""
     urn = URN.parse(EXAMPLES[resource_type])
     assert resource_type == urn.type
     assert urn == URN(resource_type, urn.id)
     assert EXAMPLES[resource_type] == str(URN(resource_type, urn.id))
     assert str is type(URN(resource_type, urn.id).type)
-    assert 9 == len(ResourceType)
+    assert 13 == len(ResourceType)
 
 
 @pytest.mark.parametrize("resource_type", ["vpc", "volumesnapshot", "a", "gen-ai_agent2"])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from digitalocean_projects._codec.json import decode_resources, encode_urns
 from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus
+from digitalocean_projects._codec.urn import URN, type_hint
 from digitalocean_projects._errors import (
     APIError,
     BadRequestError,
@@ -19,20 +22,40 @@ from .results import DONE, AssignmentResult, assignment_error
 from .search import EXTRA_REQUESTS, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._errors import APIStatusError, AssignmentError
     from digitalocean_projects._session.manager import SessionManager
 
     from .results import Fate
 
-_SCOPES = ("project:update or project:assign_resource", "<resource>:read")
+_SCOPE = "project:update (or project:assign_resource with project:read)"
+# Scopes are named after the API's resources, which differ from the types of these URNs.
+# https://docs.digitalocean.com/reference/api/scopes/
+_SCOPES = {
+    "dbaas": "database",
+    "floatingip": "reserved_ip",
+    "floatingipv6": "reserved_ip",
+    "loadbalancer": "load_balancer",
+    "reservedip": "reserved_ip",
+    "reservedipv6": "reserved_ip",
+    "space": "spaces",
+    "volume": "block_storage",
+    "volumesnapshot": "block_storage_snapshot",
+}
 # The API refuses a request with these errors because of a resource in it.
 _REFUSALS = (BadRequestError, PreconditionFailedError, UnprocessableEntityError)
 # If the API has refused all resources of this number of chunks in a row, it is likely to refuse
 # the next ones, too. They are still sent, but not in parts, until one is accepted.
 _MOST_VAIN_SEARCHES = 4
+
+
+def _described(request: Request, urns: Iterable[URN]) -> Request:
+    """Return the request with the scopes and the hints for the types of its resources."""
+    types = dict.fromkeys(urn.type for urn in urns)
+    scopes = dict.fromkeys(f"{_SCOPES.get(name, name)}:read" for name in types)
+    hints = filter(None, map(type_hint, types))
+    return attrs.evolve(request, scopes=(_SCOPE, *scopes), hint="; ".join(hints))
 
 
 class Assignment:
@@ -66,7 +89,7 @@ class Assignment:
             AssignmentError: A later request failed.
         """
         for path, urns in self._parts:
-            request = Request(method="POST", path=f"{path}/resources", scopes=_SCOPES)
+            request = Request(method="POST", path=f"{path}/resources")
             for start in range(0, len(urns), chunk_size):
                 try:
                     await self._assign(request, urns[start : start + chunk_size])
@@ -98,6 +121,7 @@ class Assignment:
         retries = self._manager.retries()
         while True:
             self._under_way = urns
+            request = _described(request, urns)
             try:
                 answer = await self._manager.request(request, encode_urns(urns), retries)
             except _REFUSALS as error:

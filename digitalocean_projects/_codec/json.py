@@ -12,7 +12,7 @@ import msgspec
 
 from .models import Project, Resource, UnfrozenResource
 from .structure import STATUSES, converter, explanation, structure
-from .urn import are_listed_urns
+from .urn import are_listed_urns, assignable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -174,7 +174,7 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 
 def encode_urns(urns: Iterable[URN]) -> bytes:
     """Return the body of an assignment."""
-    return _encoder.encode({"resources": [str(urn) for urn in urns]})
+    return _encoder.encode({"resources": [str(assignable(urn)) for urn in urns]})
 
 
 def encode_members(members: Mapping[str, object]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
@@ -13,7 +14,7 @@ from digitalocean_projects._messages import quoted, status_text
 from digitalocean_projects._public import publish
 
 from .headers import RateLimit
-from .urn import URN, listed_urn
+from .urn import URN, listed_urn, type_hint
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -192,7 +193,7 @@ class UnfrozenResource(Value):
 class Refusal(Value):
     """An error with which the API refused to assign a resource that was sent alone.
 
-    `str` gives the status, the id and the message.
+    `str` gives the status, the id and the message, and the right spelling of a wrong type.
 
     Args:
         urn: The resource, as it was passed.
@@ -209,7 +210,9 @@ class Refusal(Value):
     request_id: str | None
 
     def __str__(self) -> str:
-        return status_text(self.status, self.id, self.message)
+        text = status_text(self.status, self.id, self.message)
+        hint = type_hint(self.urn.type) if self.status == HTTPStatus.BAD_REQUEST else ""
+        return f"{text}{hint and f'; {hint}'}"
 
 
 class HasItems(Protocol[T_co]):

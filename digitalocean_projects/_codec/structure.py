@@ -105,6 +105,11 @@ def _some(kind: type[T], default: T | None) -> Callable[[Any, object], Any]:
     return lambda value, _: value if type(value) is kind else default
 
 
+def _flag(value: Any, _: object) -> bool:
+    # The API was seen to send it as text, too.
+    return value is True or (isinstance(value, str) and value.lower() == "true")
+
+
 def _text(value: Any, _: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a string, got {type(value).__name__}")
@@ -152,7 +157,7 @@ _WIRE: dict[type, dict[str, Any]] = {
         "description": override(struct_hook=_some(str, "")),
         "purpose": override(struct_hook=_some(str, "")),
         "environment": override(struct_hook=_environment, unstruct_hook=_plain),
-        "is_default": override(struct_hook=_some(bool, default=False)),
+        "is_default": override(struct_hook=_flag),
         "owner_uuid": override(struct_hook=_some(str, None)),
         "owner_id": override(struct_hook=_some(int, None)),
         "created_at": override(struct_hook=_time, unstruct_hook=time_text),

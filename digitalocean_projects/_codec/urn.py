@@ -13,7 +13,7 @@ from digitalocean_projects._public import publish
 
 
 class ResourceType(StrEnum):
-    """The resource types that the API documents; a `URN` takes any other one, too.
+    """The resource types that the API documents or was seen to accept; a `URN` takes any type.
 
     https://docs.digitalocean.com/reference/api/reference/project-resources/
     """
@@ -22,11 +22,30 @@ class ResourceType(StrEnum):
     DATABASE = "dbaas"
     DOMAIN = "domain"
     DROPLET = "droplet"
+    FIREWALL = "firewall"
     FLOATING_IP = "floatingip"
+    IMAGE = "image"
     KUBERNETES = "kubernetes"
     LOAD_BALANCER = "loadbalancer"
+    NAT_GATEWAY = "nat_gateway"
     SPACE = "space"
     VOLUME = "volume"
+    VOLUME_SNAPSHOT = "volumesnapshot"
+
+
+# Names of the API's resources that users write in URNs, and the types that the API accepts.
+_SPELLINGS = {
+    "block_storage": "volume",
+    "block_storage_snapshot": "volumesnapshot",
+    "database": "dbaas",
+    "floating_ip": "floatingip",
+    "load_balancer": "loadbalancer",
+    "natgateway": "nat_gateway",
+    "reserved_ip": "floatingip",
+    "spaces": "space",
+    "vpc_nat_gateway": "nat_gateway",
+}
+_NEVER_ASSIGNED = ("registry", "vpc")
 
 
 # Every repetition that is followed by another one is possessive: it keeps what it took, so there is
@@ -199,6 +218,24 @@ class URN(str):
         from .pydantic import urn_schema  # noqa: PLC0415 - only users of pydantic need it
 
         return urn_schema()
+
+
+def assignable(urn: URN) -> URN:
+    """Return the URN to send in an assignment.
+
+    Sources differ on whether the API accepts `reservedip` for an IPv4 address. It always accepts
+    `floatingip`.
+    """
+    return urn.canonical if urn.startswith("do:reservedip:") and ":" not in urn.id else urn
+
+
+def type_hint(resource_type: str) -> str:
+    """Return what to do about a type that the API refuses; "" if that is not known."""
+    if right := _SPELLINGS.get(resource_type):
+        return f"use the type {right!r} instead of {resource_type!r}"
+    if resource_type in _NEVER_ASSIGNED:
+        return f"the API can't assign resources of the type {resource_type!r}"
+    return ""
 
 
 class HasURN(Protocol):

@@ -469,7 +469,7 @@ class Projects:
         """Return the resources of a project, newest assignment first.
 
         No request is sent before the paginator is used. Requires the scope `project:read`, and
-        `<resource>:read` for each type of resource; the API leaves out the other types.
+        a scope such as `droplet:read` for each type of resource; the API leaves out other types.
 
         https://docs.digitalocean.com/reference/api/reference/project-resources/
 
@@ -491,7 +491,7 @@ class Projects:
         """Return the resources of all projects, each together with its project.
 
         No request is sent before the inventory is used. Requires the scope `project:read`, and
-        `<resource>:read` for each type of resource; the API leaves out the other types.
+        a scope such as `droplet:read` for each type of resource; the API leaves out other types.
 
         Args:
             concurrency: Maximum number of concurrent requests. The default is 16.
@@ -523,8 +523,13 @@ class Projects:
         parts of the chunk, with at most 16 more requests: the result names the refused resources,
         and the others are assigned.
 
-        Requires the scope `project:update` (or `project:assign_resource`), and `<resource>:read`
-        for each type of resource.
+        Requires the scope `project:update` (or `project:assign_resource` with `project:read`), and
+        a scope to read each type of resource, such as `droplet:read`, or `block_storage:read` for
+        volumes. `PermissionDeniedError.scopes` names them.
+
+        The API refuses all resources of a request if it doesn't know the type of one. The client
+        sends an IPv4 address of the type `reservedip` as `floatingip`, which the API always
+        accepts.
 
         https://docs.digitalocean.com/reference/api/reference/project-resources/
 

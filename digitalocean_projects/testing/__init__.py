@@ -86,7 +86,7 @@ with Emulator() as emulator:
 
 `respond` answers the next requests with a status and a body of your choice, and `respond_raw` with
 your bytes. `fail` lets them go wrong in one of the ways of `faults`: no answer, half an answer, a
-web page, and others. All three take `times` (1 by default, None for any number) and `when`, a
+web page, and so on. All three take `times` (1 by default, None for any number) and `when`, a
 function that chooses the requests.
 
 ```python
@@ -155,14 +155,45 @@ The emulator follows the API's documentation of
 [projects](https://docs.digitalocean.com/reference/api/reference/projects/) and [project
 resources](https://docs.digitalocean.com/reference/api/reference/project-resources/). It shares no
 code with the clients except `URN`, so a misunderstanding in the client doesn't repeat itself here.
-These behaviors are not documented:
+The documentation doesn't describe the following behaviors. Most of them were observed.
 
-- A project name that is taken is a 409, and `is_default: false` for the default project is a 400.
-  Both were observed. That deleting the default project is the same 400 is assumed.
+Projects:
+
+- A name that is taken is a 409. `is_default: false` for the default project is a 400, and so is a
+  DELETE of the default project by its UUID. A DELETE of `/v2/projects/default` is a 405, because
+  the documentation has no such operation.
+- A PATCH without any attribute is a 400, because the documentation requires one. Null counts as
+  missing.
+- A purpose that starts with `Other:`, in any case, keeps one prefix, and a capital follows it. Any
+  other free text only gets the prefix.
+- A project's UUID may be in capitals, and a path may end with a slash.
+
+Resources:
+
 - An assignment of a resource whose type the API doesn't know is a 400, and nothing moves. The
   known types are `RESOURCE_TYPES`, or those of `Emulator(resource_types=...)`. `seed` accepts every
   type.
-- A resource exists once it was seeded. Any other one is `not_found` in an assignment.
+- A resource exists once it was seeded. Any other one is `not_found` in an assignment, but a Space
+  is left out of the answer. A request without a list of resources assigns nothing.
+- A reserved IP that is attached to a Droplet, see `Emulator.attach`, moves with its Droplet. A
+  request that would move the address without the Droplet is a 412, and nothing moves.
+- A load balancer that is attached to a Kubernetes cluster is `assigned` each time, and never
+  listed.
+- An assignment needs the scope `project:update`, or both `project:assign_resource` and
+  `project:read`, and one scope for each type of resource.
+- With `Emulator(sparse=True)`, a listing of one page has no `links`, or null, `{}` or empty pages.
+  Some resources have no `status`, no `links`, no `assigned_at`, an empty one, or one without a time
+  zone. Which ones depends on their URNs.
+
+Requests:
+
+- `ratelimit-remaining` is 0 while a limit is reached, also if the limit is the minute's. The fault
+  `faults.StaleReset` moves `ratelimit-reset` into the past.
+- The answer to a HEAD is that to a GET without its body. OPTIONS needs no token, doesn't count for
+  the limits, and lists the methods in `Allow`, as a 405 does. Requests with an `Origin` are
+  answered with the documented headers for other origins. `Access-Control-Allow-Headers`, which the
+  documentation doesn't name, repeats the names that a browser asks for.
+- Documents are `application/json; charset=utf-8`.
 - Ids, tokens and the times of projects and assignments are the same in every run. The port, the
   request ids and the dates of answers differ.
 """

@@ -267,6 +267,7 @@ class Account:
                 self._number = max(self._number, assignment.number)
                 self._assignments[assignment.urn] = assignment
                 self._show(assignment)
+        self.attachments.keep(self._assignments)
 
     def attach(self, urn: URN, to: URN) -> None:
         """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
@@ -274,7 +275,7 @@ class Account:
         The IP moves to the project of its Droplet. The load balancer disappears from all listings.
 
         Raises:
-            ValueError: The types are others, or one of the resources doesn't exist.
+            ValueError: The resources have other types, or one of them doesn't exist.
         """
         self._settle()
         urn, to = urn.canonical, to.canonical

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from digitalocean_projects._codec.urn import URN
 
 _RESERVED_IPS = ("floatingip", "floatingipv6")
@@ -18,18 +20,18 @@ class Attachments:
 
     def __init__(self) -> None:
         self._droplets: dict[URN, URN] = {}
-        self._hidden: set[URN] = set()
+        self._clusters: dict[URN, URN] = {}
 
     def attach(self, urn: URN, to: URN) -> None:
         """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
 
         Raises:
-            ValueError: The types are others.
+            ValueError: The resources have other types.
         """
         if urn.type in _RESERVED_IPS and to.type == "droplet":
             self._droplets[urn] = to
         elif (urn.type, to.type) == ("loadbalancer", "kubernetes"):
-            self._hidden.add(urn)
+            self._clusters[urn] = to
         else:
             raise ValueError(
                 "only a reserved IP can be attached to a Droplet, and only a load balancer to a "
@@ -46,8 +48,17 @@ class Attachments:
 
     def hides(self, urn: URN) -> bool:
         """Return True if a resource is never listed."""
-        return urn in self._hidden
+        return urn in self._clusters
 
     def show(self, urn: URN) -> None:
         """Detach a resource that was never listed."""
-        self._hidden.discard(urn)
+        self._clusters.pop(urn, None)
+
+    def keep(self, listed: Container[URN]) -> None:
+        """Drop the attachments of resources that no longer exist, and of hidden ones that do."""
+        self._droplets = {
+            urn: to for urn, to in self._droplets.items() if urn in listed and to in listed
+        }
+        self._clusters = {
+            urn: to for urn, to in self._clusters.items() if urn not in listed and to in listed
+        }

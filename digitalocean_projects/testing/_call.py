@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_MOST_PER_PAGE = 200
+# More digits than these cost time, and no listing has that many pages.
+_MOST_DIGITS = 18
 _NO_LINKS: tuple[dict[str, Any], ...] = (
     {},
     {"links": None},
@@ -29,7 +32,7 @@ _NO_LINKS: tuple[dict[str, Any], ...] = (
     {"links": {"pages": {}}},
 )
 
-RESOURCE_TYPES = frozenset(
+RESOURCE_TYPES: frozenset[str] = frozenset(
     {
         *("app", "dbaas", "domain", "droplet", "firewall", "floatingip", "floatingipv6", "image"),
         *("kubernetes", "loadbalancer", "nat_gateway", "reservedip", "reservedipv6", "space"),
@@ -113,8 +116,10 @@ class Call:
             path: The path of the listing.
             listing: The whole listing.
         """
-        page = self._number("page", 1, 10**18)
-        per_page = self._number("per_page", 20, 200)
+        page = self._number("page", 1)
+        per_page = self._number("per_page", 20)
+        if per_page > _MOST_PER_PAGE:
+            raise RefusedError(400, f"per_page must be between 1 and {_MOST_PER_PAGE}")
         last = max(1, -(-len(listing) // per_page))
         numbers = {"first": 1, "prev": page - 1, "next": page + 1, "last": last}
         links = {
@@ -128,9 +133,13 @@ class Call:
             members |= _NO_LINKS[len(listing) % len(_NO_LINKS)]
         return listing[(page - 1) * per_page : page * per_page], members
 
-    def _number(self, name: str, default: int, most: int) -> int:
-        """Return the query's parameter `name`, which must be between 1 and `most`."""
+    def _number(self, name: str, default: int) -> int:
+        """Return the query's parameter `name`, which must be a positive number.
+
+        Any number of more than 18 digits counts as the same one.
+        """
         text = self.request.query.get(name, str(default))
-        if not re.fullmatch("[0-9]{1,18}", text) or not 1 <= int(text) <= most:
-            raise RefusedError(400, f"{name} must be between 1 and {most}")
-        return int(text)
+        digits = re.fullmatch("0*([0-9]+)", text)
+        if digits is None or digits[1] == "0":
+            raise RefusedError(400, f"{name} must be a number of at least 1")
+        return int(digits[1][:_MOST_DIGITS])

@@ -100,7 +100,7 @@ class EmulatedAccount:
 
         A reserved IP moves to the project of its Droplet, and follows it from then on. A request
         that would move it without the Droplet is a 412. A load balancer of a cluster disappears
-        from all listings; assignments answer `assigned`.
+        from all listings; assignments answer `assigned`. Files don't hold attachments.
 
         Raises:
             TypeError: A resource is not a URN.

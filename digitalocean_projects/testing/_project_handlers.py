@@ -3,8 +3,8 @@
 https://docs.digitalocean.com/reference/api/reference/projects/
 
 Two refusals are not documented, but were observed: a name that is taken is a 409, and `is_default:
-false` for the default project is a 400. A deletion of that project is assumed to be the same 400.
-Any other invalid attribute is a 400, too. Read-only attributes and unknown ones are ignored.
+false` for the default project is a 400, and so is a deletion of that project by its UUID. Any other
+invalid attribute is a 400, too. Read-only attributes and unknown ones are ignored.
 """
 
 from __future__ import annotations

@@ -111,11 +111,11 @@ def _resource_document(assignment: Assignment, status: str | None) -> dict[str, 
 
 def _urns(call: Call) -> list[URN]:
     """Return the URNs of an assignment in the form of listings, without repeats."""
-    match call.document():
-        case {"resources": [*texts]} if all(isinstance(text, str) for text in texts):
-            pass
-        case _:
-            raise RefusedError(400, "resources must be a list of URNs")
+    document = call.document()
+    # The documentation doesn't require the member.
+    texts = document.get("resources", []) if isinstance(document, dict) else None
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise RefusedError(400, "resources must be a list of URNs")
     try:
         urns = [URN.parse(text) for text in texts]
     except ValueError:

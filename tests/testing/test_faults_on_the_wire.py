@@ -298,7 +298,7 @@ def test_other_than_assignments(emulator: Emulator, call: Call, fault: faults.Fa
     emulator.fail(fault, times=2)
     (resource,) = call("GET", DEFAULT).document["resources"]
     assert ("do:droplet:1", "ok") == (resource["urn"], resource["status"])
-    assert 400 == call("POST", DEFAULT, {}).status
+    assert 400 == call("POST", DEFAULT, []).status
 
 
 def http_status(emulator: Emulator, path: str = "/v2") -> int:

@@ -195,7 +195,7 @@ def urns(document: Any) -> list[str]:
         (3, [5], {"first": 1, "last": 3, "prev": 2}),
         (4, [], {"first": 1, "last": 3, "prev": 3}),
         (5, [], {"first": 1, "last": 3}),
-        (999_999_999_999_999_999, [], {"first": 1, "last": 3}),
+        (int("9" * 30), [], {"first": 1, "last": 3}),
     ],
 )
 def test_pages(
@@ -226,8 +226,8 @@ def test_page_size(emulator: Emulator, call: Call) -> None:
     "query",
     [
         *("page=0", "page=-1", "page=", "page=x", "page=1.0", "page=1e3", "page=%2B1", "page=1_0"),
-        *("page=%201", "page=%D9%A1", "page=%ff", f"page={'9' * 5000}"),
-        *("per_page=0", "per_page=201", "per_page=-5", "per_page=all"),
+        *("page=%201", "page=%D9%A1", "page=%ff", "page=000"),
+        *("per_page=0", "per_page=201", "per_page=-5", "per_page=all", f"per_page={'9' * 5000}"),
     ],
 )
 @pytest.mark.parametrize("path", [DEFAULT, "/v2/projects"])

@@ -254,6 +254,25 @@ def test_wrong_attachment(emulator: Emulator, resource: str, to: str, message: s
         emulator.attach(resource, to)
 
 
+def test_attachments_of_another_state(emulator: Emulator, call: Call) -> None:
+    """A replaced state keeps the attachments of the resources that it still has."""
+    cluster, balancer = "do:kubernetes:1", "do:loadbalancer:1"
+    emulator.seed([IP, DROPLET, cluster, balancer], name="web")
+    emulator.attach(IP, DROPLET)
+    emulator.attach(balancer, cluster)
+    emulator.load(emulator.dump(), replace=True)
+    body = {"resources": [IP, balancer]}
+    assert 412 == call("POST", DEFAULT, body).status
+    document = call("POST", DEFAULT, {"resources": [DROPLET, balancer]}).document
+    assert [(DROPLET, "assigned"), (balancer, "assigned")] == statuses(document)
+    assert {IP, DROPLET} == set(emulator.resources())
+    emulator.load("", replace=True)
+    assert [(IP, "not_found"), (balancer, "not_found")] == statuses(
+        call("POST", DEFAULT, body).document
+    )
+    emulator.seed([DROPLET], default=True)
+
+
 def test_unknown_space(emulator: Emulator, call: Call) -> None:
     """A Space that doesn't exist is left out of the answer; a known one isn't."""
     emulator.seed(["do:space:assets"])
@@ -263,9 +282,10 @@ def test_unknown_space(emulator: Emulator, call: Call) -> None:
     )
 
 
-def test_assign_nothing(call: Call) -> None:
-    """An empty list is answered with an empty list."""
-    reply = call("POST", DEFAULT, {"resources": []})
+@pytest.mark.parametrize("body", [{"resources": []}, {}])
+def test_assign_nothing(call: Call, body: dict[str, object]) -> None:
+    """An empty or missing list is answered with an empty list."""
+    reply = call("POST", DEFAULT, body)
     assert (200, {"resources": []}) == (reply.status, reply.document)
 
 
@@ -277,7 +297,6 @@ def test_assign_nothing(call: Call) -> None:
         (b'{"resources": [', "the request body is not valid JSON"),
         (b"[" * 100_000, "the request body is not valid JSON"),
         ([], "resources must be a list of URNs"),
-        ({}, "resources must be a list of URNs"),
         ({"resources": None}, "resources must be a list of URNs"),
         ({"resources": "do:droplet:1"}, "resources must be a list of URNs"),
         ({"resources": ["do:droplet:1", 1]}, "resources must be a list of URNs"),

@@ -114,7 +114,7 @@ def test_refusals_do_not_count(emulator: Emulator, call: Call) -> None:
     [
         (404, ("GET", "/v2/nothing")),
         (400, ("GET", f"{DEFAULT}?page=0")),
-        (400, ("POST", DEFAULT, {})),
+        (400, ("POST", DEFAULT, [])),
         (405, ("DELETE", DEFAULT)),
     ],
 )

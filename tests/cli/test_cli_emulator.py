@@ -281,3 +281,23 @@ def test_address_for_other_machines(
     first, second = (line for line in output.err.splitlines() if "other machines" in line)
     assert "at http://127.0.0.1:" in first
     assert f"at http://{socket.gethostname()}:" in second
+
+
+def test_insecure_emulator(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only an explicit setting sends the token over http to another machine."""
+    with Emulator("0.0.0.0") as emulator:  # noqa: S104 - only for a moment
+        # This is an address of this machine, but not a loopback address.
+        port = emulator.url.rpartition(":")[2]
+        monkeypatch.setenv("DIGITALOCEAN_API_URL", f"http://0.0.0.0:{port}")
+        monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
+        for value in ("", "0", "true"):
+            monkeypatch.setenv("DIGITALOCEAN_PROJECTS_ALLOW_INSECURE", value)
+            assert 2 == main(["list"])
+        assert "--allow-insecure" in capsys.readouterr().err
+        assert [] == emulator.requests
+        assert 0 == main(["list", "--allow-insecure"])
+        monkeypatch.setenv("DIGITALOCEAN_PROJECTS_ALLOW_INSECURE", "1")
+        assert 0 == main(["list"])
+    assert 2 == len(emulator.requests)

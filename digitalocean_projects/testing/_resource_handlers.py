@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from digitalocean_projects._codec.urn import URN
+from digitalocean_projects._codec.urn import URN, listed_urn
 
 from ._answer import RefusedError
 
@@ -117,7 +117,8 @@ def _urns(call: Call) -> list[URN]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise RefusedError(400, "resources must be a list of URNs")
     try:
-        urns = [URN.parse(text) for text in texts]
+        # Any id is allowed; `URN.parse` also refuses the likely mistakes of a user.
+        urns = [listed_urn(text) for text in texts]
     except ValueError:
         message = (
             "resource objects must have an urn in the following format: "

@@ -331,6 +331,15 @@ def test_unknown_type(emulator: Emulator, call: Call, resource_type: str) -> Non
     assert [] == emulator.resources()
 
 
+@pytest.mark.parametrize("urn", ["do:droplet:{id}", "do:domain:a b", "do:app:", "do:space:*"])
+def test_odd_ids(call: Call, urn: str) -> None:
+    """An id may have any characters but control characters."""
+    reply = call("POST", DEFAULT, {"resources": [urn]})
+    expected = [] if "space" in urn else [(urn, "not_found")]
+    assert expected == statuses(reply.document)
+    assert 400 == call("POST", DEFAULT, {"resources": [f"{urn}\0"]}).status
+
+
 def test_known_types(emulator: Emulator, call: Call) -> None:
     """The documented types are known, and those that the API was seen to accept."""
     urns = [f"do:{resource_type}:1" for resource_type in sorted(RESOURCE_TYPES)]

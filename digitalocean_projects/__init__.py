@@ -123,7 +123,7 @@ if TYPE_CHECKING:
     from ._projects import AsyncProjects
     from ._session.manager import Statistics
 else:
-    # In the order of their cost, so that a program without a client doesn't load aiohttp.
+    # The modules that load fast come first, so a program without a client doesn't load aiohttp.
     _MODULES = (
         "_codec.urn",
         "_codec.headers",
@@ -156,7 +156,7 @@ else:
         if name not in __all__:
             for package, names in _ELSEWHERE.items():
                 if name in names.split():
-                    # Python replaces an AttributeError by a message of its own.
+                    # `from … import` would replace the message of an AttributeError.
                     raise ImportError(
                         f"{name} is in another module; "
                         f"write `from {__name__}.{package} import {name}`",

@@ -24,7 +24,7 @@ DEFAULT_PROJECT = "default"
 MOST_SECONDS = 1e9
 PROJECTS_PATH = "/v2/projects"
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
-# The syntax is also valid in the regular expressions of JSON Schema.
+# This pattern is also part of JSON Schemas, so it uses only their syntax.
 PROJECT_ID_PATTERN = (
     f"^({DEFAULT_PROJECT}|[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}})$"
 )
@@ -148,7 +148,7 @@ def settable(**members: object) -> dict[str, object]:
 
 def _checked_text(name: str, value: str) -> str:
     text = checked_type(name, value, str)
-    # The API puts this prefix before a purpose of the user's own, which may come back to it.
+    # The API puts this prefix before a purpose that it doesn't know, so a listed one may have it.
     length = len(text.removeprefix("Other: "))
     least, most = int(name == "name"), _LONGEST[name]
     if not least <= length <= most:
@@ -163,7 +163,7 @@ def _checked_text(name: str, value: str) -> str:
 def _checked_environment(name: str, value: str) -> str:
     environment = checked_type(name, value, str)
     if not environment:
-        # A project that was created without an environment has this one.
+        # The API returns "" for a project that was created without an environment.
         return ""
     with suppress(ValueError):
         return Environment(environment.capitalize())

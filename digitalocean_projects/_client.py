@@ -38,19 +38,21 @@ class AsyncClient:
 
     Its attribute `projects` holds the operations. Connections are opened on the first request. Use
     the client as a context manager, or call `aclose`. It may send any number of requests
-    concurrently; make one client and share it.
+    concurrently, so make one client and share it: the asyncio client within one event loop, the
+    blocking client between any number of threads.
 
-    Every invalid argument raises a `TypeError` or `ValueError` before any request. All other
-    errors are subclasses of `APIError`, except `ClientUsageError`. The token is sent to the origin
-    of `base_url` only, and never appears in a `repr`, log record, exception or traceback.
+    An invalid argument raises a `TypeError` or `ValueError` before any request. A wrong use of the
+    client raises a `ClientUsageError`. All other errors are subclasses of `APIError`. The token is
+    sent to the origin of `base_url` only, and never appears in a `repr`, log record, exception or
+    traceback.
 
-    A request ends within `timeout` seconds per attempt, and within `deadline` seconds in all if
-    that is set. Requests over the rate limits wait, see `Limits`, and transient failures are
-    retried, see `RetryPolicy`. Redirects are not followed, and neither a proxy nor a netrc file of
-    the environment is used.
+    Each attempt of a request ends within `timeout` seconds, and the whole request within `deadline`
+    seconds if that is set. Requests over the rate limits wait, see `Limits`, and transient failures
+    are retried, see `RetryPolicy`. Redirects are not followed. Proxies and netrc files that the
+    environment names are not used.
 
     Don't send requests in a handler of the `signal` module: the interrupted code may hold a lock
-    that the request needs, and then neither can continue. Set a flag in the handler, or raise an
+    that the request needs, and then the program hangs. Set a flag in the handler, or raise an
     exception.
 
     https://docs.digitalocean.com/reference/api/reference/projects/
@@ -66,30 +68,33 @@ class AsyncClient:
             `timeout`. The default is 10.
         deadline: Total seconds for a request including retries and waits, or None (the default) to
             be limited by `retry` alone.
-        retry: When and how often a failed request is sent again. `RetryPolicy(attempts=1)` disables
-            retries.
+        retry: When and how often a failed request is sent again. The default, `RetryPolicy()`,
+            makes at most 4 attempts. `RetryPolicy(attempts=1)` disables retries.
         limits: Client-side rate limits. A request over the limit waits. All clients of the process
-            with equal token, base URL, limits and clock share them. None disables them.
-        bulk: Low priority: requests of other clients in this process with the same limits go first,
-            and `Limits.reserve` requests are kept for them. The default is False.
+            with equal token, base URL, limits and clock share them. The default, `Limits()`, has
+            the API's limits. None disables them.
+        bulk: True for low priority: requests of clients with `bulk=False` that share the limits go
+            first, and `Limits.reserve` requests are kept for them. The default is False.
         max_body: Maximum size of a response body in bytes, after decompression. The default is
             16 MiB.
-        allow_insecure: Allow http to any host. The token is then sent unencrypted.
+        allow_insecure: Allow http to any host. The token is then sent unencrypted. The default is
+            False.
         proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`, or None (the default).
         user_agent: Value of the User-Agent header. The default names the package and its version.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
             event loop that uses the session, and the client closes the session. All views share
-            it, including its cookies. An exception of the function is raised unchanged.
+            the session, including its cookies. If the function raises an exception, the request
+            raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
             with `session_factory`.
         clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
             the monotonic clock of the machine.
 
     Raises:
-        ClientUsageError: There is no token.
-        TypeError: An argument has another type than annotated.
-        ValueError: An argument is invalid, or the token or the proxy is not a string. The message
-            contains neither of them.
+        ClientUsageError: `token` is None, and the environment has no token.
+        TypeError: An argument other than `token` and `proxy` has another type than annotated.
+        ValueError: An argument is invalid, or `token` or `proxy` is not a string. The message
+            contains neither the token nor the proxy.
     """
 
     def __init__(
@@ -116,7 +121,10 @@ class AsyncClient:
             kind = type(session_factory).__name__
             raise TypeError(f"session_factory must be callable, got {kind}")
         if session_factory is not None and trace_configs:
-            raise ValueError("pass trace_configs to the session that session_factory makes")
+            raise ValueError(
+                "session_factory must be passed without trace_configs; "
+                "pass them to the ClientSession that it returns"
+            )
         settings = Settings(
             token=checked_token(token),
             base_url=checked_base_url(
@@ -156,7 +164,7 @@ class AsyncClient:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The rate limit in the headers of the latest response, or None before the first one.
+        """The rate limit in the headers of the latest response that has them, or None.
 
         https://docs.digitalocean.com/reference/api/reference/#rate-limit
         """
@@ -178,17 +186,18 @@ class AsyncClient:
     ) -> AsyncClient:
         """Return a view of this client with some options changed, on the same connections.
 
-        A view is cheap: make one for each token or each request of a service. It has statistics of
-        its own, which are also added to those of the client. Closing the view has no effect; close
-        the original client. An option that is not passed stays as it is.
+        A view is cheap: a service can make one for each token, or for each request that it serves.
+        It has its own statistics, which are also added to those of the original client. Closing
+        the view has no effect; close the original client. An option that is not passed stays as it
+        is.
 
         Args:
-            token: Another token, with rate limits of its own.
+            token: Another token. Each token has its own rate limits.
             timeout: Total seconds for one attempt.
             deadline: Total seconds for a request including retries and waits, or None.
             retry: When and how often a failed request is sent again.
-            limits: Client-side rate limits, or None. Clients with other limits don't share them,
-                so both together may exceed the API's limits.
+            limits: Client-side rate limits, or None. They are shared only with clients that have
+                equal limits. Clients of a token with different limits may exceed the API's limits.
             bulk: Low priority, see `AsyncClient`.
 
         Raises:
@@ -212,7 +221,7 @@ class AsyncClient:
         return view
 
     async def aclose(self) -> None:
-        """Close the connections, for good. Requests in flight raise a `ClientUsageError`.
+        """Close the client for good. Requests in flight raise a `ClientUsageError`.
 
         Raises:
             ClientUsageError: The connections belong to another event loop.

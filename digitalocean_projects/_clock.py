@@ -13,13 +13,13 @@ from ._public import publish
 
 
 class Clock(Protocol):
-    """The clock of a client; a test may pass one that it moves itself."""
+    """The clock of a client. Tests can pass a clock that they move, such as `MockClock`."""
 
     def time(self) -> float:
-        """Return the seconds since a fixed moment; they never decrease."""
+        """Return the seconds since a fixed moment, a float that never decreases."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for a number of seconds."""
+        """Wait for this number of seconds on the clock."""
 
 
 class SystemClock:
@@ -67,10 +67,9 @@ _LONGEST_POLL = 15.0
 
 
 def polls(clock: Clock, seconds: float) -> Iterator[float | None]:
-    """Yield the delays between the polls for something that may take some seconds.
+    """Yield once for each poll: the delay after it, or None for the last poll.
 
-    The delays double, from 1 s up to 15 s, and end after `seconds`. After the last poll, None is
-    yielded.
+    The delays double from 1 s up to 15 s. The last poll is `seconds` after the first one.
     """
     end = clock.time() + seconds
     wait = _FIRST_POLL

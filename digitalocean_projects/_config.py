@@ -95,11 +95,11 @@ def _check_reserve(_: object, attribute: attrs.Attribute[Any], value: int) -> No
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """The maximum number of requests that a client sends in a time.
+    """Client-side rate limits: the maximum number of requests in each of some periods.
 
     The defaults are the API's limits for each token: 250 requests per minute and 5,000 per hour. A
-    request over a limit waits. The API counts a request until it is one window old, and so does the
-    client, see `TokenBucket`.
+    request over a limit waits. Like the API, the client counts each request for one period (a
+    sliding window), see `TokenBucket`. The method `check_timeout` is internal.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
@@ -107,10 +107,10 @@ class Limits:
         windows: Pairs of (requests, seconds): the maximum number of requests, an int of at least 1,
             in each period. The default is `((250, 60.0), (5000, 3600.0))`.
         margin: Seconds that are added to each period, since clocks differ. The default is 1.
-        grace: Seconds that are added if it is unknown when a request arrived, such as after a
-            timeout. The default is 30.
-        reserve: Number of requests of each window that a client with `bulk=True` leaves to other
-            clients. The default is 5.
+        grace: Seconds that are added to the period of a request if it is unknown when it reached
+            the API, such as after a timeout. The default is 30.
+        reserve: Number of requests of each window that clients with `bulk=True` leave to the other
+            clients, an int of at least 0. The default is 5.
 
     Raises:
         TypeError: A value has the wrong type.
@@ -149,13 +149,15 @@ class RetryPolicy:
     A request is retried after a transient failure: a connection error, a timeout, or a response
     with one of `statuses`. The delay is a random number of seconds between 0 and a maximum that
     doubles with each attempt (exponential backoff with full jitter). It is at least the
-    `Retry-After` of the response. A response 429 without `Retry-After` means that the limit per
-    hour is used up, and then the delay lasts until its `ratelimit-reset`. If a delay would be
-    longer than `max_retry_after`, or would exceed the client's `deadline`, the error is raised at
-    once. Each retry is logged as a warning of the logger `digitalocean_projects`.
+    `Retry-After` of the response. The API sends a 429 without `Retry-After` if the hourly limit is
+    used up; then the delay is at least the time until its `ratelimit-reset`. If the response asks
+    for a longer delay than `max_retry_after`, or if the delay would exceed the client's `deadline`,
+    the error is raised at once. The logger `digitalocean_projects` reports each retry as a warning.
 
-    Every operation but `create` is idempotent. `create` is retried only if the request was
+    All operations but `create` are idempotent. `create` is retried only if the request was
     certainly not carried out.
+
+    The methods `covers` and `ceilings` are internal.
 
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
@@ -163,11 +165,11 @@ class RetryPolicy:
         attempts: Maximum number of attempts, an int of at least 1; 1 disables retries. The default
             is 4.
         base_delay: Maximum delay before the first retry, in seconds. The default is 0.5.
-        max_delay: Highest maximum of a delay, in seconds. The default is 20.
+        max_delay: Bound of the doubling maximum, in seconds. The default is 20.
         max_retry_after: Maximum number of seconds that a response may ask the client to wait. The
             default is 60.
-        statuses: HTTP status codes that are retried. Any 5xx but 501 counts as 500. The default is
-            408, 429, 500, 502, 503 and 504.
+        statuses: HTTP status codes that are retried. With 500, all other 5xx but 501 are retried,
+            too. The default is 408, 429, 500, 502, 503 and 504.
         jitter: Function that maps the maximum delay to the actual one, both in seconds. The default
             draws it uniformly; `lambda maximum: maximum` disables the randomness.
 
@@ -200,7 +202,7 @@ class RetryPolicy:
 
     def ceilings(self) -> Iterator[float]:
         """Return an iterator over the maximum delays after the first, second, … failed attempt."""
-        # With a factor of 0, the power would never reach `max_value`, and would overflow at last.
+        # With a factor of 0, the power would never reach `max_value`, and would finally overflow.
         ceilings: Iterator[float] = (
             backoff.expo(factor=self.base_delay, max_value=self.max_delay)
             if self.base_delay

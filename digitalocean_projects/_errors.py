@@ -22,7 +22,7 @@
     └── RateLimitWaitError              the wait for the rate limit is too long
 
     RuntimeError
-    └── ClientUsageError                the client is closed, has no token, is in another loop
+    └── ClientUsageError                the client is closed, has no token, or is in another loop
 
 An invalid argument raises a `ValueError` or `TypeError` before any request.
 """
@@ -46,8 +46,8 @@ from ._public import publish
 class APIError(SafeError):
     """The base class of all errors of this package, except for invalid arguments and wrong use.
 
-    Errors can be pickled. `type(error)(*error.args)` equals the error, and its `args` are JSON
-    types, so that Celery's JSON result backends keep the class and the attributes, too.
+    Errors can be pickled. Their `args` are JSON types, and `type(error)(*error.args)` rebuilds the
+    error with its attributes, so Celery's result backends can store errors as JSON.
 
     Attributes:
         in_doubt: True if the API may have carried out the request although it failed.
@@ -57,11 +57,11 @@ class APIError(SafeError):
 class ClientUsageError(SafeError, RuntimeError):
     """A wrong use of the client: it is closed, has no token, or is used in another event loop.
 
-    It is a fault of the program. It is not an `APIError`, which a program may catch to retry.
+    It shows a mistake in the program, so it is not an `APIError`, which a program may catch.
 
     Attributes:
-        in_doubt: True if the API may have carried out the request, because the client was closed
-            while the request was in flight, or a hook failed.
+        in_doubt: True if the API may have carried out the request: the client was closed while the
+            request was in flight, or a hook of the session failed.
     """
 
     in_doubt = False
@@ -76,7 +76,8 @@ class RateLimitWaitError(APIError):
         seconds: The estimated wait in seconds.
         reason: The reason for the wait, such as the limit that is used up.
         maximum: The maximum number of seconds that the request may wait, because of the `deadline`,
-            the `timeout` of an operation or `max_retry_after`; None if it may not wait at all.
+            the `wait` or `timeout` of an operation, or `max_retry_after`; None if it may not wait
+            because too many threads wait already, see `contrib.fastapi`.
     """
 
     seconds: float
@@ -110,10 +111,11 @@ class APIConnectionError(APIError):
         method: The request's method.
         path: The request's path and query.
         attempts: The number of attempts.
-        transient: True if another attempt might succeed; False for an invalid certificate.
+        transient: True if another attempt might succeed; False for an invalid certificate, or if
+            a proxy refused the request.
         sent: True if the request may have reached the server.
-        reused: True if the connection was lost before any response, while the client had idle
-            connections. If the request used one of those, the server may have closed it before.
+        reused: True if the request may have used an idle connection that the server had already
+            closed.
     """
 
     method: str
@@ -154,15 +156,15 @@ class APIStatusError(APIError):
         status: The HTTP status.
         id: The error's short name, such as `not_found`; "" if the response has none.
         message: The API's explanation; "" if the response has none.
-        request_id: The id to quote to the provider's support, or None.
+        request_id: The id that DigitalOcean's support asks for, or None.
         rate_limit: The rate limit in the response, or None.
         retry_after: The seconds after which the API accepts another attempt; None if the response
             doesn't say.
         method: The request's method.
         path: The request's path and query.
         attempts: The number of attempts.
-        in_doubt: True if an attempt may have been carried out.
-        of_tenant: True if the request was sent with the token of a tenant, see `contrib.fastapi`.
+        in_doubt: True if the API may have carried out one of the attempts.
+        of_tenant: Internal. True if `contrib.fastapi` took the token from the caller's request.
     """
 
     status: int
@@ -255,7 +257,7 @@ class PreconditionFailedError(APIStatusError):
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the request is well-formed, but can't be processed."""
+    """422: the request is well-formed, but the API can't carry it out."""
 
 
 class RateLimitError(APIStatusError):
@@ -273,9 +275,9 @@ class APIResponseError(APIError):
     """A response that differs from the API's documentation.
 
     Attributes:
-        reason: The difference.
+        reason: The difference, in words.
         status: The HTTP status; None if the response was not valid HTTP.
-        request_id: The id to quote to the provider's support, or None.
+        request_id: The id that DigitalOcean's support asks for, or None.
         method: The request's method.
         path: The request's path and query.
     """
@@ -305,21 +307,22 @@ class APIResponseError(APIError):
 
 
 class PaginationError(APIResponseError):
-    """Inconsistent pages: they repeat, don't end, or changed during each reading."""
+    """Inconsistent pages: they repeat, exceed `max_pages`, or changed during each reading."""
 
 
 class AssignmentError(APIError):
-    """An assignment in which some resources failed. Each resource is in one of the four tuples.
+    """An assignment that failed for some resources.
 
-    Assigning is idempotent, so you can pass all resources again.
+    Each resource is in one of `done`, `failed`, `unknown` and `untouched`. Assigning is idempotent,
+    so you can pass all resources again.
 
     Attributes:
-        done: The resources that are in the project now.
+        done: The resources that were assigned.
         failed: The resources that the API didn't assign; their `status` says why.
         unknown: The resources that were sent, but are in no response.
         untouched: The resources that were not sent, or only in requests that the API refused as a
             whole.
-        refused: The API's errors for the failed resources whose status is `refused`.
+        refused: The API's error for each resource in `failed` whose status is `refused`.
         error: The error of a request that got no usable response; None if there was none.
     """
 
@@ -359,10 +362,10 @@ class AssignmentError(APIError):
 
 
 class AssignmentTimeoutError(APIError):
-    """A timeout before the project listed all resources.
+    """A timeout of `wait_until_assigned`: the project doesn't list all resources.
 
     Attributes:
-        missing: The resources that it didn't list.
+        missing: The resources that the project didn't list.
     """
 
     missing: tuple[URN, ...]
@@ -381,7 +384,7 @@ class InventoryError(APIError):
     """An inventory in which the resources of some projects could not be read.
 
     Attributes:
-        failures: The projects, each with its error.
+        failures: Pairs of (project, error) for these projects.
     """
 
     in_doubt = False
@@ -403,8 +406,8 @@ class ProjectLookupError(APIError):
     """A name that no project has, or that several have.
 
     Attributes:
-        name: The name, with `***` for a token.
-        found: The projects that have it.
+        name: The name. If it contains a token, `***` replaces the token.
+        found: The projects that have the name; empty if none has it.
     """
 
     name: str

@@ -34,10 +34,10 @@ _mask_tokens = re.compile(rf"{_TOKEN}|\bbearer\s++(?!{_WORD})[^\s'\",;)]++").sub
 
 
 class Secret(str):
-    """A text that hides itself in each `repr`, and whose parts do so, too.
+    """A string whose `repr` is `***`, and so is the `repr` of its parts.
 
-    A traceback with local variables may cut a long text before it takes the `repr`, so slices and
-    the results of the other methods are secrets, too. Only `str()`, `format()` without a
+    A traceback with local variables may shorten a text before it calls `repr`, so slices and the
+    results of the other methods are secrets, too. Only `str()`, `format()` without a
     specification and `encode()` return the text, which aiohttp and redis-py need; `str.join`,
     `json` and `pickle` read it directly. A copy is a secret, and so is an unpickled one.
 

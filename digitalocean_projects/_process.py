@@ -87,7 +87,7 @@ def step(awaitable: Awaitable[None]) -> None:
 
 _pid = os.getpid()
 _functions: dict[weakref.ref[Any], Callable[[Any], object]] = {}
-# One lock for each process id: a thread of the parent may hold the parent's lock for ever.
+# One lock for each process id: a thread of the parent may hold the parent's lock forever.
 _locks: dict[int, threading.RLock] = {}
 
 

@@ -44,20 +44,22 @@ from ._session.manager import SessionManager
 
 
 class AsyncProjects:
-    """The operations on projects and their resources.
+    """The operations on projects and their resources, as `AsyncClient.projects` returns them.
 
-    A project is given as its UUID (a str or a `uuid.UUID`), as `default`, or as a `Project`. A
-    resource is given as a `URN`, as the text of one, or as any object with a `urn` attribute.
+    A project is given as its UUID (a str or a `uuid.UUID`), as `"default"`, or as a `Project`. A
+    resource is given as a `URN`, as the text of one, as an object with a `urn` attribute, or as a
+    mapping with a key `urn`.
 
     Every argument is checked before any request: a wrong type raises a `TypeError`, and an invalid
-    value a `ValueError`. Each operation may raise the following errors; its documentation names
-    further ones only where they have a special meaning:
+    value a `ValueError`. Each operation that sends a request may raise the following errors. The
+    documentation of an operation names only the other ones:
 
     - `AuthenticationError` if the token is invalid, and `PermissionDeniedError` if it lacks a
       scope.
-    - `RateLimitError`, `ServerError` and `APIConnectionError`, of which `APITimeoutError` is a
-      subclass, if all attempts have failed.
-    - `RateLimitWaitError` if the request would have to wait too long for the rate limits.
+    - `RateLimitError`, `ServerError` or `APIConnectionError` if all attempts have failed.
+      `APITimeoutError` is a subclass of `APIConnectionError`.
+    - `RateLimitWaitError` if the wait for the rate limits would exceed `deadline`, or after a
+      response 429, `RetryPolicy.max_retry_after`.
     - `APIResponseError` if the response differs from the API's documentation.
     - `ClientUsageError` if the client is closed or belongs to another event loop.
 
@@ -79,7 +81,7 @@ class AsyncProjects:
         concurrency: int = DEFAULT_CONCURRENCY,
         max_pages: int = DEFAULT_MAX_PAGES,
     ) -> AsyncPaginator[Project]:
-        """Return the projects of the account.
+        """Return a paginator over the projects of the account.
 
         No request is sent before the paginator is used. Requires the scope `project:read`.
 
@@ -111,8 +113,8 @@ class AsyncProjects:
         Lists all projects. Requires the scope `project:read`.
 
         Raises:
-            ProjectLookupError: No project has the name, or several have it. The message suggests
-                similar names.
+            ProjectLookupError: No project has the name, or several have it. If none has it, the
+                message suggests similar names.
         """
         checked_type("name", name, str)
         projects = await self.list().collect()
@@ -149,8 +151,9 @@ class AsyncProjects:
     ) -> Project:
         """Create a project.
 
-        Not retried once the request may have reached the API, since a repetition could create a
-        second project or fail because of the name. Requires the scope `project:create`.
+        Not retried once the request may have reached the API: a second request could create
+        another project, or fail because the first one has taken the name. Requires the scope
+        `project:create`.
 
         https://docs.digitalocean.com/reference/api/reference/projects/
 
@@ -159,15 +162,15 @@ class AsyncProjects:
             purpose: Purpose, of 1 to 255 characters, see `Purpose`. The API stores any other text
                 as `Other: …`.
             description: Description, of at most 255 characters. The default is empty.
-            environment: `Environment` or its name in any case. The default is none.
+            environment: `Environment` or its name in any case. None, the default, sets none.
 
         Returns:
-            The new project. It is never the default one.
+            The new project. It is not the default project.
 
         Raises:
             ConflictError: Another project has the name.
-            APIError: Another failure. If its `in_doubt` is true, check with `find(name)` before you
-                try again.
+            APIError: Another failure. If its `in_doubt` is true, the project may exist: check with
+                `find(name)` before you try again.
         """
         members = settable(name=name, purpose=purpose, description=description)
         if not purpose:
@@ -196,12 +199,14 @@ class AsyncProjects:
             description: Description, of at most 255 characters.
             purpose: Purpose, of at most 255 characters, see `Purpose`.
             environment: `Environment` or its name in any case.
-            is_default: True to make it the default project.
+            is_default: True to make it the default project. False is refused for the current
+                default project.
 
         Returns:
             The changed project.
 
         Raises:
+            BadRequestError: No project would be the default one.
             ConflictError: Another project has the name.
             NotFoundError: The project doesn't exist.
         """
@@ -234,13 +239,15 @@ class AsyncProjects:
             description: Description, of at most 255 characters.
             purpose: Purpose, of at most 255 characters, see `Purpose`.
             environment: `Environment` or its name in any case.
-            is_default: True to make it the default project.
+            is_default: True to make it the default project. False is refused for the current
+                default project.
 
         Returns:
             The changed project.
 
         Raises:
             ValueError: No attribute is given, or one is invalid.
+            BadRequestError: No project would be the default one.
             ConflictError: Another project has the name.
             NotFoundError: The project doesn't exist.
         """
@@ -260,18 +267,19 @@ class AsyncProjects:
         """Delete a project. It must hold no resources, and must not be the default project.
 
         The API moves resources seconds to minutes after it has responded to an assignment. Until
-        they have left, it refuses to delete their old project. If an earlier attempt may have
+        then it refuses to delete the project that they leave. If an earlier attempt may have
         deleted the project, status 404 counts as success. Requires the scope `project:delete`.
 
         https://docs.digitalocean.com/reference/api/reference/projects/
 
         Args:
             project: UUID or a `Project`.
-            wait: Seconds for which to retry while the project still holds resources: after 1 s, and
-                then after delays that double up to 15 s. None, the default, sends one request.
+            wait: Seconds, a float. While the project still holds resources, the request is repeated
+                for this time, after delays of 1, 2, 4, 8 and then always 15 s. None, the default,
+                doesn't repeat it.
 
         Raises:
-            ValueError: `project` is `default`, or `wait` is negative or not finite.
+            ValueError: `project` is `default`, or `wait` is negative or more than 10^9.
             BadRequestError: `project` is the UUID of the default project.
             PreconditionFailedError: The project still holds resources.
             RateLimitWaitError: The wait for the rate limits would exceed `wait`.
@@ -295,7 +303,7 @@ class AsyncProjects:
         concurrency: int = DEFAULT_CONCURRENCY,
         max_pages: int = DEFAULT_MAX_PAGES,
     ) -> AsyncPaginator[Resource]:
-        """Return the resources of a project, newest assignment first.
+        """Return a paginator over the resources of a project, newest assignment first.
 
         No request is sent before the paginator is used. Requires the scope `project:read`, and
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
@@ -316,7 +324,7 @@ class AsyncProjects:
         )
 
     def resources_by_project(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> AsyncInventory:
-        """Return the resources of all projects, each together with its project.
+        """Return an inventory: the resources of all projects, each together with its project.
 
         No request is sent before the inventory is used. Requires the scope `project:read`, and
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
@@ -325,7 +333,8 @@ class AsyncProjects:
             concurrency: Maximum number of concurrent requests. The default is 16.
 
         Returns:
-            An inventory. A project that can't be read doesn't end its iteration, see `pages`.
+            An inventory. Its iteration continues after a project that can't be read, and raises
+            an `InventoryError` at the end, see `AsyncInventory.pages`.
         """
         return AsyncInventory(
             self.list(concurrency=concurrency),
@@ -345,17 +354,17 @@ class AsyncProjects:
         """Move resources into a project, wherever they are now.
 
         The API cannot remove a resource from a project; assign it to another one, for example to
-        `default`. The API applies a move seconds to minutes after it has responded. Call
-        `wait_until_assigned` if the next step depends on it.
+        `default`. The API moves resources seconds to minutes after it has responded. Call
+        `wait_until_assigned` if the next step depends on the move.
 
         Assigning is idempotent. Repeated resources are sent once, and an empty iterable sends no
-        request. Resources are sent in chunks, one after the other. Resources whose service is down
-        are sent again, as often as `RetryPolicy.attempts` allows.
+        request. Resources are sent in chunks, one after the other. Resources with the status
+        `service_down` are sent again, up to `RetryPolicy.attempts` times in all.
 
         A single resource can make the API refuse a whole chunk with 400, 412 or 422; for example, a
-        reserved IP that is attached to a Droplet, which follows the Droplet. The client then sends
-        parts of the chunk, with at most 16 more requests: the result names the refused resources,
-        and the others are assigned.
+        reserved IP that is attached to a Droplet can only be moved together with the Droplet. The
+        client then sends parts of the chunk, with at most 16 more requests, to find the refused
+        resources and to assign the others.
 
         Requires the scope `project:update` (or `project:assign_resource` with `project:read`), and
         a scope to read each type of resource, such as `droplet:read`, or `block_storage:read` for
@@ -369,7 +378,7 @@ class AsyncProjects:
 
         Args:
             project: UUID, `default` or a `Project`.
-            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            resources: `URN`s, their texts, or objects or mappings with a `urn`.
             chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
@@ -391,10 +400,11 @@ class AsyncProjects:
     ) -> AssignmentResult:
         """Move resources to the default project.
 
-        The API has no other way to undo an assignment, since a resource is always in a project.
+        A resource is always in a project, so the API has no other way to undo an assignment. See
+        `assign_resources` for the requests and the scopes.
 
         Args:
-            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            resources: `URN`s, their texts, or objects or mappings with a `urn`.
             chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
@@ -420,18 +430,21 @@ class AsyncProjects:
 
         With `prune`, also move all its other resources to the default project. The project is
         listed first; `reservedip` and `floatingip` name the same resource. Repeated calls change
-        nothing. Moves still in progress count for the project that lists them, so wait for them
-        before you prune. Requires the scopes of `list_resources` and `assign_resources`.
+        nothing. While a move is in progress, the old project still lists the resource: wait with
+        `wait_until_assigned` before you prune. Requires the scopes of `list_resources` and
+        `assign_resources`.
 
         Args:
             project: UUID, `default` or a `Project`.
-            desired: `URN`s, their texts, or objects with a `urn` attribute.
-            dry_run: Only return the plan. The default is False.
+            desired: The resources that the project must hold: `URN`s, their texts, or objects or
+                mappings with a `urn`.
+            dry_run: Only return the plan, without making changes. The default is False.
             prune: Move all other resources to the default project. The default is False.
             chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
-            The changes that were made, or would be made.
+            The changes that were made; with `dry_run`, those that would be made. Check its
+            `failed`, `unknown` and `untouched`, or call `raise_for_failed`.
 
         Raises:
             APIError: The project could not be listed, or a request failed before the outcome for
@@ -465,16 +478,17 @@ class AsyncProjects:
     ) -> None:
         """Wait until one listing of a project has all the resources.
 
-        Lists the project at once, after 1 s, and then after delays that double up to 15 s. The
-        token must be allowed to see the resources: the scopes are those of `list_resources`.
+        Lists the project at once, and then again after delays of 1, 2, 4, 8 and then always 15 s.
+        The token must be allowed to see the resources: the scopes are those of `list_resources`.
 
         Args:
             project: UUID, `default` or a `Project`.
-            resources: `URN`s, their texts, or objects with a `urn` attribute.
-            timeout: Seconds after which the last listing starts.
+            resources: `URN`s, their texts, or objects or mappings with a `urn`.
+            timeout: Seconds after which the last listing starts, a float; 0 lists once.
 
         Raises:
-            AssignmentTimeoutError: The time is up. It names the resources that are missing.
+            AssignmentTimeoutError: The last listing lacks a resource. `missing` names those that it
+                lacks.
             RateLimitWaitError: The wait for the rate limits would exceed `timeout`.
             NotFoundError: The project doesn't exist.
             ValueError: An argument is invalid. No request was sent.

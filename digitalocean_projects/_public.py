@@ -1,4 +1,4 @@
-"""Public: the finish of classes and functions that users see."""
+"""Public: makes public classes and functions report the public package, and explain a misuse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def publish(namespace: dict[str, Any], package: str = PACKAGE) -> None:
 
     Args:
         namespace: The globals of the module, or of the package itself, at its end.
-        package: The package whose `__all__` names what is public.
+        package: The package whose `__all__` lists the public names.
     """
     for name in sys.modules[package].__all__:
         value = namespace.get(name)
@@ -43,7 +43,7 @@ def _function(member: Any) -> Any:
 def explain_misuse(cls: type, reason: str, *methods: str) -> None:
     """Let special methods of a class raise a `TypeError` that says what to write instead.
 
-    They are set here, and not in the class, so that type checkers refuse such a use, too.
+    They are set at run time, since type checkers would accept methods that the class defines.
     """
 
     def refuse(_: object) -> NoReturn:

@@ -211,18 +211,18 @@ NO_JSON_BECAUSE = (
     "|it is nested too deeply"
 )
 BAD_DOCUMENTS = [
-    ("null", "expected an object, got NoneType"),
-    ("[]", "expected an object, got list"),
-    ('"resources"', "expected an object, got str"),
+    ("null", "expected a JSON object, got NoneType"),
+    ("[]", "expected a JSON object, got list"),
+    ('"resources"', "expected a JSON object, got str"),
     ("{}", "resources is missing"),
     ('{"id": "not_found", "message": "x", "request_id": "y"}', "resources is missing"),
     ('{"resources": {}}', "resources: expected a list, got dict"),
     ('{"resources": ""}', "resources: expected a list, got str"),
     ('{"resources": 0}', "resources: expected a list, got int"),
     ('{"resources": false}', "resources: expected a list, got bool"),
-    ('{"resources": [null]}', r"resources\[0\]: expected an object, got NoneType"),
+    ('{"resources": [null]}', r"resources\[0\]: expected a JSON object, got NoneType"),
     ('{"resources": [{"urn": "do:a:1"}, "do:a:2"]}', r"resources\[1\]: .+ object, got str"),
-    ('{"resources": [{"urn": "do:a:1"}, []]}', r"resources\[1\]: expected an object, got list"),
+    ('{"resources": [{"urn": "do:a:1"}, []]}', r"resources\[1\]: expected a JSON object, got list"),
     ('{"resources": [{"urn": "do:a:1"}, {}]}', r"resources\[1\]: 'urn' is missing"),
     ('{"resources": [{"urn": null}]}', r"resources\[0\]: a URN must be a string, got NoneType"),
     ('{"resources": [{"urn": 5}]}', r"resources\[0\]: a URN must be a string, got int"),

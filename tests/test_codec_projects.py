@@ -76,11 +76,11 @@ def test_new_environment() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("{}", "projects[0]: expected an object, got NoneType"),
-        ('{"project": []}', "projects[0]: expected an object, got list"),
+        ("{}", "projects[0]: expected a JSON object, got NoneType"),
+        ('{"project": []}', "projects[0]: expected a JSON object, got list"),
         ('{"project": {"id": "x"}}', "projects[0].name: 'name' is missing"),
         ('{"project": {"id": 5, "name": "y"}}', "projects[0].id: expected a string, got int"),
-        ("[]", "expected an object, got list"),
+        ("[]", "expected a JSON object, got list"),
     ],
 )
 def test_bad_documents(text: str, fault: str) -> None:

@@ -204,7 +204,7 @@ def test_next_page_is_another(next_number: int) -> None:
     read(state, page(1, next=2))
     with pytest.raises(PaginationError) as caught:
         read(state, page(2, next=next_number))
-    expected = f"page 2 names page {next_number} as the next"
+    expected = f"page 2 must link to the next page, got page {next_number}"
     assert (expected, REQUEST.path) == (caught.value.reason, caught.value.path)
 
 
@@ -222,7 +222,7 @@ def test_cycle(pages: list[tuple[int, ...]]) -> None:
     state = reading()
     *before, repeated = (page(*items) for items in pages)
     read(state, *before)
-    with pytest.raises(PaginationError, match=f"page {len(pages)} holds nothing new"):
+    with pytest.raises(PaginationError, match=f"page {len(pages)} has only repeated items"):
         read(state, repeated)
     assert [()] == read(state, page(*pages[-1], more=False))
 
@@ -232,7 +232,7 @@ def test_repeats_that_nothing_explains(total: int | None) -> None:
     """If the total didn't grow or is unknown, a page of repeats is an error at once."""
     state = reading()
     read(state, page(1, 2, total=2))
-    with pytest.raises(PaginationError, match="page 2 holds nothing new"):
+    with pytest.raises(PaginationError, match="page 2 has only repeated items"):
         read(state, page(1, 2, total=total))
 
 
@@ -241,7 +241,7 @@ def test_repeats_by_arrivals() -> None:
     state = reading()
     assert [(1, 2), ()] == read(state, page(1, 2, total=6), page(1, 2, total=8))
     assert state.changed
-    with pytest.raises(PaginationError, match="page 3 holds nothing new"):
+    with pytest.raises(PaginationError, match="page 3 has only repeated items"):
         read(state, page(1, 2, total=8))
     assert [(3, 4), ()] == read(state, page(3, 4, total=8), page(3, 4, total=8))
 
@@ -250,7 +250,7 @@ def test_total_that_comes_late() -> None:
     """A total that the first page lacks doesn't count as growth."""
     state = reading()
     read(state, page(1, 2))
-    with pytest.raises(PaginationError, match="page 2 holds nothing new"):
+    with pytest.raises(PaginationError, match="page 2 has only repeated items"):
         read(state, page(1, 2, total=100))
 
 
@@ -265,7 +265,8 @@ def test_endless(items: Callable[[int], list[int]], start: int) -> None:
         assert start + 4 == state.limit
     with pytest.raises(PaginationError) as caught:
         state.check_allowed(lambda _: REQUEST)
-    expected = f"there is more after page {start + 4}, the last that max_pages allows"
+    last = f"max_pages allows no page after page {start + 4}, but there is one"
+    expected = f"{last}; pass a larger max_pages"
     assert (expected, REQUEST.path) == (caught.value.reason, caught.value.path)
 
 

@@ -45,8 +45,8 @@ _SCOPES = {
 }
 # The API refuses a request with these errors because of a resource in it.
 _REFUSALS = (BadRequestError, PreconditionFailedError, UnprocessableEntityError)
-# If the API has refused all resources of this number of chunks in a row, it is likely to refuse
-# the next ones, too. They are still sent, but not in parts, until one is accepted.
+# If the API has refused all resources of this number of chunks in a row, it probably refuses the
+# next chunks, too. They are still sent, but not in parts, until the API accepts one.
 _MOST_VAIN_SEARCHES = 4
 
 
@@ -130,7 +130,7 @@ class Assignment:
             listed = answer.decode(decode_resources)
             resources: dict[URN, Resource] = {}
             for resource in listed:
-                # If two entries for a resource differ, the one that isn't done counts.
+                # If the response has several entries for a resource, one that isn't done counts.
                 if resources.setdefault(resource.urn.canonical, resource).status in DONE:
                     resources[resource.urn.canonical] = resource
             for urn in (urn.canonical for urn in urns):

@@ -23,20 +23,20 @@ Fate: TypeAlias = Resource | Refusal | None
 
 @attrs.frozen(kw_only=True, repr=False)
 class AssignmentResult(Value):
-    """The outcome for each resource that the API was asked to assign.
+    """The outcome of an assignment for each resource.
 
-    Each resource is in one of `done`, `failed`, `unknown` and `untouched`, in the order in which
-    the resources were passed. `to_dict` returns the fields.
+    Each resource is in one of `done`, `failed`, `unknown` and `untouched`. Each of these has the
+    order in which the resources were passed. `to_dict` returns the fields. The class method `of` is
+    internal.
 
     Args:
-        resources: The resources with a known outcome: those in `done` and `failed`. A resource
-            that the API lists under another name than the one that was passed has that other
-            name, such as `floatingip` for `reservedip`. A resource that was refused has the name
-            that was passed, and the status `refused`.
+        resources: The resources in `done` and `failed`, whose outcome is known. Their URN is the
+            one in the API's response, which may differ from the one that was passed: `floatingip`
+            for `reservedip`. A resource with the status `refused` keeps the URN that was passed.
         unknown: The resources that are missing from the API's response.
-        untouched: The resources that were only sent in requests that the API refused as a whole.
-            The client sends at most 16 more requests for a chunk to find the refused resources.
-        refused: The API's errors for the resources whose status is `refused`.
+        untouched: The resources that were sent only in requests that the API refused as a whole.
+            To find the refused resources of a chunk, the client sends at most 16 more requests.
+        refused: The API's error for each resource whose status is `refused`.
     """
 
     resources: tuple[Resource, ...]
@@ -77,7 +77,7 @@ class AssignmentResult(Value):
 
     @property
     def done(self) -> tuple[Resource, ...]:
-        """The resources that are in the project now.
+        """The resources that the API assigned, now or before.
 
         Their status is `ok`, `assigned`, `already_assigned` or None.
         """
@@ -93,11 +93,11 @@ class AssignmentResult(Value):
         return tuple(resource for resource in self.resources if resource.status not in DONE)
 
     def raise_for_failed(self) -> None:
-        """Do nothing if every resource is in the project now.
+        """Raise an error unless every resource is in `done`.
 
         Raises:
-            AssignmentError: A resource failed, is unknown or untouched. The message names some of
-                them, with the status or the API's error.
+            AssignmentError: A resource is in `failed`, `unknown` or `untouched`. The message names
+                the first ones, with their status or the API's error.
         """
         if self.failed or self.unknown or self.untouched:
             raise assignment_error(self.done, self)
@@ -107,16 +107,16 @@ class AssignmentResult(Value):
 class Reconciliation(Value):
     """The changes that `reconcile` made to a project, or would make with `dry_run`.
 
-    `to_dict` returns the fields.
+    `to_dict` returns the fields. The methods `plan` and `carried_out` are internal.
 
     Args:
         added: The resources that were assigned to the project.
         removed: The resources that were moved from it to the default project.
-        kept: The desired resources that were in it already, or on their way to it.
-        failed: The resources that the API didn't assign or move; their `status` says why.
+        kept: The desired resources that the project held already, or that were moving to it.
+        failed: The resources that the API didn't move; their `status` says why.
         unknown: The resources that are missing from the API's response.
-        untouched: As in `AssignmentResult`.
-        refused: The API's errors for the failed resources whose status is `refused`.
+        untouched: The resources that were sent only in requests that the API refused as a whole.
+        refused: The API's error for each resource whose status is `refused`.
     """
 
     added: tuple[URN, ...]
@@ -158,7 +158,7 @@ class Reconciliation(Value):
 
     @property
     def changed(self) -> bool:
-        """True if a resource had to be added or removed."""
+        """True if the project lacked a resource or held one to remove, even if the move failed."""
         return bool(self.added or self.removed or self._left)
 
     @property
@@ -166,10 +166,11 @@ class Reconciliation(Value):
         return bool(self.failed or self.unknown or self.untouched)
 
     def raise_for_failed(self) -> None:
-        """Do nothing if the project is in the desired state.
+        """Raise an error unless all changes were made.
 
         Raises:
-            AssignmentError: A resource failed, is unknown or untouched.
+            AssignmentError: A resource is in `failed`, `unknown` or `untouched`. Its `done` has the
+                resources in `added` and `removed`.
         """
         if self._left:
             raise assignment_error([Resource(urn) for urn in self.added + self.removed], self)
@@ -190,7 +191,7 @@ def assignment_error(
     Args:
         done: The resources that are where they should be.
         outcome: The outcome for all others.
-        error: The reason why a request was not answered; None if all were answered.
+        error: The error of a request that got no usable response; None if there was none.
     """
     return AssignmentError(
         done=tuple(done),

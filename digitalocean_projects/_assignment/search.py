@@ -15,13 +15,13 @@ EXTRA_REQUESTS = 16
 class Search:
     """A search for the resources that make the API refuse a request, without I/O.
 
-    The API refuses a request as a whole, and doesn't name the resource. Suspects are resources of
-    which at least one is refused. They are halved until a resource is refused that was sent alone.
-    The rest, of which nothing is known, is sent as a whole whenever there are no suspects. So 1
-    resource of 100 is found with at most 9 further requests.
+    The API refuses a request as a whole, and doesn't name the resource. The suspects are a set of
+    resources of which at least one is refused. Halves of it are sent until a resource that was sent
+    alone is refused. Nothing is known about the rest, which is sent as a whole when there are no
+    suspects. So 1 refused resource of 100 is found with at most 9 further requests.
 
-    Of up to 16 resources, the outcome for each becomes known, even if all are refused: once there
-    are only as many requests left as resources, each resource is sent alone.
+    If there are up to 16 resources, the outcome for each becomes known, even if all are refused: as
+    soon as no more requests are left than resources, each resource is sent alone.
 
     Args:
         urns: The resources of the request, which `next` returns first.
@@ -37,7 +37,7 @@ class Search:
         self._is_small = len(urns) <= extra
 
     def next(self) -> Sequence[URN]:
-        """Return the resources to send next; none if all are decided or no request is left.
+        """Return the resources to send next; none if all outcomes are known or no request is left.
 
         One of the methods `accepted` and `refused` must be called before the next call.
         """

@@ -57,7 +57,7 @@ async def delete_when_empty(manager: SessionManager, request: Request, seconds: 
         try:
             await manager.request(request)
         except NotFoundError as error:
-            # An earlier attempt whose response was lost has deleted it.
+            # An earlier attempt has deleted the project, but its response was lost.
             if not error.in_doubt:
                 raise
             return

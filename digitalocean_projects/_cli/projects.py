@@ -63,9 +63,7 @@ def add_commands(commands: Commands) -> None:
     )
     name = command.add_mutually_exclusive_group(required=True)
     name.add_argument("name", nargs="?", metavar="NAME", help="unique name, at most 175 characters")
-    name.add_argument(
-        "--name", dest="named", metavar="NAME", help="the same as an option, for doctl"
-    )
+    name.add_argument("--name", dest="named", metavar="NAME", help="NAME as an option, as in doctl")
     _add_purpose(command, required=True)
     _add_members(command)
 
@@ -150,7 +148,7 @@ def _add_members(parser: argparse.ArgumentParser) -> None:
         type=_environment,
         choices=list(map(str, Environment)),
         metavar="NAME",
-        help=f"{', '.join(Environment)}; in upper or lower case",
+        help=f"one of {', '.join(Environment)}, in upper or lower case",
     )
 
 

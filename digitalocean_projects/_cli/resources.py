@@ -86,8 +86,8 @@ def add_commands(commands: Commands) -> None:
         "reconcile web-shop urns.txt --prune",
         details="It assigns the listed resources that the project lacks. It prints '+' before a\n"
         "URN that it added, '-' before one that it removed, '!' before one that failed.\n"
-        "The members of its JSON object are added, removed, kept, failed, unknown (the\n"
-        "API did not answer) and untouched (not sent, or only in a refused request).",
+        "The members of its JSON object are added, removed, kept, failed, unknown (not\n"
+        "in the response) and untouched (not sent, or only in a refused request).",
     )
     add_project(command)
     command.add_argument(
@@ -140,7 +140,7 @@ def _add_list(commands: Commands, *examples: str) -> ArgumentParser:
         list_resources,
         "list the resources of a project",
         *examples,
-        details="Its JSON objects have the members that the API sends.",
+        details="The JSON objects have the members that the API sends.",
         columns=RESOURCE_COLUMNS,
         aliases=["ls"],
     )
@@ -180,7 +180,7 @@ def unassign(client: Client, options: Namespace) -> int:
 
 
 def reconcile(client: Client, options: Namespace) -> int:
-    """Assign the listed resources that a project lacks; with `--prune`, move the rest away."""
+    """Assign the listed resources that a project lacks; with `--prune`, remove all others."""
     desired = distinct_urns(_urns_in(options.file))
     if options.prune and not desired:
         raise ValueError(
@@ -307,7 +307,7 @@ def _move(
     before = _first_attempts(client)
 
     def look() -> Progress:
-        # The latest request has no answer yet.
+        # The latest request has no response yet.
         chunks = max(_first_attempts(client) - before - 1, 0)
         return Progress("resources", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
 

@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., None])
 
 
 def rebuildable(init: F) -> F:
-    """Let an `__init__` also accept the two values that `args` of an error returns."""
+    """Let an `__init__` also accept the two values of `SafeError.args`."""
 
     @wraps(init)
     def init_or_rebuild(self: SafeError, *arguments: Any, **members: Any) -> None:
@@ -42,9 +42,9 @@ class SafeError(Exception):
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """The text, and the attributes as JSON types: `type(error)(*error.args)` is equal.
+        """The text, and a dict of the attributes as JSON types.
 
-        Celery's result backends for JSON store these and rebuild an exception from them.
+        `type(error)(*error.args)` rebuilds the error, as Celery's result backends for JSON do.
         """
         from .structure import unstructure  # noqa: PLC0415 - it loads cattrs
 
@@ -81,5 +81,5 @@ def _without_tokens(value: Any) -> Any:
     return value
 
 
-# The slot of all exceptions. Python shows its values, so it holds the text alone.
+# The slot behind `args` of all exceptions. Python prints its values, so it holds only the text.
 _args: Any = vars(BaseException)["args"]

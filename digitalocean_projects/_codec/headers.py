@@ -13,7 +13,7 @@ from digitalocean_projects._public import publish
 
 _is_count = re.compile("[0-9]{1,15}", re.ASCII).fullmatch
 _is_seconds = re.compile(r"[0-9]++(\.[0-9]++)?", re.ASCII).fullmatch
-# The maximum of a wait, since a number of many digits is infinite as a float.
+# The maximum of a wait, since a number with many digits becomes infinity as a float.
 _MOST_SECONDS = 1e15
 
 
@@ -47,7 +47,7 @@ class RateLimit:
 
 
 _NOTHING = RateLimit()
-# The periods of the API's two limits: it forgets a request when its period is over.
+# The periods of the API's two limits: a request stops counting when its period is over.
 BURST_SECONDS = 60.0
 HOUR_SECONDS = 3600.0
 
@@ -75,12 +75,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def retry_after_refusal(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that a request should wait after a 429.
 
-    Only the refusal for the hourly limit comes without `Retry-After`; then the time until
-    `ratelimit-reset` counts. A header that can't be read belongs to a refusal for the limit per
-    minute, which has forgotten all requests after `BURST_SECONDS`.
+    Only a 429 for the hourly limit has no `Retry-After`; the result is then the time until its
+    `ratelimit-reset`. If `Retry-After` can't be read, the 429 is one for the limit per minute; all
+    its requests stop counting within `BURST_SECONDS`, so that is the result.
 
     Returns:
-        At least 0; None if no header says it.
+        At least 0; None if the headers contain neither.
     """
     if "retry-after" not in headers:
         return until_reset(headers)

@@ -135,9 +135,9 @@ def decode_project(body: bytes) -> Project:
 
 
 def decode_error(body: bytes) -> dict[str, str]:
-    """Return the texts `id`, `message` and `request_id` of an error document, without missing ones.
+    """Return the texts `id`, `message` and `request_id` of an error document, if it has them.
 
-    A message that is an object or a list, or spread over other members, is the first texts in it.
+    If the message is an object, a list or in other members, its first texts are joined.
     """
     try:
         document = _document(body)
@@ -150,14 +150,14 @@ def decode_error(body: bytes) -> dict[str, str]:
 
 def _joined(value: Any) -> str:
     texts = filter(None, islice(_texts(value, _DEEPEST_TEXT), _MOST_VALUES))
-    # Documents of this kind repeat a text.
+    # Such documents often repeat a text.
     return "; ".join(dict.fromkeys(islice(texts, _MOST_TEXTS)))
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
     """Yield the texts in a part of a document, each after the names of the members it is in.
 
-    Yields once for each value, so that a caller can bound the work: "" if it is not a text.
+    Yields "" for each value that is not a text, so that a caller can bound the work.
     """
     if isinstance(value, str):
         yield value if value.strip() else ""
@@ -200,7 +200,7 @@ def _document(body: bytes) -> dict[str, Any]:
     except _NO_JSON as error:
         raise DecodeError(f"invalid JSON: {error}") from None
     if not isinstance(document, dict):
-        raise DecodeError(f"expected an object, got {type(document).__name__}")
+        raise DecodeError(f"expected a JSON object, got {type(document).__name__}")
     return document
 
 

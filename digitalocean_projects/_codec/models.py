@@ -62,15 +62,15 @@ class Purpose(StrEnum):
 
 
 class Value:
-    """A public value that has a form in JSON."""
+    """A public value that can be converted to JSON types."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value as plain JSON types: dicts, lists, strings, numbers, bools and None.
 
-        A resource and a project have the members that the API documents, as in `-o json` of the
-        command. Times are ISO 8601 texts in UTC. A resource has no member for an unknown value.
+        The members of a resource and a project are those of the API's JSON, as in `-o json` of the
+        command. Times are ISO 8601 texts in UTC. A resource omits the members that are None.
         """
         from .structure import unstructure  # noqa: PLC0415 - it loads cattrs
 
@@ -95,15 +95,15 @@ class Project(Value):
 
     Args:
         id: The UUID.
-        name: The name, which no other project of the account has.
+        name: The name, unique in the account.
         description: The description; "" if the API sends none.
-        purpose: The purpose; see `Purpose`. A default project's may be "".
-        environment: An `Environment`, or any other text that the API may send, such as "".
-        is_default: True if new resources go into this project unless another one is named.
+        purpose: The purpose; see `Purpose`. That of a default project may be "".
+        environment: An `Environment`, or any other text that the API may send; "" for none.
+        is_default: True if new resources are added to this project unless another one is named.
         owner_uuid: The UUID of the owner, or None if the API sends none.
-        owner_id: The number of the owner, or None if the API sends none.
-        created_at: The time of creation, with a time zone; None if the API sends no readable time.
-        updated_at: The time of the last change, in the same form.
+        owner_id: The numeric id of the owner, or None if the API sends none.
+        created_at: The time of creation, with a time zone; None if the API sends no valid time.
+        updated_at: The time of the last change, with a time zone, or None as above.
     """
 
     id: str
@@ -126,8 +126,9 @@ class Resource(Value):
         urn: The resource's name, as a `URN` or its text. As in a listing, the text may be any
             `do:TYPE:REST` without control characters.
         assigned_at: The time of the assignment to the project, with a time zone; None if the API
-            sends no readable time.
-        self_link: The URL of the resource; a Space's is its bucket, on another host than the API.
+            sends no valid time.
+        self_link: The URL of the resource in the API, or of the bucket for a Space; None if the API
+            sends none.
         status: A `ResourceStatus`, any other text that the API sends, or None if it sends none.
 
     Raises:
@@ -200,7 +201,7 @@ class Refusal(Value):
         status: The HTTP status: 400, 412 or 422.
         id: The error's short name, such as `precondition_failed`; "" if the response has none.
         message: The API's explanation; "" if the response has none.
-        request_id: The id to quote to the provider's support, or None.
+        request_id: The id that DigitalOcean's support asks for, or None.
     """
 
     urn: URN
@@ -216,7 +217,7 @@ class Refusal(Value):
 
 
 class HasItems(Protocol[T_co]):
-    """A part of a listing."""
+    """A part of a listing, with several items."""
 
     @property
     def items(self) -> tuple[T_co, ...]:
@@ -235,7 +236,7 @@ class Page(Value, Generic[T]):
         number: The page's number, from 1.
         total: The number of items in the listing according to the API, which also counts items
             that the token may not see; None if the API sends none.
-        rate_limit: The rate limit in the response, or None.
+        rate_limit: The rate limit in the headers of the response, or None.
     """
 
     items: tuple[T, ...]

@@ -42,7 +42,7 @@ Time = Annotated[
 ]
 
 
-# JSON has no times and tuples, so that a strict model could not read them.
+# JSON has no times and tuples, so a strict model could not read them.
 _NOT_STRICT = ConfigDict(strict=False)
 
 
@@ -171,7 +171,8 @@ def _resource_members(resource: models.Resource) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-# The values whose members differ from their fields: how these are described, read and written.
+# The values whose JSON members differ from their fields, each with the class that describes the
+# members, and the functions that read and write them.
 _WAYS: dict[type, tuple[Any, Callable[[dict[str, Any]], Any], Callable[[Any], dict[str, Any]]]] = {
     models.Resource: (Resource, partial(structure, item=models.Resource), _resource_members),
     models.Project: (Project, partial(structure, item=models.Project), _fields),

@@ -51,7 +51,7 @@ def time_text(moment: datetime | None) -> str | None:
 
 
 def explanation(value: Any, item: type, member: str) -> str:
-    """Return the first faults in a list of items, found by structuring them with more care."""
+    """Return the first faults in a list of items, found by structuring it again in detail."""
     if not isinstance(value, list):
         return f"{member}: expected a list, got {type(value).__name__}"
     faults: list[str] = []
@@ -123,7 +123,7 @@ def _time(value: Any, _: object) -> datetime | None:
     if not value:
         return None
     try:
-        # The times of usual resources are read in the same way.
+        # msgspec also reads the times of usual resources, so all times are read alike.
         return _with_zone(msgspec.convert(value, datetime))
     except (msgspec.ValidationError, ValueError):  # before msgspec 0.21, it is no ValueError
         pass
@@ -205,7 +205,7 @@ def _object_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, 
 
     def detailed(value: Any, _: object) -> Any:
         if not isinstance(value, dict):
-            raise TypeError(f"expected an object, got {type(value).__name__}")
+            raise TypeError(f"expected a JSON object, got {type(value).__name__}")
         return structure(value, cls)
 
     return detailed if converter.detailed_validation else structure
@@ -232,7 +232,7 @@ def converter(*, detailed: bool = False) -> cattrs.Converter:
         converter.register_unstructure_hook(
             cls, make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=omit, **wire)
         )
-    # The rate limit is a matter between the service and the API.
+    # A page in JSON is for callers of a service, whom the rate limit of the API doesn't concern.
     page = make_dict_unstructure_fn(Page, converter, rate_limit=override(omit=True))
     converter.register_unstructure_hook(Page, page)
     return converter

@@ -49,8 +49,8 @@ _NEVER_ASSIGNED = ("registry", "vpc")
 
 
 # Every repetition that is followed by another one is possessive: it keeps what it took, so there is
-# one way to match a text, which takes linear time whether it matches or not. The characters of
-# which most ids consist stand first, since their test is the faster one.
+# one way to match a text, which takes linear time whether it matches or not. The first class in
+# `_ID` has the usual characters of an id, since it is faster to test than the second one.
 TYPE_PATTERN = r"[a-z][a-z0-9_-]*"
 _NO_TEXT = r"\x00-\x1f\x7f-\x9f\ud800-\udfff"
 # The characters of lists, quotes, wildcards and templates, which no id has.
@@ -94,7 +94,9 @@ def _id_text(value: str | int | UUID) -> str:
         raise TypeError(f"id must be a string, int or UUID, got {type(value).__name__}")
     text = str.__str__(value) if isinstance(value, str) else str(value)
     if _holds_another(f":{text}"):
-        raise ValueError(f"id must be an id, got {quoted(text)}; read a whole URN with URN.parse()")
+        raise ValueError(
+            f"id must not contain 'do:', got {quoted(text)}; pass a whole URN to URN.parse()"
+        )
     if not _is_id(text) or _holds_placeholder(f":{text}"):
         raise ValueError(f"id must be the id of a resource, got {quoted(text)}{_hint(f':{text}')}")
     _refuse_token(text)
@@ -102,7 +104,7 @@ def _id_text(value: str | int | UUID) -> str:
 
 
 def _hint(text: str) -> str:
-    """Return the likely mistake in a text that is no URN, or in an id after a colon."""
+    """Return advice for a text that is not a URN, or for `:` and a text that is not an id."""
     inner = text.strip(_AROUND)
     if inner != text and _is_urn(inner):
         return "; remove the white space or punctuation around it"
@@ -124,14 +126,15 @@ class URN(str):
     A URN is a string. It equals its text, has the same hash and order, and can be used wherever
     the text can: as a key, in sets, in JSON, in f-strings and in tables.
 
-    The `urn` of a listed resource is kept as the API sent it. Its type may hold capitals, dots and
-    leading digits, and its id may be empty or hold spaces and quotes.
+    The `urn` of a listed resource is kept as the API sent it, even if this class would refuse its
+    parts: its type may contain capitals, dots and leading digits, and its id may be empty or
+    contain spaces and quotes.
 
     https://docs.digitalocean.com/reference/api/reference/project-resources/
 
     Args:
-        type: Any lower-case resource type; `ResourceType` holds the documented ones.
-        id: The resource's id, which may itself hold colons (an IPv6 address).
+        type: A resource type in lower case; `ResourceType` has the documented ones.
+        id: The resource's id, which may contain colons, as an IPv6 address does.
 
     Raises:
         TypeError: An argument is of another type than annotated.
@@ -189,7 +192,7 @@ class URN(str):
 
     @classmethod
     def of(cls, value: URNLike) -> URN:
-        """Return the URN of a resource that is given in any way.
+        """Return the URN of a resource that is given in one of several forms.
 
         Args:
             value: A URN, its text, an object with an attribute `urn`, or a mapping with a key
@@ -251,7 +254,10 @@ URNLike: TypeAlias = str | HasURN | Mapping[str, object]
 
 
 def _refuse_token(text: str) -> None:
-    """Refuse what would be sent and printed. A bare number of 64 digits may be a resource's id."""
+    """Raise a ValueError if the text contains a token with its prefix.
+
+    URNs are sent and printed. A token without a prefix looks like an id of 64 digits, so it passes.
+    """
     if "_v1_" in text and holds_token(text):
         raise ValueError("a URN must not contain an API token")
 
@@ -273,7 +279,7 @@ def listed_urn(text: str) -> URN:
 
 
 def are_listed_urns(texts: list[str]) -> bool:
-    """Return whether `listed_urn` accepts each text, at a fraction of its cost.
+    """Return True if `listed_urn` accepts every text, at a fraction of its cost.
 
     Raises:
         TypeError: A text is not a string.
@@ -283,7 +289,7 @@ def are_listed_urns(texts: list[str]) -> bool:
 
 
 def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
-    """Return the URNs of the resources; of those that name one resource, the first.
+    """Return the URNs of the resources. If several name one resource, only the first is returned.
 
     Raises:
         TypeError: A resource is of another type, or `resources` is not an iterable of several.

@@ -30,15 +30,15 @@ Ts = TypeVarTuple("Ts")
 _JOIN_SECONDS = 5.0
 
 CALL: ContextVar[object] = ContextVar("digitalocean_projects_call", default=None)
-"""The blocking call that a task of the loop belongs to. A call may have several tasks."""
+"""The blocking call to which a task of the loop belongs. A call may have several tasks."""
 
 
 def _slice(platform: str, version: tuple[int, int]) -> float:
     """Return the maximum number of seconds that a thread waits without a break.
 
-    Before Python 3.14, Ctrl-C doesn't interrupt a wait on Windows, but takes effect after it. On
-    other systems it interrupts a wait. But when two signals came within 2 ms, a wait of any length
-    missed both in 10 of 127 trials, and neither handler ran before its end.
+    On Windows before Python 3.14, Ctrl-C takes effect only after a wait. On other systems it
+    interrupts the wait. But if two signals arrived within 2 ms, the wait wasn't interrupted in 10
+    of 127 trials: neither handler ran before its end, whatever its length. So waits are short.
     """
     return 0.05 if platform == "win32" and version < (3, 14) else 0.5
 
@@ -49,8 +49,8 @@ _SLICE = _slice(sys.platform, sys.version_info[:2])
 class _Call(Generic[T]):
     """A call of a coroutine function, which the loop runs while the caller waits.
 
-    The caller waits for a bare lock. A `concurrent.futures.Future` takes its lock in Python code,
-    where a signal handler's exception can leave it locked, which would block the loop's thread.
+    The caller waits for a bare lock. A `concurrent.futures.Future` takes its lock in Python code; a
+    signal handler's exception can leave that locked, which would block the loop's thread.
 
     Attributes:
         context: The caller's context variables.
@@ -80,7 +80,7 @@ class _Call(Generic[T]):
 
     def end(self, _: object = None) -> None:
         """Release the caller. Any thread may call this, and more than once."""
-        # The lock may be open already, if the call has ended before.
+        # The lock is already released if the call has ended before.
         with suppress(RuntimeError):
             self._lock.release()
 
@@ -177,14 +177,14 @@ class LoopThread:
             )
 
     def end(self, *, aclose: bool = True) -> None:
-        """Tell the loop to end, and with `aclose` to close the client before; don't wait for it."""
+        """Ask the loop to end; with `aclose`, it closes the client first. This doesn't wait."""
         if self._ending is None:
             self._ending = aclose
         with suppress(RuntimeError):  # it has ended
             self._wake(self._look)
 
     def abandon(self) -> None:
-        """Tell the loop to end, and leave the client open for another loop."""
+        """Ask the loop to end, and leave the client open for another loop."""
         self.end(aclose=False)
         self._refuse_calls()
 
@@ -245,7 +245,7 @@ class LoopThread:
                 raise
             self.failure = str(error)
         finally:
-            # The loop has not seen the calls that came too late, so they are refused here.
+            # Calls that arrived too late for the loop are refused here.
             self._refuse_calls()
 
     def _refuse_calls(self) -> None:
@@ -314,8 +314,8 @@ class _Loop(_EventLoop):
     """An event loop whose executor, which resolves host names, has daemon threads.
 
     At its exit, the interpreter waits for the threads of asyncio's own executor: until a lookup
-    ends, and for ever in a process that was forked without Python's hooks. To shut that executor
-    down, asyncio starts a thread, which Python 3.12 refuses at its exit.
+    ends, and forever in a process that was forked without Python's hooks. To shut that executor
+    down, asyncio starts a thread, which Python 3.12 refuses during its exit.
     """
 
     def __init__(self) -> None:
@@ -335,7 +335,7 @@ class _Loop(_EventLoop):
 
 
 def _nothing() -> None:
-    """Do nothing, as the future was cancelled."""
+    """Do nothing: the future was cancelled."""
 
 
 class _Daemons(Executor):

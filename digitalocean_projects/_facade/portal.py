@@ -70,7 +70,7 @@ class Portal:
         return not self._closed
 
     def call_if_open(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Call `function`, unless the portal is closed, which has ended all its tasks.
+        """Call `function`, unless the portal is closed: closing it has ended all its tasks.
 
         Raises:
             ClientUsageError: The caller runs in the loop.
@@ -126,7 +126,7 @@ class _Iteration(Generic[T]):
 
     A signal handler may raise an exception at any call of the waiting thread, even when the value
     has arrived. So the coroutine stores the value in `arrived`, where it stays until a step takes
-    it. That step makes no further call, since Python runs signal handlers after calls.
+    it. After taking it, the step makes no call, since Python runs signal handlers after calls.
 
     Attributes:
         arrived: The value that no step has taken yet.
@@ -161,7 +161,9 @@ class _Iteration(Generic[T]):
         """
         thread = threading.get_ident()
         if self.owner not in {None, thread}:
-            raise ClientUsageError("this iterator is already in use by another thread")
+            raise ClientUsageError(
+                "this iterator is already in use by another thread; create one for each thread"
+            )
         self.owner = thread
 
     def advance(self) -> None:
@@ -177,7 +179,7 @@ class _Iteration(Generic[T]):
 
     async def _advance(self) -> None:
         loop = asyncio.get_running_loop()
-        # The task of an interrupted step may not have ended yet. A parent's task never ends here.
+        # The task of an interrupted step may still run. A task of the parent process never ends.
         while (task := self._task) and task.get_loop() is loop and not task.done():
             await asyncio.wait([task])
         self._task = asyncio.current_task()

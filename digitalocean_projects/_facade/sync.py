@@ -52,19 +52,21 @@ class Client:
 
     Its attribute `projects` holds the operations. Connections are opened on the first request. Use
     the client as a context manager, or call `close`. It may send any number of requests
-    concurrently; make one client and share it.
+    concurrently, so make one client and share it: the asyncio client within one event loop, the
+    blocking client between any number of threads.
 
-    Every invalid argument raises a `TypeError` or `ValueError` before any request. All other
-    errors are subclasses of `APIError`, except `ClientUsageError`. The token is sent to the origin
-    of `base_url` only, and never appears in a `repr`, log record, exception or traceback.
+    An invalid argument raises a `TypeError` or `ValueError` before any request. A wrong use of the
+    client raises a `ClientUsageError`. All other errors are subclasses of `APIError`. The token is
+    sent to the origin of `base_url` only, and never appears in a `repr`, log record, exception or
+    traceback.
 
-    A request ends within `timeout` seconds per attempt, and within `deadline` seconds in all if
-    that is set. Requests over the rate limits wait, see `Limits`, and transient failures are
-    retried, see `RetryPolicy`. Redirects are not followed, and neither a proxy nor a netrc file of
-    the environment is used.
+    Each attempt of a request ends within `timeout` seconds, and the whole request within `deadline`
+    seconds if that is set. Requests over the rate limits wait, see `Limits`, and transient failures
+    are retried, see `RetryPolicy`. Redirects are not followed. Proxies and netrc files that the
+    environment names are not used.
 
     Don't send requests in a handler of the `signal` module: the interrupted code may hold a lock
-    that the request needs, and then neither can continue. Set a flag in the handler, or raise an
+    that the request needs, and then the program hangs. Set a flag in the handler, or raise an
     exception.
 
     https://docs.digitalocean.com/reference/api/reference/projects/
@@ -80,30 +82,33 @@ class Client:
             `timeout`. The default is 10.
         deadline: Total seconds for a request including retries and waits, or None (the default) to
             be limited by `retry` alone.
-        retry: When and how often a failed request is sent again. `RetryPolicy(attempts=1)` disables
-            retries.
+        retry: When and how often a failed request is sent again. The default, `RetryPolicy()`,
+            makes at most 4 attempts. `RetryPolicy(attempts=1)` disables retries.
         limits: Client-side rate limits. A request over the limit waits. All clients of the process
-            with equal token, base URL, limits and clock share them. None disables them.
-        bulk: Low priority: requests of other clients in this process with the same limits go first,
-            and `Limits.reserve` requests are kept for them. The default is False.
+            with equal token, base URL, limits and clock share them. The default, `Limits()`, has
+            the API's limits. None disables them.
+        bulk: True for low priority: requests of clients with `bulk=False` that share the limits go
+            first, and `Limits.reserve` requests are kept for them. The default is False.
         max_body: Maximum size of a response body in bytes, after decompression. The default is
             16 MiB.
-        allow_insecure: Allow http to any host. The token is then sent unencrypted.
+        allow_insecure: Allow http to any host. The token is then sent unencrypted. The default is
+            False.
         proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`, or None (the default).
         user_agent: Value of the User-Agent header. The default names the package and its version.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
             event loop that uses the session, and the client closes the session. All views share
-            it, including its cookies. An exception of the function is raised unchanged.
+            the session, including its cookies. If the function raises an exception, the request
+            raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
             with `session_factory`.
         clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
             the monotonic clock of the machine.
 
     Raises:
-        ClientUsageError: There is no token.
-        TypeError: An argument has another type than annotated.
-        ValueError: An argument is invalid, or the token or the proxy is not a string. The message
-            contains neither of them.
+        ClientUsageError: `token` is None, and the environment has no token.
+        TypeError: An argument other than `token` and `proxy` has another type than annotated.
+        ValueError: An argument is invalid, or `token` or `proxy` is not a string. The message
+            contains neither the token nor the proxy.
     """
 
     def __init__(
@@ -167,7 +172,7 @@ class Client:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The rate limit in the headers of the latest response, or None before the first one.
+        """The rate limit in the headers of the latest response that has them, or None.
 
         https://docs.digitalocean.com/reference/api/reference/#rate-limit
         """
@@ -189,17 +194,18 @@ class Client:
     ) -> Client:
         """Return a view of this client with some options changed, on the same connections.
 
-        A view is cheap: make one for each token or each request of a service. It has statistics of
-        its own, which are also added to those of the client. Closing the view has no effect; close
-        the original client. An option that is not passed stays as it is.
+        A view is cheap: a service can make one for each token, or for each request that it serves.
+        It has its own statistics, which are also added to those of the original client. Closing
+        the view has no effect; close the original client. An option that is not passed stays as it
+        is.
 
         Args:
-            token: Another token, with rate limits of its own.
+            token: Another token. Each token has its own rate limits.
             timeout: Total seconds for one attempt.
             deadline: Total seconds for a request including retries and waits, or None.
             retry: When and how often a failed request is sent again.
-            limits: Client-side rate limits, or None. Clients with other limits don't share them,
-                so both together may exceed the API's limits.
+            limits: Client-side rate limits, or None. They are shared only with clients that have
+                equal limits. Clients of a token with different limits may exceed the API's limits.
             bulk: Low priority, see `Client`.
 
         Raises:
@@ -220,7 +226,7 @@ class Client:
         )
 
     def close(self) -> None:
-        """Close the connections, for good. Requests in flight raise a `ClientUsageError`.
+        """Close the client for good. Requests in flight raise a `ClientUsageError`.
 
         Raises:
             ClientUsageError: The connections belong to another event loop.
@@ -241,20 +247,22 @@ class Client:
 
 
 class Projects:
-    """The operations on projects and their resources.
+    """The operations on projects and their resources, as `Client.projects` returns them.
 
-    A project is given as its UUID (a str or a `uuid.UUID`), as `default`, or as a `Project`. A
-    resource is given as a `URN`, as the text of one, or as any object with a `urn` attribute.
+    A project is given as its UUID (a str or a `uuid.UUID`), as `"default"`, or as a `Project`. A
+    resource is given as a `URN`, as the text of one, as an object with a `urn` attribute, or as a
+    mapping with a key `urn`.
 
     Every argument is checked before any request: a wrong type raises a `TypeError`, and an invalid
-    value a `ValueError`. Each operation may raise the following errors; its documentation names
-    further ones only where they have a special meaning:
+    value a `ValueError`. Each operation that sends a request may raise the following errors. The
+    documentation of an operation names only the other ones:
 
     - `AuthenticationError` if the token is invalid, and `PermissionDeniedError` if it lacks a
       scope.
-    - `RateLimitError`, `ServerError` and `APIConnectionError`, of which `APITimeoutError` is a
-      subclass, if all attempts have failed.
-    - `RateLimitWaitError` if the request would have to wait too long for the rate limits.
+    - `RateLimitError`, `ServerError` or `APIConnectionError` if all attempts have failed.
+      `APITimeoutError` is a subclass of `APIConnectionError`.
+    - `RateLimitWaitError` if the wait for the rate limits would exceed `deadline`, or after a
+      response 429, `RetryPolicy.max_retry_after`.
     - `APIResponseError` if the response differs from the API's documentation.
     - `ClientUsageError` if the client is closed or belongs to another event loop.
 
@@ -277,7 +285,7 @@ class Projects:
         concurrency: int = DEFAULT_CONCURRENCY,
         max_pages: int = DEFAULT_MAX_PAGES,
     ) -> Paginator[Project]:
-        """Return the projects of the account.
+        """Return a paginator over the projects of the account.
 
         No request is sent before the paginator is used. Requires the scope `project:read`.
 
@@ -300,8 +308,8 @@ class Projects:
         Lists all projects. Requires the scope `project:read`.
 
         Raises:
-            ProjectLookupError: No project has the name, or several have it. The message suggests
-                similar names.
+            ProjectLookupError: No project has the name, or several have it. If none has it, the
+                message suggests similar names.
         """
         return self._portal.call(self._async.find, name)
 
@@ -332,8 +340,9 @@ class Projects:
     ) -> Project:
         """Create a project.
 
-        Not retried once the request may have reached the API, since a repetition could create a
-        second project or fail because of the name. Requires the scope `project:create`.
+        Not retried once the request may have reached the API: a second request could create
+        another project, or fail because the first one has taken the name. Requires the scope
+        `project:create`.
 
         https://docs.digitalocean.com/reference/api/reference/projects/
 
@@ -342,15 +351,15 @@ class Projects:
             purpose: Purpose, of 1 to 255 characters, see `Purpose`. The API stores any other text
                 as `Other: …`.
             description: Description, of at most 255 characters. The default is empty.
-            environment: `Environment` or its name in any case. The default is none.
+            environment: `Environment` or its name in any case. None, the default, sets none.
 
         Returns:
-            The new project. It is never the default one.
+            The new project. It is not the default project.
 
         Raises:
             ConflictError: Another project has the name.
-            APIError: Another failure. If its `in_doubt` is true, check with `find(name)` before you
-                try again.
+            APIError: Another failure. If its `in_doubt` is true, the project may exist: check with
+                `find(name)` before you try again.
         """
         return self._portal.call(
             self._async.create, name, purpose, description=description, environment=environment
@@ -376,12 +385,14 @@ class Projects:
             description: Description, of at most 255 characters.
             purpose: Purpose, of at most 255 characters, see `Purpose`.
             environment: `Environment` or its name in any case.
-            is_default: True to make it the default project.
+            is_default: True to make it the default project. False is refused for the current
+                default project.
 
         Returns:
             The changed project.
 
         Raises:
+            BadRequestError: No project would be the default one.
             ConflictError: Another project has the name.
             NotFoundError: The project doesn't exist.
         """
@@ -415,13 +426,15 @@ class Projects:
             description: Description, of at most 255 characters.
             purpose: Purpose, of at most 255 characters, see `Purpose`.
             environment: `Environment` or its name in any case.
-            is_default: True to make it the default project.
+            is_default: True to make it the default project. False is refused for the current
+                default project.
 
         Returns:
             The changed project.
 
         Raises:
             ValueError: No attribute is given, or one is invalid.
+            BadRequestError: No project would be the default one.
             ConflictError: Another project has the name.
             NotFoundError: The project doesn't exist.
         """
@@ -439,18 +452,19 @@ class Projects:
         """Delete a project. It must hold no resources, and must not be the default project.
 
         The API moves resources seconds to minutes after it has responded to an assignment. Until
-        they have left, it refuses to delete their old project. If an earlier attempt may have
+        then it refuses to delete the project that they leave. If an earlier attempt may have
         deleted the project, status 404 counts as success. Requires the scope `project:delete`.
 
         https://docs.digitalocean.com/reference/api/reference/projects/
 
         Args:
             project: UUID or a `Project`.
-            wait: Seconds for which to retry while the project still holds resources: after 1 s, and
-                then after delays that double up to 15 s. None, the default, sends one request.
+            wait: Seconds, a float. While the project still holds resources, the request is repeated
+                for this time, after delays of 1, 2, 4, 8 and then always 15 s. None, the default,
+                doesn't repeat it.
 
         Raises:
-            ValueError: `project` is `default`, or `wait` is negative or not finite.
+            ValueError: `project` is `default`, or `wait` is negative or more than 10^9.
             BadRequestError: `project` is the UUID of the default project.
             PreconditionFailedError: The project still holds resources.
             RateLimitWaitError: The wait for the rate limits would exceed `wait`.
@@ -466,7 +480,7 @@ class Projects:
         concurrency: int = DEFAULT_CONCURRENCY,
         max_pages: int = DEFAULT_MAX_PAGES,
     ) -> Paginator[Resource]:
-        """Return the resources of a project, newest assignment first.
+        """Return a paginator over the resources of a project, newest assignment first.
 
         No request is sent before the paginator is used. Requires the scope `project:read`, and
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
@@ -488,7 +502,7 @@ class Projects:
         )
 
     def resources_by_project(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> Inventory:
-        """Return the resources of all projects, each together with its project.
+        """Return an inventory: the resources of all projects, each together with its project.
 
         No request is sent before the inventory is used. Requires the scope `project:read`, and
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
@@ -497,7 +511,8 @@ class Projects:
             concurrency: Maximum number of concurrent requests. The default is 16.
 
         Returns:
-            An inventory. A project that can't be read doesn't end its iteration, see `pages`.
+            An inventory. Its iteration continues after a project that can't be read, and raises
+            an `InventoryError` at the end, see `Inventory.pages`.
         """
         return Inventory(self._portal, self._async.resources_by_project(concurrency=concurrency))
 
@@ -511,17 +526,17 @@ class Projects:
         """Move resources into a project, wherever they are now.
 
         The API cannot remove a resource from a project; assign it to another one, for example to
-        `default`. The API applies a move seconds to minutes after it has responded. Call
-        `wait_until_assigned` if the next step depends on it.
+        `default`. The API moves resources seconds to minutes after it has responded. Call
+        `wait_until_assigned` if the next step depends on the move.
 
         Assigning is idempotent. Repeated resources are sent once, and an empty iterable sends no
-        request. Resources are sent in chunks, one after the other. Resources whose service is down
-        are sent again, as often as `RetryPolicy.attempts` allows.
+        request. Resources are sent in chunks, one after the other. Resources with the status
+        `service_down` are sent again, up to `RetryPolicy.attempts` times in all.
 
         A single resource can make the API refuse a whole chunk with 400, 412 or 422; for example, a
-        reserved IP that is attached to a Droplet, which follows the Droplet. The client then sends
-        parts of the chunk, with at most 16 more requests: the result names the refused resources,
-        and the others are assigned.
+        reserved IP that is attached to a Droplet can only be moved together with the Droplet. The
+        client then sends parts of the chunk, with at most 16 more requests, to find the refused
+        resources and to assign the others.
 
         Requires the scope `project:update` (or `project:assign_resource` with `project:read`), and
         a scope to read each type of resource, such as `droplet:read`, or `block_storage:read` for
@@ -535,7 +550,7 @@ class Projects:
 
         Args:
             project: UUID, `default` or a `Project`.
-            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            resources: `URN`s, their texts, or objects or mappings with a `urn`.
             chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
@@ -556,10 +571,11 @@ class Projects:
     ) -> AssignmentResult:
         """Move resources to the default project.
 
-        The API has no other way to undo an assignment, since a resource is always in a project.
+        A resource is always in a project, so the API has no other way to undo an assignment. See
+        `assign_resources` for the requests and the scopes.
 
         Args:
-            resources: `URN`s, their texts, or objects with a `urn` attribute.
+            resources: `URN`s, their texts, or objects or mappings with a `urn`.
             chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
@@ -587,18 +603,21 @@ class Projects:
 
         With `prune`, also move all its other resources to the default project. The project is
         listed first; `reservedip` and `floatingip` name the same resource. Repeated calls change
-        nothing. Moves still in progress count for the project that lists them, so wait for them
-        before you prune. Requires the scopes of `list_resources` and `assign_resources`.
+        nothing. While a move is in progress, the old project still lists the resource: wait with
+        `wait_until_assigned` before you prune. Requires the scopes of `list_resources` and
+        `assign_resources`.
 
         Args:
             project: UUID, `default` or a `Project`.
-            desired: `URN`s, their texts, or objects with a `urn` attribute.
-            dry_run: Only return the plan. The default is False.
+            desired: The resources that the project must hold: `URN`s, their texts, or objects or
+                mappings with a `urn`.
+            dry_run: Only return the plan, without making changes. The default is False.
             prune: Move all other resources to the default project. The default is False.
             chunk_size: Maximum number of resources in a request. The default is 100.
 
         Returns:
-            The changes that were made, or would be made.
+            The changes that were made; with `dry_run`, those that would be made. Check its
+            `failed`, `unknown` and `untouched`, or call `raise_for_failed`.
 
         Raises:
             APIError: The project could not be listed, or a request failed before the outcome for
@@ -622,16 +641,17 @@ class Projects:
     ) -> None:
         """Wait until one listing of a project has all the resources.
 
-        Lists the project at once, after 1 s, and then after delays that double up to 15 s. The
-        token must be allowed to see the resources: the scopes are those of `list_resources`.
+        Lists the project at once, and then again after delays of 1, 2, 4, 8 and then always 15 s.
+        The token must be allowed to see the resources: the scopes are those of `list_resources`.
 
         Args:
             project: UUID, `default` or a `Project`.
-            resources: `URN`s, their texts, or objects with a `urn` attribute.
-            timeout: Seconds after which the last listing starts.
+            resources: `URN`s, their texts, or objects or mappings with a `urn`.
+            timeout: Seconds after which the last listing starts, a float; 0 lists once.
 
         Raises:
-            AssignmentTimeoutError: The time is up. It names the resources that are missing.
+            AssignmentTimeoutError: The last listing lacks a resource. `missing` names those that it
+                lacks.
             RateLimitWaitError: The wait for the rate limits would exceed `timeout`.
             NotFoundError: The project doesn't exist.
             ValueError: An argument is invalid. No request was sent.
@@ -644,13 +664,15 @@ class Projects:
 class Inventory:
     """The resources of all projects, as pairs of a project and a resource.
 
-    Iterate over it for the pairs, project by project. Projects are read in waves, with a bounded
-    number of concurrent requests. No task runs between two pairs, so you may leave the loop at any
-    point. Each iteration reads everything again, and reads each project as `collect` of a
-    paginator does. A resource that moves to another project meanwhile can appear with either
-    project, with both, or with none. A project that is deleted meanwhile is returned without
-    resources. A project that can't be read doesn't end the iteration: an `InventoryError` at the
-    end lists such projects; see `pages`.
+    `Projects.resources_by_project` returns inventories.
+
+    Iterate over it to get the pairs, project by project. Projects are read in waves of up to
+    `concurrency` concurrent requests, and a wave ends before its first pair is returned, so you may
+    leave the loop at any point. Each iteration reads everything again, and reads each project as
+    `collect` of a paginator does. A resource that moves to another project meanwhile can appear
+    with either project, with both, or with none. A project that is deleted meanwhile is returned
+    without resources. If a project can't be read, the iteration continues, and raises an
+    `InventoryError` at the end; see `pages`.
     """
 
     def __init__(self, portal: Portal, original: AsyncInventory) -> None:
@@ -676,16 +698,16 @@ class Inventory:
     def pages(self) -> Iterator[ProjectResources]:
         """Return an iterator over the projects, each with all its resources.
 
-        After an error the iterator can be used again. After an `InventoryError` it reads the
-        failed projects again. After any other error it continues with the same project.
+        The iterator can be used again after an error. After an `InventoryError` it reads the failed
+        projects again. After any other error it continues with the project that it was reading.
 
         Raises:
-            InventoryError: Some projects could not be read. It is raised after all other projects,
-                and its `failures` has the error of each.
+            InventoryError: Some projects could not be read. It is raised after the last of the
+                other projects, and its `failures` has the error of each failed one.
             APIError: The projects could not be listed, or the error concerns all projects: the
                 token is refused (401), its rate limit is used up, or no connection can be made.
                 It is raised at once.
-            ClientUsageError: The client can't be used, or another task uses the iterator.
+            ClientUsageError: The client can't be used, or the iterator is already in use.
         """
         return self._portal.iterate(self._async.pages())
 
@@ -693,19 +715,22 @@ class Inventory:
 class Paginator(Generic[T]):
     """The items of a listing, in the API's order, without duplicates.
 
-    Iterate over it for the items. Pages are requested concurrently, in waves: no task runs between
-    two items, so you may leave the loop at any point, and memory is bounded by the size of a wave.
-    Each iteration reads the listing from the start.
+    `Projects.list` and `Projects.list_resources` return paginators.
+
+    Iterate over it to get the items. Pages are requested in waves of up to `concurrency` concurrent
+    requests, and a wave ends before its first item is returned. So you may leave the loop at any
+    point, and memory is bounded by the size of a wave. Each iteration reads the listing from the
+    start.
 
     A listing is not a snapshot: the API divides it into pages at each request. An addition during
-    a reading moves the other items to later positions, so that some appear twice; repeats within
-    2 * `concurrency` pages are dropped. A removal moves the other items to earlier positions, so
-    that an item can move to a page that was read already, and is missed. `settled` is true if a
-    reading saw no sign of such a change, and `collect` reads again if it saw one. If a page can't
-    be read, the iteration fails; a page is never skipped.
+    a reading moves the other items to later positions, so some appear twice; repeats within
+    2 * `concurrency` pages are dropped. A removal moves the other items to earlier positions, so an
+    item can move to a page that was read already, and is missed. `settled` is true if a reading saw
+    no sign of such a change, and `collect` reads again if it saw one. If a page can't be read, the
+    iteration raises an error; a page is never skipped.
 
-    As a context manager, it prefetches: up to `concurrency` requests run while the loop's body
-    works, until the block ends or the next iteration begins.
+    As a context manager, the paginator prefetches: while the body of a loop runs, up to
+    `concurrency` requests are in flight, until the block ends or the next iteration begins.
 
     https://docs.digitalocean.com/reference/api/reference/#links--pagination
     """
@@ -716,7 +741,7 @@ class Paginator(Generic[T]):
 
     @property
     def settled(self) -> bool | None:
-        """True if the last complete reading saw no change; None before the first one.
+        """True if the last complete reading saw no change, False if it saw one, None before.
 
         Signs of a change are totals or last pages that differ between pages, repeats, and an end
         before or after the announced last page. A change is not detected if equal numbers of items
@@ -754,13 +779,13 @@ class Paginator(Generic[T]):
 
         If the listing changes while it is read, it is read again, at most twice and within
         `max_pages` pages in all. The first reading without a change is the result, and `settled`
-        is true. If every reading saw a change, the result is the items of all readings, in the
-        order of the last one. It has every item that was there the whole time, unless a change was
-        not detected, and may have items that have left. So don't remove anything because of such a
-        result; pass `strict=True` instead.
+        is true. If every reading saw a change, `settled` is false, and the result has the items of
+        all readings, in the order of the last one: every item that was in the listing the whole
+        time (unless a change was not detected), but perhaps items that have left it, too. So if you
+        remove something because of the result, pass `strict=True`.
 
         Args:
-            strict: Raise an error if every reading saw a change.
+            strict: Raise an error if every reading saw a change. The default is False.
 
         Raises:
             APIError: A page could not be read.

@@ -27,12 +27,13 @@ from .lease import L, Lease
 from .source import Remote, Source
 from .timers import Timer, Waiting
 
-# Further events of a lease that waits: its task has left, its maximum wait or a moment is over.
+# Further events of a lease that waits: its task has stopped waiting, its maximum wait is over, or
+# it has waited for `_MOMENT` seconds.
 _End = End | Literal["left", "late", "moment"]
 
 _logger = logging.getLogger("digitalocean_projects")
 
-# Waits up to this number of seconds are normal, for example until the first responses arrive.
+# Waits of up to this number of seconds are normal, for example until the first responses arrive.
 _MOMENT = 1.0
 
 
@@ -41,14 +42,14 @@ class BucketStatistics:
     """The state and the counters of a token bucket.
 
     Args:
-        in_use: Number of tokens of each window that are out: those of requests in flight, and those
-            of requests that the API may still count.
+        in_use: Number of used tokens of each window: those of requests in flight, and those of
+            requests that the API may still count.
         in_flight: Number of requests in flight.
         waiting: Number of requests that wait for tokens.
-        granted: Number of requests that got their tokens.
-        refused: Number of responses 429.
+        granted: Total number of requests that got their tokens.
+        refused: Total number of responses 429.
         waited: Total seconds that the granted requests have waited.
-        paused: Remaining seconds of the pause after a response 429.
+        paused: Remaining seconds of the pause after a response 429; 0 without a pause.
     """
 
     in_use: tuple[int, ...]
@@ -63,26 +64,27 @@ class BucketStatistics:
 class TokenBucket:
     """A token bucket whose tokens are leased, and return one by one.
 
-    Clients make and share their buckets themselves. Use one directly to keep the requests of your
-    own HTTP client within the API's limits:
+    Clients create and share their buckets by themselves. Create one only to keep the requests of
+    another HTTP client within the API's limits:
 
         bucket = TokenBucket(Limits())
         async with bucket.lease() as lease:
             response = await session.get(url)
             lease.settle(response.headers)
 
-    A request takes one token of each window. The tokens return one period and a margin after the
-    response has arrived. The API has counted the request before that, so it has left the API's
-    window when the token is used again, whatever the network does. Tokens of a request that was
-    never sent return at once; if it is unknown whether it was sent, after `Limits.grace` more
-    seconds. Tokens don't return at a constant rate, as in a classic token bucket.
+    A request takes one token of each window. A token returns one period and a margin after the
+    response has arrived. The API counts a request before it responds. So when the token returns,
+    the API no longer counts the request, even if the network was slow. Tokens of a request that was
+    never sent return at once. If it is unknown whether the request was sent, they return
+    `Limits.grace` seconds later. In a classic token bucket, tokens return at a constant rate; here
+    they don't.
 
-    Requests are served in this order: interactive ones before bulk ones, which leave a reserve; of
-    each class, retries first; and then in the order of their arrival. At most 16 requests are in
-    flight before the first response, and at most 8 after a response 429. Each success adds one, and
-    a request without a response doesn't count any more after one second. No more requests are sent
-    than `ratelimit-remaining` reports. After a response 429 the bucket pauses for the time that the
-    API asks for.
+    Waiting requests proceed in this order: interactive ones (`bulk=False`) before bulk ones, which
+    leave a reserve; in each class, retries first; then in the order of arrival. At most 16 requests
+    are in flight before the first response, and at most 8 after a response 429. This maximum grows
+    by one with each success. A request that has no response after one second isn't counted for it.
+    No more requests are sent than `ratelimit-remaining` reports. After a response 429 the bucket
+    pauses for the time that the API asks for.
 
     A bucket is safe to use in any number of threads and event loops.
 
@@ -92,13 +94,10 @@ class TokenBucket:
         limits: The windows, and the seconds that are added to them.
         clock: The clock for time and waiting. The default is the machine's monotonic clock.
         jitter: Function that returns a number from 0 to 1: the seconds that are added to a pause.
-        remote: Function that makes another source of tokens than the budget of the bucket.
+        remote: Internal. Function that returns another source of tokens, see `contrib.redis`.
 
-    Attributes:
-        keep: True if the API may count requests of the token. It doesn't if each response was 401.
-        clock: The clock. Remote sources use it and the following attributes.
-        budget: The tokens.
-        waiting: The waiting leases.
+    `lease` and `statistics` are the public methods. All attributes and other methods are internal:
+    they may change in any release.
     """
 
     def __init__(
@@ -110,6 +109,7 @@ class TokenBucket:
         remote: Callable[[TokenBucket], Remote] | None = None,
     ) -> None:
         self.clock: Clock = SYSTEM_CLOCK if clock is None else clock
+        # True once a response shows that the API counts the token's requests. A 401 doesn't.
         self.keep: bool = False
         self.budget: Budget = Budget(limits, jitter)
         self.waiting: Waiting = Waiting()
@@ -140,17 +140,17 @@ class TokenBucket:
         """Return an asynchronous context manager that waits for the tokens of one request.
 
         Args:
-            bulk: True to let interactive requests go first, and to leave them the reserve.
-            max_wait: Maximum wait in seconds; None for no maximum.
+            bulk: True to let interactive requests go first, and to leave the reserve to them.
+            max_wait: Maximum wait in seconds; None, the default, for no maximum.
             max_pause: Maximum wait in seconds after a response 429; None for no maximum.
-            timeout: Maximum seconds for the request; None for no maximum. A lease that hasn't ended
-                `Limits.grace` seconds after that, for example because its event loop was closed,
-                ends as one whose request may have been sent.
-            ahead: True to go before other requests of the same class, for a retry.
+            timeout: Maximum seconds for the request; None for no maximum. A lease that is still in
+                use `Limits.grace` seconds later, for example because its event loop was closed,
+                ends like one without a report.
+            ahead: True to go before the other requests of the same class, for a retry.
 
         Raises:
-            RateLimitWaitError: On entering: the wait would exceed a maximum. It is raised at once
-                if that is certain.
+            RateLimitWaitError: When the block is entered: the wait would exceed a maximum. It is
+                raised before the wait if that is certain then.
         """
         return Lease(
             self,
@@ -176,11 +176,11 @@ class TokenBucket:
         )
 
     def outlives_users(self) -> bool:
-        """Return True if the API may count a request, so that the bucket must outlive its users."""
+        """Return True if the API may count requests, so the bucket must outlive its users."""
         return self.keep or self.budget.uncertain or self.budget.in_flight > 0
 
     def is_idle(self) -> bool:
-        """Return True if a new bucket would do as well: no token is out and no lease waits."""
+        """Return True if no token is in use and no lease waits, as in a new bucket."""
         self.work()
         return not self.waiting.timers and self.budget.is_idle(self.clock.time())
 
@@ -253,14 +253,14 @@ class TokenBucket:
     def _end(self, lease: Lease, end: _End, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """Record the end of a lease, or of its wait. Any thread may call this at any point.
 
-        A coroutine with a lease may be collected as garbage wherever an object is made, and a
-        signal handler may run between any two steps, also in the middle of a change to this bucket
-        by the same thread. So the end goes into a queue, and the thread that has the lock applies
-        it. If any thread holds the lock, nothing more is done here: the holder looks into the queue
-        again after releasing it. `statistics`, and `is_idle` when a client is made, don't wait for
-        the lock either, so signal handlers may call them. All other methods wait for the lock: none
-        of them is called by the garbage collector, and signal handlers must not send requests,
-        not even with a blocking client, whose thread would wait for the interrupted code.
+        A coroutine with a lease may be collected as garbage wherever an object is created, and a
+        signal handler may run between any two steps, even while the same thread changes this
+        bucket. So the end goes into a queue, and the thread that has the lock applies it. If any
+        thread holds the lock, nothing more is done here: the holder checks the queue again after
+        releasing it. `statistics`, and `is_idle` when a client is created, don't wait for the lock
+        either, so signal handlers may call them. All other methods wait for the lock. The garbage
+        collector calls none of them, and signal handlers must not send requests. That is also true
+        for a blocking client, whose thread would wait for the interrupted code.
         """
         self._ends.append((lease, end, headers))
         self.work()
@@ -336,7 +336,7 @@ class TokenBucket:
         elif end == "left" and lease in self.waiting:
             self.waiting.remove(lease)
         else:
-            # A lease that was released at the moment when its task left returns its tokens.
+            # The lease may have been released just before its task left: it returns its tokens.
             self._source.end(lease, "unsent" if end == "left" else end, headers, now)
 
     def _end_overdue(self, now: float) -> None:
@@ -373,7 +373,7 @@ class TokenBucket:
         for place, queue in enumerate(self.waiting.queues):
             while queue:
                 lease = next(iter(queue))
-                # It has its tokens already if a signal handler's exception ended this loop before.
+                # It already has its tokens if a signal handler's exception interrupted this loop.
                 if lease.sent == -math.inf:
                     if self._source.ready_at(now, bulk=place > 1) > now:
                         break
@@ -392,7 +392,7 @@ class TokenBucket:
                     timer.call(self._attend)
 
     def _next_change(self, now: float) -> float:
-        """Return the moment at which the next waiting lease may proceed if only time passes."""
+        """Return the moment at which the next waiting lease may proceed if no request ends."""
         interactive = self.waiting.queues[0] or self.waiting.queues[1]
         return self._source.ready_at(now, bulk=not interactive)
 
@@ -422,12 +422,12 @@ class TokenBucket:
         try:
             self.work()
         finally:
-            # Even after a signal handler's exception, or the leases would wait for ever.
+            # Even after a signal handler's exception, or the leases would wait forever.
             timer.end()
             self._attend()
 
     def _leave_to_parent(self) -> None:
-        """Start again in a forked process, with the parent's requests as ones of unknown fate.
+        """Start again in a forked process: the fate of the parent's requests is unknown.
 
         A thread of the parent may hold the lock, and that thread doesn't exist here to release it.
         The waiting leases wait in the parent's event loops. Only the parent learns the outcome of

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from digitalocean_projects._config import Limits
 
 End = Literal["settled", "refused", "unsent", "unknown", "overdue"]
-"""The end of a request: a response, a response 429, certainly not sent, or unknown whether it was
-sent. An overdue request has not ended in time."""
+"""The end of a request: "settled" by a response, "refused" by a response 429, "unsent", "unknown"
+if it may have been sent, or "overdue" if it has not ended in time."""
 
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -43,7 +43,7 @@ class Flight:
     Attributes:
         timeout: Maximum seconds for the request; infinity for no maximum.
         sent: The moment at which it got its tokens; -inf before.
-        end: The moment at which its tokens return if it doesn't end before.
+        end: The moment at which it is overdue if it hasn't ended.
         young: True if it counts for the slow start.
     """
 
@@ -81,7 +81,7 @@ class Window:
         insort(self._back, counted + self.period)
 
     def in_use(self, now: float, in_flight: int) -> int:
-        """Return the number of tokens that are out."""
+        """Return the number of used tokens, those of requests in flight included."""
         return in_flight + len(self._back) - bisect_right(self._back, now)
 
     def free_at(self, now: float, in_flight: int, before: int, *, bulk: bool) -> float:
@@ -98,7 +98,8 @@ class Window:
         missing -= returned
         if missing < 0:
             return now
-        # Tokens are used repeatedly; one in flight returns after one period at the earliest.
+        # Each token may be used several times before the request's turn. A token of a request in
+        # flight returns after one period at the earliest.
         rounds, place = divmod(missing, self._capacity)
         earliest = now + self.period
         if place < len(back):
@@ -107,7 +108,9 @@ class Window:
 
 
 class _Feedback:
-    """The state of a budget that depends on responses; other processes may use the token, too.
+    """The part of a budget's state that follows from responses.
+
+    It is needed because other processes may use the same API token.
 
     A slow start limits the young requests in flight: 16 at first and 8 after a response 429, plus
     one for each success. A response 429 also pauses the bucket. No more requests are sent than the
@@ -155,7 +158,7 @@ class _Feedback:
         if left is None:
             self.lose(now)
         elif left < self.left or sent >= self._heard:
-            # Any other response is older than the latest one.
+            # All other responses report an older number.
             self._heard, self.left = now, left
             if not left:
                 seconds = max(until_reset(headers) or 0.0, _SECONDS_BETWEEN_PROBES)
@@ -179,7 +182,7 @@ class _Flights:
 
     A signal handler's exception may come after any call. The order of the steps in each method
     ensures that the number of young requests is then too low, and never too high: so a few more
-    requests are sent, and none waits for ever.
+    requests are sent, and none waits forever.
 
     Attributes:
         next_end: The earliest end, possibly of a request that has ended since.
@@ -233,10 +236,11 @@ class _Flights:
         return overdue
 
     def fewer_at(self, now: float, *, young: int, left: float) -> float:
-        """Return the moment at which the requests are fewer than both maxima if only time passes.
+        """Return the moment at which fewer requests than both maxima are in flight.
 
-        It is -inf if they are fewer now, and may be too early if one has ended meanwhile. If `left`
-        is 0, one request may be sent while none is in flight.
+        It assumes that no request ends before its `end`. It is -inf if there are fewer now, and may
+        be too early if a request has ended meanwhile. If `left` is 0, one request may be sent while
+        none is in flight.
         """
         at = -math.inf
         if self._young >= young and self.young(now) >= young:
@@ -265,7 +269,7 @@ class Budget:
         jitter: Function that returns a number from 0 to 1: the seconds that are added to a pause.
 
     Attributes:
-        uncertain: True if it is unknown of some request whether it was sent.
+        uncertain: True if there was a request of which it is unknown whether it was sent.
     """
 
     def __init__(self, limits: Limits, jitter: Callable[[], float]) -> None:
@@ -294,16 +298,16 @@ class Budget:
         return self._feedback.refused
 
     def in_use(self, now: float) -> tuple[int, ...]:
-        """Return the number of tokens of each window that are out."""
+        """Return the number of used tokens of each window."""
         return tuple(window.in_use(now, len(self._flights)) for window in self._windows)
 
     def ready_at(self, now: float, *, bulk: bool) -> float:
-        """Return the moment at which the next request may start if only time passes."""
+        """Return the moment at which the next request may start if none ends before."""
         at, _ = self.estimate(now, bulk=bulk, before=0)
         return max(at, self.room_at(now))
 
     def room_at(self, now: float) -> float:
-        """Return the moment with room for one more request in flight if only time passes."""
+        """Return the moment with room for one more request in flight if none ends before."""
         feedback = self._feedback
         return self._flights.fewer_at(now, young=feedback.most_young, left=feedback.left)
 
@@ -341,8 +345,8 @@ class Budget:
     def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> float | None:
         """Learn from the end of a request, and schedule the return of its tokens.
 
-        There are no tokens to return if the request was overdue before, or belongs to the parent
-        process.
+        A request that was overdue before, or that belongs to the parent process, has no tokens to
+        return.
 
         Returns:
             The latest moment at which the API has counted the request; None if it hasn't.

@@ -44,16 +44,19 @@ class Lease(Flight):
 
     `TokenBucket.lease` makes one. Enter it with `async with`, which waits for the tokens. In the
     block, send the request, and then report its outcome with one of the methods `settle`, `refused`
-    or `unsent`. Without a report the request counts as one that may have arrived, so its tokens
-    return `Limits.grace` seconds later than after a response. A lease is used once.
+    or `unsent`. Without a report the request counts as one that may have been sent, so its tokens
+    return `Limits.grace` seconds later than after a response. A lease can be used once.
+
+    These three methods and `sent` are public. All other attributes and methods are internal: they
+    may change in any release.
 
     Attributes:
-        sent: The moment at which the lease got its tokens, in seconds of the bucket's clock; -inf
+        sent: The time at which the lease got its tokens, in seconds of the bucket's clock; -inf
             before.
 
     Raises:
-        RateLimitWaitError: On entering: the wait for the tokens would exceed `max_wait` or
-            `max_pause`.
+        RateLimitWaitError: When the block is entered: the wait for the tokens would exceed
+            `max_wait` or `max_pause`.
     """
 
     __slots__ = (
@@ -94,7 +97,7 @@ class Lease(Flight):
         self.bulk: bool = bulk
         self.max_wait: float = max_wait
         self.max_pause: float = max_pause
-        # A bound on waiting threads, if one waits for the request.
+        # The bound on waiting threads, if a thread waits for the request.
         self.bound: Bound | None = None
         self.has_place: bool = False
         # The index of its queue.
@@ -115,7 +118,7 @@ class Lease(Flight):
             raise self.error
 
     def ask_again(self, max_wait: float) -> None:
-        """Start again, before other leases of the same class, and with another maximum wait."""
+        """Prepare to wait again, before other leases of the class, with another maximum wait."""
         self.sent = -math.inf
         self.place = 2 * self.bulk
         self.max_wait = max_wait
@@ -126,15 +129,15 @@ class Lease(Flight):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Return the tokens of a request of unknown fate, unless its outcome was reported."""
+        """Return the tokens as after a request of unknown fate, unless its outcome was reported."""
         self._end("unknown")
 
     def settle(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
-        """Report that the response has arrived, so the API has counted the request.
+        """Report a response other than 429: the API has counted the request.
 
         Args:
-            headers: The headers of the response, with lower-case names. The bucket reads the
-                `ratelimit-…` ones. A client without them passes nothing.
+            headers: The headers of the response, with lower-case names, or a mapping that ignores
+                case. The bucket reads those named `ratelimit-…`. They are optional.
         """
         self._end("settled", headers)
 
@@ -142,7 +145,8 @@ class Lease(Flight):
         """Report a response 429, after which the bucket pauses for the time that the API asks for.
 
         Args:
-            headers: The headers of the response, with lower-case names, such as `retry-after`.
+            headers: The headers of the response, as in `settle`. The bucket also reads
+                `retry-after`. They are optional.
         """
         self._end("refused", headers)
 

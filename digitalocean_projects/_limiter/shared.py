@@ -41,7 +41,7 @@ def shared_bucket(
     tokens leave nothing behind.
     """
     name = hmac.digest(base_url.encode(), token.encode(), "sha256").hex()
-    # The bucket refers to the clock, so no other clock gets its id.
+    # The bucket keeps the clock alive, so no other clock can get the same id.
     key = (name, limits, id(clock))
     check_process()
     with _registry.lock:
@@ -61,14 +61,16 @@ _LOOKED_AT = 32
 class _Registry:
     """The buckets of this process.
 
-    A bucket must live while it has a user, and after that until the API has forgotten its requests.
-    A service sees any number of tokens, so no bucket may live longer, and no new client may wait
-    for a search through all of them. `shared` finds a bucket, and refers to it weakly. Two other
-    containers keep it alive: `users`, whose keys are weak references to the users, with a callback
-    for the end of a use; and `left`, which is ordered. Each new bucket examines the few that were
-    left first, and moves those that are still needed to the end. Such a callback runs wherever
-    garbage is collected, in any thread: so it takes no lock, and changes both containers by single
-    operations only.
+    A bucket must live while it has a user, and then until the API no longer counts its requests. A
+    service sees any number of tokens, so no bucket may live longer, and no new client may wait for
+    a search through all of them.
+
+    `shared` finds a bucket, and refers to it weakly. Two other containers keep it alive. `users`
+    has weak references to the users as keys; each has a callback, `leave`, for the end of its user.
+    `left` has the buckets without users, in order. When a new bucket is created, the first few of
+    `left` are examined, and those that are still needed are moved to the end. The callbacks run
+    wherever garbage is collected, in any thread. So they take no lock, and change both containers
+    by single operations only.
 
     Attributes:
         lock: The lock of `shared`. It is reentrant, since a signal handler may make a client.
@@ -104,7 +106,7 @@ class _Registry:
             self.left.move_to_end(bucket)
 
     def leave_to_parent(self) -> None:
-        """Replace the lock in a forked process: a thread of the parent may hold it for ever."""
+        """Replace the lock in a forked process: a thread of the parent may hold it forever."""
         self.lock = threading.RLock()
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """A source of tokens, such as the bucket's budget. Calls hold the bucket's lock.
+    """A source of tokens, such as the bucket's budget. The caller holds the bucket's lock.
 
     See `Budget` for the methods.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _nothing() -> None:
-    """Do nothing, as there is no timer to stop."""
+    """Do nothing: there is no timer to stop."""
 
 
 class Timer:
@@ -33,7 +33,7 @@ class Timer:
     Attributes:
         loop: A weak reference to the loop.
         waiting: The number of leases that wait in the loop.
-        at: The moment at which the timer must end.
+        at: The moment at which the timer must call back.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
@@ -167,7 +167,7 @@ class Waiting:
             queue.clear()
 
     def hasten(self, at: float, set_timer: Callable[[], object]) -> None:
-        """Move all timers up to a moment: call `set_timer` in the loops of the later ones."""
+        """Make no timer end later than `at`: call `set_timer` in the loops of those that would."""
         for timer in self.timers.values():
             if timer.waiting > 0 and at < timer.at:
                 timer.call(set_timer)

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Reading(Generic[T]):
-    """A reading of a listing, page after page: a state without I/O.
+    """A reading of a listing, page after page: a state machine without I/O.
 
     A listing is not a snapshot: additions and removals move the other items to other pages. So a
     reading drops repeats, and notes the signs of a change: totals or last pages that differ
@@ -27,8 +27,9 @@ class Reading(Generic[T]):
         key: Returns the identity of an item.
         start: The number of the first page.
         per_page: The number of items that a page may hold.
-        memory: The number of previous pages whose items are dropped as repeats; None for all.
-        widest: The maximum number of concurrent requests while the number of pages is unknown.
+        memory: The number of previous pages with which items are compared to drop repeats; None
+            for all.
+        widest: The maximum number of pages to fetch ahead while the number of pages is unknown.
         max_pages: The maximum number of pages to read.
 
     Attributes:
@@ -73,7 +74,7 @@ class Reading(Generic[T]):
             PaginationError: The pages don't advance, or don't end. The page was not added.
         """
         if document.more and document.next not in {None, self.number + 1}:
-            reason = f"page {self.number} names page {document.next} as the next"
+            reason = f"page {self.number} must link to the next page, got page {document.next}"
             raise PaginationError(reason, request)
         new = tuple(document.items)
         keys = [*map(self._key, new)]
@@ -82,7 +83,7 @@ class Reading(Generic[T]):
             new = tuple(item for key, item in by_key.items() if key not in self._seen)
             stuck = self._stuck + len(by_key)
             if document.more and not new and stuck > self._growth(document):
-                reason = f"page {self.number} holds nothing new, and says that there is more"
+                reason = f"page {self.number} has only repeated items, but links to a next page"
                 raise PaginationError(reason, request)
             self._stuck = stuck
             self._seen.update(keys)
@@ -105,11 +106,12 @@ class Reading(Generic[T]):
             PaginationError: The next page exceeds `max_pages`.
         """
         if self.number > self._last_allowed:
-            reason = f"there is more after page {self.number - 1}, the last that max_pages allows"
+            last = f"max_pages allows no page after page {self.number - 1}, but there is one"
+            reason = f"{last}; pass a larger max_pages"
             raise PaginationError(reason, request(self.number))
 
     def _see_if_new(self, keys: Collection[Hashable]) -> bool:
-        """Add all keys to those seen, if none is seen already or repeated; return whether so."""
+        """Add the keys to those seen and return True, or return False if one is a repeat."""
         if self.changed and (len(set(keys)) < len(keys) or not self._seen.isdisjoint(keys)):
             return False
         before = len(self._seen)
@@ -120,7 +122,10 @@ class Reading(Generic[T]):
         return False
 
     def _growth(self, document: PageDocument[T]) -> int:
-        """Return the number of items added since the first page, which may repeat in a row."""
+        """Return the number of items added to the listing since the first page was read.
+
+        This number of items may repeat in a row.
+        """
         return 0 if self._total is None else (document.total or 0) - self._total
 
     def _look_for_change(self, document: PageDocument[T], *, repeats: int) -> None:
@@ -138,12 +143,12 @@ class Reading(Generic[T]):
         )
 
     def _contradicts(self, document: PageDocument[T]) -> bool:
-        """Return whether the listing ends before its last page, or continues after it."""
+        """Return True if the listing ends before its announced last page, or continues after it."""
         if self._last is not None:
             # A reading that starts after the last page ends with its first page.
             last = max(self._last, self._start)
             return self.number >= last if document.more else self.number != last
-        # A page may lack items that the token may not see, but every page must be there.
+        # A page lacks the items that the token may not see, but no page is missing.
         most = max(self.number * self._per_page, self._received)
         return not document.more and self._total is not None and self._total > most
 

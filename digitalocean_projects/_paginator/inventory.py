@@ -33,13 +33,15 @@ _Outcome = ProjectResources | _Failure
 class AsyncInventory:
     """The resources of all projects, as pairs of a project and a resource.
 
-    Iterate over it for the pairs, project by project. Projects are read in waves, with a bounded
-    number of concurrent requests. No task runs between two pairs, so you may leave the loop at any
-    point. Each iteration reads everything again, and reads each project as `collect` of a
-    paginator does. A resource that moves to another project meanwhile can appear with either
-    project, with both, or with none. A project that is deleted meanwhile is returned without
-    resources. A project that can't be read doesn't end the iteration: an `InventoryError` at the
-    end lists such projects; see `pages`.
+    `AsyncProjects.resources_by_project` returns inventories.
+
+    Iterate over it to get the pairs, project by project. Projects are read in waves of up to
+    `concurrency` concurrent requests, and a wave ends before its first pair is returned, so you may
+    leave the loop at any point. Each iteration reads everything again, and reads each project as
+    `collect` of a paginator does. A resource that moves to another project meanwhile can appear
+    with either project, with both, or with none. A project that is deleted meanwhile is returned
+    without resources. If a project can't be read, the iteration continues, and raises an
+    `InventoryError` at the end; see `pages`.
     """
 
     def __init__(
@@ -76,16 +78,16 @@ class AsyncInventory:
     def pages(self) -> AsyncIterator[ProjectResources]:
         """Return an iterator over the projects, each with all its resources.
 
-        After an error the iterator can be used again. After an `InventoryError` it reads the
-        failed projects again. After any other error it continues with the same project.
+        The iterator can be used again after an error. After an `InventoryError` it reads the failed
+        projects again. After any other error it continues with the project that it was reading.
 
         Raises:
-            InventoryError: Some projects could not be read. It is raised after all other projects,
-                and its `failures` has the error of each.
+            InventoryError: Some projects could not be read. It is raised after the last of the
+                other projects, and its `failures` has the error of each failed one.
             APIError: The projects could not be listed, or the error concerns all projects: the
                 token is refused (401), its rate limit is used up, or no connection can be made.
                 It is raised at once.
-            ClientUsageError: The client can't be used, or another task uses the iterator.
+            ClientUsageError: The client can't be used, or the iterator is already in use.
         """
         return _Pages(self._projects, self._read, self._concurrency, self._secret)
 
@@ -108,7 +110,7 @@ class AsyncInventory:
 
 
 def _concerns_all(error: APIError) -> bool:
-    """Return whether the error would be the same for every other project."""
+    """Return True if the request for any other project would raise the same error."""
     if isinstance(error, APIConnectionError):
         return not error.sent
     return isinstance(error, AuthenticationError | RateLimitError | RateLimitWaitError)
@@ -142,7 +144,9 @@ class _Pages:
     async def __anext__(self) -> ProjectResources:
         loop = current_loop()
         if loop is not None and self._busy_in is loop:
-            raise ClientUsageError("this iterator is already in use by another task")
+            raise ClientUsageError(
+                "this iterator is already in use by another task; create one for each task"
+            )
         self._busy_in = loop
         try:
             return await self._next()

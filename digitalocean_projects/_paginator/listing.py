@@ -33,7 +33,7 @@ class Listing(Generic[T]):
         manager: The session manager that sends the requests.
         path: The collection's path.
         item: The class of its items.
-        key: Returns the identity of an item.
+        key: Function that returns the identity of an item.
         per_page: The number of items to request for a page; the API may send fewer.
         scopes: The scopes that a token needs.
         gate: A context manager that is held during each request.

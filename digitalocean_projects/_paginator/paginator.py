@@ -28,19 +28,22 @@ _READINGS = 3
 class AsyncPaginator(Generic[T]):
     """The items of a listing, in the API's order, without duplicates.
 
-    Iterate over it for the items. Pages are requested concurrently, in waves: no task runs between
-    two items, so you may leave the loop at any point, and memory is bounded by the size of a wave.
-    Each iteration reads the listing from the start.
+    `AsyncProjects.list` and `AsyncProjects.list_resources` return paginators.
+
+    Iterate over it to get the items. Pages are requested in waves of up to `concurrency` concurrent
+    requests, and a wave ends before its first item is returned. So you may leave the loop at any
+    point, and memory is bounded by the size of a wave. Each iteration reads the listing from the
+    start.
 
     A listing is not a snapshot: the API divides it into pages at each request. An addition during
-    a reading moves the other items to later positions, so that some appear twice; repeats within
-    2 * `concurrency` pages are dropped. A removal moves the other items to earlier positions, so
-    that an item can move to a page that was read already, and is missed. `settled` is true if a
-    reading saw no sign of such a change, and `collect` reads again if it saw one. If a page can't
-    be read, the iteration fails; a page is never skipped.
+    a reading moves the other items to later positions, so some appear twice; repeats within
+    2 * `concurrency` pages are dropped. A removal moves the other items to earlier positions, so an
+    item can move to a page that was read already, and is missed. `settled` is true if a reading saw
+    no sign of such a change, and `collect` reads again if it saw one. If a page can't be read, the
+    iteration raises an error; a page is never skipped.
 
-    As a context manager, it prefetches: up to `concurrency` requests run while the loop's body
-    works, until the block ends or the next iteration begins.
+    As a context manager, the paginator prefetches: while the body of a loop runs, up to
+    `concurrency` requests are in flight, until the block ends or the next iteration begins.
 
     https://docs.digitalocean.com/reference/api/reference/#links--pagination
     """
@@ -54,7 +57,7 @@ class AsyncPaginator(Generic[T]):
 
     @property
     def settled(self) -> bool | None:
-        """True if the last complete reading saw no change; None before the first one.
+        """True if the last complete reading saw no change, False if it saw one, None before.
 
         Signs of a change are totals or last pages that differ between pages, repeats, and an end
         before or after the announced last page. A change is not detected if equal numbers of items
@@ -103,13 +106,13 @@ class AsyncPaginator(Generic[T]):
 
         If the listing changes while it is read, it is read again, at most twice and within
         `max_pages` pages in all. The first reading without a change is the result, and `settled`
-        is true. If every reading saw a change, the result is the items of all readings, in the
-        order of the last one. It has every item that was there the whole time, unless a change was
-        not detected, and may have items that have left. So don't remove anything because of such a
-        result; pass `strict=True` instead.
+        is true. If every reading saw a change, `settled` is false, and the result has the items of
+        all readings, in the order of the last one: every item that was in the listing the whole
+        time (unless a change was not detected), but perhaps items that have left it, too. So if you
+        remove something because of the result, pass `strict=True`.
 
         Args:
-            strict: Raise an error if every reading saw a change.
+            strict: Raise an error if every reading saw a change. The default is False.
 
         Raises:
             APIError: A page could not be read.
@@ -141,7 +144,9 @@ class AsyncPaginator(Generic[T]):
 
     async def __aenter__(self) -> Self:
         if self._windows is not None:
-            raise ClientUsageError("the paginator is already in a `with` block")
+            raise ClientUsageError(
+                "the paginator is already in a `with` block; create another paginator"
+            )
         self._windows = []
         return self
 
@@ -220,7 +225,9 @@ class _Pages(Generic[T]):
         """
         reading, loop = self._reading, current_loop()
         if loop is not None and self._busy_in is loop:
-            raise ClientUsageError("this iterator is already in use by another task")
+            raise ClientUsageError(
+                "this iterator is already in use by another task; create one for each task"
+            )
         reading.check_allowed(self._listing.request)
         self._busy_in = loop
         try:

@@ -25,13 +25,13 @@ class Prefetch(Protocol):
         """Start to fetch pages from `number`, the next one to get, at most up to `limit`."""
 
     async def get(self, number: int, limit: int) -> Answer:
-        """Return a page; the pages after it, up to `limit`, may be fetched with it."""
+        """Return a page. The pages after it, up to `limit`, may be fetched at the same time."""
 
 
 class Waves(Generic[T]):
-    """A prefetch that fetches a wave of pages at once: no task runs between two calls of `get`.
+    """A prefetch that fetches a wave of pages within one call of `get`.
 
-    So the caller may stop at any time, and has nothing to clean up.
+    No task runs between two calls, so the caller may stop at any time without a clean-up.
     """
 
     def __init__(self, fetch: Callable[[int], Awaitable[T]], concurrency: int) -> None:
@@ -77,10 +77,10 @@ class Waves(Generic[T]):
 
 
 class Window:
-    """A prefetch that keeps `concurrency` requests in flight, after the next page to get.
+    """A prefetch that always has up to `concurrency` requests in flight.
 
-    It also keeps up to `concurrency` fetched pages. After a failure, no request starts until the
-    failed page is requested again.
+    It also holds up to `concurrency` fetched pages. After a failure, no request starts until `get`
+    is called again for the failed page.
 
     Args:
         fetch: Fetches a page.
@@ -138,7 +138,7 @@ class Window:
             if task is not None and task.done():
                 del self._tasks[number]
                 return task.result()
-            # If this is cancelled, the task goes on, unlike one that is awaited.
+            # An event, because a cancellation of this wait must not cancel the task.
             self._awaited = number
             self._landing.clear()
             await self._landing.wait()

@@ -1,7 +1,7 @@
-"""Failures: the errors of requests that got no complete response, in the words of this package.
+"""Failures: translates exceptions of requests without a complete response into this package's own.
 
-A foreign exception holds the headers of the request, and with them the token. So an error of this
-package repeats nothing of it but an error number or a short text, which is redacted.
+An exception of aiohttp holds the headers of the request, and with them the token. So an error of
+this package takes only an error number or a short, redacted text from it.
 """
 
 from __future__ import annotations

@@ -55,12 +55,12 @@ class Statistics:
     """Counters of a client and its views.
 
     Args:
-        requests: Number of attempts at requests.
-        retries: Number of attempts that were not the first one of their request.
+        requests: Number of attempts of all requests.
+        retries: Number of attempts after the first one of their request.
         waited: Total seconds spent waiting for rate limits, retries and polling, on the client's
             clock.
-        bucket: State of the token bucket, which all clients with the same limits share; None
-            without limits.
+        bucket: State of the token bucket, which all clients with the same token, base URL and
+            limits share; None without limits.
     """
 
     requests: int
@@ -93,7 +93,7 @@ class SessionManager:
 
     Args:
         settings: The settings.
-        pool: The pool of another manager, which that one closes; None makes a new pool.
+        pool: The pool of another manager, which closes it; None to create a pool.
         root: The counts of the original client, if this manager belongs to a view.
 
     Attributes:
@@ -129,8 +129,8 @@ class SessionManager:
     def view(self, **changes: Any) -> SessionManager:
         """Return a manager with other settings, on the same pool and with the same bound.
 
-        It counts for the original manager only, even if it is made from a view. So a client may be
-        replaced by a view of itself any number of times.
+        It adds its counts to the original manager only, even if it is a view of a view. So a client
+        may be replaced by a view of itself any number of times.
         """
         root = self._counts.root or self._counts
         view = SessionManager(attrs.evolve(self.settings, **changes), self._pool, root)
@@ -140,9 +140,9 @@ class SessionManager:
     def starting_within(self, seconds: float) -> SessionManager:
         """Return a copy of this manager that starts no attempt later than `seconds` from now.
 
-        A request waits for the limits until then, but for at least one second, since even the slow
-        start of a bucket may hold a request for that time. An attempt that has started has its own
-        timeout.
+        A request may wait for the limits until then, and in any case for one second, since even the
+        slow start of a bucket may delay a request for that time. An attempt that has started is
+        limited only by its own timeout.
         """
         manager = copy.copy(self)
         # The bucket knows only this manager as its user, so the copy refers to it.
@@ -230,10 +230,10 @@ class SessionManager:
         A cancellation that comes out of the function has one of three causes:
 
         - The caller is cancelled. It is raised as it is.
-        - `Pool.aclose` has cancelled the task, once, and has taken it out of `tasks` before. That
-          cancellation was counted by the task, so `uncancel` takes it back: otherwise a time limit
-          or task group around the call would mistake it for its own. If the task counts more
-          cancellations after that than before the call, the caller was cancelled, too.
+        - `Pool.aclose` has removed the task from `tasks`, and then cancelled it once. The task has
+          counted that cancellation, so `uncancel` takes it back: otherwise a time limit or task
+          group around the call would mistake it for its own. If the task then still counts more
+          cancellations than before the call, the caller was cancelled, too.
         - Nobody has cancelled the task: its count has not changed. aiohttp cancels waiters for a
           connection when the session is closed.
         """
@@ -241,11 +241,11 @@ class SessionManager:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         tasks, cancellations = self._pool.tasks, task.cancelling()
         if task in tasks:
-            # Without limits this would work. It is an error all the same, since the program would
-            # otherwise fail only once it has limits.
+            # Without limits this would work. It is always an error, since otherwise the program
+            # would fail only once it has limits.
             raise ClientUsageError(
-                "a hook of a request must not wait for another request of the same client or of its"
-                f" views, which may wait for the first one; start a task for it ({request})"
+                "a hook of a request must not wait for another request of the same client or its"
+                f" views, since each could wait for the other; start a task for it ({request})"
             )
         self._pool.begin(task)
         try:

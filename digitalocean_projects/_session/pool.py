@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Pool:
     """A session that is opened on the first request, in the event loop of that request.
 
-    The session belongs to that loop until one of the two is closed. The session of a pool that is
-    never closed is closed at the end of its loop.
+    The session belongs to that loop until the session or the loop is closed. If the pool is never
+    closed, its session is closed at the end of the loop.
 
     Args:
         open_session: Function that makes a session, called in the loop that will use it.
@@ -44,7 +44,7 @@ class Pool:
 
     @property
     def loop(self) -> AbstractEventLoop | None:
-        """The event loop of the session, which may be closed by now, or None before the first."""
+        """The event loop of the session, which may be closed by now; None without a session."""
         return None if self._held is None else self._held.loop
 
     def check_open(self) -> None:
@@ -123,7 +123,7 @@ class Pool:
         if not held.session.closed and held.pid == os.getpid() and not held.loop.is_running():
             warnings.warn("a client was not closed before its event loop ended", ResourceWarning, 2)
         held.is_beyond_reach()
-        # Otherwise its loop closes the guard, since nothing refers to the guard any more.
+        # If it can still be reached, its loop closes the guard, which nothing refers to any more.
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -155,7 +155,7 @@ class _Held:
     pid: int
 
     def is_open_in(self, loop: AbstractEventLoop) -> bool:
-        """Return True if the session may be used in this loop, and False if it is of no use.
+        """Return True if the session can be used in this loop, False if it can't be used at all.
 
         Raises:
             ClientUsageError: The session belongs to another loop, which isn't closed.

@@ -27,7 +27,7 @@ class Retries:
 
     Args:
         policy: Decides which failures are retried, and after which delay.
-        clock: The clock that measures `deadline`.
+        clock: The clock of `deadline` and `start_by`.
         deadline: Maximum seconds for all attempts and waits; None for no maximum.
         start_by: Latest time on the clock at which an attempt may start.
 
@@ -58,8 +58,8 @@ class Retries:
         """Count a failed attempt, and complete the exception's `attempts` and `in_doubt`.
 
         Args:
-            failure: The exception; None if the response says that a part of the request failed
-                because its service is down.
+            failure: The exception; None if the response reports the status `service_down` for some
+                resources.
         """
         self.attempts += 1
         self._ceilings = self._ceilings or self._policy.ceilings()
@@ -68,7 +68,7 @@ class Retries:
             self._in_doubt = failure.in_doubt = self._in_doubt or failure.in_doubt
             failure.attempts = self.attempts
             # The loss of an idle connection says nothing about the server, so there is no delay.
-            # Such a failure closes all idle connections, so it happens once only.
+            # After it, no idle connection is left, so one attempt without a delay is enough.
             self._at_once = getattr(failure, "reused", False) and not self._was_at_once
             self._was_at_once = self._was_at_once or self._at_once
 
@@ -81,7 +81,7 @@ class Retries:
         status: int | None = None,
         error: str | None = None,
     ) -> None:
-        """Log that the request is sent again, since an attempt failed.
+        """Log a failed attempt, after which the request is sent again.
 
         Args:
             request: The request.
@@ -108,14 +108,14 @@ class Retries:
         )
 
     def delay_after(self, failure: APIConnectionError | APIStatusError) -> float | None:
-        """Return the seconds to wait before the next attempt, or None if there is no other one."""
+        """Return the seconds to wait before the next attempt, or None if there must be none."""
         asked = getattr(failure, "retry_after", None) or 0.0
         if not self._policy.covers(failure) or asked > self._policy.max_retry_after:
             return None
         return self._delay(asked, at_once=self._at_once)
 
     def delay_while_down(self) -> float | None:
-        """Return the seconds to wait after a response that says that a service is down, or None."""
+        """Return the same after a response with the status `service_down`."""
         return self._delay() if HTTPStatus.SERVICE_UNAVAILABLE in self._policy.statuses else None
 
     def _delay(self, least: float = 0.0, *, at_once: bool = False) -> float | None:

@@ -51,10 +51,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# aiohttp reads 0 as no timeout.
+# For aiohttp, 0 means no timeout.
 _SHORTEST = 0.001
-# The wait for a connection ends before the attempt, or aiohttp couldn't say that nothing was sent.
-# With 0.995, both timeouts expired at once in a loop that was busy at that moment.
+# The timeout for the connection must expire before that of the attempt: only after the former does
+# aiohttp report that nothing was sent. With 0.995, both expired at once in a busy loop.
 _PART_TO_CONNECT = 0.95
 
 
@@ -122,7 +122,7 @@ class Transport:
             session: The session to send it on.
             request: The request.
             body: The request body, or None.
-            seconds: Maximum seconds for the attempt; the timeout of the settings holds, too.
+            seconds: Maximum seconds for the attempt. The timeout of the settings applies, too.
             on_headers: Function that is called with the status and headers once they have arrived.
 
         Raises:
@@ -136,7 +136,7 @@ class Transport:
         try:
             response = await self._open(session, request, body, seconds)
             return await self._read(response, request, on_headers)
-        except Exception as error:  # noqa: BLE001 - each of them may hold the token
+        except Exception as error:  # noqa: BLE001 - any of them may hold the token
             if isinstance(error.__context__, GeneratorExit):
                 # The task of a closed loop is being collected, and aiohttp's cleanup needs a loop.
                 raise error.__context__ from None
@@ -271,8 +271,8 @@ def open_session(settings: Settings) -> ClientSession:
             raise TypeError(f"session_factory must return an aiohttp.ClientSession, got {kind}")
     else:
         session = ClientSession(
-            # The token buckets are the limit. With a limit of the connector, one tenant whose
-            # requests hang could occupy all connections.
+            # Only the token buckets limit the requests. If the connector had a limit, one tenant
+            # whose requests hang could occupy all connections.
             connector=TCPConnector(limit=0),
             cookie_jar=DummyCookieJar(),
             trace_configs=list(settings.trace_configs),
@@ -298,7 +298,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 def status_error(
     status: int, headers: Mapping[str, str], body: bytes, request: Request, *, secret: str
 ) -> APIStatusError:
-    """Return the error for a response with another status than 2xx, which decides its class."""
+    """Return the error for a response with another status than 2xx, of the class of the status."""
     document = decode_error(body)
     error_class = _BY_STATUS.get(status, APIStatusError)
     asked = retry_after_refusal if error_class is RateLimitError else retry_after

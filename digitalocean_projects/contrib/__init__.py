@@ -1,6 +1,6 @@
-"""Contrib: modules for other packages, which extras install.
+"""Contrib: integrations with other packages. The extras `fastapi` and `redis` install these.
 
-- `digitalocean_projects.contrib.fastapi`: clients, error documents and streams for FastAPI.
+- `digitalocean_projects.contrib.fastapi`: clients, error responses and streams for FastAPI.
 - `digitalocean_projects.contrib.pytest`: fixtures for pytest, which finds them by itself.
 - `digitalocean_projects.contrib.redis`: rate limits that several processes share through Redis.
 """

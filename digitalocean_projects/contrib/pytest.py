@@ -1,28 +1,28 @@
-"""Fixtures for pytest: an emulator of the API for each test, and clients of it.
+"""Fixtures for pytest: an emulator of the API for each test, and clients that use it.
 
 pytest finds the fixtures by itself once the package is installed.
 
 - `do_emulator`: an `Emulator` of `digitalocean_projects.testing`, with an empty account.
-- `do_client`: a `Client` of it.
-- `do_async_client`: an `AsyncClient` of it, in any asyncio loop: that of anyio's plugin, of
-  pytest-asyncio, or of `asyncio.run`.
+- `do_client`: a `Client` that uses this emulator.
+- `do_async_client`: an `AsyncClient` that uses this emulator, in any asyncio loop: that of anyio's
+  plugin, of pytest-asyncio, or of `asyncio.run`.
 - `@pytest.mark.do_emulator(…)`: arguments for the `Emulator` of a test, a class or a module, such
   as `limits=()` or `move_delay=90.0`. Those of a test override those of its class and module.
 
 During a test that uses one of them, `DIGITALOCEAN_API_URL`, `DIGITALOCEAN_TOKEN` and
-`DIGITALOCEAN_ACCESS_TOKEN` are those of the emulator, so the code under test makes its clients as
-in production and never reaches a real account. The same holds for other programs that the test
-starts, such as doctl.
+`DIGITALOCEAN_ACCESS_TOKEN` are those of the emulator. So clients that the code under test creates
+without these arguments use the emulator and never a real account, and so do other programs that the
+test starts, such as doctl.
 
-The emulator's clock follows real time, and jumps to the end of the next wait as soon as all tasks
-wait for it. It is also the clock of each client that is made during the test without one. So
-neither a retry nor a rate limit of these clients delays a test. For code that waits in real time,
-such as a program in another language, moves and rate limits end in real time; `clock.jump`, or
-`POST /_emulator/clock` from outside, ends them at once. A clock that stands still is the argument
-`clock=MockClock(rate=0, autojump_threshold=0.05)` of the marker.
+The emulator's clock follows real time, and jumps to the end of the next wait when it has not been
+used for 0.05 s. Clients that are created without a clock during the test use it, too. So neither a
+retry nor a rate limit delays a test. For code that waits in real time, such as a program in another
+language, moves and rate limits end in real time. `do_emulator.clock.jump` ends them at once, and so
+does `POST /_emulator/clock` from outside. For a clock that stands still, pass
+`clock=MockClock(rate=0, autojump_threshold=0.05)` to the marker.
 
 A test of several accounts adds them with `do_emulator.add_account()`, and gives each client the
-token of one. This file passes as it stands:
+token of one. This is a complete test file:
 
 ```python
 import pytest
@@ -106,7 +106,7 @@ if TYPE_CHECKING:
 
 __all__ = ["do_async_client", "do_client", "do_emulator"]
 
-# Longer than the emulator takes to answer, and too short for a user to notice.
+# Longer than the emulator takes to respond, and too short for a user to notice.
 _IDLE_SECONDS = 0.05
 _LONGEST_CLOSE = 10.0
 
@@ -126,11 +126,11 @@ def do_emulator(
 ) -> Iterator[Emulator]:
     """Provide a started `Emulator` with an empty account, stopped after the test.
 
-    The fixture `monkeypatch` sets the environment's URL and token, and the clock of clients that
-    are made without one. If a test calls `monkeypatch.undo()`, they are lost.
+    The fixture `monkeypatch` sets `DIGITALOCEAN_API_URL`, `DIGITALOCEAN_TOKEN`, and the clock of
+    clients that are created without one. `monkeypatch.undo()` in the test undoes this, too.
     """
-    # Every run of pytest imports this module where the package is installed. So the first test
-    # that uses a fixture imports what the fixture needs: a run without one pays nothing.
+    # Where the package is installed, every run of pytest imports this module. So the imports are
+    # here, and cost nothing in a run without these fixtures.
     from digitalocean_projects import _client, _config  # noqa: PLC0415 - as above
     from digitalocean_projects._messages import TOKEN_VARIABLES  # noqa: PLC0415 - as above
     from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as above
@@ -154,7 +154,7 @@ def do_emulator(
 
 @pytest.fixture
 def do_client(do_emulator: Emulator) -> Iterator[Client]:
-    """Provide a `Client` of `do_emulator`, closed after the test."""
+    """Provide a `Client` that uses `do_emulator`, closed after the test."""
     from digitalocean_projects import Client  # noqa: PLC0415 - as do_emulator says
 
     with Client(do_emulator.token, base_url=do_emulator.url, clock=do_emulator.clock) as client:
@@ -163,7 +163,7 @@ def do_client(do_emulator: Emulator) -> Iterator[Client]:
 
 @pytest.fixture
 def do_async_client(do_emulator: Emulator) -> Iterator[AsyncClient]:
-    """Provide an `AsyncClient` of `do_emulator`, closed after the test.
+    """Provide an `AsyncClient` that uses `do_emulator`, closed after the test.
 
     It works in the loop of anyio's plugin (on asyncio), in that of pytest-asyncio, and in one that
     the test itself starts.
@@ -178,7 +178,7 @@ def do_async_client(do_emulator: Emulator) -> Iterator[AsyncClient]:
 def _close(client: AsyncClient) -> None:
     """Close a client from outside its loop.
 
-    An async fixture could await `aclose`, but would work with one of the plugins only.
+    An async fixture could await `aclose`, but would work only with one of the plugins.
     """
     import asyncio  # noqa: PLC0415 - as do_emulator says
 

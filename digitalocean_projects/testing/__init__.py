@@ -1,9 +1,9 @@
 """A local emulator of the API, for tests of code that calls it.
 
-An `Emulator` is an HTTP server on a port of this machine. It answers as DigitalOcean's Projects API
-does, with an account in memory: projects, resources, pages, statuses, scopes, errors and rate
-limits. It needs no account, token or network. It runs in a thread of its own, so it serves blocking
-code, asyncio code and other programs alike.
+An `Emulator` is an HTTP server on a port of this machine. It responds as DigitalOcean's Projects
+API does, with an account in memory: projects, resources, pages, statuses, scopes, errors and rate
+limits. It needs no DigitalOcean account, token or network. It runs in a thread of its own, so it
+serves blocking code, asyncio code and other programs.
 
 In tests with pytest, use the fixtures of `digitalocean_projects.contrib.pytest`. They start an
 emulator for each test and point the clients at it.
@@ -28,16 +28,17 @@ do:droplet:1
 POST /v2/projects/default/resources
 ```
 
-`with`, `async with`, `start` and `stop` start and stop it. A client needs its `url` and its
-`token`. `seed` creates a project, or fills the default one. `projects` and `resources` return the
-account as the API shows it now, and `requests` returns what clients have sent. `seed_demo` fills
-the account with the 1,234 resources that `digitalocean-projects emulator --demo` serves.
+Start and stop the emulator with `with`, `async with`, or `start` and `stop`. Pass its `url` and its
+`token` to the client. `seed` creates a project, or fills the default one. `projects` and
+`resources` return the account as the API shows it now, and `requests` has the requests of all
+clients. `seed_demo` fills the account with the 1,234 resources that
+`digitalocean-projects emulator --demo` serves.
 
 # Scopes
 
-`token` has every scope. `add_token` makes tokens with fewer scopes, by their documented names: that
-of volumes is `block_storage:read`, for example. As with the API, a listing leaves out the resources
-that a token may not read, but its `total` counts them.
+`token` has every scope. `add_token` creates tokens with fewer scopes. Scopes have the names in the
+API's documentation: the one for volumes is `block_storage:read`, for example. As with the API, a
+listing leaves out the resources that a token may not read, but its `total` counts them.
 
 ```python
 from digitalocean_projects import Client, PermissionDeniedError
@@ -118,9 +119,9 @@ True do:volume:2
 
 The rate limits, the moves and the dates follow `Emulator.clock`, which is a `MockClock`. Pass the
 same clock to the client, so that its limits and waits follow it, too. `jump` moves the clock
-forward. With `rate=0` it stands still otherwise. With `autojump_threshold` it jumps to the end of
-the next sleep as soon as it was not used for that many real seconds, so no test waits for a rate
-limit or a retry.
+forward. With `rate=0`, only jumps move it. With `autojump_threshold`, the clock jumps to the end of
+the next sleep by itself when it was not used for this number of real seconds. So no test waits for
+a rate limit or a retry.
 
 ```python
 from digitalocean_projects import Client
@@ -217,7 +218,7 @@ sends this response.
 Requests that a web page of another site may have sent are refused with a 403: those whose `Host` is
 a name that is neither of this machine nor in `allow_hosts`, and those with a foreign `Origin`.
 
-# How faithful it is
+# Differences from the API
 
 The emulator follows the API's documentation of
 [projects](https://docs.digitalocean.com/reference/api/reference/projects/) and [project
@@ -263,7 +264,7 @@ Requests:
   documentation doesn't name, repeats the names that a browser asks for.
 - Documents are `application/json; charset=utf-8`.
 - Ids, tokens and the times of projects and assignments are the same in every run. The port, the
-  request ids and the dates of answers differ.
+  request ids and the dates of responses differ.
 """
 
 from __future__ import annotations

@@ -327,7 +327,7 @@ class Account:
         for other in self._projects.values():
             if other.name == project.name and other.id != project.id:
                 raise NameTakenError(
-                    f"name must be that of no other project, got {project.name!r}, which is taken"
+                    f"name must be unique, but another project has the name {project.name!r}"
                 )
 
     def new_token(self) -> str:

@@ -32,7 +32,7 @@ class _Sleeper:
 
 @attrs.define(eq=False)
 class _Room:
-    """The sleepers in one event loop, ordered by the end of their sleep, and their timer."""
+    """The sleeping tasks of one event loop, in the order of their ends, and their timer."""
 
     sleepers: list[_Sleeper] = attrs.field(factory=list)
     timer: asyncio.TimerHandle | None = None
@@ -42,18 +42,17 @@ _END = attrgetter("end")
 
 
 class MockClock:
-    """A clock that starts at 0, follows real time at some rate, and can be moved forward.
+    """A clock for tests. It starts at 0, runs at a given rate, and can be moved forward.
 
     Pass it as `clock` to a client and to an `Emulator`. Any number of tasks may sleep on it, in any
     number of event loops and threads. All methods may be called from any thread.
 
     Args:
-        rate: Seconds on the clock per real second, 1 by default. At 0 the clock stands still unless
-            it is moved.
-        autojump_threshold: Real seconds. If tasks sleep, and during this time no task woke up and
-            none called `time`, `sleep` or `jump`, the clock jumps to the end of the earliest sleep.
-            Choose it longer than any other wait of the code under test, such as that for a
-            response. With None, the default, the clock never jumps by itself.
+        rate: Seconds on the clock per real second, 1 by default. At 0, only jumps move the clock.
+        autojump_threshold: Real seconds. If at least one task sleeps, and for this time no task
+            wakes up or calls `time`, `sleep` or `jump`, the clock jumps to the end of the earliest
+            sleep. Choose a longer time than any other wait of the code under test, such as the
+            wait for a response. With None, the default, the clock never jumps by itself.
 
     Raises:
         ValueError: An argument is negative, infinite or not a number.
@@ -77,7 +76,7 @@ class MockClock:
         return self._look()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until these seconds have passed on the clock; with 0, let other tasks run.
+        """Wait until this number of seconds has passed on the clock; 0 only lets other tasks run.
 
         Raises:
             ValueError: `seconds` is negative, infinite or not a number.

@@ -41,7 +41,7 @@ def seed_demo(emulator: Emulator) -> str:
         The UUID of `web-shop`.
 
     Raises:
-        ValueError: A project is called `web-shop` already; the account is unchanged.
+        ValueError: There is already a project called `web-shop`. The account is unchanged.
     """
     random = Random(1234)  # noqa: S311 - plausible, not secret
     urns = list(_urns(random))

@@ -28,26 +28,28 @@ _MEBIBYTE = 1 << 20
 class Emulator(EmulatedAccount):
     """A server that answers as the Projects API does, with accounts of its own.
 
-    It runs in a thread of its own, so it serves blocking and asyncio code alike. Start it with
+    It runs in a thread of its own, so it serves blocking and asyncio code. Start it with
     `with Emulator() as emulator:`, with `async with`, or with `start`. Its account is kept in
     memory and starts with an empty default project. It can be filled before or after the start.
     `add_account` creates further accounts; the methods of `EmulatedAccount` are for the first one.
     Ids, tokens and the times of projects and assignments are the same in every run. The port, the
     request ids and the dates differ.
 
-    The rate limits apply to each token. A request counts until it is one window old. All requests
-    count, also those with a scripted answer or an error, except those that these limits refuse and
-    those with a 401. The headers `ratelimit-limit`, `ratelimit-remaining` and `ratelimit-reset`
-    (rounded up) describe the longest limit. A 429 for that limit has no `retry-after`. A 429 for a
-    shorter limit, or for the only one, has it, in whole seconds rounded up.
+    The rate limits apply to each token. Each request counts for one period, from its arrival on.
+    Requests that these limits refuse and requests with an unknown token don't count. All others do,
+    even those with an error, a scripted response or a fault. The headers `ratelimit-limit`,
+    `ratelimit-remaining` and `ratelimit-reset` (rounded up) describe the longest limit. If there
+    are several limits, a 429 for the longest one has no `retry-after`. Any other 429 has it, in
+    whole seconds rounded up.
 
-    An assignment is answered at once, but listings show it only after `move_delay`. Until then
-    neither the old project nor the new one can be deleted. Before that, a second assignment to the
-    new project is answered with `already_assigned`, and one to a third project moves the resource.
+    The response to an assignment is sent at once, but listings show the move only after
+    `move_delay`. During this time neither the old project nor the new one can be deleted, another
+    assignment to the new project has the status `already_assigned`, and an assignment to a third
+    project replaces the move.
 
     Memory is bounded. A body of more than `max_body` bytes is refused with a 413. `requests` keeps
     the newest requests, within `keep_requests` and `keep_bytes`. A request with an unknown token is
-    kept without its body, unless a scripted answer or fault answers the request.
+    kept without its body, unless a scripted response or a fault applies to it.
 
     All methods may be called from any thread.
 
@@ -58,8 +60,8 @@ class Emulator(EmulatedAccount):
         scopes: The scopes of this token, as for `add_token`; None allows everything.
         contents: The state at the start, and after `reset`, as for `load`.
         limits: The limits of each token, as pairs of (requests, seconds); () sets none. The default
-            is the API's: 250 in 60 seconds and 5,000 in 3,600.
-        clock: The clock of the limits, the moves and the `Date` of the answers; None creates a
+            has those of the API: 250 in 60 seconds and 5,000 in 3,600.
+        clock: The clock of the limits, the moves and the `Date` of the responses; None creates a
             `MockClock` that follows real time.
         move_delay: Seconds on the clock until listings show an assignment.
         resource_types: The types that assignments accept; a request with any other type is a 400.
@@ -76,8 +78,8 @@ class Emulator(EmulatedAccount):
             addresses, and for the loopback names, so that no web page can use them.
         max_body: The maximum length of a request's body in bytes, after decompression; 16 MiB by
             default.
-        keep_requests: The maximum number of requests that `requests` keeps.
-        keep_bytes: The approximate maximum of the memory that these take, in bytes; 64 MiB by
+        keep_requests: The maximum number of requests that `requests` keeps; 10,000 by default.
+        keep_bytes: The approximate maximum of the memory of these requests, in bytes; 64 MiB by
             default. Besides its texts and its body, each request counts as 400 bytes, and each
             header and each name in the query as 64 bytes.
 
@@ -147,9 +149,9 @@ class Emulator(EmulatedAccount):
         self._url: str | None = None
 
     def start(self) -> None:
-        """Start to serve; do nothing if it is running.
+        """Start the server; do nothing if it is running.
 
-        After a `stop` it serves the same account on the same port again.
+        If it was stopped, it serves the same account on the same port again.
 
         Raises:
             OSError: The port is in use, or the host is not an address of this machine.
@@ -162,7 +164,7 @@ class Emulator(EmulatedAccount):
                 self._server.start()
 
     def stop(self) -> None:
-        """End all connections and the thread at once; do nothing if it is not running."""
+        """Stop the server, end all connections and the thread; do nothing if it is not running."""
         with self._lifecycle:
             if self._server is not None:
                 self._server.stop()
@@ -202,7 +204,7 @@ class Emulator(EmulatedAccount):
 
     @property
     def clock(self) -> MockClock:
-        """The clock of the limits, the moves and the `Date` of the answers.
+        """The clock of the limits, the moves and the `Date` of the responses.
 
         Pass it to the client as `clock`, so that its limits and waits follow it, too.
         """
@@ -295,19 +297,20 @@ class Emulator(EmulatedAccount):
     ) -> None:
         """Answer the next requests with this response, for any path and token.
 
-        Scripted responses and faults are tried in the order in which they were added. The first
-        one that has `times` left and accepts the request is sent. Then the connection is closed.
-        The account doesn't change. All other requests are answered as usual.
+        The request is not carried out, and the connection is closed after the response. Scripted
+        responses and faults form one queue. Each request takes the first entry whose `when` accepts
+        it. An entry is removed after `times` requests. If no entry accepts a request, it is
+        answered as usual.
 
         Args:
             status: The HTTP status.
             body: Bytes are sent unchanged; any other value is sent as JSON.
             headers: The headers, sent unchanged and unchecked. If they are missing,
-                `Content-Type: application/json`, the right `Content-Length` (unless there is a
+                `Content-Type: application/json`, the correct `Content-Length` (unless there is a
                 `Transfer-Encoding`) and `Connection: close` are added; to a 204, only the last.
-            when: A function that returns whether to answer a request. It is called in the
-                emulator's thread. None accepts every request.
-            times: The number of requests to answer; None sets no limit.
+            when: A function that returns True if this response is for the request. It is called in
+                the emulator's thread. None, the default, accepts every request.
+            times: The number of requests to answer, 1 by default; None sets no limit.
 
         Raises:
             TypeError: The body can't be converted to JSON.
@@ -322,7 +325,7 @@ class Emulator(EmulatedAccount):
         when: Callable[[RecordedRequest], bool] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Send these bytes instead of an answer to the next requests, as `respond` does.
+        """Answer the next requests with these bytes; otherwise like `respond`.
 
         Args:
             data: All bytes of the response, with its status line and headers; `b""` only closes the
@@ -343,7 +346,7 @@ class Emulator(EmulatedAccount):
         when: Callable[[RecordedRequest], bool] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Answer the next requests with a fault, in one order with the responses of `respond`.
+        """Apply a fault to the next requests. It is put into the queue of `respond`.
 
         Args:
             fault: A fault of `digitalocean_projects.testing.faults`, such as `faults.Reset()`.
@@ -351,7 +354,7 @@ class Emulator(EmulatedAccount):
             times: As in `respond`.
 
         Raises:
-            TypeError: `fault` is not one of them.
+            TypeError: `fault` is not a fault.
             ValueError: `times` is less than 1.
         """
         if not isinstance(fault, Fault):
@@ -365,7 +368,7 @@ class Emulator(EmulatedAccount):
     def requests(self) -> list[RecordedRequest]:
         """A copy of the requests since the last `forget_requests`, oldest first.
 
-        It holds only the newest requests, as many as `keep_requests` and `keep_bytes` allow.
+        Only the newest requests are kept, within `keep_requests` and `keep_bytes`.
         """
         with self._lock:
             return self._site.record.copy()

@@ -1,4 +1,4 @@
-"""Faults: the ways in which an answer can go wrong, for `Emulator.fail`.
+"""Faults: ways in which a request or its response can fail, for `Emulator.fail`.
 
 | fault | the request is carried out | the client receives |
 |---|---|---|
@@ -6,14 +6,14 @@
 | `Html(status)` | no | the web page of a proxy |
 | `Garbage(status)` | no | a body that is not JSON |
 | `Reset()`, `Disconnect()` | no | the end of the connection (RST, FIN) |
-| `Silence()` | no | nothing, until it leaves |
+| `Silence()` | no | nothing, until it disconnects |
 | `Endless(status)` | no | a body without end |
-| `Bomb(size)` | no | a small body that unpacks to `size` bytes |
+| `Bomb(size)` | no | a small body that decompresses to `size` bytes |
 | `HugeHeaders(size)` | no | a header of `size` bytes |
-| `Delay(seconds)` | yes | the right answer, late |
-| `Drip(seconds)` | yes | the right answer, byte by byte |
-| `Truncate(at)` | yes | a part of the right answer |
-| `WrongLength(by)` | yes | the right answer with a wrong `Content-Length` |
+| `Delay(seconds)` | yes | the correct response, late |
+| `Drip(seconds)` | yes | the correct response, byte by byte |
+| `Truncate(at)` | yes | a part of the correct response |
+| `WrongLength(by)` | yes | the correct response with a wrong `Content-Length` |
 | `LostAnswer()` | yes | the end of the connection (RST) |
 | `StaleReset(seconds)` | yes | the right answer with a `ratelimit-reset` in the past |
 | `NotAssigned(status, urns)` | in part | an assignment that doesn't move these resources |
@@ -85,17 +85,17 @@ def _canonical(urns: Iterable[URN | str]) -> frozenset[URN]:
 
 
 class Fault(ABC):
-    """A way in which an answer goes wrong."""
+    """A way in which a request or its response fails. The subclasses can be used."""
 
     __slots__ = ()
 
     @abstractmethod
     def _play(self, api: API, request: RecordedRequest) -> Answer | Wire:
-        """Return the answer or the bytes that are sent instead of the API's answer."""
+        """Return the response or the bytes to send instead of the API's response."""
 
 
 class _Undone(Fault):
-    """A fault of a request that is not carried out; it still counts for the limits."""
+    """A fault of a request that is not carried out, but counts for the rate limits."""
 
     __slots__ = ()
 
@@ -109,7 +109,7 @@ class _Undone(Fault):
 
 
 class _Spoilt(Fault):
-    """A fault of the answer's way back; the request is carried out."""
+    """A fault of the response; the request is carried out."""
 
     __slots__ = ()
 
@@ -118,22 +118,22 @@ class _Spoilt(Fault):
 
     @abstractmethod
     def _wire(self, answer: Answer) -> Wire:
-        """Return the bytes that are sent of the answer."""
+        """Return the bytes to send instead of the response."""
 
 
 @attrs.frozen
 class Status(Fault):
-    """An error document of this status; the request is not carried out.
+    """An error document with this status; the request is not carried out.
 
-    A 429 has `ratelimit-remaining: 0`. As with the API, `retry_after` means that the minute's limit
-    is used up; without it, the hour's is.
+    A 429 has `ratelimit-remaining: 0`. As with the API, a 429 with `retry_after` means that the
+    limit per minute is used up, and one without it that the hourly limit is used up.
 
     Attributes:
         status: The HTTP status.
-        retry_after: The value of the header `retry-after` in seconds, at least 0; None leaves the
-            header out.
-        reset_after: The value of `ratelimit-reset`, in seconds after the answer's `Date`; None
-            keeps the value of the emulator's limits.
+        retry_after: The value of the header `retry-after`, an int of at least 0 seconds; None, the
+            default, leaves the header out.
+        reset_after: The value of `ratelimit-reset`, an int of seconds after the response's `Date`;
+            None, the default, keeps the value of the emulator's limits.
     """
 
     status: int
@@ -162,13 +162,13 @@ class StaleReset(Fault):
 
 @attrs.frozen
 class NotAssigned(Fault):
-    """An assignment that answers 200, but doesn't move some resources, and gives them this status.
+    """An assignment with the status 200 that doesn't move some resources.
 
-    Requests for other operations are answered as usual.
+    In the response, these resources have another status. Other requests are answered as usual.
 
     Attributes:
         status: The status of the resources, such as `service_down`.
-        urns: The URNs of the resources, as `URN` or text; None means all.
+        urns: The URNs of the resources, as `URN` or text; None, the default, means all.
     """
 
     status: str
@@ -185,9 +185,9 @@ class NotAssigned(Fault):
 
 @attrs.frozen
 class Omit(Fault):
-    """An assignment that is carried out, but whose answer leaves out some resources.
+    """An assignment that is carried out, but whose response leaves out some resources.
 
-    Requests for other operations are answered as usual.
+    Other requests are answered as usual.
 
     Attributes:
         urns: The URNs of the resources, as `URN` or text.
@@ -210,7 +210,7 @@ class Omit(Fault):
 
 @attrs.frozen
 class Html(_Undone):
-    """A web page, as a proxy sends it; the request is not carried out.
+    """A web page, as a proxy may send it; the request is not carried out.
 
     Attributes:
         status: The HTTP status, 502 by default.
@@ -224,7 +224,7 @@ class Html(_Undone):
 
 @attrs.frozen
 class Garbage(_Undone):
-    """A body that is neither JSON nor text, under `application/json`; nothing is carried out.
+    """A body of type `application/json` that is not even text; the request is not carried out.
 
     Attributes:
         status: The HTTP status, 200 by default.
@@ -238,7 +238,7 @@ class Garbage(_Undone):
 
 @attrs.frozen
 class Reset(_Undone):
-    """A reset of the connection (RST) without an answer; the request is not carried out."""
+    """A reset of the connection (RST) without a response; the request is not carried out."""
 
     def _wire(self) -> Wire:
         return Wire(end="reset")
@@ -246,7 +246,7 @@ class Reset(_Undone):
 
 @attrs.frozen
 class Disconnect(_Undone):
-    """An end of the connection (FIN) without an answer; the request is not carried out."""
+    """An end of the connection (FIN) without a response; the request is not carried out."""
 
     def _wire(self) -> Wire:
         return Wire()
@@ -254,7 +254,7 @@ class Disconnect(_Undone):
 
 @attrs.frozen
 class Silence(_Undone):
-    """No answer until the client leaves or the emulator stops; nothing is carried out."""
+    """No response until the client disconnects or the emulator stops; nothing is carried out."""
 
     def _wire(self) -> Wire:
         return Wire(end="wait")
@@ -277,10 +277,10 @@ class Endless(_Undone):
 
 @attrs.frozen
 class Bomb(_Undone):
-    """A small body that is large when it is unpacked (gzip); the request is not carried out.
+    """A small gzip body that is large after decompression; the request is not carried out.
 
     Attributes:
-        size: The length of the unpacked body in bytes, at least 0.
+        size: The length of the decompressed body in bytes, at least 0.
         status: The HTTP status, 200 by default.
     """
 
@@ -308,7 +308,7 @@ class HugeHeaders(_Undone):
 
 @attrs.frozen
 class Delay(_Spoilt):
-    """The right answer, late; the request is carried out at once.
+    """The correct response, late; the request is carried out at once.
 
     Attributes:
         seconds: The delay in real seconds, finite and at least 0.
@@ -322,11 +322,11 @@ class Delay(_Spoilt):
 
 @attrs.frozen
 class Drip(_Spoilt):
-    """The right answer, byte by byte.
+    """The correct response, byte by byte.
 
     Attributes:
         seconds: The real seconds between two bytes, finite and at least 0.
-        headers: True if the headers come byte by byte, too; by default they come at once.
+        headers: True to send the headers byte by byte, too. By default they are sent at once.
     """
 
     seconds: float = attrs.field(validator=_finite)
@@ -340,10 +340,11 @@ class Drip(_Spoilt):
 
 @attrs.frozen
 class Truncate(_Spoilt):
-    """A part of the right answer, with the `Content-Length` of the whole.
+    """The first part of the correct response, with the `Content-Length` of the whole.
 
     Attributes:
-        at: The number of bytes of the body that are sent, at most all but one; None means half.
+        at: The number of bytes of the body to send, an int of at least 0. The last byte is never
+            sent. None, the default, sends half of the body.
     """
 
     at: int | None = attrs.field(default=None, validator=_optional)
@@ -356,10 +357,10 @@ class Truncate(_Spoilt):
 
 @attrs.frozen
 class WrongLength(_Spoilt):
-    """The whole right answer, with a wrong `Content-Length`.
+    """The whole correct response, with a wrong `Content-Length`.
 
     Attributes:
-        by: The difference to the right length in bytes, -1 by default.
+        by: The wrong length minus the correct one, in bytes; -1 by default.
     """
 
     by: int = -1
@@ -371,7 +372,7 @@ class WrongLength(_Spoilt):
 
 @attrs.frozen
 class LostAnswer(Fault):
-    """A reset of the connection (RST) instead of an answer, after the request was carried out."""
+    """A reset of the connection (RST) without a response, after the request was carried out."""
 
     def _play(self, api: API, request: RecordedRequest) -> Wire:
         api.answer(request)

@@ -81,7 +81,7 @@ def test_settings() -> None:
 )
 def test_url_that_is_none(url: Any) -> None:
     """An invalid URL is refused at once, and the message doesn't quote it."""
-    with pytest.raises(ValueError, match="url must be redis://, rediss:// or unix://") as caught:
+    with pytest.raises(ValueError, match="url must be a redis://, rediss:// or unix://") as caught:
         RedisLimits(url)
     assert not any("s3cret" in text for text in exposed(caught.value))
 

@@ -64,11 +64,11 @@ async def test_share(away: str, make_bucket: MakeBucket, caplog: pytest.LogCaptu
     went = await asyncio.gather(*(use(bucket) for _ in range(6)))
     assert all(0.32 <= later - earlier for earlier, later in zip(went, went[2:], strict=False))
     async with bucket.lease(), bucket.lease():
-        with pytest.raises(RateLimitWaitError, match="while Redis is away"):
+        with pytest.raises(RateLimitWaitError, match="while Redis is unavailable"):
             await use(bucket, max_wait=0.1)
     (record,) = caplog.records
     assert (logging.WARNING, "digitalocean_projects") == (record.levelno, record.name)
-    assert record.getMessage().startswith("Redis is away, limits are not shared (share): ")
+    assert record.getMessage().startswith("Redis is unavailable, limits are not shared (share): ")
     assert "share" == vars(record)["do_policy"]
     assert record.getMessage().endswith(vars(record)["do_reason"])
     assert "s3cret" not in repr(vars(record))

@@ -211,10 +211,10 @@ async def test_broken(
     scripted.answer = GRANTED
     await use(bucket)
     if answer in REFUSED:
-        assert text.startswith(f"Redis refuses {source(bucket)._key}, its requests fail: ")
+        assert text.startswith(f"Redis refuses key {source(bucket)._key}, so its requests fail: ")
         assert [text] == caplog.messages
     else:
-        assert text.startswith("Redis can't be asked for the limits, requests fail: ")
+        assert text.startswith("Redis can't share the limits, so requests fail: ")
         assert [text, "Redis is back, limits are shared again"] == caplog.messages
 
 
@@ -294,7 +294,7 @@ async def test_one_key_is_refused(
     (record,) = caplog.records
     assert (logging.ERROR, source(bad)._key) == (record.levelno, vars(record)["do_key"])
     assert caught.value.reason == vars(record)["do_reason"]
-    assert f"Redis refuses {source(bad)._key}, its requests fail: {caught.value.reason}" == (
+    assert f"Redis refuses key {source(bad)._key}, so its requests fail: {caught.value.reason}" == (
         record.getMessage()
     )
 
@@ -452,7 +452,7 @@ async def test_away_is_said_once(
     await asyncio.gather(*(use(bucket) for bucket in buckets))
     assert len(scripted.connections) <= 8
     (record,) = caplog.records
-    assert record.getMessage().startswith("Redis is away, limits are not shared (share): ")
+    assert record.getMessage().startswith("Redis is unavailable, limits are not shared (share): ")
 
 
 async def test_answer_from_before(
@@ -469,7 +469,7 @@ async def test_answer_from_before(
     scripted.release.set()
     await asking
     assert bool(source(late)._away) > bool(source(early)._away)
-    assert ["Redis is away"] == [message[:13] for message in caplog.messages]
+    assert ["Redis is unavailable"] == [message[:20] for message in caplog.messages]
     scripted.answer = GRANTED
     await look(late)
     assert "Redis is back" == caplog.messages[-1][:13]
@@ -494,7 +494,9 @@ async def test_all_come_back(
 
     async with asyncio.timeout(40):
         await asyncio.gather(*(comes_back(bucket) for bucket in buckets))
-    assert ["Redis is away", "Redis is back"] == [message[:13] for message in caplog.messages]
+    assert ["Redis is unavailable", "Redis is back"] == [
+        message.partition(",")[0] for message in caplog.messages
+    ]
 
 
 def test_loops_say_it_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -537,7 +539,9 @@ async def test_loops_share_what_they_know(
     (third,) = make_buckets(limits, 1)
     await asyncio.to_thread(asyncio.run, use(third))
     assert not source(third)._away
-    assert ["Redis is away", "Redis is back"] == [message[:13] for message in caplog.messages]
+    assert ["Redis is unavailable", "Redis is back"] == [
+        message.partition(",")[0] for message in caplog.messages
+    ]
 
 
 async def test_redis_that_closes_each_connection(
@@ -611,7 +615,7 @@ def test_node_that_redirects_to_itself(caplog: pytest.LogCaptureFixture) -> None
             node.shutdown()
     messages = [text for text in caplog.messages if text.startswith("Redis ")]
     assert 1 == len(messages)
-    assert "the nodes of the cluster don't agree" in messages[0]
+    assert "the nodes of the cluster redirect each other" in messages[0]
 
 
 class RedirectingNode(socketserver.StreamRequestHandler):

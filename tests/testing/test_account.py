@@ -91,7 +91,8 @@ def test_generated_names_are_free(account: Account) -> None:
 def test_taken_name(account: Account) -> None:
     """A second project with the same name is refused."""
     with pytest.raises(
-        NameTakenError, match="name must be that of no other project, got 'first-project'"
+        NameTakenError,
+        match="name must be unique, but another project has the name 'first-project'",
     ):
         account.add_project("first-project")
 

@@ -1,4 +1,4 @@
-"""FastAPI: clients for its endpoints, answers for their errors, and listings as streams.
+"""FastAPI: clients for endpoints, responses for their errors, and listings as streams.
 
 Requires FastAPI, which the extra `digitalocean-projects[fastapi]` installs.
 
@@ -88,8 +88,8 @@ def test_unknown_token(do_emulator):
 
 # An existing application
 
-Enter `client_lifespan` in the lifespan that you have, and merge its state into yours. Then add the
-handlers. A mounted application uses the clients of the one that mounts it, and needs the handlers,
+Enter `client_lifespan` in your own lifespan, and merge its state into yours. Then add the handlers.
+A mounted application uses the clients of the application that mounts it, but it needs the handlers,
 too.
 
 ```python
@@ -135,10 +135,11 @@ def test_greeting(do_emulator):
 # Tenants with tokens of their own
 
 Every tenant's client is a view of the application's client: it uses the same connections, and has
-the limits of its own token. `TenantAsyncClientDep` and `TenantClientDep` take the token from the
-request's `Authorization: Bearer …`. If the token comes from a session or a database, write a
-dependency that returns it, and pass that to `async_client_for` or `client_for`. A service without a
-token of its own passes any text to `AsyncClient` and `Client`, and uses tenants' clients only.
+the rate limits of its own token. `TenantAsyncClientDep` and `TenantClientDep` take the token from
+the request's header `Authorization: Bearer …`. If the token comes from a session or a database,
+write a dependency that returns it, and pass that to `async_client_for` or `client_for`. If the
+service has no token of its own, pass any text as the token to `AsyncClient` and `Client`, and use
+only the tenants' clients.
 
 ```python
 from functools import partial
@@ -192,20 +193,21 @@ def test_total(do_emulator):
 - `ClientDep`: the application's `Client`, for `def` endpoints. It is made at the first request that
   needs it.
 - `TenantAsyncClientDep`, `TenantClientDep`: the same with the bearer token of the request. FastAPI
-  answers a request without one with a 401.
-- `ProjectID`: a project's UUID or `default`, as text. Any other value is a 422.
-- `URN`, `Resource`, `Project` and `Page[…]` of `digitalocean_projects` are types for pydantic, from
-  2.10.4 on, in bodies, responses and models; a `URN` also in paths and queries. Declare a body as
-  `Annotated[Resource, Body()]`; without `Body`, FastAPI looks for it in the query. Their JSON is
-  that of the API, and a `Page` has `items`, `number` and `total`. An invalid value is a 422 with
-  one error.
+  answers a request without a bearer token with a 401.
+- `ProjectID`: a project's UUID or `default`, as text. FastAPI answers any other value with a 422.
+- `URN`, `Resource`, `Project` and `Page[…]` of `digitalocean_projects` can be used as types in
+  request bodies, responses and models of pydantic (2.10.4 or newer), and `URN` also in paths and
+  queries. Declare a body as `Annotated[Resource, Body()]`; without `Body`, FastAPI takes it for a
+  query parameter. Their JSON is that of the API, and a `Page` has `items`, `number` and `total`. An
+  invalid value is a 422 with one error.
 
 # Errors
 
 `exception_handlers` turns the package's errors into problem documents (RFC 9457). A document shows
-only facts that belong to the caller. Each error knows with which token its request was sent, also
-in an endpoint that uses two clients. The caller's own token is that of `TenantAsyncClientDep` and
-`TenantClientDep`, and of a dependency that was made with `from_caller=True`.
+nothing about the service's own token and account. So the response depends on the token that the
+failed request was sent with, even in an endpoint that uses two clients. A token is the caller's own
+if it comes from `TenantAsyncClientDep`, `TenantClientDep` or a dependency that was made with
+`from_caller=True`. Any other token is the service's.
 
 | error | status, with the service's token | status, with the caller's token |
 |---|---|---|
@@ -223,36 +225,38 @@ in an endpoint that uses two clients. The caller's own token is that of `TenantA
 | `InventoryError` | that of its failures if they agree, or else 502 | the same |
 | a malformed token | 500 | 401, with `detail` |
 
-`detail` is the API's message; of the 5xx, only the 505 of `JSONLinesResponse` has one. The document
-of an error of the caller's token has `upstream_request_id`, the id that DigitalOcean's support asks
-for. The document of an `AssignmentError` lists the resources in `done`, `failed`, `unknown` and
-`untouched`. Every 5xx is logged in full, as a warning of the logger `digitalocean_projects`.
+`detail` is the API's message. A 5xx has none, except the 505 of `JSONLinesResponse`. If the request
+was sent with the caller's token, the document has `upstream_request_id`, the id that DigitalOcean's
+support asks for. The document of an `AssignmentError` lists the resources in `done`, `failed`,
+`unknown` and `untouched`. The logger `digitalocean_projects` reports every 5xx in full as a
+warning.
 
-An error in a WebSocket endpoint is not handled: the server ends the connection, as after any other
-error.
+The handlers don't handle errors in a WebSocket endpoint: the server ends the connection, as after
+any other error.
 
 # Streams
 
-`JSONLinesResponse` sends a listing page by page. If it fails midway, the connection is aborted, so
-the reader can tell: over HTTP/1.1 the last chunk is missing. HTTP/1.0 has no chunks. There the
-listing is collected first and sent with its length, and a listing of more than `max_http10_body`
-bytes (16 MiB by default) is a 505. nginx's `proxy_pass` speaks HTTP/1.0 by default; set
-`proxy_http_version 1.1`. A middleware made by `@app.middleware("http")` ends a failed stream like a
-complete one; write it as a pure ASGI middleware instead.
+`JSONLinesResponse` sends a listing page by page. If an error occurs after the first page, the
+connection is aborted, so the caller can detect that the listing is incomplete: over HTTP/1.1 the
+last chunk is missing. HTTP/1.0 has no chunks. Over HTTP/1.0, the listing is collected first and
+sent with its length, and a listing of more than `max_http10_body` bytes (16 MiB by default) is a
+505. nginx's `proxy_pass` uses HTTP/1.0 by default; set `proxy_http_version 1.1`. A middleware made
+by `@app.middleware("http")` hides the error: the stream then ends like a complete one. Write a pure
+ASGI middleware instead.
 
-When the reader leaves, a `JSONLinesResponse` cancels its pending requests. `until_disconnected`
-does that for any coroutine. Work in a `def` endpoint isn't cancelled.
+When the caller disconnects, a `JSONLinesResponse` cancels its pending requests.
+`until_disconnected` cancels any coroutine in this case. Work in a `def` endpoint isn't cancelled.
 
 # Threads and workers
 
-A `def` endpoint holds one of the server's 40 worker threads while its requests wait for the rate
-limits. At most 8 threads of a process wait for the limits of one token (`waiting_threads` of
-`client_lifespan`). A request of one more thread that would have to wait for more than a second
-raises `RateLimitWaitError` at once, which is a 503 with `Retry-After`. `async def` endpoints hold
-no thread and are not bounded.
+A `def` endpoint occupies one of the server's 40 worker threads while its requests wait for the rate
+limits. So at most 8 threads of a process wait for the limits of one token (`waiting_threads` of
+`client_lifespan`). If a request in another thread would have to wait for more than a second, it
+raises `RateLimitWaitError` at once, which is a 503 with `Retry-After`. `async def` endpoints occupy
+no thread, so this maximum doesn't apply to them.
 
-Each worker process has clients of its own. Give all of them `limits=RedisLimits(…)` of
-`digitalocean_projects.contrib.redis`, and they share the allowance of each token.
+Each worker process has its own clients. To share the allowance of each token between the processes,
+pass `limits=RedisLimits(…)` of `digitalocean_projects.contrib.redis` to all clients.
 """
 
 from digitalocean_projects._public import publish

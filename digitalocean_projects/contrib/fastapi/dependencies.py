@@ -38,9 +38,9 @@ def bound_waiting_threads(client: Client, most: int) -> None:
 
     If `most` threads of this process wait for the limits of a token, a request of another thread
     that would have to wait for more than a second raises `RateLimitWaitError` at once. All requests
-    of one blocking call count as one thread. A `def` endpoint holds one of the server's worker
+    of one blocking call count as one thread. A `def` endpoint occupies one of the server's worker
     threads (40 by default) while its requests wait. Without a bound, one tenant over its limits
-    could hold all of them.
+    could occupy all of them.
 
     Args:
         client: A blocking client.
@@ -86,15 +86,15 @@ def client_lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
     """Return a lifespan for an application that has an `AsyncClient` and a `Client`.
 
-    Each worker process creates its own clients, and closes them when the application stops. Your
-    own lifespan can enter this one with `async with client_lifespan()(app) as state:` and yield
-    `state` as a part of its own.
+    Each worker process creates its own clients, and closes them when the application stops. To use
+    it in your own lifespan, enter `async with client_lifespan()(app) as state:`, and yield the
+    members of `state` together with your own.
 
-    A `def` endpoint holds a worker thread of the server while its requests wait for the rate
-    limits. If `waiting_threads` threads of the process wait for the limits of a token, a request of
-    the `Client` or its views in another thread that would have to wait for more than a second
-    raises `RateLimitWaitError` at once. Requests of the `AsyncClient` hold no thread and are not
-    bounded.
+    A `def` endpoint occupies a worker thread of the server while its requests wait for the rate
+    limits. If `waiting_threads` threads of the process wait for the limits of a token, and a
+    request of the `Client` or its views in another thread would have to wait for more than a
+    second, it raises `RateLimitWaitError` at once. Requests of the `AsyncClient` occupy no thread,
+    so this maximum doesn't apply to them.
 
     Args:
         make_async_client: A function that creates the client of `AsyncClientDep`. It is called when
@@ -163,13 +163,13 @@ def async_client_for(
     Use it as `Annotated[AsyncClient, Depends(async_client_for(token_of_session))]`. The view shares
     the connections, and has the rate limits of its own token.
 
-    `from_caller` says who is responsible for the token. By default the service is: with
-    `exception_handlers`, a malformed token is a 500, and the API's 401 and 403 are a 502. If the
-    caller is, all three are passed on as a 401 or 403.
+    By default, the token is the service's: with `exception_handlers`, a malformed token is a 500,
+    and the API's 401 and 403 are a 502. With `from_caller=True`, the token is the caller's: a
+    malformed token is a 401, and the API's 401 and 403 are passed on.
 
     Args:
-        token: A dependency that returns the token, for example from a session or a database.
-        from_caller: True if the caller has sent the token.
+        token: A dependency that returns the token, a str, for example from a session or a database.
+        from_caller: True if the caller has sent the token. The default is False.
     """
 
     async def client_with_token(

@@ -1,4 +1,4 @@
-"""Problem documents: the answers of a service to errors of the API, as RFC 9457 defines them.
+"""Problem documents: the responses of a service to errors of the API, as RFC 9457 defines them.
 
 https://www.rfc-editor.org/rfc/rfc9457
 """
@@ -110,7 +110,7 @@ exception_handlers: dict[
 """The handlers for `FastAPI(exception_handlers=…)`: a problem document for each error of a client.
 
 The API's 400, 404, 409, 412 and 422 keep their status and message. Its 401 and 403 keep them only
-if the request was sent with the caller's own token, and only then the document has the API's
+if the request was sent with the caller's own token. Only then does the document have the API's
 request id. A 429 and a `RateLimitWaitError` become a 503 with `Retry-After`, a `RedisLimitsError` a
 503, a timeout a 504, a `ProjectLookupError` a 404 or 409, a `ClientUsageError` a 500, and any other
 error a 502. A document with a 5xx has no `detail`. A malformed token of the caller is a 401.
@@ -122,7 +122,7 @@ that becomes a 5xx is logged in full.
 
 
 def log(connection: HTTPConnection, status: int, reason: object, cause: Failure | None) -> None:
-    """Log a request to the service that is answered with a 5xx.
+    """Log a request to the service for which the response is a 5xx.
 
     Args:
         connection: The request to the service.
@@ -154,13 +154,13 @@ def _cause(error: Failure) -> Failure:
         case InventoryError():
             causes = [_cause(failure) for _, failure in error.failures]
             if len(set(map(_status, causes))) == 1:
-                # The caller must not come back before the longest wait is over.
+                # The caller must not retry before the longest wait is over.
                 return max(causes, key=_wait)
     return error
 
 
 def _wait(cause: Failure) -> float:
-    """Return the seconds after which the caller may come back; 0 if the error doesn't say."""
+    """Return the seconds after which the caller may retry; 0 if the error doesn't say."""
     match cause:
         case RateLimitError(retry_after=float() | int() as seconds):
             return seconds
@@ -170,7 +170,7 @@ def _wait(cause: Failure) -> float:
 
 
 def _passes_on(error: APIStatusError) -> bool:
-    """Return True if the API's verdict is about the caller's request or the caller's token."""
+    """Return True if the error is about the caller's request or the caller's token."""
     return error.status in _ABOUT_THE_REQUEST or (
         error.of_tenant and error.status in _ABOUT_THE_TOKEN
     )

@@ -31,8 +31,8 @@ _VERSIONS_WITHOUT_CHUNKS = frozenset({"0.9", "1.0"})
 async def until_disconnected(request: Request, work: Awaitable[T]) -> T:
     """Return the result of `work`, or cancel it when the sender of the request disconnects.
 
-    If you need the body of the request, read it before. It is dropped as it arrives, and a later
-    attempt to read it raises Starlette's `RuntimeError`.
+    If you need the body of the request, read it before this call, which drops the body as it
+    arrives. A later attempt to read it raises Starlette's `RuntimeError`.
 
     Args:
         request: The request.
@@ -41,8 +41,8 @@ async def until_disconnected(request: Request, work: Awaitable[T]) -> T:
     Raises:
         ClientDisconnect: The sender has disconnected. `exception_handlers` handles it.
     """
-    # The wait for a disconnection consumes the parts of the body before it. Without this mark,
-    # Starlette would return the rest as the whole body, or wait for a part that never comes.
+    # The wait for a disconnection consumes the parts of the body that arrive before it. Without the
+    # flag, Starlette would return the rest as the whole body, or wait for a part that never comes.
     request._stream_consumed = True  # noqa: SLF001 - there is no public way
     try:
         return await _while_connected(request.receive, work)
@@ -55,18 +55,18 @@ class JSONLinesResponse(Response):
     """A listing as a stream of JSON lines, page by page, in the JSON of the API.
 
     The first page is read before the response begins, so an error in it is handled like any other
-    error. A later error aborts the connection, so the reader can tell that the listing isn't
-    complete: over HTTP/1.1 the last chunk is missing, and over HTTP/2 the end of the stream. (A
-    middleware made by `@app.middleware("http")` hides that.) HTTP/1.0 has no such mark, so there
-    the whole listing is collected first and sent with its length. A HEAD request reads only the
-    first page. When the reader leaves, the pending requests are cancelled.
+    error. A later error aborts the connection, so the caller can detect that the listing is
+    incomplete: over HTTP/1.1 the last chunk is missing, and over HTTP/2 the end of the stream. (A
+    middleware made by `@app.middleware("http")` hides that.) HTTP/1.0 has neither, so the whole
+    listing is collected first and sent with its length. A HEAD request reads only the first page.
+    When the caller disconnects, the pending requests are cancelled.
 
     Args:
         paginator: The listing, such as `client.projects.list_resources()` of an `AsyncClient`.
         status_code: The HTTP status of the response.
         headers: Additional headers.
-        max_http10_body: The maximum size in bytes of a listing over HTTP/1.0, 16 MiB by default; a
-            longer one is a problem document with the status 505.
+        max_http10_body: The maximum size in bytes of a listing over HTTP/1.0, 16 MiB by default.
+            For a longer one, the response is a problem document with the status 505.
 
     Raises:
         TypeError: `paginator` is that of a blocking client, or `max_http10_body` is not an int.
@@ -92,7 +92,7 @@ class JSONLinesResponse(Response):
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the listing until it has ended or the reader has left."""
+        """Send the listing until it has ended or the caller has disconnected."""
 
         async def send_to_reader(message: Message) -> None:
             self._begun = True

@@ -14,12 +14,12 @@ with Client(limits=RedisLimits("redis://localhost:6379/0", share=1 / 8)) as clie
 first-project
 ```
 
-Without it, every process keeps to the whole allowance by itself, so two processes with one token
-may exceed it together. With `RedisLimits`, a request waits for the tokens of all workers, and a
-refusal that one worker sees pauses all of them. This costs less than a round trip to Redis for each
-request: a worker asks for up to eight requests at once, and reports their ends with its next
-question. The clock of Redis counts, so the hosts' clocks may differ. All API tokens of an event
-loop share at most eight connections to a server.
+Without it, every process uses the whole allowance, so two processes with one API token may exceed
+it together. With `RedisLimits`, all workers share the allowance, and a response 429 to one worker
+pauses all of them. This takes less than a round trip to Redis for each request: one call to Redis
+asks for the leases of up to eight requests, and reports the ends of earlier ones. Only the clock of
+Redis is used, so the hosts' clocks may differ. All API tokens of an event loop share at most eight
+connections to a server.
 
 Give the same `windows`, `margin`, `grace`, `reserve`, `hold` and `prefix` to all workers. `hold`
 must be more than twice the `timeout` of the clients, or the client raises `ValueError`.
@@ -27,36 +27,37 @@ must be more than twice the `timeout` of the clients, or the client raises `Valu
 # Where Redis is
 
 - A server: `redis://user:password@host:6379/0`, `rediss://…` with TLS, or `unix:///path`.
-- A cluster: `redis+cluster://host:port,host:port`, by one or more of its nodes. All limits of an
-  API token are one key, so each master serves a part of the tokens. A slot may move to another
-  master while it is in use.
+- A cluster: `redis+cluster://host:port,host:port` with one or more of its nodes. Each API token has
+  one key, so each master serves a part of the API tokens. Slots may be moved to other masters at
+  any time.
 - Sentinels: `redis+sentinel://host:port,host:port/service/0`. Their own login is
   `?sentinel_username=…&sentinel_password=…`.
 - With TLS (for the sentinels, too): `rediss+cluster://…` and `rediss+sentinel://…`.
 
-Options of redis-py follow the `?`, as in the URLs of its `from_url`. The URL and its passwords are
-shown in no `repr`, log record or exception.
+Options of redis-py follow the `?`, as in the URLs of its `from_url`. The URL and its passwords
+appear in no `repr`, log record or exception.
 
-# While Redis is away
+# While Redis is unavailable
 
-Redis is away if it can't be reached, refuses the login, is loading, takes no writes, or doesn't
-answer within a second. `on_unavailable` says what happens then:
+Redis counts as unavailable if it can't be reached, refuses the login, is loading its data, accepts
+no writes, or doesn't respond within a second. Then the effect depends on `on_unavailable`:
 
-- `"share"`, the default: each worker keeps to `share` of the limits (0.25 by default). With one
-  over the number of workers, they stay within the limits together.
+- `"share"`, the default: each worker uses at most `share` of the limits (0.25 by default). If
+  `share` is 1 / the number of workers, they stay within the limits together.
 - `"fail"`: requests raise `RedisUnavailableError`.
-- `"open"`: each worker keeps to the whole limits by itself.
+- `"open"`: each worker uses the whole limits, so together they may exceed them.
 
-The log has one warning, for any number of tokens and event loops. Redis is tried again every five
-seconds. When it is back, each active worker reports those of its requests that the API still
-counts, in case Redis has lost them. After a failover, the tokens are shared again within five
-seconds. In a cluster, only the API tokens of the master that is away are affected.
+The process logs one warning, for any number of tokens and event loops. It tries Redis again every
+five seconds. When Redis is back, each active worker reports those of its requests that the API
+still counts, in case Redis has lost them. After a failover, the tokens are shared again within five
+seconds. In a cluster, only the API tokens of the unavailable master are affected.
 
-Any other error raises `RedisLimitsError`, for any value of `on_unavailable`: for example a missing
-permission, or a node of a cluster without `+cluster` in the URL. If Redis refuses the key of one
-API token, only the requests of that token fail, and the log has one error an hour for each key.
+Any other error of Redis raises `RedisLimitsError`, for any value of `on_unavailable`: for example a
+missing permission, or a URL that lacks `+cluster` for a node of a cluster. If Redis refuses the key
+of one API token, only the requests of that token fail, and one error an hour is logged for the key.
 
-`hold` is for workers that die: their leases count as used after that many seconds (120 by default).
+If a worker dies, the ends of its requests are not reported. Redis then assumes that they reached
+the API `hold` seconds after the lease (120 by default).
 """
 
 from __future__ import annotations

@@ -36,17 +36,17 @@ _AT_ONCE = 8
 _SECONDS_UNTIL_TOLD = 0.05
 _TICK = 0.001
 _SECONDS_TO_PART = 2.0
-# In a row, since a proxy may close each connection, or Redis name another epoch each time.
+# Maxima in a row: a proxy may close each connection, or Redis return another epoch each time.
 _MOST_RESTATEMENTS = 2
 _MOST_VAIN = 2
 
 
 class RedisSource(Remote):
-    """A source of leases from Redis, which serves all workers in turn.
+    """A source of leases from Redis, which all workers share.
 
-    A request that the bucket's own budget allows waits for a lease from Redis. Each event loop with
-    such requests asks for up to eight leases at once. The ends of leases are reported with the next
-    question, or shortly after. All buckets of a loop share its connections.
+    A request that the bucket's own budget allows also waits for a lease from Redis. Each event loop
+    with such requests asks for up to eight leases in one call, which also reports the ends of other
+    leases. Without such a call, they are reported 50 ms later. Buckets share a loop's connections.
 
     Args:
         bucket: The bucket.
@@ -79,13 +79,13 @@ class RedisSource(Remote):
         self._stock: deque[tuple[int, float]] = deque()
         self._dropped: deque[Message] = deque()
         self._links: dict[AbstractEventLoop, Link] = {}
-        # The links of a loop's end with it, and the next loop's know whether Redis is away.
+        # Links end with their loop. The server's state doesn't, so the next loop's links know it.
         self._server = _redis_server.known_server(limits.url)
         self._pause = -math.inf
         self._tell_at = math.inf
 
     def ready_at(self, now: float, *, bulk: bool) -> float:
-        """Return the time at which the next request may go, or Redis is tried again."""
+        """Return the time at which the next request may start, or Redis is tried again."""
         at, _ = self.estimate(now, bulk=bulk, before=0)
         at = max(at, self._budget.room_at(now))
         alone = self._away and self._limits.on_unavailable != "fail"
@@ -99,13 +99,13 @@ class RedisSource(Remote):
         for window in self._shares:
             free_at = window.free_at(now, self._budget.in_flight, before, bulk=bulk)
             if free_at > at:
-                at, reason = free_at, f"{window.name}, while Redis is away"
+                at, reason = free_at, f"{window.name}, while Redis is unavailable"
         if not self._away and not self._stock and self._shared_at[bulk] > at:
             at, reason = self._shared_at[bulk], "other workers have the tokens"
         return at, reason
 
     def take(self, flight: Flight, now: float) -> None:
-        """Record that a request goes, with a lease from Redis if there is one."""
+        """Record that a request starts, with a lease from Redis if there is one."""
         self._budget.take(flight, now)
         if self._stock:
             number, since = self._stock.popleft()
@@ -130,12 +130,12 @@ class RedisSource(Remote):
             self._tell_soon(now, 0.0)
 
     def refusal(self, now: float) -> RedisUnavailableError | None:
-        """Return an error if requests fail while Redis is away."""
+        """Return an error if Redis is unavailable and the policy is "fail"."""
         fails = self._away and self._limits.on_unavailable == "fail" and now < self._look_at
         return RedisUnavailableError(self._away) if fails else None
 
     def is_fresh(self, lease: Lease, now: float) -> bool:
-        """Return True if enough of the hold is left for a request."""
+        """Return True if at least half of the hold is left, which is enough for a request."""
         # A forked process has left the lease to its parent.
         _, since = self._leases.get(lease, (0, now))
         return now - since <= self._limits.hold / 2
@@ -170,7 +170,7 @@ class RedisSource(Remote):
         return self._bucket.clock.time()
 
     def _tell_soon(self, now: float, seconds: float = _SECONDS_UNTIL_TOLD) -> None:
-        """Schedule a report to Redis, unless a question sends it earlier."""
+        """Schedule a report to Redis, unless a request for leases sends it earlier."""
         at = max(now + seconds, self._look_at if self._away else now)
         if at < self._tell_at and (self._ledger.untold or self._pause > now):
             self._tell_at = at
@@ -186,7 +186,7 @@ class RedisSource(Remote):
             if seconds <= _SECONDS_UNTIL_TOLD:
                 tell = partial(self._tell, loop)
             else:
-                # A bucket without users needn't live until Redis is back.
+                # This refers weakly to the bucket, which need not live until Redis is back.
                 tell = partial(call_alive, weakref.WeakMethod(self._tell), loop)
             call_later(self._bucket.clock, max(0.0, seconds) + _TICK, tell)
 
@@ -224,7 +224,7 @@ class RedisSource(Remote):
         self._bucket.work()
 
     async def _talk(self, link: Link) -> None:
-        """Send reports and questions to Redis until none is left."""
+        """Send reports and requests for leases to Redis until none is left."""
         bucket = self._bucket
         while True:
             with bucket.lock:
@@ -237,7 +237,7 @@ class RedisSource(Remote):
                 with bucket.lock:
                     self._receive(link, message, answer, self._now())
             except GeneratorExit:
-                # This coroutine is collected as garbage, anywhere: this thread may hold the lock.
+                # Garbage is collected anywhere, so this thread may already hold the lock.
                 self._dropped.append(message)
                 raise
             except RedisUnavailableError as error:
@@ -254,7 +254,7 @@ class RedisSource(Remote):
                 bucket.work()
 
     def _wanted(self, loop: AbstractEventLoop, now: float) -> list[int]:
-        """Return the numbers of the loop's requests of each class that only Redis holds back."""
+        """Count, for each class, the loop's requests that wait only for a lease from Redis."""
         wanted = [0, 0]
         most = min(_AT_ONCE, self._budget.room(now))
         for place, queue in enumerate(self._bucket.waiting.queues):
@@ -271,7 +271,7 @@ class RedisSource(Remote):
         return wanted
 
     def _message(self, link: Link, now: float) -> Message | None:
-        """Return the reports and questions for Redis, or None if nothing is due."""
+        """Return the reports and the request for leases, or None if nothing is due."""
         if self._stock:
             # The requests for these leases were cancelled.
             self._ledger.repeat(number for number, _ in self._stock)
@@ -306,7 +306,7 @@ class RedisSource(Remote):
         self._tell_soon(now)
 
     def _give_back(self, message: Message) -> None:
-        # A signal handler's exception may come after they were put into the stock.
+        # If a signal handler's exception came late, some leases are in the stock already.
         kept = {number for number, _ in self._stock}
         self._ledger.repeat(number for number in message.numbers if number not in kept)
         self._ledger.repeat(message.told)
@@ -324,7 +324,7 @@ class RedisSource(Remote):
             self._fail_all(RedisUnavailableError, reason)
 
     def _fail(self, message: Message, reason: str, now: float) -> None:
-        """Fail the requests that wait for Redis, which answers with an error."""
+        """Make the requests that wait for Redis raise its error."""
         self._away, self._shares = "", []
         self._give_back(message)
         self._tell_at = math.inf
@@ -346,14 +346,14 @@ class RedisSource(Remote):
         return windows
 
     def _receive(self, link: Link, message: Message, answer: list[int], now: float) -> None:
-        """Process the answer of Redis.
+        """Process the response of Redis.
 
-        Redis may have lost its reports: it was restarted, flushed, or replaced by a replica. Then
-        its set of leases has another epoch, or, if it was restored from older data, at least this
-        loop needed a new connection. In both cases all leases that still count are reported again,
-        and the granted ones are given back, because Redis granted them without these reports. If
-        the epoch is new, the other workers must do the same. Until each of them has called Redis,
-        no lease is requested.
+        Redis may have lost its data: it was restarted, flushed, or replaced by a replica. Then its
+        set of leases has another epoch. If it was restored from older data, the epoch is the same,
+        but this loop needed a new connection. In both cases this worker reports again all leases
+        that still count. It gives the granted ones back, because Redis granted them without these
+        reports. If the epoch is new, the other workers must do the same, so no lease is requested
+        until each of them has had time to call Redis.
         """
         epoch, interactive, bulk, *waits, paused = answer
         granted = message.numbers[: interactive + bulk]

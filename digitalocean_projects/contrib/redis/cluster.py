@@ -18,7 +18,7 @@ class SlotMap:
     redis-py's own `RedisCluster` isn't used. It may send ASKING and the command after it on two
     connections: of 15 concurrent commands for a slot that was moving, 5 failed (redis-py 8.1). It
     also closes all connections when one node reports that the cluster is down, and can't start
-    while the first node in the list is away.
+    while the first node in the list is unavailable.
 
     Args:
         seeds: The addresses of some nodes.

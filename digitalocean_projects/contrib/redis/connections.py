@@ -40,7 +40,7 @@ class Call:
         key: The key of the leases.
         numbers: The numbers of the requested leases.
         arguments: The script's arguments.
-        policy: The bucket's policy while Redis is away.
+        policy: The bucket's policy while Redis is unavailable.
         asking: True if the slot of the key is moving to the node that is called.
     """
 
@@ -56,8 +56,8 @@ class Connections:
 
     They are closed after ten idle seconds, and after a failure.
 
-    While the server is away, one call at a time tries it again, at intervals. The other calls of
-    this loop wait for the result, or fail at once.
+    While the server is unavailable, one call every five seconds tries it again. The other calls of
+    this loop wait for its result while it runs, and otherwise fail at once.
 
     Args:
         location: The place of Redis.
@@ -74,8 +74,8 @@ class Connections:
         self._client = Redis.from_pool(self._pool)
         self._secrets = location.secrets
         self._redirects = location.kind == "cluster"
-        # The pool's own limit isn't used: a call that waits there doesn't notice that Redis is
-        # away.
+        # The pool's own limit isn't used: a call that waits there wouldn't notice that Redis has
+        # become unavailable.
         self._places = asyncio.Semaphore(min(_MOST_CONNECTIONS, self._pool.max_connections))
         self._probing = asyncio.Lock()
         self.server = server
@@ -91,14 +91,14 @@ class Connections:
         """Return the script's result, or the redirection to another node of the cluster.
 
         Raises:
-            RedisUnavailableError: The server is away.
+            RedisUnavailableError: The server is unavailable.
             RedisLimitsError: The server refuses the call, or redis-py fails.
         """
         server = self.server
         async with self._places, self._probing if server.is_away else nullcontext():
             if reason := server.rests():
                 raise RedisUnavailableError(reason)
-            # The success of a call that began before Redis went away doesn't show that it is back.
+            # A call that began before the outage may succeed, which doesn't show that it is over.
             probes = server.is_away
             try:
                 with end_if_collected(self._loop):

@@ -6,11 +6,11 @@ from digitalocean_projects._errors import APIError
 
 
 class RedisLimitsError(APIError):
-    """A failure of the shared limits; the request was not sent.
+    """A failure of the shared limits. The request was not sent.
 
-    Redis has refused the command, for example because a permission is missing or because it is a
-    node of a cluster, or redis-py has failed. This is raised for any value of `on_unavailable`. If
-    Redis is away, it is a `RedisUnavailableError`, and `on_unavailable` decides.
+    Redis has refused the command (for example because a permission is missing, or because the
+    server is a node of a cluster), or redis-py has failed. Such an error is raised for any value of
+    `on_unavailable`. The subclass `RedisUnavailableError` is raised only with `"fail"`.
 
     Attributes:
         reason: The error of Redis or redis-py, as text without secrets.
@@ -24,4 +24,4 @@ class RedisLimitsError(APIError):
 
 
 class RedisUnavailableError(RedisLimitsError):
-    """An outage of Redis, with `on_unavailable="fail"`; the request was not sent."""
+    """An outage of Redis while `on_unavailable` is `"fail"`. The request was not sent."""

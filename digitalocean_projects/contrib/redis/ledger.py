@@ -15,11 +15,11 @@ _SECONDS_BETWEEN_MARKS = 60.0
 
 
 class Ledger:
-    """The leases by number, with the times of their requests, and the reports that Redis lacks.
+    """The leases by number, with the times of their requests, and the reports to send to Redis.
 
     Args:
         span: The seconds after which the API no longer counts a request.
-        hold: The seconds for which Redis counts a lease with an unknown end as used.
+        hold: The seconds after which Redis assumes that the request of a lease reached the API.
 
     Attributes:
         worker: A random name, unique among all workers and hosts, to which the numbers belong.
@@ -55,7 +55,7 @@ class Ledger:
         if counted is not None:
             self._counted[number] = counted
         else:
-            # The lease was forgotten if its request has taken longer than the hold.
+            # The lease is missing if its request has taken longer than the hold.
             self._counted.pop(number, None)
             if number in self.untold:
                 # Redis never heard of the lease.
@@ -88,7 +88,7 @@ class Ledger:
         return [counted for number, counted in self._counted.items() if number not in but]
 
     def forget(self, now: float) -> None:
-        """Forget the requests that the API no longer counts, and the numbers that Redis forgot."""
+        """Drop the requests that the API no longer counts, and the numbers that Redis dropped."""
         oldest = now - self._span
         for number, _ in list(takewhile(lambda item: item[1] <= oldest, self._counted.items())):
             del self._counted[number]

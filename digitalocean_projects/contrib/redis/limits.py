@@ -39,9 +39,9 @@ def _checked_policy(_: object, attribute: "attrs.Attribute[Any]", value: str) ->
 class RedisLimits(Limits):
     """Rate limits that all processes with the same Redis, token and base URL share.
 
-    Pass them as `limits` to a client. The shared state of a token is one key of Redis (version 5 or
-    newer) or Valkey, which expires by itself. Give the same values to all workers. The URL may hold
-    a password. It appears in no `repr`, log record or exception.
+    Pass them as `limits` to a client. The shared state of an API token is one key of Redis (version
+    5 or newer) or Valkey, which expires by itself. Give the same values to all workers. The URL may
+    contain a password. It appears in no `repr`, log record or exception.
 
     Args:
         url: The URL of a server, as redis-py's `from_url` takes it
@@ -54,17 +54,19 @@ class RedisLimits(Limits):
         margin: As in `Limits`.
         grace: As in `Limits`.
         reserve: As in `Limits`.
-        hold: The seconds after which the leases of a worker that died count as used, 120 by
-            default. It must be more than twice the client's `timeout`.
-        on_unavailable: The policy while Redis is away. It is away if it can't be reached, refuses
-            the login, is loading or takes no writes, or if the sentinels know no master. With
-            `"share"`, the default, the worker keeps to `share` of the limits. With `"fail"`,
-            requests raise `RedisUnavailableError`. With `"open"`, the worker keeps to the whole
-            limits by itself. In a cluster, this concerns only the tokens whose node is away. Any
-            other error of Redis or redis-py raises `RedisLimitsError`.
-        share: The part of each window for this worker, more than 0 and at most 1, 0.25 by default.
-            With one over the number of workers, they stay within the limits together.
-        prefix: The beginning of the keys, `digitalocean-projects` by default.
+        hold: If a worker dies, Redis assumes that its requests reached the API this number of
+            seconds after their leases. The default is 120. It must be more than twice the client's
+            `timeout`.
+        on_unavailable: The policy while Redis can't be reached, refuses the login, is loading or
+            accepts no writes, or while the sentinels know no master. With `"share"`, the default,
+            the worker uses at most `share` of the limits. With `"fail"`, requests raise
+            `RedisUnavailableError`. With `"open"`, the worker uses the whole limits. In a cluster,
+            this applies only to the API tokens whose node is unavailable. Any other error of Redis
+            or redis-py raises `RedisLimitsError`.
+        share: The part of each window that this worker may use while Redis is unavailable, more
+            than 0 and at most 1. The default is 0.25. With 1 / the number of workers, they stay
+            within the limits together.
+        prefix: The beginning of the keys. The default is `digitalocean-projects`.
 
     Raises:
         TypeError: A number of requests is not an int, or `hold` is not a number.

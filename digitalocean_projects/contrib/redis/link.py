@@ -39,8 +39,8 @@ class Link:
     Args:
         url: The URL of Redis.
         key: The key of the leases.
-        constants: The script's arguments that are the same in each call.
-        policy: The bucket's policy while Redis is away.
+        constants: The arguments of the script that are the same in each call.
+        policy: The bucket's policy while Redis is unavailable.
         part: A function that is called at the end of the loop, before the connections are closed.
 
     Attributes:
@@ -69,16 +69,16 @@ class Link:
         """Return what the script returns.
 
         Raises:
-            RedisUnavailableError: Redis is away.
+            RedisUnavailableError: Redis is unavailable.
             RedisLimitsError: Redis refuses the call, or redis-py fails.
         """
         with end_if_collected(self.loop):
             return await self._client.call(self._key, message, self._constants, self._policy)
 
     def is_fresh(self) -> bool:
-        """Return True if there was a new connection since the last call.
+        """Return True if a connection was made since the last call.
 
-        The server behind it may have lost its data.
+        The server may then have been restarted, and have lost its data.
         """
         before, self._made = self._made, self._client.made
         return before != self._made
@@ -132,7 +132,7 @@ class Client:
         """Return what the script returns.
 
         Raises:
-            RedisUnavailableError: Redis is away.
+            RedisUnavailableError: Redis is unavailable.
             RedisLimitsError: Redis refuses the call, or redis-py fails.
         """
         call = Call(
@@ -166,7 +166,7 @@ class Client:
             if not call.asking:
                 self._slots.move(key, address)
         self._slots.forget(key)
-        raise self._lost("the nodes of the cluster don't agree which of them has the key", policy)
+        raise self._lost("the nodes of the cluster redirect each other for the key", policy)
 
     def _of(self, address: Address | None) -> Connections:
         connections = self._connections.get(address)
@@ -197,7 +197,7 @@ class Client:
             except Exception as error:  # noqa: BLE001 - redis-py's tree, and a malformed answer's
                 is_away, reason = means_away(error), connections.reason(error)
             else:
-                # This is before a bucket asks again for a key whose node is away.
+                # By the time a bucket tries an unavailable node again, the slots can be read again.
                 self._look_at = time.monotonic() + _redis_server.SECONDS_BETWEEN_LOOKS / 2
                 return
         if is_away:

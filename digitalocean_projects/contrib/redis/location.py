@@ -1,4 +1,4 @@
-"""Location: the place of Redis that a URL names, and the pools of connections to it."""
+"""Location: the Redis server, cluster or sentinels at a URL, and pools of connections to them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OF_SENTINELS = "sentinel_"
 
 @attrs.frozen(kw_only=True, eq=False)
 class Location:
-    """A place where Redis is.
+    """The Redis server, cluster or sentinels at a URL.
 
     Attributes:
         kind: One server, a cluster, or sentinels that name a server.
@@ -58,7 +58,7 @@ class Location:
             location.pool().make_connection()
             return location
         raise ValueError(
-            "url must be redis://, rediss:// or unix://, as redis-py's from_url takes it,"
+            "url must be a redis://, rediss:// or unix:// URL for redis-py's from_url,"
             " redis+cluster://HOST:PORT,… or redis+sentinel://HOST:PORT,…/SERVICE/DB"
         )
 
@@ -74,7 +74,7 @@ class Location:
         Args:
             address: The address of a node of a cluster; None takes the first one.
         """
-        # Redis counts as away after one timeout. redis-py's own retries would take 4 to 20 s.
+        # One timeout makes Redis unavailable. redis-py's own retries would take 4 to 20 s.
         limits: dict[str, Any] = {
             "protocol": 2,
             "socket_timeout": _SOCKET_SECONDS,

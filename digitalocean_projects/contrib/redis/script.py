@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 # In ms: an hour, which the API may ask for, and the largest jitter.
 LONGEST_PAUSE = math.ceil((HOUR_SECONDS + LONGEST_JITTER) * 1e3)
 
-# A sorted set has the leases of a token. A lease's score is the latest µs of Redis' clock at which
-# the API can have counted its request. Two members are no leases:
+# Each API token has a sorted set, whose members are leases. The score of a lease is a time on the
+# clock of Redis in µs: the latest at which the API can have counted its request. Two members are
+# not leases:
 #
-# - The epoch, at +inf, is the µs at which the set was created. If it changes, Redis has lost the
-#   reports (it was restarted empty, flushed, or replaced by a replica that never had the set). Then
-#   each worker adds all its leases that still count again, and uses no new lease until all workers
-#   have had the time to do so. A set that has expired has a new epoch, too, but then no worker has
-#   a lease to add.
-# - The end of the pause, at -inf, if a refusal has caused one.
+# - The epoch, with the score +inf, is the time at which the set was created. If it changes, Redis
+#   has lost the reports (it was restarted empty, flushed, or replaced by a replica that never had
+#   the set). Then each worker again adds all its leases that still count, and uses no new lease
+#   until all workers have had the time to do so. A set that has expired has a new epoch, too, but
+#   then no worker has a lease to add.
+# - The end of the pause after a response 429, if there is one, has the score -inf.
 #
-# Everything is in one key: while a slot moves, a node of a cluster that has only some of the keys
-# of a command answers with TRYAGAIN.
+# Everything is in one key: while a slot is being moved, a node of a cluster that has only some of
+# the keys of a command responds with TRYAGAIN.
 SCRIPT = """
 local leases = KEYS[1]
 local worker, first = ARGV[1], tonumber(ARGV[2])
@@ -116,7 +117,7 @@ RESULTS = 6
 
 @attrs.frozen(kw_only=True, eq=False)
 class Message:
-    """The reports and questions of one call to Redis.
+    """The reports and the request for leases in one call to Redis.
 
     Attributes:
         sent: The time of the call.
@@ -124,8 +125,8 @@ class Message:
         told: For each reported lease number, the latest time at which the API can have counted its
             request, or None if the lease is given back.
         numbers: The numbers of the requested leases.
-        interactive: The number of these that are not for bulk work.
-        pause: The end of the pause that Redis must share.
+        interactive: The number of requested leases that are not for bulk requests.
+        pause: The end of the pause that Redis must pass on to the other workers.
     """
 
     sent: float

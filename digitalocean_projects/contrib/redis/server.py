@@ -58,14 +58,14 @@ _AWAY_CODES = re.compile(
 class Server:
     """The state of a Redis server, of the server that sentinels name, or of a whole cluster.
 
-    All tokens and event loops of this process share it. So a call that finds the server away spares
-    the other calls the timeout, and each change is logged once.
+    All tokens and event loops of this process share it. So after one call has waited for the
+    timeout, the others need not, and each change is logged once.
 
     Attributes:
         name: The name in the log.
         state: The last known state: "" (working), "away" or "broken".
-        reason: The reason why it is away; empty if it isn't.
-        look_at: The `time.monotonic` from which it may be called again while it is away.
+        reason: The reason why it is unavailable ("away"); empty if it isn't.
+        look_at: The `time.monotonic()` from which an unavailable server may be called again.
         refusals: The keys and reasons of the logged refusals, with their times.
         nodes: The nodes, if it is a cluster.
     """
@@ -80,32 +80,34 @@ class Server:
 
     @property
     def is_away(self) -> bool:
-        """True if it was away at the last call."""
+        """True if it was unavailable at the last call."""
         return bool(self.reason)
 
     def rests(self) -> str:
-        """Return the reason if it is away and must not be called yet, otherwise an empty text."""
+        """Return the reason if it is unavailable and must not be called yet, or an empty text."""
         # Read once, because another thread may change it meanwhile.
         reason = self.reason
         return reason if time.monotonic() < self.look_at else ""
 
     def lose(self, reason: str, policy: Policy) -> None:
-        """Mark the server as away, so that it isn't called for 5 s."""
+        """Mark the server as unavailable, so that it isn't called for 5 s."""
         with self._lock:
             was, self.state = self.state, "away"
             self.reason, self.look_at = reason, time.monotonic() + SECONDS_BETWEEN_LOOKS
         if was != "away":
             fields = {"do_server": self.name, "do_policy": policy, "do_reason": reason}
-            record = "%(do_server)s is away, limits are not shared (%(do_policy)s): %(do_reason)s"
+            record = (
+                "%(do_server)s is unavailable, limits are not shared (%(do_policy)s): %(do_reason)s"
+            )
             _logger.warning(record, fields, extra=fields)
 
     def fail(self, reason: str) -> None:
-        """Mark the server as broken: it answers, but the limits can't be shared."""
+        """Mark the server as broken: it responds, but the limits can't be shared."""
         with self._lock:
             was, self.state, self.reason = self.state, "broken", ""
         if was != "broken":
             fields = {"do_server": self.name, "do_reason": reason}
-            record = "%(do_server)s can't be asked for the limits, requests fail: %(do_reason)s"
+            record = "%(do_server)s can't share the limits, so requests fail: %(do_reason)s"
             _logger.error(record, fields, extra=fields)
 
     def refuse(self, key: str, reason: str) -> None:
@@ -119,7 +121,7 @@ class Server:
                 return
             self.refusals[key, reason] = now
         fields = {"do_server": self.name, "do_key": key, "do_reason": reason}
-        record = "%(do_server)s refuses %(do_key)s, its requests fail: %(do_reason)s"
+        record = "%(do_server)s refuses key %(do_key)s, so its requests fail: %(do_reason)s"
         _logger.error(record, fields, extra=fields)
 
     def find(self) -> None:
@@ -168,6 +170,6 @@ def means_away(error: Exception) -> bool:
 
 
 def fault(error: Exception) -> BaseException:
-    """Return the cause of an error: redis-py turns any error into a ConnectionError on connect."""
+    """Return the cause of an error, since redis-py turns all errors on connect into its own one."""
     cause = error.__cause__
     return error if cause is None or isinstance(cause, (OSError, EOFError, RedisError)) else cause

@@ -226,7 +226,7 @@ def _emulate(options: Namespace) -> int:
         **arguments,
     )
     state = None if options.state is None else _State(emulator, options.state)
-    if projects:
+    if projects and not (state and state.loaded):
         note(projects, quiet=options.quiet)
     with emulator:
         try:
@@ -259,6 +259,9 @@ def _load(emulator: Emulator, name: str, *, replace: bool = False) -> None:
 class _State:
     """The file that keeps the state of an emulator, which starts with it if it isn't empty.
 
+    Attributes:
+        loaded: True if the emulator started with it.
+
     Raises:
         OSError: The file can't be read.
         ValueError: Its text is invalid; it is unchanged.
@@ -269,7 +272,8 @@ class _State:
         # If the name is a link, the file is replaced and the link stays.
         self._path = path.resolve()
         self._saved: int | None = None
-        if self._path.exists() and self._path.stat().st_size:
+        self.loaded = self._path.exists() and self._path.stat().st_size > 0
+        if self.loaded:
             _load(emulator, str(self._path), replace=True)
 
     def save(self) -> None:

@@ -29,7 +29,7 @@ td:first-child {{ white-space: nowrap; }}
 </head>
 <body>
 <h1>Emulator of DigitalOcean's Projects API</h1>
-<p>This is a local emulator, not DigitalOcean. It holds {projects} and {resources} in
+<p>This local emulator stands in for DigitalOcean. It holds {projects} and {resources} in
 {accounts}.</p>
 <h2>Use it</h2>
 <pre>export DIGITALOCEAN_API_URL={origin}

@@ -102,8 +102,8 @@ def _enter_child() -> None:
     # code.
     with _locks.setdefault(pid, threading.RLock()):
         if _pid != pid:
-            # The copy is made in one step. A list of the items isn't: garbage may be collected
-            # meanwhile.
+            # A dict is copied in one step. While a list of its items is made, garbage may be
+            # collected, and `_forget` may change the dict.
             for reference, function in _functions.copy().items():
                 owner = reference()
                 if owner is not None:

@@ -47,7 +47,7 @@ _NOT_STRICT = ConfigDict(strict=False)
 
 
 class _ListedURN:
-    """An annotation of the `URN` of a resource, which may be any that the API lists."""
+    """An annotation for a `URN` of a public value, which may be any that the API lists."""
 
     @staticmethod
     def __get_pydantic_core_schema__(_: Any, __: GetCoreSchemaHandler) -> CoreSchema:

@@ -65,9 +65,9 @@ _FIXED_BODIES = {
     "__aexit__": "self.close()",
     "__repr__": 'return repr(self._async).replace("Async", "", 1)',
 }
-# An original that was never used doesn't know that it is closed.
+# If the portal has never started, closing it doesn't close the original, so the portal is asked.
 _ROOT_REPR = f'return self._async._shown("{RENAMES[ROOT]}", is_open=self._portal.is_open)'
-# The constructor of views: it wraps an original that uses the portal of another root.
+# The constructor of views: it wraps an original view, and uses the portal of another client.
 _VIEW = f"""
 @classmethod
 def _view(cls, portal: Portal, original: {ROOT}) -> Self:

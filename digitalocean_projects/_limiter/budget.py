@@ -191,7 +191,7 @@ class _Flights:
     def __init__(self) -> None:
         self.next_end = math.inf
         self._all: dict[Flight, None] = {}
-        # In the order of their start. A request that is not in it is not young any more.
+        # In the order of their start. A request that isn't in it is no longer young.
         self._recent: deque[Flight] = deque()
         self._young = 0
 
@@ -229,7 +229,7 @@ class _Flights:
         return self._young
 
     def overdue(self, now: float) -> list[Flight]:
-        """Return the requests whose end has come; the caller removes them."""
+        """Return the overdue requests; the caller must remove them."""
         overdue = [flight for flight in self._all if flight.end <= now]
         if not overdue:
             self.next_end = min((flight.end for flight in self._all), default=math.inf)

@@ -145,7 +145,7 @@ class SessionManager:
         limited only by its own timeout.
         """
         manager = copy.copy(self)
-        # The bucket knows only this manager as its user, so the copy refers to it.
+        # The bucket lives while its user does, which is this manager, so the copy keeps it alive.
         manager._original = self  # noqa: SLF001 - this class
         manager._start_by = self.settings.clock.time() + seconds  # noqa: SLF001 - this class
         return manager

@@ -174,7 +174,7 @@ class RedisSource(Remote):
         at = max(now + seconds, self._look_at if self._away else now)
         if at < self._tell_at and (self._ledger.untold or self._pause > now):
             self._tell_at = at
-            # A loop that doesn't run may never do so again.
+            # A loop that isn't running may never run again, so the running ones are preferred.
             loops = [loop for loop, link in self._links.items() if not link.parting]
             for loop in [loop for loop in loops if loop.is_running()] or loops:
                 with suppress(RuntimeError):  # It is closed.

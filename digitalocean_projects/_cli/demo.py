@@ -33,7 +33,7 @@ _TYPES = 4
 _URL, _TOKEN = BASE_URL_VARIABLE, TOKEN_VARIABLES[0]
 _COMMANDS = f"""\
   {PROGRAM} emulator --demo       # in another terminal; it prints
-  export {_URL}=...             # these two lines
+  export {_URL}=...             # these lines
   export {_TOKEN}=...               # to paste here
   {PROGRAM} projects list
   {PROGRAM} list {{project}}

@@ -36,6 +36,7 @@ _A_WHILE = 0.5
 _KEPT_REQUESTS = 1_000
 _KEPT_BYTES = 4 << 20
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - not bound
+_ELSEWHERE = ("192.0.2.1", 9)
 _match_limit = re.compile(r"([0-9]{1,9})/([0-9.]{1,12})").fullmatch
 _match_latency = re.compile(r"([0-9.]{1,12})(ms|s)(?:(?:±|\+-)([0-9.]{1,12}))?").fullmatch
 
@@ -225,7 +226,7 @@ def _emulate(options: Namespace) -> int:
         **arguments,
     )
     state = None if options.state is None else _State(emulator, options.state)
-    if projects:
+    if projects and not (state and state.loaded):
         note(projects, quiet=options.quiet)
     with emulator:
         try:
@@ -258,6 +259,9 @@ def _load(emulator: Emulator, name: str, *, replace: bool = False) -> None:
 class _State:
     """The file that keeps the state of an emulator, which starts with it if it isn't empty.
 
+    Attributes:
+        loaded: True if the emulator started with it.
+
     Raises:
         OSError: The file can't be read.
         ValueError: Its text is invalid; it is unchanged.
@@ -268,7 +272,8 @@ class _State:
         # If the name is a link, the file is replaced and the link stays.
         self._path = path.resolve()
         self._saved: int | None = None
-        if self._path.exists() and self._path.stat().st_size:
+        self.loaded = self._path.exists() and self._path.stat().st_size > 0
+        if self.loaded:
             _load(emulator, str(self._path), replace=True)
 
     def save(self) -> None:
@@ -315,7 +320,7 @@ def _own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             # This sends nothing, but chooses the address from which it would be sent.
-            sock.connect(("192.0.2.1", 9))
+            sock.connect(_ELSEWHERE)
         except OSError:
             return socket.gethostname()
         address: str = sock.getsockname()[0]

@@ -115,7 +115,12 @@ def _run(options: Namespace) -> int:
 def _client(options: Namespace) -> Iterator[Client]:
     if not options.demo:
         allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"
-        with Client(_token(options.context), allow_insecure=allow_insecure) as client:
+        try:
+            client = Client(_token(options.context), allow_insecure=allow_insecure)
+        except ValueError as error:
+            text = str(error).replace("allow_insecure=True", "--allow-insecure")
+            raise ValueError(text) from None
+        with client:
             yield client
         return
     from .demo import demo_client  # noqa: PLC0415 - the emulator loads slowly

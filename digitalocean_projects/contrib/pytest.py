@@ -9,11 +9,20 @@ pytest finds the fixtures by itself once the package is installed.
 - `@pytest.mark.do_emulator(…)`: arguments for the `Emulator` of a test, a class or a module, such
   as `limits=()` or `move_delay=90.0`. Those of a test override those of its class and module.
 
-During a test that uses one of them, `DIGITALOCEAN_API_URL` and `DIGITALOCEAN_TOKEN` are those of
-the emulator. So clients that the code under test creates without these arguments use the emulator
-and never a real account. The emulator's clock stands still, and jumps to the end of the next wait
-when it has not been used for 0.05 s. Clients that are created without a clock during the test use
-it, too. So neither a retry nor a rate limit delays a test. This is a complete test file:
+During a test that uses one of them, `DIGITALOCEAN_API_URL`, `DIGITALOCEAN_TOKEN` and
+`DIGITALOCEAN_ACCESS_TOKEN` are those of the emulator. So clients that the code under test creates
+without these arguments use the emulator and never a real account, and so do other programs that the
+test starts, such as doctl.
+
+The emulator's clock follows real time, and jumps to the end of the next wait when it has not been
+used for 0.05 s. Clients that are created without a clock during the test use it, too. So neither a
+retry nor a rate limit delays a test. For code that waits in real time, such as a program in another
+language, moves and rate limits end in real time. `do_emulator.clock.jump` ends them at once, and so
+does `POST /_emulator/clock` from outside. For a clock that stands still, pass
+`clock=MockClock(rate=0, autojump_threshold=0.05)` to the marker.
+
+A test of several accounts adds them with `do_emulator.add_account()`, and gives each client the
+token of one. This is a complete test file:
 
 ```python
 import pytest
@@ -59,10 +68,16 @@ def test_slow_moves(do_emulator, shop):
 @pytest.mark.do_emulator(move_delay=90.0)
 def test_moves_in_progress(do_emulator, do_client, shop):
     do_client.projects.assign_resources(shop, ["do:droplet:1"])
-    do_emulator.clock.jump(89.0)
+    do_emulator.clock.jump(45.0)
     assert do_client.projects.list_resources(shop).collect() == []
-    do_emulator.clock.jump(1.0)
+    do_emulator.clock.jump(45.0)
     assert len(do_client.projects.list_resources(shop).collect()) == 1
+
+
+def test_two_accounts(do_emulator, shop):
+    with Client() as first, Client(do_emulator.add_account().token) as second:
+        assert first.projects.find("shop").id == shop
+        assert len(second.projects.list().collect()) == 1
 
 
 async def total(client):
@@ -120,7 +135,7 @@ def do_emulator(
     from digitalocean_projects._messages import TOKEN_VARIABLES  # noqa: PLC0415 - as above
     from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as above
 
-    clock = MockClock(rate=0, autojump_threshold=_IDLE_SECONDS)
+    clock = MockClock(autojump_threshold=_IDLE_SECONDS)
     options: dict[str, Any] = {"clock": clock}
     for marker in reversed([*request.node.iter_markers("do_emulator")]):
         if marker.args:
@@ -132,8 +147,7 @@ def do_emulator(
     with Emulator(**options) as emulator:
         monkeypatch.setenv(_config.BASE_URL_VARIABLE, emulator.url)
         for name in TOKEN_VARIABLES:
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv(TOKEN_VARIABLES[0], emulator.token)
+            monkeypatch.setenv(name, emulator.token)
         monkeypatch.setattr(_client, "SYSTEM_CLOCK", emulator.clock)
         yield emulator
 

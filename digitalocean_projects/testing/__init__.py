@@ -150,6 +150,74 @@ a minute has passed: True
 By default, each token may send 250 requests in 60 seconds and 5,000 in 3,600, as with the API.
 `Emulator(limits=())` sets no limits.
 
+# Files
+
+`dump` returns the state as text, and `load` adds the projects and resources of a text, or replaces
+the state. Each line is a JSON object, so the resource lines alone are a table.
+
+| line | members |
+|---|---|
+| a project | `kind: "project"` and the attributes of the API's project |
+| a resource | `project`, `project_id`, `urn`, `type`, `id`, `assigned_at`, `status`, `self_link` |
+| a token | `kind: "token"`, `token`, `scopes` (null for every scope) |
+| another account | `kind: "account"`, `token`; the lines after it are about this account |
+
+`dump` orders projects by name, puts each before its resources, and these in the order of their
+listing. All members of a resource but `urn` are optional. A project that has no line is made from
+its resource lines. A resource that names no project belongs to the project line or array of one
+project before it, or else to the default project. A null `assigned_at`, `status` or `self_link` is
+left out of answers. Times after a load are later than those in the text.
+
+`load` also reads what doctl prints with `-o json`, so an account can be replayed offline:
+
+```python
+from digitalocean_projects.testing import Emulator
+
+RESOURCES = '''
+[
+  {
+    "urn": "do:droplet:13457723",
+    "assigned_at": "2018-09-28T19:26:37Z",
+    "links": {"self": "https://api.digitalocean.com/v2/droplets/13457723"},
+    "status": "ok"
+  }
+]
+'''
+emulator = Emulator()
+emulator.load('{"kind": "project", "name": "web"}' + RESOURCES)
+print(emulator.dump().splitlines()[-1][:21], emulator.projects()[0].name)
+```
+```text
+{"project":"web","pro web
+```
+
+# From other programs
+
+`digitalocean-projects emulator` runs it as a process; `--help` describes its options, such as
+`--seed FILE` and `--state FILE`. The page at its URL shows how to use it from a shell. These paths
+control it. They need no token, and faults, limits and `requests` do not concern them.
+
+| request | body or answer |
+|---|---|
+| `GET /_emulator/health` | `{"status": "ok"}` |
+| `GET`, `PUT /_emulator/state` | the state, as text of `dump` |
+| `POST /_emulator/seed` | a text for `load` |
+| `POST /_emulator/reset` | see `Emulator.reset` |
+| `GET`, `POST /_emulator/accounts` | optional: `{"token": "..."}` |
+| `GET`, `POST /_emulator/tokens` | `{"scopes": ["project:read"]}`; without scopes, every scope |
+| `GET`, `POST`, `DELETE /_emulator/faults` | `{"fault": "Status", "status": 503, "times": 2}` |
+| `GET`, `POST /_emulator/clock` | `{"jump": 60}`, in seconds |
+| `GET`, `DELETE /_emulator/requests` | the newest requests, without tokens |
+
+With an `Authorization` header, `state`, `seed` and `tokens` are about the account of that token,
+else about all accounts or the first one. A fault has the arguments of a class of `faults`, and
+optionally `times` (1 by default, null for any number), `method` and `path` (a pattern such as
+`/v2/projects/*`). `{"response": {"status": 418, "body": {}, "headers": {}}}` instead of `fault`
+sends this response.
+
+Requests that a web page of another site may have sent are refused with a 403: those whose `Host` is
+a name that is neither of this machine nor in `allow_hosts`, and those with a foreign `Origin`.
+
 # Differences from the API
 
 The emulator follows the API's documentation of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import count
@@ -330,10 +330,10 @@ class Account:
                     f"name must be unique, but another project has the name {project.name!r}"
                 )
 
-    def new_token(self) -> str:
-        """Return the text of a new token, which the number of tokens determines."""
+    def new_token(self, taken: Container[str]) -> str:
+        """Return the text of a new token, which the number of tokens and the others determine."""
         texts = (
             f"dop_v1_{hashlib.sha256(f'{self._salt}token {number}'.encode()).hexdigest()}"
             for number in count(len(self.tokens))
         )
-        return next(text for text in texts if text not in self.tokens)
+        return next(text for text in texts if text not in taken)

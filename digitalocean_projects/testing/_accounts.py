@@ -71,10 +71,13 @@ class Accounts:
         Raises:
             ValueError: The token is in use, or no header can hold it.
         """
-        account = self._new(len(self.all))
+        account = self._new(self._last_number() + 1)
         self.add_token(account, None, token)
         self.all.append(account)
         return account
+
+    def _last_number(self) -> int:
+        return max(account.number for account in self.all)
 
     def _new(self, number: int) -> Account:
         account = Account(self._clock, number)
@@ -95,7 +98,7 @@ class Accounts:
             ValueError: The token is in use, or no header can hold it.
         """
         if token is None:
-            token = account.new_token()
+            token = account.new_token(self.by_token)
         check_token(token)
         if token in self.by_token:
             raise ValueError("token must be new, but this one is already in use")
@@ -136,7 +139,7 @@ class Accounts:
             raise ValueError("the text must contain one account, got several")
         target = self.all[0] if account is None else account
         changed = {target: self._changed(target, first, replace=replace)}
-        number = self.all[-1].number
+        number = self._last_number()
         for section in further:
             each = self.by_token.get(section.token or "")
             if each is None:

@@ -82,22 +82,22 @@ class Admin:
         self._reset = reset
         self._allowed_hosts = allowed_hosts
         self._operations = {
-            ("GET", "health"): _Operation("say that it runs", self._health),
-            ("GET", "state"): _Operation("return the state, as JSON lines", self._state),
-            ("PUT", "state"): _Operation("replace the state", self._replace),
-            ("POST", "seed"): _Operation("add projects and resources", self._seed),
-            ("POST", "reset"): _Operation("return to the state of the start", self._reset_all),
-            ("GET", "accounts"): _Operation("list the accounts", self._accounts),
-            ("POST", "accounts"): _Operation("add an account", self._add_account),
-            ("GET", "tokens"): _Operation("list the tokens", self._tokens),
-            ("POST", "tokens"): _Operation("add a token", self._add_token),
-            ("GET", "faults"): _Operation("list the faults to come", self._faults),
-            ("POST", "faults"): _Operation("add a fault or an answer", self._add_fault),
-            ("DELETE", "faults"): _Operation("remove all faults", self._clear_faults),
-            ("GET", "clock"): _Operation("return the time", self._time),
-            ("POST", "clock"): _Operation("move the clock forward", self._jump),
-            ("GET", "requests"): _Operation("list the newest requests", self._requests),
-            ("DELETE", "requests"): _Operation("forget the requests", self._forget),
+            ("GET", "health"): _Operation("Check that it runs, without a token", self._health),
+            ("GET", "state"): _Operation("Return the state as JSON lines", self._state),
+            ("PUT", "state"): _Operation("Replace the state", self._replace),
+            ("POST", "seed"): _Operation("Add projects and resources", self._seed),
+            ("POST", "reset"): _Operation("Return to the state of the start", self._reset_all),
+            ("GET", "accounts"): _Operation("List the accounts", self._accounts),
+            ("POST", "accounts"): _Operation("Add an account", self._add_account),
+            ("GET", "tokens"): _Operation("List the tokens", self._tokens),
+            ("POST", "tokens"): _Operation("Add a token", self._add_token),
+            ("GET", "faults"): _Operation("List the faults to come", self._faults),
+            ("POST", "faults"): _Operation("Add a fault or an answer", self._add_fault),
+            ("DELETE", "faults"): _Operation("Remove all faults", self._clear_faults),
+            ("GET", "clock"): _Operation("Return the time", self._time),
+            ("POST", "clock"): _Operation("Move the clock forward", self._jump),
+            ("GET", "requests"): _Operation("List the newest requests", self._requests),
+            ("DELETE", "requests"): _Operation("Forget the requests", self._forget),
         }
 
     def handles(self, request: RecordedRequest) -> bool:

@@ -20,7 +20,8 @@ _PAGE = """\
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; }}
 body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }}
-pre {{ padding: 1rem; overflow-x: auto; border: 1px solid #8888; border-radius: 6px; }}
+pre {{ padding: 1rem; border: 1px solid #8888; border-radius: 6px; }}
+pre {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td {{ padding: .3rem .8rem .3rem 0; vertical-align: top; border-top: 1px solid #8884; }}
 td:first-child {{ white-space: nowrap; }}
@@ -28,7 +29,7 @@ td:first-child {{ white-space: nowrap; }}
 </head>
 <body>
 <h1>Emulator of DigitalOcean's Projects API</h1>
-<p>This is a local emulator, not DigitalOcean. It holds {projects} and {resources} in
+<p>This local emulator stands in for DigitalOcean. It holds {projects} and {resources} in
 {accounts}.</p>
 <h2>Use it</h2>
 <pre>export DIGITALOCEAN_API_URL={origin}

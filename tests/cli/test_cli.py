@@ -234,7 +234,7 @@ PASTE = (
 
 @pytest.mark.process
 def test_emulator() -> None:
-    """`emulator` prints two variables for the shell, and runs until Ctrl-C."""
+    """`emulator` prints variables for the shell, and runs until Ctrl-C."""
     with subprocess.Popen(
         [*COMMAND, "emulator", "--demo"],
         stdout=subprocess.PIPE,

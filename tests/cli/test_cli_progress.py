@@ -212,7 +212,7 @@ def test_retries_are_no_progress(
     terminal = open_terminal(monkeypatch)
     monkeypatch.setattr(
         "digitalocean_projects._cli.program.Client",
-        lambda token: Client(token, retry=RetryPolicy(base_delay=0)),
+        lambda token, **options: Client(token, **options, retry=RetryPolicy(base_delay=0)),
     )
     monkeypatch.setenv("TERM", "dumb")
     say("\n".join(account.resources(web(account))))
@@ -238,7 +238,7 @@ def test_waiting_for_the_rate_limit(
     limits = Limits(windows=[(2, 60.0)])
     monkeypatch.setattr(
         "digitalocean_projects._cli.program.Client",
-        lambda token: Client(token, limits=limits, clock=clock),
+        lambda token, **options: Client(token, **options, limits=limits, clock=clock),
     )
     waited = []
 
@@ -263,7 +263,7 @@ def test_interrupt_before_anything_is_sent(
     limits = Limits(windows=[(1, 60.0)])
     monkeypatch.setattr(
         "digitalocean_projects._cli.program.Client",
-        lambda token: Client(token, limits=limits, clock=MockClock(rate=0)),
+        lambda token, **options: Client(token, **options, limits=limits, clock=MockClock(rate=0)),
     )
     main_thread = threading.get_ident()
 

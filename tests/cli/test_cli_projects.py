@@ -157,7 +157,7 @@ def test_projects_delete_waits(
             account.clock.jump(seconds)
 
     monkeypatch.setattr(
-        "digitalocean_projects._cli.program.Client", lambda _: Client(clock=WaitingMoves())
+        "digitalocean_projects._cli.program.Client", lambda _, **__: Client(clock=WaitingMoves())
     )
     account.move_delay = 30.0
     assert 0 == main(["unassign", "do:droplet:1", "do:droplet:2"])

@@ -346,3 +346,7 @@ def test_tokens_after_a_load() -> None:
     tokens = [emulator.add_token([]), emulator.add_token([])]
     other.load(line(kind="token", token=tokens[1]))
     assert other.add_token([]) not in {*tokens, other.token}
+    accounts = [emulator.add_account().token for _ in range(3)]
+    other.load("".join(line(kind="account", token=token) for token in accounts[::-1]))
+    other.load(line(kind="account", token="new") + line(kind="account", token=accounts[0]))
+    assert other.add_account().token not in accounts

@@ -1,0 +1,303 @@
+"""The command `emulator`: its options, its state file, and its control from other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+import pytest
+
+from digitalocean_projects._cli import emulator as emulator_module
+from digitalocean_projects._cli import main
+from digitalocean_projects._cli.emulator import _latency, _limits, _State
+from digitalocean_projects._cli.program import make_parser
+from digitalocean_projects.testing import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SEED = (
+    '{"kind":"project","name":"shop","purpose":"Web Application"}\n'
+    '{"project":"shop","urn":"do:droplet:1"}\n'
+    '{"project":"shop","urn":"do:volume:2"}\n'
+    '{"project":"default","urn":"do:domain:example.com"}\n'
+)
+
+
+@attrs.define
+class Command:
+    """A running command.
+
+    Attributes:
+        process: Its process.
+        url: Its URL.
+        token: Its token.
+    """
+
+    process: subprocess.Popen[str]
+    url: str
+    token: str
+
+    def send(
+        self, method: str, path: str, body: object = None, token: str | None = None
+    ) -> tuple[int, bytes]:
+        """Send a request over plain HTTP, and return the status and the body of the answer."""
+        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+        with contextlib.closing(connection):
+            connection.request(method, path, None if body is None else data, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def document(
+        self, method: str, path: str, body: object = None, token: str | None = None
+    ) -> Any:
+        return json.loads(self.send(method, path, body, token)[1])
+
+    def rss(self) -> int:
+        """Return the memory of the process in KiB."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text("utf-8").splitlines()
+        (line,) = (line for line in lines if line.startswith("VmRSS:"))
+        return int(line.split()[1])
+
+
+@contextlib.contextmanager
+def running(*options: str, end: int = signal.SIGTERM) -> Iterator[Command]:
+    """Run the command, and end it by a signal; it must end with the signal's status."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "digitalocean_projects", "emulator", "-q", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout
+            url, token, doctl = (process.stdout.readline().strip() for _ in range(3))
+            assert doctl == token.replace("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
+            yield Command(process, url.partition("=")[2], token.partition("=")[2])
+        finally:
+            process.send_signal(end)
+        assert (128 + end if end != signal.SIGKILL else -end) == process.wait(timeout=60)
+
+
+@pytest.mark.process
+def test_scenario_over_http(tmp_path: Path) -> None:
+    """Plain HTTP is enough to use and control the emulator; a restart has the same account."""
+    seed, state = tmp_path / "seed.jsonl", tmp_path / "state.jsonl"
+    seed.write_text(SEED, "utf-8")
+    with running("--seed", str(seed), "--state", str(state), "--move-delay", "90") as command:
+        assert {"status": "ok"} == command.document("GET", "/_emulator/health")
+
+        # A token with two scopes lists droplets only.
+        scopes = {"scopes": ["project:read", "droplet:read"]}
+        token = command.document("POST", "/_emulator/tokens", scopes)["token"]
+        projects = command.document("GET", "/v2/projects", token=token)["projects"]
+        (shop,) = (project["id"] for project in projects if project["name"] == "shop")
+        path = f"/v2/projects/{shop}/resources"
+        listed = command.document("GET", path, token=token)
+        assert ["do:droplet:1"] == [resource["urn"] for resource in listed["resources"]]
+        assert listed["links"]["pages"]["last"].startswith(f"{command.url}{path}")
+
+        # Two faults are sent to POST requests only.
+        fault = {"fault": "Status", "status": 503, "times": 2, "method": "POST", "path": "/v2/*"}
+        assert 204 == command.send("POST", "/_emulator/faults", fault)[0]
+        body = {"resources": ["do:domain:example.com"]}
+        statuses = [command.send("POST", path, body, command.token)[0] for _ in range(3)]
+        assert [503, 503, 200] == statuses
+
+        # The move ends when the clock has moved.
+        assert 2 == command.document("GET", path, token=command.token)["meta"]["total"]
+        command.send("POST", "/_emulator/clock", {"jump": 90})
+        assert 3 == command.document("GET", path, token=command.token)["meta"]["total"]
+
+        requests = command.document("GET", "/_emulator/requests")
+        assert ["GET", "GET", "POST", "POST", "POST", "GET", "GET"] == [
+            request["method"] for request in requests
+        ]
+        assert command.token not in json.dumps(requests)
+        assert json.dumps(body) == requests[-3]["body"]
+        _, before = command.send("GET", "/_emulator/state")
+    assert before == state.read_bytes()
+
+    with running("--seed", str(seed), "--state", str(state)) as command:
+        assert before == command.send("GET", "/_emulator/state")[1]
+        assert 200 == command.send("GET", path, token=token)[0]
+        # `reset` returns to the seed.
+        command.send("POST", "/_emulator/reset")
+        assert 401 == command.send("GET", path, token=token)[0]
+        assert 2 == command.document("GET", path, token=command.token)["meta"]["total"]
+
+
+@pytest.mark.process
+def test_state_of_one_emulator_in_another() -> None:
+    """The state of an emulator, seeded into another one, is the same to the byte."""
+    with running("--demo", "--no-limits") as first, running("--token", "mine") as second:
+        tenant = first.document("POST", "/_emulator/accounts")["token"]
+        first.send("POST", "/_emulator/seed", SEED, tenant)
+        _, state = first.send("GET", "/_emulator/state")
+        assert b"do:domain:example.com" in state
+        assert 204 == second.send("POST", "/_emulator/seed", state.decode())[0]
+        assert state == second.send("GET", "/_emulator/state")[1]
+        assert 200 == second.send("GET", "/v2/projects", token="mine")[0]
+
+
+@pytest.mark.process
+def test_state_survives_a_crash(tmp_path: Path) -> None:
+    """Changes are written within a moment, so a kill of the process loses nothing older."""
+    state = tmp_path / "state.jsonl"
+    with running("--state", str(state), end=signal.SIGKILL) as command:
+        before = state.read_text("utf-8")
+        body = {"name": "shop", "purpose": "Web Application"}
+        command.send("POST", "/v2/projects", body, command.token)
+        while state.read_text("utf-8") == before:
+            assert command.process.poll() is None
+    assert '"name":"shop"' in state.read_text("utf-8")
+    assert [state] == list(tmp_path.iterdir())
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_memory_is_bounded() -> None:
+    """After many large requests and a huge one, the process takes less than 30 MiB more."""
+    with running("--no-limits") as command:
+        command.send("GET", "/v2/projects", token=command.token)
+        before = command.rss()
+        body = {"resources": [f"do:droplet:{number:050}" for number in range(1200)]}
+        text = json.dumps(body)
+        assert len(text) > 75_000
+        for _ in range(200):
+            command.send("POST", "/v2/projects/default/resources", text, command.token)
+        with contextlib.suppress(OSError):
+            command.send("POST", "/v2/projects/default/resources", "x" * 100_000_000, command.token)
+        assert command.rss() - before < 30 * 1024
+
+
+OPTIONS = {
+    "--limits 5/60,x": "argument --limits: each must be a number of requests and of seconds",
+    "--limits 0/60": "argument --limits: each must be",
+    "--limits 5/0": "argument --limits: each must be",
+    "--limits 5/1.2.3": "argument --limits: each must be",
+    "--limits 5/60 --no-limits": "not allowed with argument",
+    "--move-delay soon": "argument --move-delay: must be a number of seconds, at least 0",
+    "--move-delay -1": "argument --move-delay: must be a number of seconds, at least 0",
+    "--latency 20": "argument --latency: must be such as 20ms",
+    "--latency 20ms+-30": "argument --latency: must be such as 20ms",
+    "--scopes project": "argument --scopes: each must have the form droplet:read",
+    "--token ä": "argument --token: must be printable ASCII without spaces",
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_wrong_options(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that can't be used is refused with the reason."""
+    with pytest.raises(SystemExit) as caught:
+        main(["emulator", *options.split()])
+    assert 2 == caught.value.code
+    assert OPTIONS[options] in capsys.readouterr().err
+
+
+def test_options() -> None:
+    """Limits, latencies and scopes are read as the help says."""
+    assert [(250, 60.0), (5000, 3600.0)] == _limits("250/60, 5000/3600")
+    assert (0.02, 0.01) == _latency("20ms±10")
+    assert (1.5, 0.5) == _latency("1.5s+-0.5")
+    parsed = make_parser().parse_args(
+        ["emulator", "--no-limits", "--scopes", "project:read, droplet:read"]
+    )
+    assert ((), ["project:read", "droplet:read"]) == (parsed.limits, parsed.scopes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"{", "line 1: invalid JSON"), (b"\xff", "the file must be UTF-8 text")],
+)
+@pytest.mark.parametrize("option", ["--seed", "--state"])
+def test_wrong_file(
+    tmp_path: Path, option: str, content: bytes, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that can't be loaded is named, and stays as it is."""
+    path = tmp_path / "account.jsonl"
+    path.write_bytes(content)
+    assert 2 == main(["emulator", option, str(path)])
+    assert f"{path}: {message}" in capsys.readouterr().err
+    assert content == path.read_bytes()
+
+
+def test_state_file(tmp_path: Path) -> None:
+    """The file is replaced through a link, keeps its mode, and is written only after changes."""
+    path, link = tmp_path / "state.jsonl", tmp_path / "link"
+    path.touch(mode=0o600)
+    link.symlink_to(path)
+    emulator = Emulator(contents=SEED)
+    state = _State(emulator, link)
+    assert 4 == len(emulator.dump().splitlines()) - 1
+    state.save()
+    assert emulator.dump() == path.read_text("utf-8")
+    assert (True, 0o600) == (link.is_symlink(), path.stat().st_mode & 0o777)
+    path.write_text("", "utf-8")
+    state.save()
+    assert not path.read_text("utf-8")
+
+
+def test_failed_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the state can't be written, the earlier file is whole, and the command fails."""
+    path = tmp_path / "state.jsonl"
+    path.write_text(SEED, "utf-8")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert 1 == main(["emulator", "-q", "--state", str(path)])
+    assert SEED == path.read_text("utf-8")
+
+
+def test_address_for_other_machines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On all addresses, a note names an address of this machine, or else its name."""
+
+    def end(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulator_module, "sleep", end)
+    for elsewhere in (("127.0.0.1", 9), ("255.255.255.255", 9)):
+        monkeypatch.setattr(emulator_module, "_ELSEWHERE", elsewhere)
+        assert 130 == main(["emulator", "--host", "0.0.0.0"])  # noqa: S104 - only for a moment
+    output = capsys.readouterr()
+    assert 2 == output.out.count("export DIGITALOCEAN_API_URL=http://127.0.0.1:")
+    first, second = (line for line in output.err.splitlines() if "other machines" in line)
+    assert "at http://127.0.0.1:" in first
+    assert f"at http://{socket.gethostname()}:" in second
+
+
+def test_insecure_emulator(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only an explicit setting sends the token over http to another machine."""
+    with Emulator("0.0.0.0") as emulator:  # noqa: S104 - only for a moment
+        # This is an address of this machine, but not a loopback address.
+        port = emulator.url.rpartition(":")[2]
+        monkeypatch.setenv("DIGITALOCEAN_API_URL", f"http://0.0.0.0:{port}")
+        monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
+        for value in ("", "0", "true"):
+            monkeypatch.setenv("DIGITALOCEAN_PROJECTS_ALLOW_INSECURE", value)
+            assert 2 == main(["list"])
+        assert "--allow-insecure" in capsys.readouterr().err
+        assert [] == emulator.requests
+        assert 0 == main(["list", "--allow-insecure"])
+        monkeypatch.setenv("DIGITALOCEAN_PROJECTS_ALLOW_INSECURE", "1")
+        assert 0 == main(["list"])
+    assert 2 == len(emulator.requests)

@@ -143,7 +143,8 @@ else:
     )
     _SUBPACKAGES = ("contrib", "testing")
     _ELSEWHERE = {
-        "testing": "Emulator MockClock RecordedRequest StoredProject faults seed_demo",
+        "testing": "EmulatedAccount Emulator MockClock RESOURCE_TYPES RecordedRequest "
+        "StoredProject faults seed_demo",
         "contrib.fastapi": "AsyncClientDep ClientDep JSONLinesResponse ProjectID "
         "TenantAsyncClientDep TenantClientDep async_client_for client_for client_lifespan "
         "exception_handlers until_disconnected",

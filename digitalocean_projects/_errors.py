@@ -213,11 +213,7 @@ class APIStatusError(APIError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the request is malformed, or not allowed for the project.
-
-    The text has a hint if a resource has a type that the API is known to refuse, such as `database`
-    instead of `dbaas`.
-    """
+    """400: malformed or not allowed. The text names the right spelling of a wrong resource type."""
 
     @rebuildable
     def __init__(self, *, request: Request, **members: Any) -> None:

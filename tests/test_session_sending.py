@@ -338,7 +338,9 @@ async def test_factory_of_something_else(make_client: MakeClient, made: object) 
 
 def test_factory_with_traces() -> None:
     """Trace hooks can't be combined with a session factory."""
-    with pytest.raises(ValueError, match=r"^pass trace_configs to the session that "):
+    with pytest.raises(
+        ValueError, match=r"^session_factory must be passed without trace_configs; "
+    ):
         AsyncClient(SECRET, session_factory=ClientSession, trace_configs=[TraceConfig()])
 
 

@@ -52,8 +52,8 @@ class Client:
 
     Its attribute `projects` holds the operations. Connections are opened on the first request. Use
     the client as a context manager, or call `close`. It may send any number of requests
-    concurrently, so make one client and share it: the asyncio client within one event loop, the
-    blocking client between any number of threads.
+    concurrently, so make one client and share it, within one event loop or between any number of
+    threads.
 
     An invalid argument raises a `TypeError` or `ValueError` before any request. A wrong use of the
     client raises a `ClientUsageError`. All other errors are subclasses of `APIError`. The token is

@@ -108,7 +108,7 @@ async def test_limits_of_views(make_either: MakeClient) -> None:
     ("options", "error"),
     [
         ({"token": ""}, ValueError),
-        ({"token": None}, ValueError),
+        ({"token": None}, TypeError),
         ({"token": "two words"}, ValueError),
         ({"timeout": 0.0}, ValueError),
         ({"timeout": "1"}, TypeError),

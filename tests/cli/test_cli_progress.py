@@ -290,7 +290,7 @@ def test_retry_below_a_bar(account: Emulator, monkeypatch: pytest.MonkeyPatch) -
     terminal = open_terminal(monkeypatch)
     monkeypatch.setattr(
         "digitalocean_projects._cli.program.Client",
-        lambda token: Client(token, retry=RetryPolicy(base_delay=0)),
+        lambda token, **options: Client(token, retry=RetryPolicy(base_delay=0), **options),
     )
     results = hold(account, "'/v2/projects'", partial(terminal.shows, "1 request "))
     account.fail(faults.Reset(), when=lambda request: "/resources" in request.path)

@@ -118,7 +118,9 @@ def test_faults(emulator: Emulator, call: Call, control: Callable[..., Reply]) -
     emulator.seed(["do:droplet:1"], default=True)
     first = call("GET", "/v2/projects/default")
     assert (503, "3") == (first.status, first.headers["retry-after"])
-    assert [200, 200] == [call("GET", "/v2/projects").status for _ in range(2)]
+    body = {"resources": ["do:droplet:1"]}
+    (resource,) = call("POST", "/v2/projects/default/resources", body).document["resources"]
+    assert "service_down" == resource["status"]
     tea = call("GET", "/v2/projects")
     assert (418, b"tea", "1") == (tea.status, tea.body, tea.headers["X-Pot"])
     assert [{"a": 1}] * 2 == [call("GET", "/v2/projects").document for _ in range(2)]

@@ -117,7 +117,6 @@ class AsyncClient:
         trace_configs: Sequence[TraceConfig] = (),
         clock: Clock | None = None,
     ) -> None:
-        kind = type(token)
         token, proxy = Secret.hide(token), Secret.hide(proxy)
         if session_factory is not None and not callable(session_factory):
             kind = type(session_factory).__name__
@@ -127,17 +126,16 @@ class AsyncClient:
                 "session_factory must be passed without trace_configs; "
                 "pass them to the ClientSession that it returns"
             )
+        checked_type("allow_insecure", allow_insecure, bool)
+        base_url = checked_base_url(base_url, allow_insecure=allow_insecure)
         settings = Settings(
-            token=checked_token(token, kind),
+            token=checked_token(token),
             token_source=token_source(token),
-            base_url=checked_base_url(
-                base_url,
-                allow_insecure=checked_type("allow_insecure", allow_insecure, bool),
-            ),
+            base_url=base_url,
             timeout=checked_seconds("timeout", timeout),
             connect_timeout=checked_seconds("connect_timeout", connect_timeout),
             max_body=checked_count("max_body", max_body),
-            proxy=checked_proxy(proxy),
+            proxy=checked_proxy(proxy, base_url, allow_insecure=allow_insecure),
             user_agent=checked_user_agent(user_agent),
             session_factory=session_factory,
             trace_configs=tuple(trace_configs),
@@ -154,6 +152,9 @@ class AsyncClient:
         self._projects = AsyncProjects(manager)
 
     def __repr__(self) -> str:
+        # A traceback with local variables shows a client whose arguments were refused, too.
+        if not hasattr(self, "_manager"):
+            return "<AsyncClient without settings>"
         return self._shown("AsyncClient", is_open=self._manager.is_open)
 
     def _shown(self, name: str, *, is_open: bool) -> str:
@@ -207,10 +208,9 @@ class AsyncClient:
             TypeError: An option has another type than annotated.
             ValueError: An option is invalid. The message doesn't contain the token.
         """
-        kind = type(token)
-        token = token if token is NOTHING else Secret.hide(token) or Secret()
+        token = token if token is NOTHING else Secret.hide_any(token)
         options: dict[str, tuple[Callable[[Any], object], object]] = {
-            "token": (partial(checked_token, kind=kind), token),
+            "token": (checked_token, token),
             "token_source": (token_source, token),
             "timeout": (partial(checked_seconds, "timeout"), timeout),
             "deadline": (_checked_deadline, deadline),

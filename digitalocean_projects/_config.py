@@ -19,7 +19,7 @@ import backoff
 from ._arguments import checked_count, checked_seconds, checked_type, checked_wait
 from ._clock import Clock
 from ._errors import APIConnectionError, APIStatusError, ClientUsageError, ServerError
-from ._messages import TOKEN_VARIABLES, Secret, holds_token, number_text
+from ._messages import TOKEN_VARIABLES, NotText, Secret, holds_token, number_text
 from ._public import publish
 from ._version import __version__
 
@@ -233,12 +233,8 @@ def token_source(token: Secret | None) -> str:
     return f"from {variable}" if token is None else "passed to the client"
 
 
-def checked_token(token: Secret | None, kind: type = str) -> Secret:
+def checked_token(token: Secret | None) -> Secret:
     """Return the given token, or else the one of the environment, after checking it.
-
-    Args:
-        token: The token. A value that is not a string was replaced by an empty one.
-        kind: The type that the value had.
 
     Raises:
         ClientUsageError: There is no token.
@@ -253,8 +249,8 @@ def checked_token(token: Secret | None, kind: type = str) -> Secret:
                 break
         else:
             raise ClientUsageError(f"no token: pass token=…, or set {TOKEN_VARIABLES[0]}")
-    elif not issubclass(kind, str):
-        raise TypeError(f"token must be a string, got {kind.__name__}")
+    elif isinstance(token, NotText):
+        raise TypeError(f"token must be a string, got {token.kind}")
     if not token:
         raise ValueError(f"{origin} must not be empty")
     if token[:7].lower() == "bearer ":
@@ -298,6 +294,8 @@ def checked_base_url(url: str | None, *, allow_insecure: bool) -> str:
         raise ValueError(
             f"{origin} must not end in {ending[1]!r}, since the client adds that to each path"
         )
+    if holds_token(parts.path):
+        raise ValueError(f"{origin} must not contain an API token")
     host = parts.netloc.lower().removesuffix(f":{_PORTS[parts.scheme]}")
     return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
 
@@ -322,17 +320,25 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def checked_proxy(proxy: Secret | None) -> Secret | None:
+def checked_proxy(
+    proxy: Secret | None, base_url: str = "", *, allow_insecure: bool = False
+) -> Secret | None:
     """Return the URL of a proxy after checking it.
 
     Raises:
-        ValueError: The URL is malformed. The message doesn't contain it, since it may hold a
-            password.
+        ValueError: The URL is malformed, or the proxy would read the token on its way to an http
+            address. The message doesn't contain the URL, since it may hold a password.
     """
     if proxy is None:
         return None
     if not proxy.isascii() or not _is_proxy(proxy) or not _has_port(proxy):
         raise ValueError("proxy must be http://[user:password@]host[:port]")
+    is_local = is_loopback(urlsplit(str(proxy)).hostname or "")
+    if base_url.startswith("http:") and not (is_local or allow_insecure):
+        raise ValueError(
+            "proxy must be on this machine if base_url is http, since the token would be sent to "
+            "it unencrypted; pass allow_insecure=True to allow that"
+        )
     return proxy
 
 

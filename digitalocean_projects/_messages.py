@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
@@ -64,10 +64,30 @@ class Secret(str):
 
     @classmethod
     def hide(cls, value: object) -> Secret | None:
-        """Return `value` as a secret: None stays None, and any other type becomes an empty one."""
-        if value is None or isinstance(value, cls):
+        """Return `value` as a secret: None stays None, and any other type becomes `NotText`."""
+        return None if value is None else cls.hide_any(value)
+
+    @classmethod
+    def hide_any(cls, value: object) -> Secret:
+        """Return `value` as a secret, or `NotText` if it is not a string."""
+        if isinstance(value, cls):
             return value
-        return cls(value) if isinstance(value, str) else cls()
+        return cls(value) if isinstance(value, str) else NotText(type(value).__name__)
+
+
+class NotText(Secret):
+    """An empty secret that stands for a value of a wrong type, whose `repr` may show a token.
+
+    Args:
+        kind: The name of the type.
+    """
+
+    kind: str
+
+    def __new__(cls, kind: str) -> Self:
+        self = super().__new__(cls)
+        self.kind = kind
+        return self
 
 
 _DERIVING = """

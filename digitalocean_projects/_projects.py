@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from operator import attrgetter
 
@@ -509,7 +510,10 @@ class AsyncProjects:
     ) -> Project:
         request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
         body = None if members is None else encode_members(members)
-        return (await self._manager.request(request, body)).decode(decode_project)
+        name = path.rpartition("/")[2]
+        wanted = name if is_project_id(name) and name != DEFAULT_PROJECT else None
+        answer = await self._manager.request(request, body)
+        return answer.decode(partial(decode_project, wanted=wanted))
 
     def _resources(self, project: ProjectLike, per_page: int) -> Listing[Resource]:
         return Listing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ import digitalocean_projects
 from digitalocean_projects import (
     DEFAULT_PROJECT,
     AsyncClient,
+    Client,
     ClientUsageError,
     Limits,
     RetryPolicy,
@@ -135,8 +137,9 @@ def test_token_of_another_type() -> None:
         with pytest.raises(TypeError, match=expected) as caught:
             AsyncClient(token)  # type: ignore[arg-type]  # the case
         assert not any(HIDDEN in text for text in exposed(caught.value))
-        with pytest.raises(TypeError, match=expected):
-            AsyncClient("x").with_options(token=token)  # type: ignore[arg-type]  # the case
+        for client in (AsyncClient, Client):
+            with pytest.raises(TypeError, match=expected):
+                client("x").with_options(token=token)  # type: ignore[arg-type]  # the case
     for options in ({"token": ""}, {"token": Secret()}):
         with pytest.raises(ValueError, match=r"^token must not be empty$"):
             AsyncClient(**options)
@@ -259,6 +262,34 @@ def test_base_url_with_impossible_port() -> None:
 def test_proxy(proxy: str | None) -> None:
     """A proxy may have a user and a password, and stays hidden."""
     assert proxy == checked_proxy(Secret.hide(proxy))
+
+
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+def test_proxy_that_would_read_the_token(client_class: Callable[..., Any]) -> None:
+    """An http address is reached through a proxy on this machine only, unless that is allowed."""
+    options = {"base_url": "http://127.0.0.1:1", "proxy": "http://proxy.example:3128"}
+    with pytest.raises(ValueError, match=r"^proxy must be on this machine"):
+        client_class("x", **options)
+    client_class("x", **options, allow_insecure=True)
+    client_class("x", **options | {"proxy": "http://127.0.0.1:3128"})
+    client_class("x", **options | {"base_url": "https://127.0.0.1:1"})
+
+
+def test_token_in_the_base_url() -> None:
+    """An address that contains a token is refused, and the message doesn't repeat it."""
+    with pytest.raises(ValueError, match="must not contain an API token") as caught:
+        AsyncClient("x", base_url=f"https://api.example/dop_v1_{'a' * 64}")
+    assert "dop_v1_" not in str(caught.value)
+
+
+@pytest.mark.parametrize("client_class", [AsyncClient, Client])
+def test_repr_of_a_refused_client(client_class: type[AsyncClient | Client]) -> None:
+    """A client whose arguments were refused has a `repr`, which tracebacks may show."""
+    with pytest.raises(ValueError, match="token") as caught:
+        client_class("a b")
+    traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    unfinished = client_class.__new__(client_class)
+    assert f"<{client_class.__name__} without settings>" == repr(unfinished)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ class Client:
         return self._async.count()
 
     def with_options(self, *, token: str | NothingType=NOTHING) -> Client:
-        token = token if token is NOTHING else Secret.hide(token) or Secret()
+        token = token if token is NOTHING else Secret.hide_any(token)
         return Client._view(self._portal, self._async.with_options(token=token))
 
     def close(self) -> None:

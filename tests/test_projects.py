@@ -477,6 +477,21 @@ async def test_no_pruning_of_the_default(emulator: Emulator, make_client: MakeCl
     assert {"GET"} == set(methods(emulator))
 
 
+@pytest.mark.parametrize("change", [False, True])
+async def test_another_project_in_the_response(
+    emulator: Emulator, make_client: MakeClient, *, change: bool
+) -> None:
+    """A response with another project than the one of the request is an error."""
+    wanted, other = emulator.seed(name="wanted"), emulator.seed(name="other")
+    emulator.respond(200, {"project": {"id": other, "name": "other"}}, times=None)
+    async with make_client() as client:
+        with pytest.raises(APIResponseError, match=f"expected the project {wanted}, got"):
+            await (
+                client.projects.patch(wanted, name="new") if change else client.projects.get(wanted)
+            )
+        assert other == (await client.projects.get_default()).id
+
+
 @pytest.mark.parametrize("odd", ["", "../x", "default", "x"])
 async def test_default_project_with_an_odd_id(
     emulator: Emulator, make_client: MakeClient, odd: str

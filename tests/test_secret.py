@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
-from digitalocean_projects._messages import Secret, holds_token, quoted, redacted
+from digitalocean_projects._messages import NotText, Secret, holds_token, quoted, redacted
 
 HEX = "0123456789abcdef" * 4
 HIDDEN = f"dop_v1_{HEX}"
@@ -74,7 +74,8 @@ def test_secret() -> None:
 def test_hide(value: object, text: str) -> None:
     """None stays None, and a value of another type becomes an empty secret."""
     hidden = Secret.hide(value)
-    assert (text, Secret) == (hidden, type(hidden))
+    kind = Secret if isinstance(value, str) else NotText
+    assert (text, kind) == (hidden, type(hidden))
     assert Secret.hide(None) is None
 
 

@@ -126,18 +126,25 @@ def decode_resources(body: bytes) -> list[Resource]:
     return _with_items(body, Resource)[1]
 
 
-def decode_project(body: bytes) -> Project:
+def decode_project(body: bytes, wanted: str | None = None) -> Project:
     """Return the project in a response that holds one.
+
+    Args:
+        body: The body of the response.
+        wanted: The UUID of the project in lower case; None for any project.
 
     Raises:
         DecodeError: The body is not such a response. The message may quote what the server sent.
     """
     value = _document(body).get("project")
     try:
-        return structure(value, Project)
+        project = structure(value, Project)
     except (KeyError, TypeError, ValueError):
         # Explained as a list of one.
-        return _items({_MEMBERS[Project]: [value]}, Project)[0]
+        project = _items({_MEMBERS[Project]: [value]}, Project)[0]
+    if wanted is not None and project.id.lower() != wanted:
+        raise DecodeError(f"expected the project {wanted}, got {project.id!r}")
+    return project
 
 
 def decode_error(body: bytes) -> dict[str, str]:

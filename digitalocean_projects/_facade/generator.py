@@ -63,7 +63,11 @@ _FIXED_BODIES = {
     "__repr__": 'return repr(self._async).replace("Async", "", 1)',
 }
 # If the portal has never started, closing it doesn't close the original, so the portal is asked.
-_ROOT_REPR = f'return self._async._shown("{RENAMES[ROOT]}", is_open=self._portal.is_open)'
+_ROOT_REPR = f"""\
+# A traceback with local variables shows a client whose arguments were refused, too.
+if not hasattr(self, "_async"):
+    return "<{RENAMES[ROOT]} without settings>"
+return self._async._shown("{RENAMES[ROOT]}", is_open=self._portal.is_open)"""
 # The constructor of views: it wraps an original view, and uses the portal of another client.
 _VIEW = f"""
 @classmethod
@@ -231,7 +235,7 @@ def _definition(node: _Function, body: str) -> str:
         if name in SECRETS:
             hidden = f"Secret.hide({name})"
             if "NothingType" in ast.unparse(arg):
-                hidden = f"{name} if {name} is NOTHING else {hidden} or Secret()"
+                hidden = f"{name} if {name} is NOTHING else Secret.hide_any({name})"
             hiding += f"{name} = {hidden}\n"
     return head + indent(f"{_docstring(node)}{hiding}{body}\n", "    ")
 

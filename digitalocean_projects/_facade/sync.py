@@ -163,6 +163,9 @@ class Client:
         return view
 
     def __repr__(self) -> str:
+        # A traceback with local variables shows a client whose arguments were refused, too.
+        if not hasattr(self, "_async"):
+            return "<Client without settings>"
         return self._async._shown("Client", is_open=self._portal.is_open)
 
     @property
@@ -212,7 +215,7 @@ class Client:
             TypeError: An option has another type than annotated.
             ValueError: An option is invalid. The message doesn't contain the token.
         """
-        token = token if token is NOTHING else Secret.hide(token) or Secret()
+        token = token if token is NOTHING else Secret.hide_any(token)
         return Client._view(
             self._portal,
             self._async.with_options(

@@ -94,7 +94,7 @@ class RedisLimits(Limits):
     ) -> None:
         # Written by hand, because a traceback with local variables would show the URL in the frame
         # of a generated method.
-        url = Secret.hide(url) or Secret()
+        url = Secret.hide_any(url)
         self.__attrs_init__(
             url=url,
             windows=windows,

@@ -174,11 +174,8 @@ def test_memory_is_bounded() -> None:
     with running("--no-limits") as command:
         command.send("GET", "/v2/projects", token=command.token)
         before = command.rss()
-        body = {"resources": [f"do:droplet:{number:050}" for number in range(1200)]}
-        text = json.dumps(body)
-        assert len(text) > 75_000
-        for _ in range(200):
-            command.send("POST", "/v2/projects/default/resources", text, command.token)
+        for _ in range(50):
+            command.send("POST", "/v2/projects/default/resources", "x" * 1_000_000, command.token)
         with contextlib.suppress(OSError):
             command.send("POST", "/v2/projects/default/resources", "x" * 100_000_000, command.token)
         assert command.rss() - before < 30 * 1024

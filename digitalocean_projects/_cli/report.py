@@ -115,12 +115,12 @@ class Summary:
         return sum(self.types.values())
 
     def shortened(self, most: int) -> Summary:
-        """Return the summary with at most `most` types, and the sum of the remaining ones."""
+        """Return the summary with the first `most` types; several other ones become one sum."""
+        if len(self.types) <= most + 1:
+            return self
         types = dict(list(self.types.items())[:most])
-        left = len(self.types) - len(types)
-        if left > 1:
-            types[f"{left} more types"] = self.total - sum(types.values())
-        return attrs.evolve(self, types=types if left > 1 else self.types)
+        types[f"{len(self.types) - most} more types"] = self.total - sum(types.values())
+        return attrs.evolve(self, types=types)
 
     def members(self) -> dict[str, object]:
         """Return the members of the JSON object for the summary."""

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from digitalocean_projects import Project
 from digitalocean_projects._cli import main
+from digitalocean_projects._cli.report import Summary
 
 if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
@@ -101,6 +103,16 @@ def test_encodings(
     lines = written.getvalue().decode(encoding).splitlines()
     assert f"{'x' * 29}{cut}  droplet          1  " == lines[1][:52]
     assert lines[-1].endswith("droplet         16  " + bar * (80 - 52))
+
+
+def test_shortened() -> None:
+    """The sum of several types stands for them, and a single last type stays."""
+    types = {"droplet": 5, "volume": 3, "domain": 2, "app": 1}
+    project = Project(id="1", name="web")
+    summary = Summary(project, types)
+    assert {"droplet": 5, "volume": 3, "2 more types": 3} == summary.shortened(2).types
+    for most in (3, 4, 5):
+        assert types == summary.shortened(most).types
 
 
 def test_nothing_to_report(account: Emulator, capsys: Capture) -> None:

@@ -324,6 +324,9 @@ def test_assignments_of_other_resources(
     """A fault that names URNs waits for an assignment of one of them, and the next one is usual."""
     emulator.seed(["do:droplet:1", "do:droplet:2", "do:droplet:3"], default=True)
     emulator.fail(fault)
+    unknown = "/v2/projects/00000000-0000-4000-8000-000000000000/resources"
+    assert 404 == call("POST", unknown, {"resources": ["do:droplet:2"]}).status
+    emulator.fail(fault)
     assert [("1", "already_assigned")] == assign(call, 1)
     assert ("2", "already_assigned") not in assign(call, 1, 2, 3)
     assert [("2", "already_assigned"), ("3", "already_assigned")] == assign(call, 2, 3)

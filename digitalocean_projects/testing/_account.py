@@ -101,10 +101,10 @@ class Account:
     """
 
     def __init__(self, clock: MockClock, number: int = 0) -> None:
-        self.move_delay = 0.0
-        self.number = number
+        self.move_delay: float = 0.0
+        self.number: int = number
         self.tokens: dict[str, Token] = {}
-        self.attachments = Attachments()
+        self.attachments: Attachments = Attachments()
         self._clock = clock
         # Ids and tokens of different accounts differ.
         self._salt = f"{number} " if number else ""

@@ -61,7 +61,7 @@ class Accounts:
         self, clock: MockClock, token: str | None = None, scopes: frozenset[str] | None = None
     ) -> None:
         self._clock = clock
-        self.all = [Account(clock)]
+        self.all: list[Account] = [Account(clock)]
         self.by_token: dict[str, Account] = {}
         self.add_token(self.all[0], scopes, token)
 

@@ -96,13 +96,13 @@ def test_end_under_the_bar(account: Emulator, number: int, status: int) -> None:
     """A signal that ends the command erases the bar and shows the cursor."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
     with started(LISTING) as (process, screen):
-        screen.wait_for(b" requests")
+        screen.wait_for(b" request")
         assert not screen.has_cursor()
         process.send_signal(number)
         assert status == process.wait(timeout=60)
         assert screen.has_cursor()
         assert b"Traceback" not in screen.shown
-        last = screen.shown.rindex(b" requests")
+        last = screen.shown.rindex(b" request")
         assert b"\x1b[2K" in screen.shown[last:]
         assert process.stdout
         assert b"" == process.stdout.read()
@@ -113,7 +113,7 @@ def test_kill_under_the_bar(account: Emulator) -> None:
     """SIGQUIT ends the command at once, and the cursor is shown."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
     with started(LISTING) as (process, screen):
-        screen.wait_for(b" requests")
+        screen.wait_for(b" request")
         process.send_signal(signal.SIGQUIT)
         assert -signal.SIGQUIT == process.wait(timeout=60)
         assert screen.has_cursor()
@@ -124,7 +124,7 @@ def test_stop_under_the_bar(account: Emulator) -> None:
     """A stopped command shows the cursor, and hides it when it continues."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
     with started(LISTING) as (process, screen):
-        screen.wait_for(b" requests")
+        screen.wait_for(b" request")
         for _ in range(2):
             process.send_signal(signal.SIGTSTP)
             assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])

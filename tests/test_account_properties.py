@@ -399,6 +399,6 @@ class Account(RuleBasedStateMachine):
 
 
 Account.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, derandomize=True
+    max_examples=15, stateful_step_count=20, deadline=None, derandomize=True
 )
 TestAccount = pytest.mark.slow(Account.TestCase)

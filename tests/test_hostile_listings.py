@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     MakeClient = Callable[..., AsyncClient]
 
 SECONDS = 120
-ROUNDS = 150
+ROUNDS = 75
 MANY = 100_000
 ENTRIES = 20_000
 PIECES = [

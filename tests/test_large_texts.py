@@ -18,7 +18,7 @@ from digitalocean_projects._session.transport import Answer, status_error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIZE = 3_000_000
+SIZE = 1_500_000
 # All texts together take a second; a search whose time grows with the square of the length takes
 # many minutes for one of them.
 SECONDS = 60

@@ -21,7 +21,7 @@ from digitalocean_projects._cli import emulator as emulator_module
 from digitalocean_projects._cli import main
 from digitalocean_projects._cli.emulator import _latency, _limits, _State
 from digitalocean_projects._cli.program import make_parser
-from digitalocean_projects.testing import Emulator
+from digitalocean_projects.testing import Emulator, seed_demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,16 +35,14 @@ SEED = (
 
 
 @attrs.define
-class Command:
-    """A running command.
+class Served:
+    """An emulator that is controlled over HTTP alone.
 
     Attributes:
-        process: Its process.
         url: Its URL.
         token: Its token.
     """
 
-    process: subprocess.Popen[str]
     url: str
     token: str
 
@@ -67,6 +65,17 @@ class Command:
     ) -> Any:
         return json.loads(self.send(method, path, body, token)[1])
 
+
+@attrs.define
+class Command(Served):
+    """A running command.
+
+    Attributes:
+        process: Its process.
+    """
+
+    process: subprocess.Popen[str]
+
     def rss(self) -> int:
         """Return the memory of the process in KiB."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text("utf-8").splitlines()
@@ -86,7 +95,7 @@ def running(*options: str, end: int = signal.SIGTERM) -> Iterator[Command]:
             assert process.stdout
             url, token, doctl = (process.stdout.readline().strip() for _ in range(3))
             assert doctl == token.replace("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
-            yield Command(process, url.partition("=")[2], token.partition("=")[2])
+            yield Command(url.partition("=")[2], token.partition("=")[2], process)
         finally:
             process.send_signal(end)
         assert (128 + end if end != signal.SIGKILL else -end) == process.wait(timeout=60)
@@ -140,10 +149,11 @@ def test_scenario_over_http(tmp_path: Path) -> None:
         assert 2 == command.document("GET", path, token=command.token)["meta"]["total"]
 
 
-@pytest.mark.process
 def test_state_of_one_emulator_in_another() -> None:
     """The state of an emulator, seeded into another one, is the same to the byte."""
-    with running("--demo", "--no-limits") as first, running("--token", "mine") as second:
+    with Emulator() as one, Emulator(token="mine") as other:
+        seed_demo(one)
+        first, second = Served(one.url, one.token), Served(other.url, other.token)
         tenant = first.document("POST", "/_emulator/accounts")["token"]
         first.send("POST", "/_emulator/seed", SEED, tenant)
         _, state = first.send("GET", "/_emulator/state")

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digitalocean_projects.testing import Emulator, seed_demo
@@ -139,6 +139,7 @@ def test_accounts_of_a_dump(call: Call, emulator: Emulator) -> None:
     assert RESOURCES == reply.document["resources"]
 
 
+@settings(max_examples=30)
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),

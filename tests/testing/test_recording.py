@@ -85,7 +85,7 @@ def test_size() -> None:
         request(-1, part, count, text)
         gc.collect()
         before, _ = tracemalloc.get_traced_memory()
-        kept = [request(number, part, count, text) for number in range(50)]
+        kept = [request(number, part, count, text) for number in range(10)]
         after, _ = tracemalloc.get_traced_memory()
         return (after - before) / sum(each.size for each in kept)
 

@@ -371,7 +371,9 @@ async def test_stale_reset(emulator: Emulator, make_either: MakeClient) -> None:
             await client.projects.get_default()
         bucket = client.statistics().bucket
     assert bucket is not None
-    assert (4, 0.0) == (bucket.granted, bucket.paused)
+    # The emulator closes the connection after a fault, so the client may have to send a request
+    # twice, which the bucket counts twice.
+    assert (4, 0.0) == (len(emulator.requests), bucket.paused)
 
 
 @pytest.mark.parametrize(

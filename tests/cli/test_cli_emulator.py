@@ -138,6 +138,9 @@ def test_scenario_over_http(tmp_path: Path) -> None:
         assert command.token not in json.dumps(requests)
         assert json.dumps(body) == requests[-3]["body"]
         _, before = command.send("GET", "/_emulator/state")
+        # It is written within a moment, and again at the end.
+        while before != state.read_bytes():
+            assert command.process.poll() is None
     assert before == state.read_bytes()
 
     with running("--seed", str(seed), "--state", str(state)) as command:
@@ -181,8 +184,8 @@ def test_state_survives_a_crash(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_memory_is_bounded() -> None:
     """After many large requests and a huge one, the process takes less than 30 MiB more."""
-    with running("--no-limits") as command:
-        command.send("GET", "/v2/projects", token=command.token)
+    with running("--no-limits", "--token", "mine") as command:
+        assert 200 == command.send("GET", "/v2/projects", token="mine")[0]
         before = command.rss()
         for _ in range(50):
             command.send("POST", "/v2/projects/default/resources", "x" * 1_000_000, command.token)

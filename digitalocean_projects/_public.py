@@ -11,7 +11,7 @@ PACKAGE = "digitalocean_projects"
 
 
 def publish(namespace: dict[str, Any], package: str = PACKAGE) -> None:
-    """Let the public classes and functions of a module report the public package as their module.
+    """Make the public classes and functions of a module report the public package as their module.
 
     A class's annotations are resolved first, since `typing.get_type_hints` looks up their names in
     the module that the class reports.
@@ -41,7 +41,7 @@ def _function(member: Any) -> Any:
 
 
 def explain_misuse(cls: type, reason: str, *methods: str) -> None:
-    """Let special methods of a class raise a `TypeError` that says what to write instead.
+    """Make special methods of a class raise a `TypeError` that says what to write instead.
 
     They are set here, and not in the class, so that type checkers refuse such a use, too. But
     `isinstance` then takes an instance for an `Iterable` or an `Awaitable`. So this is used for

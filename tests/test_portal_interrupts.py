@@ -33,7 +33,7 @@ class Interruption(Exception):  # noqa: N818 - it is no error
 
 @pytest.fixture
 def interrupts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[None]]:
-    """Let the timer's handler raise in any frame but the test's, and count that."""
+    """Make the timer's handler raise in any frame but the test's, and count that."""
     # Python drops an exception in a finalizer.
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     interrupts: list[None] = []

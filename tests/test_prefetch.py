@@ -74,7 +74,7 @@ def tasks() -> set[asyncio.Task[Any]]:
 
 
 async def settle() -> None:
-    """Let all tasks run that can."""
+    """Run all tasks that can run."""
     for _ in range(20):
         await asyncio.sleep(0)
 

@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., None])
 
 
 def rebuildable(init: F) -> F:
-    """Let an `__init__` also accept the two values of `SafeError.args`."""
+    """Make an `__init__` also accept the two values of `SafeError.args`."""
 
     @wraps(init)
     def init_or_rebuild(self: SafeError, *arguments: Any, **members: Any) -> None:

@@ -35,7 +35,8 @@ class ResourceType(StrEnum):
     VOLUME_SNAPSHOT = "volumesnapshot"
 
 
-# Names of the API's resources that users write in URNs, and the types that the API accepts.
+# Names that users write for types, and the types that the API accepts. Types are an open list, so
+# such a name is sent, too.
 _SPELLINGS = {
     "apps": "app",
     "block_storage": "volume",
@@ -90,8 +91,6 @@ _AROUND = " \t\r\n\"'`,;\u200b\u2060\ufeff"
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _NUMBER_OR_UUID = f"[0-9]+|{_UUID}"
 _find_refused = re.compile(f"[{_REFUSED}{_NO_TEXT}]").search
-
-# Names that users may take for those of types. The list of types is open, so they are sent.
 
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}

@@ -38,7 +38,7 @@ AGAIN = "# some resources may have been moved; it is safe to run the command aga
 
 @pytest.fixture(autouse=True)
 def _buffered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Python buffer what it writes to pipes and files, which is its default."""
+    """Make Python buffer what it writes to pipes and files, which is its default."""
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 

@@ -49,7 +49,7 @@ def is_busy(bucket: TokenBucket) -> bool:
 
 
 async def look(bucket: TokenBucket) -> None:
-    """Let a bucket call Redis until it has found it back."""
+    """Call Redis from a bucket until the bucket has found it again."""
     async with asyncio.timeout(20):
         while source(bucket)._away:
             source(bucket).serve(asyncio.get_running_loop())

@@ -34,7 +34,7 @@ pydo.Client = Client
 
 
 def respond(emulator: Emulator, tag: str, page: int, ids: list[str], links: object) -> None:
-    """Let the emulator list the Droplets with a tag, which the Projects API doesn't have."""
+    """Make the emulator list the Droplets with a tag, which the Projects API doesn't have."""
     body: dict[str, Any] = {"droplets": [{"id": int(text)} for text in ids], "links": links}
     query = {"tag_name": tag, "page": str(page)}
     emulator.respond(

@@ -171,7 +171,7 @@ def test_moves_are_finished_in_a_dump(emulator: Emulator, call: Call) -> None:
 
 
 def test_doctl(emulator: Emulator, call: Call) -> None:
-    """What doctl prints for projects and resources becomes the account that doctl read."""
+    """The account that doctl read is made from the projects and resources that doctl prints."""
     emulator.load(printed(PROJECTS) + printed(RESOURCES))
     listing = call("GET", "/v2/projects").document
     assert PROJECTS[::-1] == listing["projects"]

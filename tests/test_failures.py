@@ -129,7 +129,7 @@ async def test_no_tls(make_client: MakeClient, emulator: Emulator) -> None:
 
 
 async def test_slow_connection(make_client: MakeClient) -> None:
-    """A connection timeout and a slow response have messages of their own, with the time allowed."""
+    """A connection timeout and a slow response have different messages, with the time allowed."""
 
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

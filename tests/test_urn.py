@@ -71,7 +71,7 @@ def test_round_trip(resource_type: str, resource_id: str) -> None:
 def test_refused_characters(before: str, character: str, after: str) -> None:
     """An id has no white space, quote, list, wildcard or template character, and is valid text."""
     resource_id = before + character + after
-    with pytest.raises(ValueError, match=r"^id must (be the id of a resource|not contain 'do:'), got"):
+    with pytest.raises(ValueError, match=r"^id must (be the id of a|not contain 'do:')"):
         URN("droplet", resource_id)
     with pytest.raises(ValueError, match="a URN must have the form do:TYPE:ID, got "):
         URN.parse(f"do:droplet:{resource_id}")

@@ -46,11 +46,23 @@ PARALLEL = (f"--numprocesses={(os.cpu_count() or 1) + 2}", "--dist=worksteal")
 PARALLEL_QUICK = ("--numprocesses=auto", "--dist=worksteal")
 
 
+def _test(session: nox.Session, *command: str) -> None:
+    """Run tests; run the failed ones once more, to show the values in their assertions.
+
+    Each process would rewrite the assertions of all tests, which takes 10 % of the first run.
+    """
+    try:
+        session.run(*command, "--assert=plain")
+    except nox.command.CommandFailed:
+        session.run("pytest", "--last-failed", "--last-failed-no-failures=none")
+        raise
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests on the Python that runs nox."""
     _install(session, "test")
-    session.run("pytest", *PARALLEL, *session.posargs)
+    _test(session, "pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session(python=MEASURED)
@@ -59,7 +71,7 @@ def coverage(session: nox.Session) -> None:
     _install(session, "test")
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / "coverage")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
+    _test(session, "coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -85,7 +97,7 @@ def others(session: nox.Session) -> None:
         selected = (*PARALLEL, "-m", "not slow")
     else:
         selected = (*PARALLEL_QUICK, "-m", QUICK)
-    session.run("pytest", *selected, *session.posargs)
+    _test(session, "pytest", *selected, *session.posargs)
 
 
 _INSTALLED = """
@@ -112,7 +124,7 @@ def floors(session: nox.Session) -> None:
     session.install(*(need.replace(">=", "==") for need in PROJECT["project"]["dependencies"]))
     # Only the emulator's tests notice how aiohttp before 3.14.4 reads malformed requests.
     chosen = ("-m", QUICK, "--ignore=tests/testing")
-    session.run("pytest", *PARALLEL_QUICK, *chosen, *session.posargs)
+    _test(session, "pytest", *PARALLEL_QUICK, *chosen, *session.posargs)
 
 
 @nox.session

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from digitalocean_projects._cli import main, resources
+from digitalocean_projects._cli import main, urns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,7 +159,7 @@ def test_wrong_line(  # noqa: PLR0917 - fixtures
 
 def test_long_list(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     """A list without an end is refused, and nothing is sent."""
-    monkeypatch.setattr(resources, "_LONGEST_LIST", 1000)
+    monkeypatch.setattr(urns, "_LONGEST_LIST", 1000)
     assert 1 == main(["reconcile", "web", "/dev/zero"])
     expected = "digitalocean-projects: /dev/zero: the list must have at most 1,000 bytes\n"
     assert expected == capsys.readouterr().err

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from http import HTTPStatus
-from operator import attrgetter
+from collections.abc import Iterable
 
 from ._arguments import (
     DEFAULT_PROJECT,
@@ -14,7 +11,6 @@ from ._arguments import (
     checked_count,
     checked_type,
     checked_wait,
-    is_project_id,
     project_path,
     settable,
 )
@@ -22,23 +18,18 @@ from ._assignment.assignment import Assignment
 from ._assignment.reconcile import reconcile
 from ._assignment.results import AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
-from ._codec.json import decode_project, encode_members
-from ._codec.models import Environment, Project, Resource, urn_text
+from ._codec.models import Environment, Project, Resource
 from ._codec.urn import URNLike, distinct_urns
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
-    MAX_PER_PAGE,
 )
-from ._errors import (
-    APIResponseError,
-    ProjectLookupError,
-)
-from ._messages import Request, one_line
+from ._endpoints import READ, Endpoints
+from ._lookup import named
+from ._messages import Request
 from ._paginator.inventory import AsyncInventory
-from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
 from ._public import publish
 from ._session.manager import SessionManager
@@ -71,6 +62,7 @@ class AsyncProjects:
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
+        self._endpoints = Endpoints(manager)
 
     def __repr__(self) -> str:
         return f"<AsyncProjects at {self._manager.settings.base_url}>"
@@ -94,16 +86,8 @@ class AsyncProjects:
             max_pages: Maximum number of pages; a longer listing raises a `PaginationError`. The
                 default is 10,000.
         """
-        listing = Listing(
-            manager=self._manager,
-            path=PROJECTS_PATH,
-            item=Project,
-            key=attrgetter("id"),
-            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
-            scopes=_READ,
-        )
         return AsyncPaginator(
-            listing,
+            self._endpoints.projects(per_page),
             concurrency=checked_count("concurrency", concurrency),
             max_pages=checked_count("max_pages", max_pages),
         )
@@ -119,13 +103,7 @@ class AsyncProjects:
         """
         checked_type("name", name, str)
         projects = await self.list().collect()
-        found = tuple(project for project in projects if project.name == name)
-        if len(found) != 1:
-            near = () if found else _near(name, projects)
-            hint = "" if found or near else _lookup_hint(name)
-            secret = self._manager.settings.token
-            raise ProjectLookupError(name, found, near=near, hint=hint, secret=secret)
-        return found[0]
+        return named(name, projects, secret=self._manager.settings.token)
 
     async def get(self, project: ProjectLike) -> Project:
         """Return a project.
@@ -135,7 +113,7 @@ class AsyncProjects:
         Raises:
             NotFoundError: The project doesn't exist.
         """
-        return await self._ask("GET", project_path(project), _READ)
+        return await self._endpoints.send("GET", project_path(project), READ)
 
     async def get_default(self) -> Project:
         """Return the default project, which holds all resources that no other project holds.
@@ -180,7 +158,7 @@ class AsyncProjects:
             raise ValueError("purpose must have 1 to 255 characters, got 0")
         if environment is not None:
             members |= settable(environment=environment)
-        return await self._ask("POST", PROJECTS_PATH, ("project:create",), members)
+        return await self._endpoints.send("POST", PROJECTS_PATH, ("project:create",), members)
 
     async def update(
         self,
@@ -220,7 +198,7 @@ class AsyncProjects:
             environment=environment,
             is_default=is_default,
         )
-        return await self._ask("PUT", project_path(project), _UPDATE, members)
+        return await self._endpoints.send("PUT", project_path(project), _UPDATE, members)
 
     async def patch(
         self,
@@ -264,7 +242,7 @@ class AsyncProjects:
         members = settable(**{key: value for key, value in given.items() if value is not None})
         if not members:
             raise ValueError(f"nothing to update: pass at least one of {', '.join(given)}")
-        return await self._ask("PATCH", project_path(project), _UPDATE, members)
+        return await self._endpoints.send("PATCH", project_path(project), _UPDATE, members)
 
     async def delete(self, project: ProjectLike, *, wait: float | None = None) -> None:
         """Delete a project. It must hold no resources, and must not be the default project.
@@ -321,7 +299,7 @@ class AsyncProjects:
                 default is 10,000.
         """
         return AsyncPaginator(
-            self._resources(project, per_page),
+            self._endpoints.resources(project, per_page),
             concurrency=checked_count("concurrency", concurrency),
             max_pages=checked_count("max_pages", max_pages),
         )
@@ -341,7 +319,7 @@ class AsyncProjects:
         """
         return AsyncInventory(
             self.list(concurrency=concurrency),
-            self._resources_of_listed,
+            self._endpoints.resources_of,
             concurrency=concurrency,
             max_pages=DEFAULT_MAX_PAGES,
             secret=self._manager.settings.token,
@@ -466,7 +444,7 @@ class AsyncProjects:
             self.list_resources(project),
             path,
             distinct_urns(desired),
-            default_path=self._default_path,
+            default_path=self._endpoints.default_path,
             dry_run=dry_run,
             prune=prune,
             chunk_size=chunk_size,
@@ -501,94 +479,7 @@ class AsyncProjects:
         listing = AsyncProjects(manager).list_resources(project)
         await wait_until_listed(manager, listing, project_path(project), urns, timeout)
 
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        scopes: tuple[str, ...],
-        members: Mapping[str, object] | None = None,
-    ) -> Project:
-        request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
-        body = None if members is None else encode_members(members)
-        name = path.rpartition("/")[2]
-        wanted = name if is_project_id(name) and name != DEFAULT_PROJECT else None
-        answer = await self._manager.request(request, body)
-        return answer.decode(partial(decode_project, wanted=wanted))
 
-    def _resources(self, project: ProjectLike, per_page: int) -> Listing[Resource]:
-        return Listing(
-            manager=self._manager,
-            path=f"{project_path(project)}/resources",
-            item=Resource,
-            key=urn_text,
-            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
-            scopes=_READ,
-        )
-
-    def _resources_of_listed(self, project: Project) -> Listing[Resource]:
-        self._check_id(project, PROJECTS_PATH)
-        return self._resources(project, DEFAULT_PER_PAGE)
-
-    async def _default_path(self) -> str:
-        """Return the path of the default project with its UUID."""
-        default = await self.get_default()
-        self._check_id(default, project_path(DEFAULT_PROJECT))
-        return project_path(default)
-
-    def _check_id(self, project: Project, path: str) -> None:
-        """Check the id of a project that the API returned for a GET of `path`.
-
-        Raises:
-            APIResponseError: The id is not a UUID, so no request may use it.
-        """
-        if not is_project_id(project.id) or project.id == DEFAULT_PROJECT:
-            text = one_line(
-                f'expected the id of a project to be a UUID, got "{project.id}"',
-                self._manager.settings.token,
-            )
-            request = self._manager.located(Request(method="GET", path=path, scopes=_READ))
-            raise APIResponseError(text, request, status=HTTPStatus.OK)
-
-
-def _lookup_hint(name: str) -> str:
-    """Return the method for an argument that is not a name."""
-    if name.strip().lower() == DEFAULT_PROJECT:
-        return "call get_default() for the default project"
-    return "pass an id to get()" if is_project_id(name.strip()) else ""
-
-
-def _near(name: str, projects: Sequence[Project]) -> Sequence[str]:
-    """Return up to three names of projects that a user may have meant, the nearest first."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only this error needs it
-    from heapq import nlargest  # noqa: PLC0415 - only this error needs it
-
-    wanted = " ".join(name.casefold().split())
-    names: dict[str, list[str]] = {}
-    for project in projects:
-        names.setdefault(" ".join(project.name.casefold().split()), []).append(project.name)
-    if same := names.get(wanted):
-        return same[:_MOST_NEAR]
-    # The comparison of difflib takes 3 ms for two texts of 175 characters, and blocks the event
-    # loop. So it gets only the names that share the most with the wanted one at their ends.
-    alike = [text for text in names if abs(len(text) - len(wanted)) <= _MOST_MISSING]
-    lengths = range(1, len(wanted) + 1, len(wanted) // _STEPS + 1)
-    starts, ends = [wanted[:n] for n in lengths], [wanted[-n:] for n in lengths]
-
-    def shared(text: str) -> int:
-        return sum(map(text.startswith, starts)) + sum(map(text.endswith, ends))
-
-    likely = nlargest(_MOST_COMPARED, alike, key=shared)
-    near = get_close_matches(wanted, likely, n=_MOST_NEAR, cutoff=_LEAST_RATIO)
-    return [each for text in near for each in names[text]][:_MOST_NEAR]
-
-
-_MOST_NEAR = 3
-_MOST_MISSING = 8
-_MOST_COMPARED = 20
-_STEPS = 8
-# With the default of difflib, 0.6, "staging" would be near "testing".
-_LEAST_RATIO = 0.75
-_READ = ("project:read",)
 _UPDATE = ("project:update",)
 
 

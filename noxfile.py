@@ -38,6 +38,7 @@ def _install(session: nox.Session, *groups: str) -> None:
 
 
 QUICK = "not process and not redis and not slow"
+PARTS = ("tests/cli", "tests/contrib", "tests/testing")
 # The tests spend a third of their time waiting, so there are two more processes than cores: on two
 # cores they take 92 s instead of 142 s. A process that has run its tests takes over tests of the
 # other processes.
@@ -80,7 +81,8 @@ def coverage(session: nox.Session) -> None:
 def others(session: nox.Session) -> None:
     """Run tests against the wheel, on each supported Python that no other session uses.
 
-    The newest one runs all tests except the slow ones. The other ones run the quick tests.
+    The newest one runs all tests except the slow ones. The other ones run the quick tests of the
+    command, the integrations and the emulator; the session floors runs those of the library.
     """
     folder = _unpacked_sdist(session)
     # Without its source, the tests can only import the package that is installed.
@@ -96,7 +98,7 @@ def others(session: nox.Session) -> None:
     if session.python == PYTHONS[-1]:
         selected = (*PARALLEL, "-m", "not slow")
     else:
-        selected = (*PARALLEL_QUICK, "-m", QUICK)
+        selected = (*PARALLEL_QUICK, "-m", QUICK, *PARTS)
     _test(session, "pytest", *selected, *session.posargs)
 
 
@@ -119,12 +121,11 @@ def _unpacked_sdist(session: nox.Session) -> Path:
 
 @nox.session(python=WITH_FLOORS)
 def floors(session: nox.Session) -> None:
-    """Run the quick tests with the oldest dependencies that the package accepts."""
+    """Run the library's quick tests with the oldest dependencies that the package accepts."""
     _install(session, "test")
     session.install(*(need.replace(">=", "==") for need in PROJECT["project"]["dependencies"]))
-    # Only the emulator's tests notice how aiohttp before 3.14.4 reads malformed requests.
-    chosen = ("-m", QUICK, "--ignore=tests/testing")
-    _test(session, "pytest", *PARALLEL_QUICK, *chosen, *session.posargs)
+    library = [f"--ignore={part}" for part in PARTS]
+    _test(session, "pytest", *PARALLEL_QUICK, "-m", QUICK, *library, *session.posargs)
 
 
 @nox.session

@@ -17,6 +17,7 @@ from digitalocean_projects import (
     InventoryError,
     Move,
     NewProject,
+    NotFoundError,
     PaginationError,
     Plan,
     Project,
@@ -131,6 +132,18 @@ async def test_left(emulator: Emulator, make_client: MakeClient, web: str, gone:
         assert urns(3) == list((await client.projects.apply(plan)).left)
         assert ["GET"] == sent(emulator)
     assert {*urns(1, 2, 6)} == held(emulator)["web"]
+
+
+async def test_source_that_cannot_be_listed(
+    emulator: Emulator, make_client: MakeClient, web: str
+) -> None:
+    """A 404 that isn't the API's own says nothing about a source, so it is an error."""
+    async with make_client() as client:
+        plan = await client.projects.plan({web: urns(3)})
+        emulator.fail(faults.Html(404))
+        with pytest.raises(NotFoundError):
+            await client.projects.apply(plan)
+    assert "POST" not in sent(emulator)
 
 
 def leave_on_page_2(emulator: Emulator, left: list[int]) -> None:
@@ -322,4 +335,6 @@ async def test_invalid_plan(
             await client.projects.apply(plan)
         with pytest.raises(ValueError, match="chunk_size"):
             await client.projects.apply(Plan(), chunk_size=0)
+        with pytest.raises(TypeError, match="on_chunk must be a function or None, got list"):
+            await client.projects.apply(Plan(), on_chunk=[])  # type: ignore[arg-type]  # refused
     assert [] == emulator.requests

@@ -47,9 +47,12 @@ async def apply(
         on_chunk: Function that is called with the outcome of each chunk, or None.
 
     Raises:
+        TypeError: `on_chunk` can't be called. No change was made.
         ValueError: The plan moves a resource twice, or to a project that doesn't exist. No change
             was made.
     """
+    if not (on_chunk is None or callable(on_chunk)):
+        raise TypeError(f"on_chunk must be a function or None, got {type(on_chunk).__name__}")
     _check(plan)
     created: dict[str, Project] = {}
     sources = _Sources(plan.moves, list_resources)

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from functools import partial
-from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._arguments import DEFAULT_PROJECT, is_project_id
 from digitalocean_projects._assignment.results import Reconciliation
 from digitalocean_projects._codec.models import ResourceStatus
-from digitalocean_projects._codec.urn import URN, distinct_urns
+from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
 from .arguments import add_command, add_project
+from .input import STDIN, urns_in, urns_of
 from .output import RESOURCE_COLUMNS, Output, print_document
 from .progress import Progress, progress_shown
 from .terminal import Style, complain, counted, is_written, note, styled
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from digitalocean_projects._assignment.results import AssignmentResult
     from digitalocean_projects._codec.models import Resource
+    from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client, Paginator
 
     from .arguments import Commands
 
 FAILED = 1
 _NAME_PREFIX = "name:"
-_STDIN = "-"
-_LONGEST_LIST = 64 << 20
-# The hint of `URN.parse` for several URNs in one text, which is meant for Python programs.
-_SEPARATELY = "by itself, in a list"
 
 _SOME_MAY_BE_ASSIGNED = "some resources may have been moved; it is safe to run the command again"
 _LATER = """\
@@ -99,7 +93,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument(
         "file",
         nargs="?",
-        default=_STDIN,
+        default=STDIN,
         metavar="FILE",
         help="file with one URN per line; empty lines and lines that begin with '#' are skipped "
         "(default: standard input)",
@@ -174,20 +168,20 @@ def list_resources(client: Client, options: Namespace) -> int:
 def assign(client: Client, options: Namespace) -> int:
     """Move resources to a project."""
     output = _output(options)
-    urns = _distinct_urns(options.resources, quiet=options.quiet)
+    urns = urns_of(options.resources, quiet=options.quiet)
     project = project_id(client, options.project)
     return _move(client, output, urns, partial(client.projects.assign_resources, project), options)
 
 
 def unassign(client: Client, options: Namespace) -> int:
     """Move resources to the default project."""
-    urns = _distinct_urns(options.resources, quiet=options.quiet)
+    urns = urns_of(options.resources, quiet=options.quiet)
     return _move(client, _output(options), urns, client.projects.unassign_resources, options)
 
 
 def reconcile(client: Client, options: Namespace) -> int:
     """Assign the listed resources that a project lacks; with `--prune`, move the rest away."""
-    desired = distinct_urns(_urns_in(options.file, quiet=options.quiet))
+    desired = distinct_urns(urns_in(options.file, quiet=options.quiet))
     if not desired and not options.prune:
         note("the list of URNs is empty; nothing is assigned", quiet=options.quiet)
     project = project_id(client, options.project)
@@ -256,54 +250,6 @@ def _stream(
             f"{counted(progress.done, 'resource')} on {counted(pages, 'page')}",
             quiet=options.quiet,
         )
-
-
-def _urns_in(name: str, *, quiet: bool) -> Iterator[URN]:
-    """Yield the URNs in the lines of a file or of standard input.
-
-    Empty lines and comments are skipped.
-
-    Raises:
-        OSError: The file cannot be read, or is not in UTF-8.
-        ValueError: A line is not a URN; the message names the file and the line.
-    """
-    is_stdin = name == _STDIN
-    source = "standard input" if is_stdin else one_line(name)
-    if is_stdin and sys.stdin.isatty():
-        note("reading URNs from standard input, one per line, until Ctrl-D", quiet=quiet)
-    with nullcontext(sys.stdin.buffer) if is_stdin else Path(name).open("rb") as file:
-        data = file.read(_LONGEST_LIST + 1)
-    if len(data) > _LONGEST_LIST:
-        raise OSError(f"{source}: the list must have at most {_LONGEST_LIST:,} bytes")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = error.object.count(b"\n", 0, error.start) + 1
-        raise OSError(f"{source}:{number}: the text must be in UTF-8") from None
-    # `splitlines` would also end a line, and so a comment, at a form feed or U+2028.
-    for number, line in enumerate(StringIO(text, newline=None), start=1):
-        stripped = line.strip()
-        if stripped and not stripped.startswith("#"):
-            yield _urn(stripped, f"{source}:{number}", "on its own line")
-
-
-def _distinct_urns(arguments: Iterable[str], *, quiet: bool) -> list[URN]:
-    def urns() -> Iterator[URN]:
-        for argument in arguments:
-            if argument == _STDIN:
-                yield from _urns_in(argument, quiet=quiet)
-            else:
-                yield _urn(argument, "argument URN", "as its own argument")
-
-    return distinct_urns(urns())
-
-
-def _urn(text: str, place: str, separately: str) -> URN:
-    try:
-        return URN.parse(text)
-    except ValueError as error:
-        reason = str(error).replace(_SEPARATELY, separately)
-        raise ValueError(f"{place}: {reason}") from None
 
 
 def _move(

@@ -81,18 +81,18 @@ class Endpoints:
 
     def resources_of(self, project: Project) -> Listing[Resource]:
         """Return the listing of the resources of a project that the API has listed."""
-        self._check_id(project, PROJECTS_PATH)
+        self.check_id(project, PROJECTS_PATH)
         return self.resources(project, DEFAULT_PER_PAGE)
 
     async def default_path(self) -> str:
         """Return the path of the default project with its UUID."""
         path = project_path(DEFAULT_PROJECT)
         default = await self.send("GET", path, READ)
-        self._check_id(default, path)
+        self.check_id(default, path)
         return project_path(default)
 
-    def _check_id(self, project: Project, path: str) -> None:
-        """Check the id of a project that the API returned for a GET of `path`.
+    def check_id(self, project: Project, path: str, method: str = "GET") -> None:
+        """Check the id of a project that the API returned for a request.
 
         Raises:
             APIResponseError: The id is not a UUID, so no request may use it.
@@ -102,5 +102,5 @@ class Endpoints:
                 f'expected the id of a project to be a UUID, got "{project.id}"',
                 self.manager.settings.token,
             )
-            request = self.manager.located(Request(method="GET", path=path, scopes=READ))
+            request = self.manager.located(Request(method=method, path=path))
             raise APIResponseError(text, request, status=HTTPStatus.OK)

@@ -13,10 +13,11 @@ from digitalocean_projects._messages import one_line
 
 from .arguments import add_command, add_project, chosen_project
 from .assigning import SOME_MAY_BE_MOVED, is_short, note_doubts
+from .input import STDIN
 from .output import print_document
 from .progress import first_attempts, progress_shown, requests_of
 from .terminal import FAILED, Style, complain, is_written, note, styled
-from .urns import STDIN, urns_in
+from .urns import urns_in
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._codec.urn import URN, distinct_urns
-from digitalocean_projects._messages import one_line
 
-from .terminal import note
+from .input import STDIN, place_of, read_text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterable, Iterator
 
-STDIN = "-"
-_LONGEST_LIST = 64 << 20
 # The hint of `URN.parse` for several URNs in one text, which is meant for Python programs.
 _SEPARATELY = "by itself, in a list"
 
@@ -56,24 +50,12 @@ def urns_in(name: str, *, quiet: bool) -> Iterator[URN]:
         OSError: The file cannot be read, or is not in UTF-8.
         ValueError: A line is not a URN; the message names the file and the line.
     """
-    is_stdin = name == STDIN
-    source = "standard input" if is_stdin else one_line(name)
-    if is_stdin and sys.stdin.isatty():
-        note("reading URNs from standard input, one per line, until Ctrl-D", quiet=quiet)
-    with nullcontext(sys.stdin.buffer) if is_stdin else Path(name).open("rb") as file:
-        data = file.read(_LONGEST_LIST + 1)
-    if len(data) > _LONGEST_LIST:
-        raise OSError(f"{source}: the list must have at most {_LONGEST_LIST:,} bytes")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = error.object.count(b"\n", 0, error.start) + 1
-        raise OSError(f"{source}:{number}: the text must be in UTF-8") from None
+    text = read_text(name, "URNs, one per line,", quiet=quiet)
     # `splitlines` would also end a line, and so a comment, at a form feed or U+2028.
     for number, line in enumerate(StringIO(text, newline=None), start=1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
-            yield _urn(stripped, f"{source}:{number}", "on its own line")
+            yield _urn(stripped, f"{place_of(name)}:{number}", "on its own line")
 
 
 def _urn(text: str, place: str, separately: str) -> URN:

@@ -7,11 +7,14 @@ from functools import partial
 from http import HTTPStatus
 from operator import attrgetter
 
+import attrs
+
 from ._arguments import (
     DEFAULT_PROJECT,
     PROJECTS_PATH,
     ProjectLike,
     checked_count,
+    checked_projects,
     checked_type,
     checked_wait,
     is_project_id,
@@ -24,7 +27,7 @@ from ._assignment.results import AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
 from ._codec.json import decode_project, encode_members
 from ._codec.models import Environment, Project, Resource, urn_text
-from ._codec.urn import URNLike, distinct_urns
+from ._codec.urn import URN, URNLike, distinct_urns, sendable
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
@@ -32,14 +35,13 @@ from ._config import (
     DEFAULT_PER_PAGE,
     MAX_PER_PAGE,
 )
-from ._errors import (
-    APIResponseError,
-    ProjectLookupError,
-)
+from ._errors import APIResponseError
+from ._lookup import first_holder, named
 from ._messages import Request, one_line
 from ._paginator.inventory import AsyncInventory
 from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
+from ._paginator.reader import Reader
 from ._public import publish
 from ._session.manager import SessionManager
 
@@ -118,14 +120,26 @@ class AsyncProjects:
                 message suggests similar names.
         """
         checked_type("name", name, str)
-        projects = await self.list().collect()
-        found = tuple(project for project in projects if project.name == name)
-        if len(found) != 1:
-            near = () if found else _near(name, projects)
-            hint = "" if found or near else _lookup_hint(name)
-            secret = self._manager.settings.token
-            raise ProjectLookupError(name, found, near=near, hint=hint, secret=secret)
-        return found[0]
+        return named(await self.list().collect(), name, secret=self._manager.settings.token)
+
+    async def project_of(self, resource: URNLike, *, concurrency: int = 1) -> Project | None:
+        """Return the project that holds a resource, or None if no project lists it.
+
+        Lists the projects, and then the resources of one project after the other, until a page has
+        the resource. A token that lacks a scope such as `droplet:read` doesn't see the resource.
+        A resource that moves meanwhile can be missed.
+
+        Args:
+            resource: The resource, under any of its names; see `URN.canonical`.
+            concurrency: Maximum number of concurrent requests. More of them take less time, but
+                more requests than necessary. The default is 1.
+
+        Raises:
+            InventoryError: The resource may be in a project that couldn't be read.
+        """
+        urn = sendable(URN.of(resource)).canonical
+        reader = attrs.evolve(self._reader(None, concurrency), wanted=urn)
+        return await first_holder(reader)
 
     async def get(self, project: ProjectLike) -> Project:
         """Return a project.
@@ -326,26 +340,28 @@ class AsyncProjects:
             max_pages=checked_count("max_pages", max_pages),
         )
 
-    def resources_by_project(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> AsyncInventory:
-        """Return an inventory: the resources of all projects, each together with its project.
+    def resources_by_project(
+        self,
+        projects: Iterable[ProjectLike] | None = None,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> AsyncInventory:
+        """Return an inventory: the resources of several projects, each together with its project.
 
         No request is sent before the inventory is used. Requires the scope `project:read`, and
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
 
         Args:
+            projects: The projects, in the order to read them. A UUID or `default` takes one more
+                request, whose error is raised before anything is read. A project that doesn't
+                exist is a failure. The default, None, stands for all projects, in the API's order.
             concurrency: Maximum number of concurrent requests. The default is 16.
 
         Returns:
             An inventory. Its iteration continues after a project that can't be read, and raises
             an `InventoryError` at the end, see `AsyncInventory.pages`.
         """
-        return AsyncInventory(
-            self.list(concurrency=concurrency),
-            self._resources_of_listed,
-            concurrency=concurrency,
-            max_pages=DEFAULT_MAX_PAGES,
-            secret=self._manager.settings.token,
-        )
+        return AsyncInventory(self._reader(projects, concurrency))
 
     async def assign_resources(
         self,
@@ -525,6 +541,24 @@ class AsyncProjects:
             scopes=_READ,
         )
 
+    def _reader(self, projects: Iterable[ProjectLike] | None, concurrency: int) -> Reader:
+        chosen = None if projects is None else checked_projects(projects)
+        return Reader(
+            projects=self.list(concurrency=concurrency).collect
+            if chosen is None
+            else partial(self._get_all, chosen),
+            resources=self._resources_of_listed,
+            concurrency=concurrency,
+            max_pages=DEFAULT_MAX_PAGES,
+            secret=self._manager.settings.token,
+            skips_deleted=chosen is None,
+        )
+
+    async def _get_all(self, projects: Iterable[ProjectLike]) -> Sequence[Project]:
+        found = [one if isinstance(one, Project) else await self.get(one) for one in projects]
+        # "default" may name one of the other projects.
+        return tuple({project.id: project for project in found}.values())
+
     def _resources_of_listed(self, project: Project) -> Listing[Resource]:
         self._check_id(project, PROJECTS_PATH)
         return self._resources(project, DEFAULT_PER_PAGE)
@@ -550,44 +584,6 @@ class AsyncProjects:
             raise APIResponseError(text, request, status=HTTPStatus.OK)
 
 
-def _lookup_hint(name: str) -> str:
-    """Return the method for an argument that is not a name."""
-    if name.strip().lower() == DEFAULT_PROJECT:
-        return "call get_default() for the default project"
-    return "pass an id to get()" if is_project_id(name.strip()) else ""
-
-
-def _near(name: str, projects: Sequence[Project]) -> Sequence[str]:
-    """Return up to three names of projects that a user may have meant, the nearest first."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only this error needs it
-    from heapq import nlargest  # noqa: PLC0415 - only this error needs it
-
-    wanted = " ".join(name.casefold().split())
-    names: dict[str, list[str]] = {}
-    for project in projects:
-        names.setdefault(" ".join(project.name.casefold().split()), []).append(project.name)
-    if same := names.get(wanted):
-        return same[:_MOST_NEAR]
-    # The comparison of difflib takes 3 ms for two texts of 175 characters, and blocks the event
-    # loop. So it gets only the names that share the most with the wanted one at their ends.
-    alike = [text for text in names if abs(len(text) - len(wanted)) <= _MOST_MISSING]
-    lengths = range(1, len(wanted) + 1, len(wanted) // _STEPS + 1)
-    starts, ends = [wanted[:n] for n in lengths], [wanted[-n:] for n in lengths]
-
-    def shared(text: str) -> int:
-        return sum(map(text.startswith, starts)) + sum(map(text.endswith, ends))
-
-    likely = nlargest(_MOST_COMPARED, alike, key=shared)
-    near = get_close_matches(wanted, likely, n=_MOST_NEAR, cutoff=_LEAST_RATIO)
-    return [each for text in near for each in names[text]][:_MOST_NEAR]
-
-
-_MOST_NEAR = 3
-_MOST_MISSING = 8
-_MOST_COMPARED = 20
-_STEPS = 8
-# With the default of difflib, 0.6, "staging" would be near "testing".
-_LEAST_RATIO = 0.75
 _READ = ("project:read",)
 _UPDATE = ("project:update",)
 

@@ -32,7 +32,8 @@ HOUSE = """
     _config
     _limiter: __init__ budget lease timers source bucket shared
     _session: __init__ retry failures transport pool manager
-    _paginator: __init__ cursor listing prefetch paginator inventory
+    _paginator: __init__ cursor listing prefetch paginator reader inventory
+    _lookup
     _assignment: __init__ results search assignment reconcile waiting
     _projects
     _client

@@ -30,7 +30,7 @@ from digitalocean_projects import (
     RetryPolicy,
     ServerError,
 )
-from digitalocean_projects._projects import _near
+from digitalocean_projects._lookup import _near
 from digitalocean_projects.testing import MockClock, faults
 
 if TYPE_CHECKING:

@@ -1,0 +1,87 @@
+"""Lookup: finds a project by its name, or by a resource that it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._arguments import DEFAULT_PROJECT, is_project_id
+from ._errors import ProjectLookupError
+from ._paginator.reader import ProjectPages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._codec.models import Project
+    from ._paginator.reader import Reader
+
+_MOST_NEAR = 3
+_MOST_MISSING = 8
+_MOST_COMPARED = 20
+_STEPS = 8
+# With the default of difflib, 0.6, "staging" would be near "testing".
+_LEAST_RATIO = 0.75
+
+
+async def first_holder(reader: Reader) -> Project | None:
+    """Return the first project that holds the wanted resource of a reader; None if none does.
+
+    Raises:
+        InventoryError: Projects could not be read, and no other one holds it.
+        APIError: An error concerns all projects.
+    """
+    async for page in ProjectPages(reader):
+        if page.resources:
+            return page.project
+    return None
+
+
+def named(projects: Sequence[Project], name: str, *, secret: str = "") -> Project:
+    """Return the project with exactly this name.
+
+    Args:
+        projects: All projects of the account.
+        name: The name.
+        secret: The token, which no error may show.
+
+    Raises:
+        ProjectLookupError: No project has the name, or several have it. If none has it, the
+            message suggests similar names.
+    """
+    found = tuple(project for project in projects if project.name == name)
+    if len(found) != 1:
+        near = () if found else _near(name, projects)
+        hint = "" if found or near else _hint(name)
+        raise ProjectLookupError(name, found, near=near, hint=hint, secret=secret)
+    return found[0]
+
+
+def _hint(name: str) -> str:
+    """Return the method for an argument that is not a name."""
+    if name.strip().lower() == DEFAULT_PROJECT:
+        return "call get_default() for the default project"
+    return "pass an id to get()" if is_project_id(name.strip()) else ""
+
+
+def _near(name: str, projects: Sequence[Project]) -> Sequence[str]:
+    """Return up to three names of projects that a user may have meant, the nearest first."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only this error needs it
+    from heapq import nlargest  # noqa: PLC0415 - only this error needs it
+
+    wanted = " ".join(name.casefold().split())
+    names: dict[str, list[str]] = {}
+    for project in projects:
+        names.setdefault(" ".join(project.name.casefold().split()), []).append(project.name)
+    if same := names.get(wanted):
+        return same[:_MOST_NEAR]
+    # The comparison of difflib takes 3 ms for two texts of 175 characters, and blocks the event
+    # loop. So it gets only the names that share the most with the wanted one at their ends.
+    alike = [text for text in names if abs(len(text) - len(wanted)) <= _MOST_MISSING]
+    lengths = range(1, len(wanted) + 1, len(wanted) // _STEPS + 1)
+    starts, ends = [wanted[:n] for n in lengths], [wanted[-n:] for n in lengths]
+
+    def shared(text: str) -> int:
+        return sum(map(text.startswith, starts)) + sum(map(text.endswith, ends))
+
+    likely = nlargest(_MOST_COMPARED, alike, key=shared)
+    near = get_close_matches(wanted, likely, n=_MOST_NEAR, cutoff=_LEAST_RATIO)
+    return [each for text in near for each in names[text]][:_MOST_NEAR]

@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     from ._codec.models import Project
     from ._paginator.reader import Reader
 
-_MOST_NEAR = 3
-_MOST_MISSING = 8
-_MOST_COMPARED = 20
-_STEPS = 8
-# With the default of difflib, 0.6, "staging" would be near "testing".
-_LEAST_RATIO = 0.75
-
 
 async def first_holder(reader: Reader) -> Project | None:
     """Return the first project that holds the wanted resource of a reader; None if none does.
@@ -35,34 +28,28 @@ async def first_holder(reader: Reader) -> Project | None:
     return None
 
 
-def named(projects: Sequence[Project], name: str, *, secret: str = "") -> Project:
-    """Return the project with exactly this name.
-
-    Args:
-        projects: All projects of the account.
-        name: The name.
-        secret: The token, which no error may show.
+def named(name: str, projects: Sequence[Project], *, secret: str) -> Project:
+    """Return the project with this name.
 
     Raises:
-        ProjectLookupError: No project has the name, or several have it. If none has it, the
-            message suggests similar names.
+        ProjectLookupError: No project has the name, or several have it.
     """
     found = tuple(project for project in projects if project.name == name)
     if len(found) != 1:
-        near = () if found else _near(name, projects)
-        hint = "" if found or near else _hint(name)
-        raise ProjectLookupError(name, found, near=near, hint=hint, secret=secret)
+        alike = () if found else near(name, projects)
+        hint = "" if found or alike else _lookup_hint(name)
+        raise ProjectLookupError(name, found, near=alike, hint=hint, secret=secret)
     return found[0]
 
 
-def _hint(name: str) -> str:
+def _lookup_hint(name: str) -> str:
     """Return the method for an argument that is not a name."""
     if name.strip().lower() == DEFAULT_PROJECT:
         return "call get_default() for the default project"
     return "pass an id to get()" if is_project_id(name.strip()) else ""
 
 
-def _near(name: str, projects: Sequence[Project]) -> Sequence[str]:
+def near(name: str, projects: Sequence[Project]) -> Sequence[str]:
     """Return up to three names of projects that a user may have meant, the nearest first."""
     from difflib import get_close_matches  # noqa: PLC0415 - only this error needs it
     from heapq import nlargest  # noqa: PLC0415 - only this error needs it
@@ -85,3 +72,11 @@ def _near(name: str, projects: Sequence[Project]) -> Sequence[str]:
     likely = nlargest(_MOST_COMPARED, alike, key=shared)
     near = get_close_matches(wanted, likely, n=_MOST_NEAR, cutoff=_LEAST_RATIO)
     return [each for text in near for each in names[text]][:_MOST_NEAR]
+
+
+_MOST_NEAR = 3
+_MOST_MISSING = 8
+_MOST_COMPARED = 20
+_STEPS = 8
+# With the default of difflib, 0.6, "staging" would be near "testing".
+_LEAST_RATIO = 0.75

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from http import HTTPStatus
-from operator import attrgetter
-
-import attrs
+from collections.abc import Iterable
 
 from ._arguments import (
     DEFAULT_PROJECT,
     PROJECTS_PATH,
     ProjectLike,
     checked_count,
-    checked_projects,
     checked_type,
     checked_wait,
-    is_project_id,
     project_path,
     settable,
 )
@@ -25,23 +18,19 @@ from ._assignment.assignment import Assignment
 from ._assignment.reconcile import reconcile
 from ._assignment.results import AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
-from ._codec.json import decode_project, encode_members
-from ._codec.models import Environment, Project, Resource, urn_text
+from ._codec.models import Environment, Project, Resource
 from ._codec.urn import URN, URNLike, distinct_urns, sendable
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
-    MAX_PER_PAGE,
 )
-from ._errors import APIResponseError
+from ._endpoints import READ, Endpoints
 from ._lookup import first_holder, named
-from ._messages import Request, one_line
+from ._messages import Request
 from ._paginator.inventory import AsyncInventory
-from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
-from ._paginator.reader import Reader
 from ._public import publish
 from ._session.manager import SessionManager
 
@@ -73,6 +62,7 @@ class AsyncProjects:
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
+        self._endpoints = Endpoints(manager)
 
     def __repr__(self) -> str:
         return f"<AsyncProjects at {self._manager.settings.base_url}>"
@@ -96,16 +86,8 @@ class AsyncProjects:
             max_pages: Maximum number of pages; a longer listing raises a `PaginationError`. The
                 default is 10,000.
         """
-        listing = Listing(
-            manager=self._manager,
-            path=PROJECTS_PATH,
-            item=Project,
-            key=attrgetter("id"),
-            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
-            scopes=_READ,
-        )
         return AsyncPaginator(
-            listing,
+            self._endpoints.projects(per_page),
             concurrency=checked_count("concurrency", concurrency),
             max_pages=checked_count("max_pages", max_pages),
         )
@@ -120,26 +102,8 @@ class AsyncProjects:
                 message suggests similar names.
         """
         checked_type("name", name, str)
-        return named(await self.list().collect(), name, secret=self._manager.settings.token)
-
-    async def project_of(self, resource: URNLike, *, concurrency: int = 1) -> Project | None:
-        """Return the project that holds a resource, or None if no project lists it.
-
-        Lists the projects, and then the resources of one project after the other, until a page has
-        the resource. A token that lacks a scope such as `droplet:read` doesn't see the resource.
-        A resource that moves meanwhile can be missed.
-
-        Args:
-            resource: The resource, under any of its names; see `URN.canonical`.
-            concurrency: Maximum number of concurrent requests. More of them take less time, but
-                more requests than necessary. The default is 1.
-
-        Raises:
-            InventoryError: The resource may be in a project that couldn't be read.
-        """
-        urn = sendable(URN.of(resource)).canonical
-        reader = attrs.evolve(self._reader(None, concurrency), wanted=urn)
-        return await first_holder(reader)
+        projects = await self.list().collect()
+        return named(name, projects, secret=self._manager.settings.token)
 
     async def get(self, project: ProjectLike) -> Project:
         """Return a project.
@@ -149,7 +113,7 @@ class AsyncProjects:
         Raises:
             NotFoundError: The project doesn't exist.
         """
-        return await self._ask("GET", project_path(project), _READ)
+        return await self._endpoints.send("GET", project_path(project), READ)
 
     async def get_default(self) -> Project:
         """Return the default project, which holds all resources that no other project holds.
@@ -194,7 +158,7 @@ class AsyncProjects:
             raise ValueError("purpose must have 1 to 255 characters, got 0")
         if environment is not None:
             members |= settable(environment=environment)
-        return await self._ask("POST", PROJECTS_PATH, ("project:create",), members)
+        return await self._endpoints.send("POST", PROJECTS_PATH, ("project:create",), members)
 
     async def update(
         self,
@@ -234,7 +198,7 @@ class AsyncProjects:
             environment=environment,
             is_default=is_default,
         )
-        return await self._ask("PUT", project_path(project), _UPDATE, members)
+        return await self._endpoints.send("PUT", project_path(project), _UPDATE, members)
 
     async def patch(
         self,
@@ -278,7 +242,7 @@ class AsyncProjects:
         members = settable(**{key: value for key, value in given.items() if value is not None})
         if not members:
             raise ValueError(f"nothing to update: pass at least one of {', '.join(given)}")
-        return await self._ask("PATCH", project_path(project), _UPDATE, members)
+        return await self._endpoints.send("PATCH", project_path(project), _UPDATE, members)
 
     async def delete(self, project: ProjectLike, *, wait: float | None = None) -> None:
         """Delete a project. It must hold no resources, and must not be the default project.
@@ -335,7 +299,7 @@ class AsyncProjects:
                 default is 10,000.
         """
         return AsyncPaginator(
-            self._resources(project, per_page),
+            self._endpoints.resources(project, per_page),
             concurrency=checked_count("concurrency", concurrency),
             max_pages=checked_count("max_pages", max_pages),
         )
@@ -361,7 +325,25 @@ class AsyncProjects:
             An inventory. Its iteration continues after a project that can't be read, and raises
             an `InventoryError` at the end, see `AsyncInventory.pages`.
         """
-        return AsyncInventory(self._reader(projects, concurrency))
+        return AsyncInventory(self._endpoints.reader(projects, concurrency))
+
+    async def project_of(self, resource: URNLike, *, concurrency: int = 1) -> Project | None:
+        """Return the project that holds a resource, or None if no project lists it.
+
+        Lists the projects, and then the resources of one project after the other, until a page has
+        the resource. A token that lacks a scope such as `droplet:read` doesn't see the resource.
+        A resource that moves meanwhile can be missed.
+
+        Args:
+            resource: The resource, under any of its names; see `URN.canonical`.
+            concurrency: Maximum number of concurrent requests. More of them take less time, but
+                more requests than necessary. The default is 1.
+
+        Raises:
+            InventoryError: The resource may be in a project that couldn't be read.
+        """
+        urn = sendable(URN.of(resource)).canonical
+        return await first_holder(self._endpoints.reader(None, concurrency, wanted=urn))
 
     async def assign_resources(
         self,
@@ -482,7 +464,7 @@ class AsyncProjects:
             self.list_resources(project),
             path,
             distinct_urns(desired),
-            default_path=self._default_path,
+            default_path=self._endpoints.default_path,
             dry_run=dry_run,
             prune=prune,
             chunk_size=chunk_size,
@@ -517,74 +499,7 @@ class AsyncProjects:
         listing = AsyncProjects(manager).list_resources(project)
         await wait_until_listed(manager, listing, project_path(project), urns, timeout)
 
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        scopes: tuple[str, ...],
-        members: Mapping[str, object] | None = None,
-    ) -> Project:
-        request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
-        body = None if members is None else encode_members(members)
-        name = path.rpartition("/")[2]
-        wanted = name if is_project_id(name) and name != DEFAULT_PROJECT else None
-        answer = await self._manager.request(request, body)
-        return answer.decode(partial(decode_project, wanted=wanted))
 
-    def _resources(self, project: ProjectLike, per_page: int) -> Listing[Resource]:
-        return Listing(
-            manager=self._manager,
-            path=f"{project_path(project)}/resources",
-            item=Resource,
-            key=urn_text,
-            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
-            scopes=_READ,
-        )
-
-    def _reader(self, projects: Iterable[ProjectLike] | None, concurrency: int) -> Reader:
-        chosen = None if projects is None else checked_projects(projects)
-        return Reader(
-            projects=self.list(concurrency=concurrency).collect
-            if chosen is None
-            else partial(self._get_all, chosen),
-            resources=self._resources_of_listed,
-            concurrency=concurrency,
-            max_pages=DEFAULT_MAX_PAGES,
-            secret=self._manager.settings.token,
-            skips_deleted=chosen is None,
-        )
-
-    async def _get_all(self, projects: Iterable[ProjectLike]) -> Sequence[Project]:
-        found = [one if isinstance(one, Project) else await self.get(one) for one in projects]
-        # "default" may name one of the other projects.
-        return tuple({project.id: project for project in found}.values())
-
-    def _resources_of_listed(self, project: Project) -> Listing[Resource]:
-        self._check_id(project, PROJECTS_PATH)
-        return self._resources(project, DEFAULT_PER_PAGE)
-
-    async def _default_path(self) -> str:
-        """Return the path of the default project with its UUID."""
-        default = await self.get_default()
-        self._check_id(default, project_path(DEFAULT_PROJECT))
-        return project_path(default)
-
-    def _check_id(self, project: Project, path: str) -> None:
-        """Check the id of a project that the API returned for a GET of `path`.
-
-        Raises:
-            APIResponseError: The id is not a UUID, so no request may use it.
-        """
-        if not is_project_id(project.id) or project.id == DEFAULT_PROJECT:
-            text = one_line(
-                f'expected the id of a project to be a UUID, got "{project.id}"',
-                self._manager.settings.token,
-            )
-            request = self._manager.located(Request(method="GET", path=path, scopes=_READ))
-            raise APIResponseError(text, request, status=HTTPStatus.OK)
-
-
-_READ = ("project:read",)
 _UPDATE = ("project:update",)
 
 

@@ -316,23 +316,6 @@ class Projects:
         """
         return self._portal.call(self._async.find, name)
 
-    def project_of(self, resource: URNLike, *, concurrency: int = 1) -> Project | None:
-        """Return the project that holds a resource, or None if no project lists it.
-
-        Lists the projects, and then the resources of one project after the other, until a page has
-        the resource. A token that lacks a scope such as `droplet:read` doesn't see the resource.
-        A resource that moves meanwhile can be missed.
-
-        Args:
-            resource: The resource, under any of its names; see `URN.canonical`.
-            concurrency: Maximum number of concurrent requests. More of them take less time, but
-                more requests than necessary. The default is 1.
-
-        Raises:
-            InventoryError: The resource may be in a project that couldn't be read.
-        """
-        return self._portal.call(self._async.project_of, resource, concurrency=concurrency)
-
     def get(self, project: ProjectLike) -> Project:
         """Return a project.
 
@@ -545,6 +528,23 @@ class Projects:
         return Inventory(
             self._portal, self._async.resources_by_project(projects, concurrency=concurrency)
         )
+
+    def project_of(self, resource: URNLike, *, concurrency: int = 1) -> Project | None:
+        """Return the project that holds a resource, or None if no project lists it.
+
+        Lists the projects, and then the resources of one project after the other, until a page has
+        the resource. A token that lacks a scope such as `droplet:read` doesn't see the resource.
+        A resource that moves meanwhile can be missed.
+
+        Args:
+            resource: The resource, under any of its names; see `URN.canonical`.
+            concurrency: Maximum number of concurrent requests. More of them take less time, but
+                more requests than necessary. The default is 1.
+
+        Raises:
+            InventoryError: The resource may be in a project that couldn't be read.
+        """
+        return self._portal.call(self._async.project_of, resource, concurrency=concurrency)
 
     def assign_resources(
         self,

@@ -29,11 +29,11 @@ HOUSE = """
     _codec: __init__ urn headers models structure errors json pydantic
     _errors
     _arguments
-    _lookup
     _config
     _limiter: __init__ budget lease timers source bucket shared
     _session: __init__ retry failures transport pool manager
-    _paginator: __init__ cursor listing prefetch paginator inventory
+    _paginator: __init__ cursor listing prefetch paginator reader inventory
+    _lookup
     _assignment: __init__ results search assignment plan apply reconcile waiting
     _endpoints
     _projects

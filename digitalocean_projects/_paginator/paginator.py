@@ -53,6 +53,7 @@ class AsyncPaginator(Generic[T]):
         self._concurrency = concurrency
         self._max_pages = max_pages
         self._settled: bool | None = None
+        self._total: int | None = None
         self._windows: list[Window] | None = None
 
     @property
@@ -64,6 +65,15 @@ class AsyncPaginator(Generic[T]):
         joined and left between two requests.
         """
         return self._settled
+
+    @property
+    def total(self) -> int | None:
+        """The number of items according to the API, as of the last complete reading.
+
+        It also counts items that the token may not see. It is None before the first complete
+        reading, and if the API sends no total.
+        """
+        return self._total
 
     def __repr__(self) -> str:
         return f"<AsyncPaginator of {self._listing.path}>"
@@ -124,7 +134,7 @@ class AsyncPaginator(Generic[T]):
         for _ in range(_READINGS):
             reading = self._reading(memory=None)
             items = await self._collect(reading)
-            self._settled = not reading.changed
+            self._note(reading)
             if self._settled:
                 return items
             latest = {self._listing.key(item): item for item in items}
@@ -169,7 +179,7 @@ class AsyncPaginator(Generic[T]):
         )
 
     def _note(self, reading: Reading[T]) -> None:
-        self._settled = not reading.changed
+        self._settled, self._total = not reading.changed, reading.total
 
     async def _collect(self, reading: Reading[T]) -> list[T]:
         items: list[T] = []

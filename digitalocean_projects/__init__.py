@@ -7,8 +7,8 @@
             print(project.name, len(client.projects.list_resources(project).collect()))
 
 `AsyncClient` has the same methods for asyncio. `digitalocean_projects.testing` has a local emulator
-of the API, and `digitalocean_projects.contrib` has the integrations `fastapi`, `pytest` and
-`redis`. README.rst is the guide.
+of the API, and `digitalocean_projects.contrib` has the integrations `doctl`, `fastapi`, `pytest`
+and `redis`. README.rst is the guide.
 
 # Logging
 

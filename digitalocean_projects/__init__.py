@@ -41,6 +41,7 @@ __all__ = [
     "URN",
     "APIConnectionError",
     "APIError",
+    "APIResponse",
     "APIResponseError",
     "APIStatusError",
     "APITimeoutError",
@@ -110,6 +111,7 @@ if TYPE_CHECKING:
     )
     from ._codec.urn import URN, HasURN, ResourceType, URNLike
     from ._config import Limits, RetryPolicy
+    from ._endpoint import APIResponse
     from ._errors import (
         APIConnectionError,
         APIError,
@@ -156,6 +158,7 @@ else:
         "_paginator.inventory",
         "_assignment.results",
         "_projects",
+        "_endpoint",
         "_client",
         "_facade.sync",
     )

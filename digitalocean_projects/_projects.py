@@ -22,7 +22,7 @@ from ._assignment.assignment import Assignment
 from ._assignment.reconcile import reconcile
 from ._assignment.results import AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
-from ._codec.json import decode_project, encode_members
+from ._codec.json import decode_page, decode_project, encode_members
 from ._codec.models import Environment, Project, Resource, urn_text
 from ._codec.urn import URNLike, distinct_urns
 from ._config import (
@@ -97,7 +97,7 @@ class AsyncProjects:
         listing = Listing(
             manager=self._manager,
             path=PROJECTS_PATH,
-            item=Project,
+            decode=partial(decode_page, item=Project),
             key=attrgetter("id"),
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=_READ,
@@ -519,7 +519,7 @@ class AsyncProjects:
         return Listing(
             manager=self._manager,
             path=f"{project_path(project)}/resources",
-            item=Resource,
+            decode=partial(decode_page, item=Resource),
             key=urn_text,
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=_READ,

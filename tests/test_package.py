@@ -33,6 +33,7 @@ HOUSE = """
     _limiter: __init__ budget lease timers source bucket shared
     _session: __init__ retry failures transport pool manager
     _paginator: __init__ cursor listing prefetch paginator inventory
+    _endpoint
     _assignment: __init__ results search assignment reconcile waiting
     _projects
     _client

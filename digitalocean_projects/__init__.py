@@ -45,6 +45,7 @@ __all__ = [
     "APIResponseError",
     "APIStatusError",
     "APITimeoutError",
+    "AppliedPlan",
     "AssignmentError",
     "AssignmentResult",
     "AssignmentTimeoutError",
@@ -65,11 +66,14 @@ __all__ = [
     "InventoryError",
     "Lease",
     "Limits",
+    "Move",
+    "NewProject",
     "NotFoundError",
     "Page",
     "PaginationError",
     "Paginator",
     "PermissionDeniedError",
+    "Plan",
     "PreconditionFailedError",
     "Project",
     "ProjectLike",
@@ -95,7 +99,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from ._arguments import DEFAULT_PROJECT, ProjectLike
-    from ._assignment.results import AssignmentResult, Reconciliation
+    from ._assignment.plan import Move, NewProject, Plan
+    from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
     from ._client import AsyncClient
     from ._clock import Clock
     from ._codec.headers import RateLimit
@@ -111,7 +116,6 @@ if TYPE_CHECKING:
     )
     from ._codec.urn import URN, HasURN, ResourceType, URNLike
     from ._config import Limits, RetryPolicy
-    from ._endpoint import APIResponse
     from ._errors import (
         APIConnectionError,
         APIError,
@@ -141,6 +145,7 @@ if TYPE_CHECKING:
     from ._paginator.inventory import AsyncInventory
     from ._paginator.paginator import AsyncPaginator
     from ._projects import AsyncProjects
+    from ._request import APIResponse
     from ._session.manager import Statistics
 else:
     # The modules that load fast come first, so a program without a client doesn't load aiohttp.
@@ -157,8 +162,9 @@ else:
         "_paginator.paginator",
         "_paginator.inventory",
         "_assignment.results",
+        "_assignment.plan",
         "_projects",
-        "_endpoint",
+        "_request",
         "_client",
         "_facade.sync",
     )

@@ -33,12 +33,12 @@ from ._config import (
     checked_user_agent,
     token_source,
 )
-from ._endpoint import APIResponse, checked_path, encoded_query, endpoint_request, identity
 from ._messages import Secret
 from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
 from ._projects import AsyncProjects
 from ._public import publish
+from ._request import APIResponse, checked_path, encoded_query, endpoint_request, identity
 from ._session.manager import SessionManager, Statistics
 
 

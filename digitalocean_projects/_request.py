@@ -1,4 +1,4 @@
-"""Endpoint: requests to any endpoint of the API: their checks, and their responses."""
+"""Request: a request to any endpoint of the API, its checks, and its response."""
 
 from __future__ import annotations
 

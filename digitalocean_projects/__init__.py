@@ -41,6 +41,7 @@ __all__ = [
     "URN",
     "APIConnectionError",
     "APIError",
+    "APIResponse",
     "APIResponseError",
     "APIStatusError",
     "APITimeoutError",
@@ -144,6 +145,7 @@ if TYPE_CHECKING:
     from ._paginator.inventory import AsyncInventory
     from ._paginator.paginator import AsyncPaginator
     from ._projects import AsyncProjects
+    from ._request import APIResponse
     from ._session.manager import Statistics
 else:
     # The modules that load fast come first, so a program without a client doesn't load aiohttp.
@@ -162,6 +164,7 @@ else:
         "_assignment.results",
         "_assignment.plan",
         "_projects",
+        "_request",
         "_client",
         "_facade.sync",
     )

@@ -34,6 +34,7 @@ HOUSE = """
     _session: __init__ retry failures transport pool manager
     _paginator: __init__ cursor listing prefetch paginator reader inventory
     _lookup
+    _request
     _assignment: __init__ results search assignment plan apply reconcile waiting
     _endpoints
     _projects

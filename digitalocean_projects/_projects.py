@@ -42,6 +42,7 @@ from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
 from ._public import publish
 from ._session.manager import SessionManager
+from ._session.tracing import trace_operations
 
 
 class AsyncProjects:
@@ -101,6 +102,7 @@ class AsyncProjects:
             key=attrgetter("id"),
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=_READ,
+            operation="projects.list",
         )
         return AsyncPaginator(
             listing,
@@ -523,6 +525,7 @@ class AsyncProjects:
             key=urn_text,
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=_READ,
+            operation="projects.list_resources",
         )
 
     def _resources_of_listed(self, project: Project) -> Listing[Resource]:
@@ -593,3 +596,4 @@ _UPDATE = ("project:update",)
 
 
 publish(globals())
+trace_operations(AsyncProjects, "projects")

@@ -21,6 +21,7 @@ from digitalocean_projects._errors import (
 )
 from digitalocean_projects._public import explain_misuse, publish
 from digitalocean_projects._session.pool import current_loop
+from digitalocean_projects._session.tracing import Steps
 
 from .listing import NOT_BLOCKING, Items, Listing
 from .paginator import AsyncPaginator
@@ -139,6 +140,7 @@ class _Pages:
         self._number = 1
         # A step in a closed loop or in a parent process never ends, so it must not block others.
         self._busy_in: asyncio.AbstractEventLoop | None = None
+        self._steps = Steps("projects.resources_by_project")
 
     def __aiter__(self) -> Self:
         return self
@@ -151,7 +153,8 @@ class _Pages:
             )
         self._busy_in = loop
         try:
-            return await self._next()
+            with self._steps.step():
+                return await self._next()
         finally:
             self._busy_in = None
 

@@ -36,6 +36,7 @@ class Listing(Generic[T]):
         key: Function that returns the identity of an item.
         per_page: The number of items to request for a page; the API may send fewer.
         scopes: The scopes that a token needs.
+        operation: The name of the operation, for spans.
         gate: A context manager that is held during each request.
     """
 
@@ -45,6 +46,7 @@ class Listing(Generic[T]):
     key: Callable[[T], Hashable]
     per_page: int
     scopes: tuple[str, ...]
+    operation: str
     gate: AbstractAsyncContextManager[object] = attrs.field(factory=nullcontext)
 
     def request(self, number: int) -> Request:

@@ -38,6 +38,7 @@ def _install(session: nox.Session, *groups: str) -> None:
 
 
 QUICK = "not process and not redis and not slow"
+PARTS = ("tests/cli", "tests/contrib", "tests/testing")
 # The tests spend a third of their time waiting, so there are two more processes than cores: on two
 # cores they take 92 s instead of 142 s. A process that has run its tests takes over tests of the
 # other processes.
@@ -46,11 +47,23 @@ PARALLEL = (f"--numprocesses={(os.cpu_count() or 1) + 2}", "--dist=worksteal")
 PARALLEL_QUICK = ("--numprocesses=auto", "--dist=worksteal")
 
 
+def _test(session: nox.Session, *command: str) -> None:
+    """Run tests; run the failed ones once more, to show the values in their assertions.
+
+    Each process would rewrite the assertions of all tests, which takes 10 % of the first run.
+    """
+    try:
+        session.run(*command, "--assert=plain")
+    except nox.command.CommandFailed:
+        session.run("pytest", "--last-failed", "--last-failed-no-failures=none")
+        raise
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests on the Python that runs nox."""
     _install(session, "test")
-    session.run("pytest", *PARALLEL, *session.posargs)
+    _test(session, "pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session(python=MEASURED)
@@ -59,7 +72,7 @@ def coverage(session: nox.Session) -> None:
     _install(session, "test")
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / "coverage")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
+    _test(session, "coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -68,7 +81,8 @@ def coverage(session: nox.Session) -> None:
 def others(session: nox.Session) -> None:
     """Run tests against the wheel, on each supported Python that no other session uses.
 
-    The newest one runs all tests except the slow ones. The other ones run the quick tests.
+    The newest one runs all tests except the slow ones. The other ones run the quick tests of the
+    command, the integrations and the emulator; the session floors runs those of the library.
     """
     folder = _unpacked_sdist(session)
     # Without its source, the tests can only import the package that is installed.
@@ -84,8 +98,8 @@ def others(session: nox.Session) -> None:
     if session.python == PYTHONS[-1]:
         selected = (*PARALLEL, "-m", "not slow")
     else:
-        selected = (*PARALLEL_QUICK, "-m", QUICK)
-    session.run("pytest", *selected, *session.posargs)
+        selected = (*PARALLEL_QUICK, "-m", QUICK, *PARTS)
+    _test(session, "pytest", *selected, *session.posargs)
 
 
 _INSTALLED = """
@@ -107,12 +121,11 @@ def _unpacked_sdist(session: nox.Session) -> Path:
 
 @nox.session(python=WITH_FLOORS)
 def floors(session: nox.Session) -> None:
-    """Run the quick tests with the oldest dependencies that the package accepts."""
+    """Run the library's quick tests with the oldest dependencies that the package accepts."""
     _install(session, "test")
     session.install(*(need.replace(">=", "==") for need in PROJECT["project"]["dependencies"]))
-    # Only the emulator's tests notice how aiohttp before 3.14.4 reads malformed requests.
-    chosen = ("-m", QUICK, "--ignore=tests/testing")
-    session.run("pytest", *PARALLEL_QUICK, *chosen, *session.posargs)
+    library = [f"--ignore={part}" for part in PARTS]
+    _test(session, "pytest", *PARALLEL_QUICK, "-m", QUICK, *library, *session.posargs)
 
 
 @nox.session

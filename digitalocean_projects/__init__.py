@@ -71,6 +71,7 @@ __all__ = [
     "APIResponseError",
     "APIStatusError",
     "APITimeoutError",
+    "AppliedPlan",
     "AssignmentError",
     "AssignmentResult",
     "AssignmentTimeoutError",
@@ -91,11 +92,14 @@ __all__ = [
     "InventoryError",
     "Lease",
     "Limits",
+    "Move",
+    "NewProject",
     "NotFoundError",
     "Page",
     "PaginationError",
     "Paginator",
     "PermissionDeniedError",
+    "Plan",
     "PreconditionFailedError",
     "Project",
     "ProjectLike",
@@ -121,7 +125,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from ._arguments import DEFAULT_PROJECT, ProjectLike
-    from ._assignment.results import AssignmentResult, Reconciliation
+    from ._assignment.plan import Move, NewProject, Plan
+    from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
     from ._client import AsyncClient
     from ._clock import Clock
     from ._codec.headers import RateLimit
@@ -182,6 +187,7 @@ else:
         "_paginator.paginator",
         "_paginator.inventory",
         "_assignment.results",
+        "_assignment.plan",
         "_projects",
         "_client",
         "_facade.sync",

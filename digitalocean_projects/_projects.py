@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from http import HTTPStatus
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping
 
 from ._arguments import (
     DEFAULT_PROJECT,
     PROJECTS_PATH,
+    AnyProject,
     ProjectLike,
     checked_count,
     checked_type,
     checked_wait,
-    is_project_id,
     project_path,
     settable,
+    urns_by_project,
 )
+from ._assignment.apply import apply
 from ._assignment.assignment import Assignment
+from ._assignment.plan import NewProject, Plan, make_plan
 from ._assignment.reconcile import reconcile
-from ._assignment.results import AssignmentResult, Reconciliation
+from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
-from ._codec.json import decode_project, encode_members
-from ._codec.models import Environment, Project, Resource, urn_text
+from ._codec.models import Environment, Project, Resource
 from ._codec.urn import URNLike, distinct_urns
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
-    MAX_PER_PAGE,
 )
-from ._errors import (
-    APIResponseError,
-    ProjectLookupError,
-)
-from ._messages import Request, one_line
+from ._endpoints import READ, Endpoints
+from ._lookup import named
+from ._messages import Request
 from ._paginator.inventory import AsyncInventory
-from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
 from ._public import publish
 from ._session.manager import SessionManager
@@ -72,6 +67,7 @@ class AsyncProjects:
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
+        self._endpoints = Endpoints(manager)
 
     def __repr__(self) -> str:
         return f"<AsyncProjects at {self._manager.settings.base_url}>"
@@ -95,17 +91,8 @@ class AsyncProjects:
             max_pages: Maximum number of pages; a longer listing raises a `PaginationError`. The
                 default is 10,000.
         """
-        listing = Listing(
-            manager=self._manager,
-            path=PROJECTS_PATH,
-            item=Project,
-            key=attrgetter("id"),
-            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
-            scopes=_READ,
-            operation="projects.list",
-        )
         return AsyncPaginator(
-            listing,
+            self._endpoints.projects(per_page),
             concurrency=checked_count("concurrency", concurrency),
             max_pages=checked_count("max_pages", max_pages),
         )
@@ -121,13 +108,7 @@ class AsyncProjects:
         """
         checked_type("name", name, str)
         projects = await self.list().collect()
-        found = tuple(project for project in projects if project.name == name)
-        if len(found) != 1:
-            near = () if found else _near(name, projects)
-            hint = "" if found or near else _lookup_hint(name)
-            secret = self._manager.settings.token
-            raise ProjectLookupError(name, found, near=near, hint=hint, secret=secret)
-        return found[0]
+        return named(name, projects, secret=self._manager.settings.token)
 
     async def get(self, project: ProjectLike) -> Project:
         """Return a project.
@@ -137,7 +118,7 @@ class AsyncProjects:
         Raises:
             NotFoundError: The project doesn't exist.
         """
-        return await self._ask("GET", project_path(project), _READ)
+        return await self._endpoints.send("GET", project_path(project), READ)
 
     async def get_default(self) -> Project:
         """Return the default project, which holds all resources that no other project holds.
@@ -182,7 +163,7 @@ class AsyncProjects:
             raise ValueError("purpose must have 1 to 255 characters, got 0")
         if environment is not None:
             members |= settable(environment=environment)
-        return await self._ask("POST", PROJECTS_PATH, ("project:create",), members)
+        return await self._endpoints.send("POST", PROJECTS_PATH, ("project:create",), members)
 
     async def update(
         self,
@@ -222,7 +203,7 @@ class AsyncProjects:
             environment=environment,
             is_default=is_default,
         )
-        return await self._ask("PUT", project_path(project), _UPDATE, members)
+        return await self._endpoints.send("PUT", project_path(project), _UPDATE, members)
 
     async def patch(
         self,
@@ -266,7 +247,7 @@ class AsyncProjects:
         members = settable(**{key: value for key, value in given.items() if value is not None})
         if not members:
             raise ValueError(f"nothing to update: pass at least one of {', '.join(given)}")
-        return await self._ask("PATCH", project_path(project), _UPDATE, members)
+        return await self._endpoints.send("PATCH", project_path(project), _UPDATE, members)
 
     async def delete(self, project: ProjectLike, *, wait: float | None = None) -> None:
         """Delete a project. It must hold no resources, and must not be the default project.
@@ -323,7 +304,7 @@ class AsyncProjects:
                 default is 10,000.
         """
         return AsyncPaginator(
-            self._resources(project, per_page),
+            self._endpoints.resources(project, per_page),
             concurrency=checked_count("concurrency", concurrency),
             max_pages=checked_count("max_pages", max_pages),
         )
@@ -341,13 +322,7 @@ class AsyncProjects:
             An inventory. Its iteration continues after a project that can't be read, and raises
             an `InventoryError` at the end, see `AsyncInventory.pages`.
         """
-        return AsyncInventory(
-            self.list(concurrency=concurrency),
-            self._resources_of_listed,
-            concurrency=concurrency,
-            max_pages=DEFAULT_MAX_PAGES,
-            secret=self._manager.settings.token,
-        )
+        return self._inventory(concurrency)
 
     async def assign_resources(
         self,
@@ -468,10 +443,88 @@ class AsyncProjects:
             self.list_resources(project),
             path,
             distinct_urns(desired),
-            default_path=self._default_path,
+            default_path=self._endpoints.default_path,
             dry_run=dry_run,
             prune=prune,
             chunk_size=chunk_size,
+        )
+
+    async def plan(
+        self, wanted: Mapping[AnyProject, Iterable[URNLike]], *, create: bool = False
+    ) -> Plan:
+        """Return the moves that bring the account to a wanted state. Nothing is changed.
+
+        Lists all projects and their resources. A resource that `wanted` doesn't name stays where it
+        is, and so does one that is in its project already. One that no project lists is moved, too:
+        it may be new, or of a type that the token may not read. Its move has no `source`.
+
+        While an earlier move is in progress, the old project still lists the resource, so the move
+        is planned again. `apply` does no harm by repeating it. Requires the scopes of
+        `list_resources`.
+
+        Args:
+            wanted: The resources that each project must hold: `URN`s, their texts, or objects or
+                mappings with a `urn`. A project is given as its UUID, its name, `default`, or a
+                `Project`. Text after `name:` is always a name. A `Project` that the account lacks
+                is looked up by its name.
+            create: Plan to create the projects whose name doesn't exist, with the attributes of the
+                `Project`, or else those of `NewProject`. The default is False.
+
+        Raises:
+            ProjectLookupError: A project doesn't exist, or several have the name.
+            InventoryError: Some projects could not be read, or kept changing.
+            PaginationError: The list of projects kept changing.
+            ValueError: A project or URN is invalid, or a resource is wanted twice. No request was
+                sent, unless a project to create has an invalid attribute.
+        """
+        checked_type("create", create, bool)
+        urns = urns_by_project(wanted)
+        pages = self._inventory(DEFAULT_CONCURRENCY, strict=True).pages()
+        account = [page async for page in pages]
+        secret = self._manager.settings.token
+        return make_plan(urns, account, create=create, secret=secret)
+
+    async def apply(
+        self,
+        plan: Plan,
+        *,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+        on_chunk: Callable[[AssignmentResult], object] | None = None,
+    ) -> AppliedPlan:
+        """Carry out a plan: create its new projects, and then assign the resources that it moves.
+
+        Each source project is listed again just before its first move (at most three times while it
+        changes), and a resource that it no longer lists isn't moved. Otherwise the requests are
+        those of `assign_resources`. Repeating a move changes nothing, so if a plan was carried out
+        in part, make another one and carry it out. Requires the scopes of `list_resources` and
+        `assign_resources`, and `project:create` if the plan has new projects.
+
+        Args:
+            plan: A plan that `plan` returned.
+            chunk_size: Maximum number of resources in a request. The default is 100.
+            on_chunk: Function that is called with the outcome of each chunk after its requests, in
+                the thread that sends them; a resource that has left its source is `untouched`. It
+                must not raise an error. None, the default, calls nothing.
+
+        Returns:
+            The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or
+            call `raise_for_failed`.
+
+        Raises:
+            APIError: A project could not be created, or a request failed before the outcome for any
+                resource was known. A note names the projects that were created.
+            AssignmentError: A later request failed. It holds the outcome for each resource that the
+                plan moves.
+            ValueError: An argument is invalid. No request was sent.
+        """
+        checked_count("chunk_size", chunk_size)
+        return await apply(
+            self._manager,
+            checked_type("plan", plan, Plan),
+            create=self._create,
+            list_resources=self.list_resources,
+            chunk_size=chunk_size,
+            on_chunk=on_chunk,
         )
 
     async def wait_until_assigned(
@@ -503,95 +556,27 @@ class AsyncProjects:
         listing = AsyncProjects(manager).list_resources(project)
         await wait_until_listed(manager, listing, project_path(project), urns, timeout)
 
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        scopes: tuple[str, ...],
-        members: Mapping[str, object] | None = None,
-    ) -> Project:
-        request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
-        body = None if members is None else encode_members(members)
-        name = path.rpartition("/")[2]
-        wanted = name if is_project_id(name) and name != DEFAULT_PROJECT else None
-        answer = await self._manager.request(request, body)
-        return answer.decode(partial(decode_project, wanted=wanted))
-
-    def _resources(self, project: ProjectLike, per_page: int) -> Listing[Resource]:
-        return Listing(
-            manager=self._manager,
-            path=f"{project_path(project)}/resources",
-            item=Resource,
-            key=urn_text,
-            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
-            scopes=_READ,
-            operation="projects.list_resources",
+    def _inventory(self, concurrency: int, *, strict: bool = False) -> AsyncInventory:
+        return AsyncInventory(
+            self.list(concurrency=concurrency),
+            self._endpoints.resources_of,
+            concurrency=concurrency,
+            max_pages=DEFAULT_MAX_PAGES,
+            secret=self._manager.settings.token,
+            strict=strict,
         )
 
-    def _resources_of_listed(self, project: Project) -> Listing[Resource]:
-        self._check_id(project, PROJECTS_PATH)
-        return self._resources(project, DEFAULT_PER_PAGE)
-
-    async def _default_path(self) -> str:
-        """Return the path of the default project with its UUID."""
-        default = await self.get_default()
-        self._check_id(default, project_path(DEFAULT_PROJECT))
-        return project_path(default)
-
-    def _check_id(self, project: Project, path: str) -> None:
-        """Check the id of a project that the API returned for a GET of `path`.
-
-        Raises:
-            APIResponseError: The id is not a UUID, so no request may use it.
-        """
-        if not is_project_id(project.id) or project.id == DEFAULT_PROJECT:
-            text = one_line(
-                f'expected the id of a project to be a UUID, got "{project.id}"',
-                self._manager.settings.token,
-            )
-            request = self._manager.located(Request(method="GET", path=path, scopes=_READ))
-            raise APIResponseError(text, request, status=HTTPStatus.OK)
+    async def _create(self, new: NewProject) -> Project:
+        project = await self.create(
+            new.name,
+            new.purpose,
+            description=new.description,
+            environment=new.environment or None,
+        )
+        self._endpoints.check_id(project, PROJECTS_PATH, "POST")
+        return project
 
 
-def _lookup_hint(name: str) -> str:
-    """Return the method for an argument that is not a name."""
-    if name.strip().lower() == DEFAULT_PROJECT:
-        return "call get_default() for the default project"
-    return "pass an id to get()" if is_project_id(name.strip()) else ""
-
-
-def _near(name: str, projects: Sequence[Project]) -> Sequence[str]:
-    """Return up to three names of projects that a user may have meant, the nearest first."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only this error needs it
-    from heapq import nlargest  # noqa: PLC0415 - only this error needs it
-
-    wanted = " ".join(name.casefold().split())
-    names: dict[str, list[str]] = {}
-    for project in projects:
-        names.setdefault(" ".join(project.name.casefold().split()), []).append(project.name)
-    if same := names.get(wanted):
-        return same[:_MOST_NEAR]
-    # The comparison of difflib takes 3 ms for two texts of 175 characters, and blocks the event
-    # loop. So it gets only the names that share the most with the wanted one at their ends.
-    alike = [text for text in names if abs(len(text) - len(wanted)) <= _MOST_MISSING]
-    lengths = range(1, len(wanted) + 1, len(wanted) // _STEPS + 1)
-    starts, ends = [wanted[:n] for n in lengths], [wanted[-n:] for n in lengths]
-
-    def shared(text: str) -> int:
-        return sum(map(text.startswith, starts)) + sum(map(text.endswith, ends))
-
-    likely = nlargest(_MOST_COMPARED, alike, key=shared)
-    near = get_close_matches(wanted, likely, n=_MOST_NEAR, cutoff=_LEAST_RATIO)
-    return [each for text in near for each in names[text]][:_MOST_NEAR]
-
-
-_MOST_NEAR = 3
-_MOST_MISSING = 8
-_MOST_COMPARED = 20
-_STEPS = 8
-# With the default of difflib, 0.6, "staging" would be near "testing".
-_LEAST_RATIO = 0.75
-_READ = ("project:read",)
 _UPDATE = ("project:update",)
 
 

@@ -21,7 +21,7 @@ from digitalocean_projects import (
     Resource,
     RetryPolicy,
 )
-from digitalocean_projects._cli.resources import _so_far
+from digitalocean_projects._cli.reconcile import _so_far
 from digitalocean_projects.testing import Emulator
 
 if TYPE_CHECKING:

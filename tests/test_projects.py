@@ -30,7 +30,7 @@ from digitalocean_projects import (
     RetryPolicy,
     ServerError,
 )
-from digitalocean_projects._projects import _near
+from digitalocean_projects._lookup import near
 from digitalocean_projects.testing import MockClock, faults
 
 if TYPE_CHECKING:
@@ -168,26 +168,26 @@ def named(*names: str) -> list[Project]:
 def test_near_name_among_many() -> None:
     """The name that is meant is found among all names, also behind many others."""
     projects = named(*(f"tenant-{number:05}" for number in range(10_000)), "web-shop", "Web  Shop")
-    assert ["web-shop", "Web  Shop"] == _near("webshop", projects)
-    assert "web-shop" == _near("wbe-shop", projects)[0]
-    assert ["Web  Shop"] == _near(" web shop", projects)
-    assert "tenant-04711" in _near("tenant-4711", projects)
+    assert ["web-shop", "Web  Shop"] == near("webshop", projects)
+    assert "web-shop" == near("wbe-shop", projects)[0]
+    assert ["Web  Shop"] == near(" web shop", projects)
+    assert "tenant-04711" in near("tenant-4711", projects)
 
 
 def test_near_names_with_the_same_beginning() -> None:
     """Names that differ only at their end are different names."""
     start = "a" * 100
-    assert [f"{start}-one", f"{start}-ones"] == _near(
+    assert [f"{start}-one", f"{start}-ones"] == near(
         f"{start}-onn", named(f"{start}-one", f"{start}-ones", "b")
     )
-    assert ["web", "WEB", "wEb"] == _near("Web", named("web", "WEB", "wEb", "WeB"))
+    assert ["web", "WEB", "wEb"] == near("Web", named("web", "WEB", "wEb", "WeB"))
 
 
 @pytest.mark.parametrize("name", ["testing", "ba" * 5000, "w", ""])
 def test_no_near_name(name: str) -> None:
     """No name is suggested rather than one that differs much."""
     names = [f"{number:06}{'ab' * 80}" for number in range(100)]
-    assert [] == _near(name, named("staging", "web-shop", *names))
+    assert [] == near(name, named("staging", "web-shop", *names))
 
 
 @pytest.mark.parametrize(

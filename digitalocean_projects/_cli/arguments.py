@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from digitalocean_projects._arguments import is_project_id
 from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
 
 from .output import FORMS
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 ALLOW_INSECURE_VARIABLE = "DIGITALOCEAN_PROJECTS_ALLOW_INSECURE"
+_NAME_PREFIX = "name:"
 _USAGE = 2
 
 
@@ -221,6 +223,16 @@ def _project(text: str) -> str:
             "write PROJECT first, and then the URNs"
         )
     return text
+
+
+def project_id(client: Client, text: str) -> str:
+    """Return `text` if it is a project's UUID or `default`, else the id of the project so named.
+
+    Text after `name:` is always a name.
+    """
+    if text.startswith(_NAME_PREFIX):
+        return client.projects.find(text.removeprefix(_NAME_PREFIX)).id
+    return text if is_project_id(text) else client.projects.find(text).id
 
 
 def add_quiet(parser: argparse._ActionsContainer) -> None:

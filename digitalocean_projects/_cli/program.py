@@ -14,15 +14,18 @@ from digitalocean_projects._facade.sync import Client
 from digitalocean_projects._messages import TOKEN_VARIABLES
 from digitalocean_projects._version import __version__
 
-from . import projects, resources
+from . import projects
 from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser, add_quiet
+from .assigning import add_assign
 from .doctl import context_token
 from .emulator import add_emulator
+from .listing import add_list
 from .progress import warnings_noted
+from .reconcile import add_reconcile
 from .report import add_report
-from .resources import FAILED
 from .signals import Ended, ended_by_signals
 from .terminal import (
+    FAILED,
     INSTALL,
     PROGRAM,
     complain,
@@ -156,7 +159,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     commands = add_commands_to(parser)
     _add_tour(commands)
-    resources.add_commands(commands)
+    add_list(commands)
+    add_assign(commands)
+    add_reconcile(commands)
     add_report(commands)
     projects.add_commands(commands)
     add_emulator(commands)

@@ -48,6 +48,17 @@ class Progress:
         return f"{of}{total}{', waiting for the rate limit' if self.waiting else ''}"
 
 
+def requests_of(client: Client) -> Callable[[], Progress]:
+    """Return a function that counts the requests that the client has sent."""
+    return lambda: Progress("request", client.statistics().requests)
+
+
+def first_attempts(client: Client) -> int:
+    """Return the number of requests that the client has sent, without retries."""
+    statistics = client.statistics()
+    return statistics.requests - statistics.retries
+
+
 @contextmanager
 def progress_shown(
     client: Client, look: Callable[[], Progress], *, quiet: bool, streamed: bool = False

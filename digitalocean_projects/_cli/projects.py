@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from digitalocean_projects._codec.models import Environment, Purpose
 
-from .arguments import add_command, add_group, add_project
+from .arguments import add_command, add_group, add_project, project_id
+from .assigning import add_doctl_assign
+from .listing import add_doctl_list, note_change
 from .output import PROJECT_COLUMNS, Output
-from .progress import progress_shown
-from .resources import add_doctl_commands, note_change, project_id, requests_of
+from .progress import progress_shown, requests_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -130,7 +131,8 @@ def add_commands(commands: Commands) -> None:
         "list and assign resources in doctl's syntax",
         "projects resources list default",
     )
-    add_doctl_commands(group)
+    add_doctl_list(group)
+    add_doctl_assign(group)
 
 
 def _add_purpose(parser: argparse.ArgumentParser, *, required: bool = False) -> None:

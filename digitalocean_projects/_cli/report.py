@@ -14,9 +14,18 @@ from digitalocean_projects._messages import one_line
 
 from .arguments import add_command
 from .output import print_document, print_documents
-from .progress import progress_shown
-from .resources import FAILED, requests_of
-from .terminal import Style, complain, counted, is_written, note, styled, terminal_width, width_of
+from .progress import progress_shown, requests_of
+from .terminal import (
+    FAILED,
+    Style,
+    complain,
+    counted,
+    is_written,
+    note,
+    styled,
+    terminal_width,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from argparse import Namespace

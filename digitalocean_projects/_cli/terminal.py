@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 PROGRAM = "digitalocean-projects"
+FAILED = 1
 INSTALL = f'pip install "{PROGRAM}[cli]"'
 
 

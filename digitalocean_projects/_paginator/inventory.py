@@ -28,7 +28,7 @@ from .paginator import AsyncPaginator
 from .prefetch import Waves
 
 # The API's own 404: one of a gateway in between says nothing about the project.
-_NOT_FOUND = "not_found"
+NOT_FOUND = "not_found"
 _Failure = tuple[Project, APIError]
 _Outcome = ProjectResources | _Failure
 
@@ -55,12 +55,14 @@ class AsyncInventory:
         concurrency: int,
         max_pages: int,
         secret: str,
+        strict: bool = False,
     ) -> None:
         self._projects = projects
         self._resources = resources
         self._concurrency = concurrency
         self._max_pages = max_pages
         self._secret = secret
+        self._strict = strict
 
     def __repr__(self) -> str:
         return "<AsyncInventory of all projects>"
@@ -92,7 +94,9 @@ class AsyncInventory:
                 It is raised at once.
             ClientUsageError: The client can't be used, or the iterator is already in use.
         """
-        return _Pages(self._projects, self._read, self._concurrency, self._secret)
+        return _Pages(
+            self._projects, self._read, self._concurrency, self._secret, strict=self._strict
+        )
 
     async def _read(self, project: Project, gate: asyncio.Semaphore) -> _Outcome:
         try:
@@ -101,11 +105,11 @@ class AsyncInventory:
                 concurrency=self._concurrency,
                 max_pages=self._max_pages,
             )
-            resources = await paginator.collect()
+            resources = await paginator.collect(strict=self._strict)
         except APIError as error:
             if _concerns_all(error):
                 raise
-            if isinstance(error, NotFoundError) and error.id == _NOT_FOUND:
+            if isinstance(error, NotFoundError) and error.id == NOT_FOUND:
                 return ProjectResources(project=project, resources=())
             # Its traceback holds this frame, which would hold the error: a reference cycle.
             return project, error.with_traceback(None)
@@ -128,11 +132,14 @@ class _Pages:
         read: Callable[[Project, asyncio.Semaphore], Awaitable[_Outcome]],
         concurrency: int,
         secret: str,
+        *,
+        strict: bool,
     ) -> None:
         self._paginator = paginator
         self._read = read
         self._concurrency = concurrency
         self._secret = secret
+        self._strict = strict
         self._projects: list[Project] = []
         self._failures: list[_Failure] = []
         self._waves: Waves[_Outcome] | None = None
@@ -159,7 +166,7 @@ class _Pages:
             self._busy_in = None
 
     async def _next(self) -> ProjectResources:
-        waves = self._waves or self._begin(await self._paginator.collect())
+        waves = self._waves or self._begin(await self._paginator.collect(strict=self._strict))
         while self._number <= len(self._projects):
             # A wave ends within this call. The next call may run in another event loop.
             self._gate = asyncio.Semaphore(self._concurrency)

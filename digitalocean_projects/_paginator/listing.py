@@ -46,7 +46,7 @@ class Listing(Generic[T]):
     key: Callable[[T], Hashable]
     per_page: int
     scopes: tuple[str, ...]
-    operation: str
+    operation: str = "paginate"
     gate: AbstractAsyncContextManager[object] = attrs.field(factory=nullcontext)
 
     def request(self, number: int) -> Request:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from digitalocean_projects._cli import main, resources
+from digitalocean_projects._cli import input as input_module
+from digitalocean_projects._cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,10 +159,10 @@ def test_wrong_line(  # noqa: PLR0917 - fixtures
 
 
 def test_long_list(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """A list without an end is refused, and nothing is sent."""
-    monkeypatch.setattr(resources, "_LONGEST_LIST", 1000)
+    """A text without an end is refused, and nothing is sent."""
+    monkeypatch.setattr(input_module, "_LARGEST", 1000)
     assert 1 == main(["reconcile", "web", "/dev/zero"])
-    expected = "digitalocean-projects: /dev/zero: the list must have at most 1,000 bytes\n"
+    expected = "digitalocean-projects: /dev/zero: the text must have at most 1,000 bytes\n"
     assert expected == capsys.readouterr().err
     assert [] == account.requests
 

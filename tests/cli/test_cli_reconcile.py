@@ -201,7 +201,7 @@ def test_reconcile_with_nothing(  # noqa: PLR0917 - fixtures
     assert 0 == main(["reconcile", "web", *options])
     notes = capsys.readouterr().err.splitlines()
     expected = [
-        "# reading URNs from standard input, one per line, until Ctrl-D",
+        "# reading URNs, one per line, from standard input until Ctrl-D",
         "# the list of URNs is empty; nothing is assigned",
         "# 0 added, 0 removed, 0 kept",
     ]

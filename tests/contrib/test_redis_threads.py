@@ -190,7 +190,7 @@ def test_away_is_said_once_by_short_loops(
     make_bucket: MakeBucket, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A known outage outlives the loops that have found it."""
-    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(_redis_server, "SECONDS_BETWEEN_LOOKS", 0.02)
     with tempfile.TemporaryDirectory(prefix="r") as folder:
         bucket = make_bucket(f"unix://{folder}/redis", windows=((99, 60.0),))
         for _ in range(3):

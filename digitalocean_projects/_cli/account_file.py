@@ -1,0 +1,281 @@
+"""Account file: the projects and resources of an account in an exported text.
+
+It has the objects that `inventory` writes with `-o jsonl` or `-o json`, that the emulator reads and
+writes, and that doctl prints with `-o json`. They may stand one after another or in arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import attrs
+
+from digitalocean_projects._arguments import DEFAULT_PROJECT
+from digitalocean_projects._codec.urn import URN, listed_urn
+from digitalocean_projects._messages import quoted
+
+from .input import place_of, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_decode = json.JSONDecoder().raw_decode
+_has_surrogate = re.compile(r"[\ud800-\udfff]").search
+_space = re.compile(r"[ \t\r\n]*")
+_ATTRIBUTES = ("description", "purpose", "environment")
+
+
+@attrs.frozen(kw_only=True)
+class AccountProject:
+    """A project in an account file.
+
+    Attributes:
+        id: Its UUID in lower case; `default` if the file names it only so; None if the file has
+            only its name.
+        name: Its name, or None if the file has only its id.
+        is_default: True if the file says that it is the default project.
+        attributes: Its description, purpose and environment, as far as the file has them.
+        urns: Its resources under their canonical names, each once, in the order of the file.
+        place: The place of the first object that names it, for messages.
+    """
+
+    id: str | None
+    name: str | None
+    is_default: bool
+    attributes: dict[str, str]
+    urns: tuple[URN, ...]
+    place: str
+
+    @property
+    def label(self) -> str:
+        """Its name, or else its id."""
+        return self.name or self.id or DEFAULT_PROJECT
+
+
+def read_account_file(name: str, *, quiet: bool) -> tuple[AccountProject, ...]:
+    """Return the projects in a file, in its order.
+
+    Args:
+        name: The name of the file; `-` is standard input.
+        quiet: True to write no note that the command waits for standard input.
+
+    Raises:
+        OSError: The file cannot be read, is too large, or is not in UTF-8.
+        ValueError: Its text is no account; the message names the file and the line.
+    """
+    return parse_account(read_text(name, "an export", quiet=quiet), place_of(name))
+
+
+def parse_account(text: str, source: str) -> tuple[AccountProject, ...]:
+    """Return the projects in a text, in its order.
+
+    A resource belongs to the project with its `project_id`, else to the one with the name in
+    `project`, else to that of the last project that stands alone, as doctl prints it.
+
+    Args:
+        text: The text.
+        source: Its name for messages.
+
+    Raises:
+        ValueError: The text is not JSON, an object is neither a project nor a resource, or a
+            resource is in two projects; the message names the source and the line.
+    """
+    reader = _Reader()
+    for entry in _entries(text, source):
+        kind = entry.members.get("kind")
+        if kind == "token":  # a further token in the state of an emulator
+            continue
+        if kind is not None and kind != "project":
+            raise entry.error(
+                f'kind must be "project", or missing for a resource, got {quoted(str(kind))}'
+            )
+        if kind is None and "urn" in entry.members:
+            reader.add_resource(entry)
+        elif kind is not None or "name" in entry.members:
+            reader.add_project(entry)
+        else:
+            raise entry.error("an object must be a project with a name, or a resource with a urn")
+    return reader.projects()
+
+
+@attrs.frozen
+class _Entry:
+    """An object of the text.
+
+    Attributes:
+        place: Its place, for messages.
+        members: Its members.
+        stands_alone: True unless it is one of several in an array.
+    """
+
+    place: str
+    members: dict[str, Any]
+    stands_alone: bool
+
+    def error(self, problem: object) -> ValueError:
+        return ValueError(f"{self.place}: {problem}")
+
+    def text(self, name: str) -> str | None:
+        """Return a member that is a text; None if it is null or missing."""
+        value = self.members.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise self.error(f"{name} must be a string, got {type(value).__name__}")
+        if _has_surrogate(value):
+            raise self.error(f"{name} must be valid Unicode text, got a lone surrogate")
+        return value
+
+    def project_id(self, name: str) -> str | None:
+        """Return a member that is a UUID or `default`; None if it is null or missing."""
+        text = self.text(name)
+        if text is None or text == DEFAULT_PROJECT:
+            return text
+        try:
+            return str(UUID(text))
+        except ValueError:
+            raise self.error(f"{name} must be a UUID, got {quoted(text)}") from None
+
+    def urn(self) -> URN:
+        try:
+            return listed_urn(self.members["urn"]).canonical
+        except (TypeError, ValueError) as error:
+            raise self.error(error) from None
+
+
+def _entries(text: str, source: str) -> Iterator[_Entry]:
+    """Yield the objects of a text that is any sequence of objects and of arrays of objects."""
+    position, line = 0, 1
+    while True:
+        start, position = position, _space.match(text, position).end()  # type: ignore[union-attr]  # it matches ""
+        if position == len(text):
+            return
+        line += text.count("\n", start, position)
+        try:
+            value, end = _decode(text, position)
+        except json.JSONDecodeError as error:
+            raise _no_json(source, error.lineno, error.msg) from None
+        except (ValueError, RecursionError):
+            raise _no_json(source, line, "a number or the nesting is too large") from None
+        values = value if isinstance(value, list) else [value]
+        for number, each in enumerate(values, 1):
+            place = f"{source}:{line}" if each is value else f"{source}:{line}: item {number}"
+            if not isinstance(each, dict):
+                found = type(each).__name__
+                raise ValueError(f"{place}: expected a JSON object, got {found}")  # noqa: TRY004 - JSON
+            yield _Entry(place, each, len(values) == 1)
+        line += text.count("\n", position, end)
+        position = end
+
+
+def _no_json(source: str, line: int, problem: str) -> ValueError:
+    return ValueError(
+        f"{source}:{line}: invalid JSON ({problem}); write the file with 'inventory -o jsonl'"
+    )
+
+
+@attrs.define(eq=False)
+class _Project:
+    """A project while the text is read."""
+
+    place: str
+    id: str | None = None
+    name: str | None = None
+    attributes: dict[str, str] = attrs.field(factory=dict)
+    urns: list[URN] = attrs.field(factory=list)
+
+
+class _Reader:
+    """The projects and resources that were read so far."""
+
+    def __init__(self) -> None:
+        self._all: list[_Project] = []
+        self._by_id: dict[str, _Project] = {}
+        self._by_name: dict[str, _Project] = {}
+        # The project of resources that name none.
+        self._current: _Project | None = None
+        self._places: dict[URN, tuple[_Project, str]] = {}
+
+    def add_project(self, entry: _Entry) -> None:
+        name = entry.text("name")
+        if not name:
+            raise entry.error("name must be a string that is not empty")
+        project = self._project(entry, entry.project_id("id"), name)
+        # The API was seen to send it as text, too.
+        if str(entry.members.get("is_default")).lower() == "true":
+            self._set_default(entry, project)
+        for attribute in _ATTRIBUTES:
+            if (text := entry.text(attribute)) is not None:
+                project.attributes[attribute] = text
+        self._current = project if entry.stands_alone else None
+
+    def _set_default(self, entry: _Entry, project: _Project) -> None:
+        other = self._by_id.setdefault(DEFAULT_PROJECT, project)
+        if other is project:
+            return
+        if other.name is not None or other.id != DEFAULT_PROJECT:
+            raise entry.error(f"only one project must be the default one; see {other.place}")
+        # Until now, the file has named it by "default" only.
+        self._by_id[DEFAULT_PROJECT] = project
+        self._all.remove(other)
+        project.urns[:0] = other.urns
+        for urn in other.urns:
+            self._places[urn] = project, self._places[urn][1]
+
+    def add_resource(self, entry: _Entry) -> None:
+        urn = entry.urn()
+        project_id, name = entry.project_id("project_id"), entry.text("project")
+        if project_id is None and name == DEFAULT_PROJECT and name not in self._by_name:
+            project_id, name = name, None
+        project = self._current
+        if project_id or name:
+            project = self._project(entry, project_id, name)
+        if project is None:
+            raise entry.error("a resource must have the name of its project as 'project'")
+        before, place = self._places.setdefault(urn, (project, entry.place))
+        if before is not project:
+            raise entry.error(
+                f"a resource must be in one project, but {urn} is in another one at {place}"
+            )
+        if place is entry.place:
+            project.urns.append(urn)
+
+    def _project(self, entry: _Entry, project_id: str | None, name: str | None) -> _Project:
+        """Return the project with this id and name, which may be a new one."""
+        by_id, by_name = self._by_id.get(project_id or ""), self._by_name.get(name or "")
+        project = by_id or by_name
+        if project is None:
+            project = _Project(place=entry.place)
+            self._all.append(project)
+        ids, names = {project_id, project.id} - {None, DEFAULT_PROJECT}, {name, project.name}
+        if len(ids) > 1 or len(names - {None}) > 1 or by_name not in {None, project}:
+            other = by_name if by_name not in {None, project} else project
+            raise entry.error(
+                f"the name and the id of a project must be as at {other.place}, got "
+                f"{quoted(name or '')} and {project_id}; leave out the id to name another project"
+            )
+        if project_id is not None:
+            self._by_id[project_id] = project
+            if project.id in {None, DEFAULT_PROJECT}:
+                project.id = project_id
+        if name is not None:
+            self._by_name[name] = project
+            project.name = name
+        return project
+
+    def projects(self) -> tuple[AccountProject, ...]:
+        default = self._by_id.get(DEFAULT_PROJECT)
+        return tuple(
+            AccountProject(
+                id=project.id,
+                name=project.name,
+                is_default=project is default,
+                attributes=project.attributes,
+                urns=tuple(project.urns),
+                place=project.place,
+            )
+            for project in self._all
+        )

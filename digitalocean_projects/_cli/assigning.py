@@ -1,0 +1,152 @@
+"""Assigning: the subcommands that move resources to a project."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
+from digitalocean_projects._errors import AssignmentError
+from digitalocean_projects._messages import one_line
+
+from .arguments import add_command, add_project, project_id
+from .output import RESOURCE_COLUMNS, Output
+from .progress import Progress, first_attempts, progress_shown
+from .terminal import FAILED, complain, is_written, note
+from .urns import add_urns, distinct_arguments
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
+    from digitalocean_projects._codec.models import Resource
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._facade.sync import Client
+
+    from .arguments import Commands
+
+SOME_MAY_BE_MOVED = "some resources may have been moved; it is safe to run the command again"
+_LATER = """\
+The API completes a move seconds to minutes after it has answered. Until then,
+the old project may still list the resource. It is safe to repeat a move."""
+
+
+def add_assign(commands: Commands) -> None:
+    """Add the subcommands `assign` and `unassign`."""
+    command = add_command(
+        commands,
+        "assign",
+        assign,
+        "move resources to a project",
+        "assign web-shop do:droplet:1 do:domain:example.com",
+        "assign web-shop - < urns.txt",
+        "list --format URN --no-header | grep droplet |\n    {} assign web-shop -",
+        details=_LATER,
+        columns=RESOURCE_COLUMNS,
+    )
+    add_project(command)
+    add_urns(command)
+
+    command = add_command(
+        commands,
+        "unassign",
+        unassign,
+        "move resources to the default project",
+        "unassign do:droplet:310984024",
+        "unassign --demo do:droplet:310984024",
+        details=_LATER,
+        columns=RESOURCE_COLUMNS,
+    )
+    add_urns(command)
+
+
+def add_doctl_assign(commands: Commands) -> None:
+    """Add `assign` as doctl has it: its URNs follow an option."""
+    command = add_command(
+        commands,
+        "assign",
+        assign,
+        "move resources to a project",
+        "projects resources assign web-shop \\\n      --resource=do:droplet:310984024",
+        details=_LATER,
+        columns=RESOURCE_COLUMNS,
+        aliases=["a"],
+    )
+    add_project(command)
+    command.add_argument(
+        "--resource",
+        action="extend",
+        type=lambda text: text.split(","),
+        required=True,
+        dest="resources",
+        metavar="URN[,URN]",
+        help="URNs, separated by commas; the option can be repeated",
+    )
+
+
+def assign(client: Client, options: Namespace) -> int:
+    """Move resources to a project."""
+    output = Output(options, RESOURCE_COLUMNS)
+    urns = distinct_arguments(options.resources, quiet=options.quiet)
+    project = project_id(client, options.project)
+    return _move(client, output, urns, partial(client.projects.assign_resources, project), options)
+
+
+def unassign(client: Client, options: Namespace) -> int:
+    """Move resources to the default project."""
+    urns = distinct_arguments(options.resources, quiet=options.quiet)
+    return _move(
+        client, Output(options, RESOURCE_COLUMNS), urns, client.projects.unassign_resources, options
+    )
+
+
+def _move(
+    client: Client,
+    output: Output[Resource],
+    urns: list[URN],
+    assigning: Callable[[list[URN]], AssignmentResult],
+    options: Namespace,
+) -> int:
+    if not urns:
+        note("the list of URNs is empty; nothing was moved", quiet=options.quiet)
+    before = first_attempts(client)
+
+    def look() -> Progress:
+        # The latest request has no response yet.
+        chunks = max(first_attempts(client) - before - 1, 0)
+        return Progress("resource", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
+
+    outcome: AssignmentResult | AssignmentError
+    failure = None
+    try:
+        with progress_shown(client, look, quiet=options.quiet):
+            outcome = result = assigning(urns)
+        resources = result.resources
+    except AssignmentError as error:
+        outcome, resources = error, error.done + error.failed
+        failure = error.error
+    except KeyboardInterrupt:
+        if first_attempts(client) > before:
+            note(SOME_MAY_BE_MOVED)
+        raise
+    written = is_written(partial(output.write, resources))
+    note_doubts(outcome)
+    if failure:
+        complain(failure)
+    return FAILED if not written or failure or is_short(outcome) else 0
+
+
+def note_doubts(outcome: AssignmentResult | AssignmentError | Reconciliation) -> None:
+    """Write the reasons of refusals, and the resources whose outcome is unknown or unchanged."""
+    for refusal in outcome.refused:
+        complain(f"{one_line(str(refusal.urn))}: {refusal}")
+    for urn in outcome.unknown:
+        note(f"outcome unknown: {urn}")
+    for urn in outcome.untouched:
+        note(f"not moved: {urn}")
+
+
+def is_short(outcome: AssignmentResult | AssignmentError | Reconciliation) -> bool:
+    """Return true if a resource is not, or may not be, in its project."""
+    return bool(outcome.failed or outcome.unknown or outcome.untouched)

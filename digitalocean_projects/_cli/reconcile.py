@@ -1,0 +1,129 @@
+"""Reconcile: the subcommand that makes a project match a list of URNs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from digitalocean_projects._assignment.results import Reconciliation
+from digitalocean_projects._codec.models import ResourceStatus
+from digitalocean_projects._codec.urn import distinct_urns
+from digitalocean_projects._errors import AssignmentError
+from digitalocean_projects._messages import one_line
+
+from .arguments import add_command, add_project, project_id
+from .assigning import SOME_MAY_BE_MOVED, is_short, note_doubts
+from .input import STDIN
+from .output import print_document
+from .progress import first_attempts, progress_shown, requests_of
+from .terminal import FAILED, Style, complain, is_written, note, styled
+from .urns import urns_in
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterable
+
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._facade.sync import Client
+
+    from .arguments import Commands
+
+
+def add_reconcile(commands: Commands) -> None:
+    """Add the subcommand `reconcile`."""
+    command = add_command(
+        commands,
+        "reconcile",
+        reconcile,
+        "make a project match a list of URNs",
+        "reconcile web-shop urns.txt --dry-run",
+        "reconcile web-shop urns.txt --prune",
+        details="It assigns the listed resources that the project lacks. It prints '+' before a\n"
+        "URN that it added, '-' before one that it removed, '!' before one that failed.\n"
+        "The members of its JSON object are added, removed, kept, failed, unknown (not\n"
+        "in the response), untouched (not sent, or only in a refused request), and\n"
+        "refused (the API's errors for failed resources).",
+    )
+    add_project(command)
+    command.add_argument(
+        "file",
+        nargs="?",
+        default=STDIN,
+        metavar="FILE",
+        help="file with one URN per line; empty lines and lines that begin with '#' are skipped "
+        "(default: standard input)",
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="print the changes without making them"
+    )
+    command.add_argument(
+        "--prune",
+        action="store_true",
+        help="also move all resources that are not in the list to the default project",
+    )
+
+
+def reconcile(client: Client, options: Namespace) -> int:
+    """Assign the listed resources that a project lacks; with `--prune`, move the rest away."""
+    desired = distinct_urns(urns_in(options.file, quiet=options.quiet))
+    if not desired and not options.prune:
+        note("the list of URNs is empty; nothing is assigned", quiet=options.quiet)
+    project = project_id(client, options.project)
+    failure = None
+    try:
+        with progress_shown(client, requests_of(client), quiet=options.quiet):
+            done = client.projects.reconcile(
+                project, desired, dry_run=options.dry_run, prune=options.prune
+            )
+    except AssignmentError as error:
+        done, failure = _so_far(error, desired), error.error
+    except KeyboardInterrupt:
+        if first_attempts(client) and not options.dry_run:
+            note(SOME_MAY_BE_MOVED)
+        raise
+    written = is_written(
+        partial(_print_changes, done)
+        if options.output == "text"
+        else partial(print_document, done.to_dict())
+    )
+    note_doubts(done)
+    note(_counts(done, " to be" if options.dry_run else ""), quiet=options.quiet)
+    if failure:
+        complain(failure)
+    return FAILED if not written or failure or is_short(done) else 0
+
+
+def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
+    """Return the changes that were made before an error."""
+    wanted = dict.fromkeys(urn.canonical for urn in desired)
+    there = {r.urn for r in error.done if r.status == ResourceStatus.ALREADY_ASSIGNED}
+    done = [resource.urn for resource in error.done if resource.urn not in there]
+    others = {resource.urn.canonical for resource in error.failed}
+    others |= {urn.canonical for urn in (*done, *error.unknown, *error.untouched)}
+    return Reconciliation(
+        added=tuple(urn for urn in done if urn.canonical in wanted),
+        removed=tuple(urn for urn in done if urn.canonical not in wanted),
+        kept=tuple(urn for urn in wanted if urn not in others),
+        failed=error.failed,
+        unknown=error.unknown,
+        untouched=error.untouched,
+        refused=error.refused,
+    )
+
+
+def _print_changes(done: Reconciliation) -> None:
+    for urn in done.added:
+        print(styled(f"+ {one_line(str(urn))}", Style.GREEN))
+    for urn in done.removed:
+        print(styled(f"- {one_line(str(urn))}", Style.GREEN))
+    for resource in done.failed:
+        text = f"! {one_line(str(resource.urn))}  {one_line(resource.status or '')}"
+        print(styled(text, Style.RED))
+    print(end="", flush=True)
+
+
+def _counts(done: Reconciliation, to_be: str) -> str:
+    added, removed, kept = len(done.added), len(done.removed), len(done.kept)
+    counts = f"{added:,}{to_be} added, {removed:,}{to_be} removed, {kept:,} kept"
+    left = len(done.failed) + len(done.unknown) + len(done.untouched)
+    return f"{counts}, {left:,} not moved" if left else counts

@@ -1,0 +1,108 @@
+"""Endpoints: the requests on projects, and the listings of projects and of their resources."""
+
+from __future__ import annotations
+
+from functools import partial
+from http import HTTPStatus
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ._arguments import (
+    DEFAULT_PROJECT,
+    PROJECTS_PATH,
+    checked_count,
+    is_project_id,
+    project_path,
+)
+from ._codec.json import decode_project, encode_members
+from ._codec.models import Project, Resource, urn_text
+from ._config import DEFAULT_PER_PAGE, MAX_PER_PAGE
+from ._errors import APIResponseError
+from ._messages import Request, one_line
+from ._paginator.listing import Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ._arguments import ProjectLike
+    from ._session.manager import SessionManager
+
+READ = ("project:read",)
+
+
+@attrs.frozen
+class Endpoints:
+    """The API's endpoints for projects.
+
+    Args:
+        manager: The manager that sends the requests.
+    """
+
+    manager: SessionManager
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        scopes: tuple[str, ...],
+        members: Mapping[str, object] | None = None,
+    ) -> Project:
+        """Send a request, and return the project in the response."""
+        request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
+        body = None if members is None else encode_members(members)
+        name = path.rpartition("/")[2]
+        wanted = name if is_project_id(name) and name != DEFAULT_PROJECT else None
+        answer = await self.manager.request(request, body)
+        return answer.decode(partial(decode_project, wanted=wanted))
+
+    def projects(self, per_page: int) -> Listing[Project]:
+        """Return the listing of the projects."""
+        return Listing(
+            manager=self.manager,
+            path=PROJECTS_PATH,
+            item=Project,
+            key=attrgetter("id"),
+            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
+            scopes=READ,
+            operation="projects.list",
+        )
+
+    def resources(self, project: ProjectLike, per_page: int) -> Listing[Resource]:
+        """Return the listing of a project's resources."""
+        return Listing(
+            manager=self.manager,
+            path=f"{project_path(project)}/resources",
+            item=Resource,
+            key=urn_text,
+            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
+            scopes=READ,
+            operation="projects.list_resources",
+        )
+
+    def resources_of(self, project: Project) -> Listing[Resource]:
+        """Return the listing of the resources of a project that the API has listed."""
+        self.check_id(project, PROJECTS_PATH)
+        return self.resources(project, DEFAULT_PER_PAGE)
+
+    async def default_path(self) -> str:
+        """Return the path of the default project with its UUID."""
+        path = project_path(DEFAULT_PROJECT)
+        default = await self.send("GET", path, READ)
+        self.check_id(default, path)
+        return project_path(default)
+
+    def check_id(self, project: Project, path: str, method: str = "GET") -> None:
+        """Check the id of a project that the API returned for a request.
+
+        Raises:
+            APIResponseError: The id is not a UUID, so no request may use it.
+        """
+        if not is_project_id(project.id) or project.id == DEFAULT_PROJECT:
+            text = one_line(
+                f'expected the id of a project to be a UUID, got "{project.id}"',
+                self.manager.settings.token,
+            )
+            request = self.manager.located(Request(method=method, path=path))
+            raise APIResponseError(text, request, status=HTTPStatus.OK)

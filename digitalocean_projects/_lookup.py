@@ -1,0 +1,97 @@
+"""Lookup: finds a project of an account by its name or its id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._arguments import DEFAULT_PROJECT, is_project_id, name_of
+from ._codec.models import Project
+from ._errors import ProjectLookupError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._arguments import ProjectLike
+
+
+def named(name: str, projects: Sequence[Project], *, hint: str = "", secret: str) -> Project:
+    """Return the project with this name.
+
+    Args:
+        name: The name.
+        projects: All projects of the account.
+        hint: What to do if no project has the name, nor a similar one.
+        secret: The token, which no message may show.
+
+    Raises:
+        ProjectLookupError: No project has the name, or several have it.
+    """
+    found = tuple(project for project in projects if project.name == name)
+    if len(found) != 1:
+        alike = () if found else near(name, projects)
+        hint = hint or _lookup_hint(name)
+        raise ProjectLookupError(name, found, near=alike, hint=hint, secret=secret)
+    return found[0]
+
+
+def looked_up(
+    project: ProjectLike, projects: Sequence[Project], *, hint: str, secret: str
+) -> Project:
+    """Return the project of the account that is given by its id or its name.
+
+    A `Project` is looked up by its id, and then by its name: it may be of another account, or the
+    project may have been deleted and created again.
+
+    Raises:
+        ProjectLookupError: No project has the id or the name, or several have the name.
+    """
+    name = name_of(project)
+    if name is None:
+        wanted = (project.id if isinstance(project, Project) else str(project)).lower()
+        for one in projects:
+            if one.id.lower() == wanted or (wanted == DEFAULT_PROJECT and one.is_default):
+                return one
+        if not isinstance(project, Project):
+            raise ProjectLookupError(wanted, is_id=True, secret=secret)
+        name = project.name
+    return named(name, projects, hint=hint, secret=secret)
+
+
+def _lookup_hint(name: str) -> str:
+    """Return the method for an argument that is not a name."""
+    if name.strip().lower() == DEFAULT_PROJECT:
+        return "call get_default() for the default project"
+    return "pass an id to get()" if is_project_id(name.strip()) else ""
+
+
+def near(name: str, projects: Sequence[Project]) -> Sequence[str]:
+    """Return up to three names of projects that a user may have meant, the nearest first."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only this error needs it
+    from heapq import nlargest  # noqa: PLC0415 - only this error needs it
+
+    wanted = " ".join(name.casefold().split())
+    names: dict[str, list[str]] = {}
+    for project in projects:
+        names.setdefault(" ".join(project.name.casefold().split()), []).append(project.name)
+    if same := names.get(wanted):
+        return same[:_MOST_NEAR]
+    # The comparison of difflib takes 3 ms for two texts of 175 characters, and blocks the event
+    # loop. So it gets only the names that share the most with the wanted one at their ends.
+    alike = [text for text in names if abs(len(text) - len(wanted)) <= _MOST_MISSING]
+    lengths = range(1, len(wanted) + 1, len(wanted) // _STEPS + 1)
+    starts, ends = [wanted[:n] for n in lengths], [wanted[-n:] for n in lengths]
+
+    def shared(text: str) -> int:
+        return sum(map(text.startswith, starts)) + sum(map(text.endswith, ends))
+
+    likely = nlargest(_MOST_COMPARED, alike, key=shared)
+    near = get_close_matches(wanted, likely, n=_MOST_NEAR, cutoff=_LEAST_RATIO)
+    return [each for text in near for each in names[text]][:_MOST_NEAR]
+
+
+_MOST_NEAR = 3
+_MOST_MISSING = 8
+_MOST_COMPARED = 20
+_STEPS = 8
+# With the default of difflib, 0.6, "staging" would be near "testing".
+_LEAST_RATIO = 0.75

@@ -31,7 +31,7 @@ HOUSE = """
     _arguments
     _config
     _limiter: __init__ budget lease timers source bucket shared
-    _session: __init__ retry failures transport pool manager
+    _session: __init__ retry failures transport telemetry tracing pool manager
     _paginator: __init__ cursor listing prefetch paginator reader inventory
     _lookup
     _request
@@ -83,6 +83,7 @@ FOREIGN = {
     "backoff": {"_config"},
     "cattrs": {"_codec/structure"},
     "msgspec": {"_codec/json", "_codec/structure"},
+    "opentelemetry": {"_session/telemetry"},
     "pydantic": {"_codec/pydantic", "contrib/fastapi/dependencies"},
     "yarl": {"_session/transport"},
 }

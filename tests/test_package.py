@@ -29,11 +29,12 @@ HOUSE = """
     _codec: __init__ urn headers models structure errors json pydantic
     _errors
     _arguments
-    _lookup
     _config
     _limiter: __init__ budget lease timers source bucket shared
-    _session: __init__ retry failures transport pool manager
-    _paginator: __init__ cursor listing prefetch paginator inventory
+    _session: __init__ retry failures transport telemetry tracing pool manager
+    _paginator: __init__ cursor listing prefetch paginator reader inventory
+    _lookup
+    _request
     _assignment: __init__ results search assignment plan apply reconcile waiting
     _endpoints
     _projects
@@ -82,6 +83,7 @@ FOREIGN = {
     "backoff": {"_config"},
     "cattrs": {"_codec/structure"},
     "msgspec": {"_codec/json", "_codec/structure"},
+    "opentelemetry": {"_session/telemetry"},
     "pydantic": {"_codec/pydantic", "contrib/fastapi/dependencies"},
     "yarl": {"_session/transport"},
 }

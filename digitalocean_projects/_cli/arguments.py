@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from digitalocean_projects._arguments import is_project_id
 from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
 
-from .output import FORMS
+from .output import FORMS, TABLE_FORMS
 from .terminal import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn, TypeAlias
 
+    from digitalocean_projects._codec.models import Project
     from digitalocean_projects._facade.sync import Client
 
     from .output import Column, Columns
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 ALLOW_INSECURE_VARIABLE = "DIGITALOCEAN_PROJECTS_ALLOW_INSECURE"
 _NAME_PREFIX = "name:"
 _USAGE = 2
+_FORMS_TEXT = "text, json for one JSON document, or jsonl for one JSON object per line"
+_TABLE_FORMS_TEXT = (
+    "text, json for one JSON document, jsonl for one JSON object per line, or csv in UTF-8, where "
+    "a text that a spreadsheet would take for a formula begins with an apostrophe"
+)
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -183,19 +189,25 @@ def add_command(
     output = parser.add_argument_group("output")
     add_quiet(output)
     if has_output:
-        forms = "text, one JSON document, or one JSON object per line (default: %(default)s)"
-        output.add_argument("-o", "--output", choices=FORMS, default="text", help=forms)
+        output.add_argument(
+            "-o",
+            "--output",
+            choices=FORMS if columns is None else TABLE_FORMS,
+            default="text",
+            metavar="FORM",
+            help=f"{_FORMS_TEXT if columns is None else _TABLE_FORMS_TEXT} (default: %(default)s)",
+        )
     if columns is not None:
         output.add_argument(
             "--format",
             type=partial(_columns, columns),
             dest="columns",
             metavar="COLUMN,...",
-            help="columns to print, with -o text only; choose from "
+            help="columns to print, with -o text or csv; choose from "
             f"{columns.names.replace(',', ', ')} (default: {columns.default})",
         )
         output.add_argument(
-            "--no-header", action="store_true", help="print no headings, with -o text only"
+            "--no-header", action="store_true", help="print no headings, with -o text or csv"
         )
     return parser
 
@@ -216,6 +228,30 @@ def add_project(parser: argparse.ArgumentParser, default: str = "") -> None:
         parser.add_argument("project", metavar="PROJECT", type=_project, help=text)
 
 
+def add_projects(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the argument PROJECT, of which there may be several; without one, it is `default`."""
+    parser.add_argument(
+        "projects",
+        metavar="PROJECT",
+        nargs="*",
+        default=[default],
+        type=_project,
+        help=f"UUID, name, or 'default' for the default project (default: {default})",
+    )
+
+
+def add_project_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--project`, which can be repeated."""
+    parser.add_argument(
+        "--project",
+        action="append",
+        dest="projects",
+        metavar="PROJECT",
+        type=_project,
+        help="list this project only: its UUID, name, or 'default'; can be repeated",
+    )
+
+
 def _project(text: str) -> str:
     if text.startswith("do:"):
         raise argparse.ArgumentTypeError(
@@ -225,14 +261,19 @@ def _project(text: str) -> str:
     return text
 
 
+def project_named(client: Client, text: str) -> Project:
+    """Return the project with this UUID or name, or the default one; see `project_id`."""
+    if not text.startswith(_NAME_PREFIX) and is_project_id(text):
+        return client.projects.get(text)
+    return client.projects.find(text.removeprefix(_NAME_PREFIX))
+
+
 def project_id(client: Client, text: str) -> str:
     """Return `text` if it is a project's UUID or `default`, else the id of the project so named.
 
     Text after `name:` is always a name.
     """
-    if text.startswith(_NAME_PREFIX):
-        return client.projects.find(text.removeprefix(_NAME_PREFIX)).id
-    return text if is_project_id(text) else client.projects.find(text).id
+    return text if is_project_id(text) else project_named(client, text).id
 
 
 def add_quiet(parser: argparse._ActionsContainer) -> None:

@@ -7,8 +7,8 @@
             print(project.name, len(client.projects.list_resources(project).collect()))
 
 `AsyncClient` has the same methods for asyncio. `digitalocean_projects.testing` has a local emulator
-of the API, and `digitalocean_projects.contrib` has the integrations `fastapi`, `pytest` and
-`redis`. README.rst is the guide.
+of the API, and `digitalocean_projects.contrib` has the integrations `doctl`, `fastapi`, `pytest`
+and `redis`. README.rst is the guide.
 
 # Logging
 
@@ -41,9 +41,11 @@ __all__ = [
     "URN",
     "APIConnectionError",
     "APIError",
+    "APIResponse",
     "APIResponseError",
     "APIStatusError",
     "APITimeoutError",
+    "AppliedPlan",
     "AssignmentError",
     "AssignmentResult",
     "AssignmentTimeoutError",
@@ -64,11 +66,14 @@ __all__ = [
     "InventoryError",
     "Lease",
     "Limits",
+    "Move",
+    "NewProject",
     "NotFoundError",
     "Page",
     "PaginationError",
     "Paginator",
     "PermissionDeniedError",
+    "Plan",
     "PreconditionFailedError",
     "Project",
     "ProjectLike",
@@ -94,7 +99,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from ._arguments import DEFAULT_PROJECT, ProjectLike
-    from ._assignment.results import AssignmentResult, Reconciliation
+    from ._assignment.plan import Move, NewProject, Plan
+    from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
     from ._client import AsyncClient
     from ._clock import Clock
     from ._codec.headers import RateLimit
@@ -139,6 +145,7 @@ if TYPE_CHECKING:
     from ._paginator.inventory import AsyncInventory
     from ._paginator.paginator import AsyncPaginator
     from ._projects import AsyncProjects
+    from ._request import APIResponse
     from ._session.manager import Statistics
 else:
     # The modules that load fast come first, so a program without a client doesn't load aiohttp.
@@ -155,7 +162,9 @@ else:
         "_paginator.paginator",
         "_paginator.inventory",
         "_assignment.results",
+        "_assignment.plan",
         "_projects",
+        "_request",
         "_client",
         "_facade.sync",
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._codec.models import Environment, Project
+from ._codec.urn import URN, URNLike, checked_urns
 from ._messages import holds_token, number_text, quoted
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ProjectLike: TypeAlias = str | UUID | Project
 """A project as an argument: its UUID, `default`, or a `Project`."""
+AnyProject = TypeVar("AnyProject", bound=ProjectLike)
 
 DEFAULT_PROJECT = "default"
 """The text that names the default project."""
@@ -31,6 +33,7 @@ PROJECT_ID_PATTERN = (
     f"^({DEFAULT_PROJECT}|[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}})$"
 )
 _is_project_id = re.compile(PROJECT_ID_PATTERN).fullmatch
+_NAME_PREFIX = "name:"
 _LONGEST = {"name": 175, "description": 255, "purpose": 255}
 
 
@@ -181,6 +184,55 @@ def _project_hint(text: str) -> str:
     with suppress(ValueError):
         return f"; write {str(UUID(inner))!r}"
     return f"; look it up with projects.find({quoted(text)})"
+
+
+def name_of(project: ProjectLike) -> str | None:
+    """Return the name of a project that is given by its name; None if it is given by its id.
+
+    A text is a name unless it is `default` or a UUID. Text after `name:` is always a name.
+
+    Raises:
+        TypeError: `project` has another type than annotated.
+        ValueError: No project can have the name, or the id.
+    """
+    if isinstance(project, Project) or not isinstance(project, str) or is_project_id(project):
+        project_path(project)
+        return None
+    name = project.removeprefix(_NAME_PREFIX)
+    if name.startswith("do:") and name == project:
+        raise ValueError(
+            f"project must be a UUID, a name, {DEFAULT_PROJECT!r} or a Project, "
+            f"got {quoted(name)}; that names a resource: map each project to its resources"
+        )
+    settable(name=name)
+    return name
+
+
+def urns_by_project(
+    wanted: Mapping[AnyProject, Iterable[URNLike]],
+) -> dict[AnyProject, list[URN]]:
+    """Return the URNs that each project must hold, after checking them.
+
+    Raises:
+        TypeError: `wanted` is no mapping, or a key or a value in it has another type.
+        ValueError: A key or a URN is invalid, or a resource is wanted twice.
+    """
+    if not isinstance(wanted, Mapping):
+        raise TypeError(f"wanted must be a mapping of projects to their URNs, {_got(wanted)}")
+    urns: dict[AnyProject, list[URN]] = {}
+    places: dict[URN, str] = {}
+    for project, resources in wanted.items():
+        name_of(project)
+        place = quoted(project.name if isinstance(project, Project) else str(project))
+        urns[project] = checked_urns(resources, f"wanted[{place}]")
+        for urn in urns[project]:
+            if urn.canonical in places:
+                raise ValueError(
+                    f"wanted must have each resource once, got {urn.canonical} in "
+                    f"{places[urn.canonical]} and in {place}; remove one of them"
+                )
+            places[urn.canonical] = place
+    return urns
 
 
 def settable(**members: object) -> dict[str, object]:

@@ -17,7 +17,7 @@ from ._arguments import (
     is_project_id,
     project_path,
 )
-from ._codec.json import decode_project, encode_members
+from ._codec.json import decode_page, decode_project, encode_members
 from ._codec.models import Project, Resource, urn_text
 from ._config import DEFAULT_MAX_PAGES, DEFAULT_PER_PAGE, MAX_PER_PAGE
 from ._errors import APIResponseError
@@ -66,7 +66,7 @@ class Endpoints:
         return Listing(
             manager=self.manager,
             path=PROJECTS_PATH,
-            item=Project,
+            decode=partial(decode_page, item=Project),
             key=attrgetter("id"),
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=READ,
@@ -77,7 +77,7 @@ class Endpoints:
         return Listing(
             manager=self.manager,
             path=f"{project_path(project)}/resources",
-            item=Resource,
+            decode=partial(decode_page, item=Resource),
             key=urn_text,
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=READ,
@@ -85,13 +85,24 @@ class Endpoints:
 
     def resources_of(self, project: Project) -> Listing[Resource]:
         """Return the listing of the resources of a project that the API has listed."""
-        self._check_id(project, PROJECTS_PATH)
+        self.check_id(project, PROJECTS_PATH)
         return self.resources(project, DEFAULT_PER_PAGE)
 
     def reader(
-        self, projects: Iterable[ProjectLike] | None, concurrency: int, *, wanted: URN | None = None
+        self,
+        projects: Iterable[ProjectLike] | None,
+        concurrency: int,
+        *,
+        wanted: URN | None = None,
+        strict: bool = False,
     ) -> Reader:
         """Return a reader of the resources of projects, or of all projects.
+
+        Args:
+            projects: The projects; None for all.
+            concurrency: As in `Reader`.
+            wanted: As in `Reader`.
+            strict: As in `Reader`, and for the list of all projects, too.
 
         Raises:
             TypeError: An argument has a wrong type.
@@ -102,13 +113,16 @@ class Endpoints:
         listed = AsyncPaginator(listing, concurrency=concurrency, max_pages=DEFAULT_MAX_PAGES)
         chosen = None if projects is None else checked_projects(projects)
         return Reader(
-            projects=listed.collect if chosen is None else partial(self._chosen, chosen),
+            projects=partial(listed.collect, strict=strict)
+            if chosen is None
+            else partial(self._chosen, chosen),
             resources=self.resources_of,
             concurrency=concurrency,
             max_pages=DEFAULT_MAX_PAGES,
             secret=self.manager.settings.token,
             skips_deleted=chosen is None,
             wanted=wanted,
+            strict=strict,
         )
 
     async def _chosen(self, projects: Iterable[ProjectLike]) -> Sequence[Project]:
@@ -123,11 +137,11 @@ class Endpoints:
         """Return the path of the default project with its UUID."""
         path = project_path(DEFAULT_PROJECT)
         default = await self.send("GET", path, READ)
-        self._check_id(default, path)
+        self.check_id(default, path)
         return project_path(default)
 
-    def _check_id(self, project: Project, path: str) -> None:
-        """Check the id of a project that the API returned for a GET of `path`.
+    def check_id(self, project: Project, path: str, method: str = "GET") -> None:
+        """Check the id of a project that the API returned for a request.
 
         Raises:
             APIResponseError: The id is not a UUID, so no request may use it.
@@ -137,5 +151,5 @@ class Endpoints:
                 f'expected the id of a project to be a UUID, got "{project.id}"',
                 self.manager.settings.token,
             )
-            request = self.manager.located(Request(method="GET", path=path, scopes=READ))
+            request = self.manager.located(Request(method=method, path=path))
             raise APIResponseError(text, request, status=HTTPStatus.OK)

@@ -409,15 +409,17 @@ class InventoryError(APIError):
 
 
 class ProjectLookupError(APIError):
-    """A name that no project has, or that several have.
+    """A name or an id that no project has, or a name that several projects have.
 
     Attributes:
-        name: The name. If it contains a token, `***` replaces the token.
+        name: The name or the id. If it contains a token, `***` replaces the token.
         found: The projects that have the name; empty if none has it.
+        is_id: True if `name` is an id.
     """
 
     name: str
     found: tuple[Project, ...]
+    is_id: bool = False
 
     @rebuildable
     def __init__(
@@ -427,9 +429,11 @@ class ProjectLookupError(APIError):
         *,
         near: Sequence[str] = (),
         hint: str = "",
+        is_id: bool = False,
         secret: str = "",
     ) -> None:
-        count = f"{len(found)} projects are named" if found else "no project is named"
+        missing = "no project has the id" if is_id else "no project is named"
+        count = f"{len(found)} projects are named" if found else missing
         text = f"{count} {quoted(name, secret)}"
         if found:
             text += f": {', '.join(redacted(project.id, secret) for project in found[:_NAMED])}"
@@ -440,6 +444,7 @@ class ProjectLookupError(APIError):
         super().__init__(one_line(text))
         self.name = redacted(name, secret)
         self.found = tuple(_masked(project, secret) for project in found)
+        self.is_id = is_id
 
 
 def _masked(project: Project, secret: str) -> Project:

@@ -1,17 +1,18 @@
-"""Lookup: finds a project by its name, or by a resource that it holds."""
+"""Lookup: finds a project by its name or id, or by a resource that it holds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._arguments import DEFAULT_PROJECT, is_project_id
+from ._arguments import DEFAULT_PROJECT, is_project_id, name_of
+from ._codec.models import Project
 from ._errors import ProjectLookupError
 from ._paginator.reader import ProjectPages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._codec.models import Project
+    from ._arguments import ProjectLike
     from ._paginator.reader import Reader
 
 
@@ -28,8 +29,14 @@ async def first_holder(reader: Reader) -> Project | None:
     return None
 
 
-def named(name: str, projects: Sequence[Project], *, secret: str) -> Project:
+def named(name: str, projects: Sequence[Project], *, hint: str = "", secret: str) -> Project:
     """Return the project with this name.
+
+    Args:
+        name: The name.
+        projects: All projects of the account.
+        hint: What to do if no project has the name, nor a similar one.
+        secret: The token, which no message may show.
 
     Raises:
         ProjectLookupError: No project has the name, or several have it.
@@ -37,9 +44,32 @@ def named(name: str, projects: Sequence[Project], *, secret: str) -> Project:
     found = tuple(project for project in projects if project.name == name)
     if len(found) != 1:
         alike = () if found else near(name, projects)
-        hint = "" if found or alike else _lookup_hint(name)
+        hint = hint or _lookup_hint(name)
         raise ProjectLookupError(name, found, near=alike, hint=hint, secret=secret)
     return found[0]
+
+
+def looked_up(
+    project: ProjectLike, projects: Sequence[Project], *, hint: str, secret: str
+) -> Project:
+    """Return the project of the account that is given by its id or its name.
+
+    A `Project` is looked up by its id, and then by its name: it may be of another account, or the
+    project may have been deleted and created again.
+
+    Raises:
+        ProjectLookupError: No project has the id or the name, or several have the name.
+    """
+    name = name_of(project)
+    if name is None:
+        wanted = (project.id if isinstance(project, Project) else str(project)).lower()
+        for one in projects:
+            if one.id.lower() == wanted or (wanted == DEFAULT_PROJECT and one.is_default):
+                return one
+        if not isinstance(project, Project):
+            raise ProjectLookupError(wanted, is_id=True, secret=secret)
+        name = project.name
+    return named(name, projects, hint=hint, secret=secret)
 
 
 def _lookup_hint(name: str) -> str:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ._arguments import (
     DEFAULT_PROJECT,
     PROJECTS_PATH,
+    AnyProject,
     ProjectLike,
     checked_count,
     checked_type,
     checked_wait,
     project_path,
     settable,
+    urns_by_project,
 )
+from ._assignment.apply import apply
 from ._assignment.assignment import Assignment
+from ._assignment.plan import NewProject, Plan, make_plan
 from ._assignment.reconcile import reconcile
-from ._assignment.results import AssignmentResult, Reconciliation
+from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
 from ._codec.models import Environment, Project, Resource
 from ._codec.urn import URN, URNLike, distinct_urns, sendable
@@ -470,6 +474,82 @@ class AsyncProjects:
             chunk_size=chunk_size,
         )
 
+    async def plan(
+        self, wanted: Mapping[AnyProject, Iterable[URNLike]], *, create: bool = False
+    ) -> Plan:
+        """Return the moves that bring the account to a wanted state. Nothing is changed.
+
+        Lists all projects and their resources. A resource that `wanted` doesn't name stays where it
+        is, and so does one that is in its project already. One that no project lists is moved, too:
+        it may be new, or of a type that the token may not read. Its move has no `source`.
+
+        While an earlier move is in progress, the old project still lists the resource, so the move
+        is planned again. `apply` does no harm by repeating it. Requires the scopes of
+        `list_resources`.
+
+        Args:
+            wanted: The resources that each project must hold: `URN`s, their texts, or objects or
+                mappings with a `urn`. A project is given as its UUID, its name, `default`, or a
+                `Project`. Text after `name:` is always a name. A `Project` that the account lacks
+                is looked up by its name.
+            create: Plan to create the projects whose name doesn't exist, with the attributes of the
+                `Project`, or else those of `NewProject`. The default is False.
+
+        Raises:
+            ProjectLookupError: A project doesn't exist, or several have the name.
+            InventoryError: Some projects could not be read, or kept changing.
+            PaginationError: The list of projects kept changing.
+            ValueError: A project or URN is invalid, or a resource is wanted twice. No request was
+                sent, unless a project to create has an invalid attribute.
+        """
+        checked_type("create", create, bool)
+        urns = urns_by_project(wanted)
+        reader = self._endpoints.reader(None, DEFAULT_CONCURRENCY, strict=True)
+        return await make_plan(reader, urns, create=create)
+
+    async def apply(
+        self,
+        plan: Plan,
+        *,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+        on_chunk: Callable[[AssignmentResult], object] | None = None,
+    ) -> AppliedPlan:
+        """Carry out a plan: create its new projects, and then assign the resources that it moves.
+
+        Each source project is listed again just before its first move (at most three times while it
+        changes), and a resource that it no longer lists isn't moved. Otherwise the requests are
+        those of `assign_resources`. Repeating a move changes nothing, so if a plan was carried out
+        in part, make another one and carry it out. Requires the scopes of `list_resources` and
+        `assign_resources`, and `project:create` if the plan has new projects.
+
+        Args:
+            plan: A plan that `plan` returned.
+            chunk_size: Maximum number of resources in a request. The default is 100.
+            on_chunk: Function that is called with the outcome of each chunk after its requests, in
+                the thread that sends them; a resource that has left its source is `untouched`. It
+                must not raise an error. None, the default, calls nothing.
+
+        Returns:
+            The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or
+            call `raise_for_failed`.
+
+        Raises:
+            APIError: A project could not be created, or a request failed before the outcome for any
+                resource was known. A note names the projects that were created.
+            AssignmentError: A later request failed. It holds the outcome for each resource that the
+                plan moves.
+            ValueError: An argument is invalid. No request was sent.
+        """
+        checked_count("chunk_size", chunk_size)
+        return await apply(
+            self._manager,
+            checked_type("plan", plan, Plan),
+            create=self._create,
+            list_resources=self.list_resources,
+            chunk_size=chunk_size,
+            on_chunk=on_chunk,
+        )
+
     async def wait_until_assigned(
         self,
         project: ProjectLike,
@@ -498,6 +578,16 @@ class AsyncProjects:
         manager = self._manager.starting_within(checked_wait("timeout", timeout))
         listing = AsyncProjects(manager).list_resources(project)
         await wait_until_listed(manager, listing, project_path(project), urns, timeout)
+
+    async def _create(self, new: NewProject) -> Project:
+        project = await self.create(
+            new.name,
+            new.purpose,
+            description=new.description,
+            environment=new.environment or None,
+        )
+        self._endpoints.check_id(project, PROJECTS_PATH, "POST")
+        return project
 
 
 _UPDATE = ("project:update",)

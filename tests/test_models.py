@@ -18,9 +18,13 @@ from pydantic import TypeAdapter
 
 from digitalocean_projects import (
     URN,
+    AppliedPlan,
     AssignmentResult,
     Environment,
+    Move,
+    NewProject,
     Page,
+    Plan,
     Project,
     ProjectResources,
     Purpose,
@@ -264,6 +268,50 @@ REFUSAL_WIRE = {
                 "unknown": [],
                 "untouched": [],
                 "refused": [],
+            },
+        ),
+        (
+            Plan(
+                new_projects=(NewProject(name="shop", environment=Environment.STAGING),),
+                moves=(
+                    Move(urn=DROPLET, source=None, source_id=None, target="shop", target_id=None),
+                ),
+                kept=(DROPLET,),
+            ),
+            {
+                "new_projects": [
+                    {
+                        "name": "shop",
+                        "purpose": "Web Application",
+                        "description": "",
+                        "environment": "Staging",
+                    }
+                ],
+                "moves": [
+                    {
+                        "urn": "do:droplet:1",
+                        "source": None,
+                        "source_id": None,
+                        "target": "shop",
+                        "target_id": None,
+                    }
+                ],
+                "kept": ["do:droplet:1"],
+            },
+        ),
+        (
+            AppliedPlan(
+                created=(PROJECT,), moved=(DROPLET,), kept=(), left=(DROPLET,), refused=(REFUSAL,)
+            ),
+            {
+                "created": [PROJECT_WIRE],
+                "moved": ["do:droplet:1"],
+                "kept": [],
+                "left": ["do:droplet:1"],
+                "failed": [],
+                "unknown": [],
+                "untouched": [],
+                "refused": [REFUSAL_WIRE],
             },
         ),
     ],

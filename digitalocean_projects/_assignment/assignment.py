@@ -22,7 +22,7 @@ from .results import DONE, AssignmentResult, assignment_error
 from .search import EXTRA_REQUESTS, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from digitalocean_projects._errors import APIStatusError, AssignmentError
     from digitalocean_projects._session.manager import SessionManager
@@ -76,12 +76,21 @@ class Assignment:
         self._vain = 0
         self._refusal: APIStatusError | None = None
 
-    async def run(self, chunk_size: int, *, strict: bool = True) -> list[AssignmentResult]:
+    async def run(
+        self,
+        chunk_size: int,
+        *,
+        strict: bool = True,
+        check: Callable[[Sequence[URN]], Awaitable[Sequence[URN]]] | None = None,
+        on_chunk: Callable[[AssignmentResult], object] | None = None,
+    ) -> list[AssignmentResult]:
         """Send all chunks, and return the result of each part.
 
         Args:
             chunk_size: The maximum number of resources in a request.
             strict: Raise the API's error if it refused every request.
+            check: Function that returns the resources of a chunk to send; None sends all.
+            on_chunk: Function that is called with the result of each chunk, or None.
 
         Raises:
             APIError: A request failed before the outcome for any resource was known, or with
@@ -91,12 +100,17 @@ class Assignment:
         for path, urns in self._parts:
             request = Request(method="POST", path=f"{path}/resources")
             for start in range(0, len(urns), chunk_size):
+                chunk = urns[start : start + chunk_size]
                 try:
-                    await self._assign(request, urns[start : start + chunk_size])
+                    sent = chunk if check is None else await check(chunk)
+                    if sent:
+                        await self._assign(request, sent)
                 except (APIError, ClientUsageError) as error:
                     if not self._fates:
                         raise
                     raise self._failure(error) from error
+                if on_chunk is not None:
+                    on_chunk(AssignmentResult.of(chunk, self._fates))
         refusal, self._refusal = self._refusal, None
         if strict and refusal is not None and not self._accepted:
             try:

@@ -7,7 +7,7 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus, Value
+from digitalocean_projects._codec.models import Project, Refusal, Resource, ResourceStatus, Value
 from digitalocean_projects._codec.urn import URN
 from digitalocean_projects._errors import APIError, AssignmentError, ClientUsageError
 from digitalocean_projects._public import publish
@@ -26,8 +26,8 @@ class AssignmentResult(Value):
     """The outcome of an assignment for each resource.
 
     Each resource is in one of `done`, `failed`, `unknown` and `untouched`. Each of these has the
-    order in which the resources were passed. `to_dict` returns the fields. The class method `of` is
-    internal.
+    order in which the resources were passed. `to_dict` returns the fields. The class methods `of`
+    and `joined` are internal.
 
     Args:
         resources: The resources in `done` and `failed`, whose outcome is known. Their URN is the
@@ -72,8 +72,19 @@ class AssignmentResult(Value):
             refused=tuple(refused),
         )
 
+    @classmethod
+    def joined(cls, results: Iterable[Self]) -> Self:
+        """Return one result for the resources of several results."""
+        parts = tuple(results)
+        return cls(
+            resources=tuple(resource for part in parts for resource in part.resources),
+            unknown=tuple(urn for part in parts for urn in part.unknown),
+            untouched=tuple(urn for part in parts for urn in part.untouched),
+            refused=tuple(refusal for part in parts for refusal in part.refused),
+        )
+
     def __repr__(self) -> str:
-        return _counts(self, "done", "failed", "unknown", "untouched")
+        return counts(self, "done", "failed", "unknown", "untouched")
 
     @property
     def done(self) -> tuple[Resource, ...]:
@@ -128,7 +139,7 @@ class Reconciliation(Value):
     refused: tuple[Refusal, ...] = ()
 
     def __repr__(self) -> str:
-        return _counts(self, "added", "removed", "kept", "failed", "unknown", "untouched")
+        return counts(self, "added", "removed", "kept", "failed", "unknown", "untouched")
 
     @classmethod
     def plan(cls, held: Iterable[URN], wanted: Iterable[URN], *, prune: bool) -> Self:
@@ -145,15 +156,16 @@ class Reconciliation(Value):
         """Return the changes that were made, given the results of adding and of removing."""
         already = ResourceStatus.ALREADY_ASSIGNED
         there = dict.fromkeys(r.urn for r in added.done if r.status == already)
+        both = AssignmentResult.joined((added, removed))
         return attrs.evolve(
             self,
             added=tuple(resource.urn for resource in added.done if resource.urn not in there),
             kept=(*self.kept, *there),
             removed=tuple(resource.urn for resource in removed.done),
-            failed=added.failed + removed.failed,
-            unknown=added.unknown + removed.unknown,
-            untouched=added.untouched + removed.untouched,
-            refused=added.refused + removed.refused,
+            failed=both.failed,
+            unknown=both.unknown,
+            untouched=both.untouched,
+            refused=both.refused,
         )
 
     @property
@@ -176,14 +188,90 @@ class Reconciliation(Value):
             raise assignment_error([Resource(urn) for urn in self.added + self.removed], self)
 
 
-def _counts(result: AssignmentResult | Reconciliation, *names: str) -> str:
-    counts = " ".join(f"{name}={len(getattr(result, name))}" for name in names)
-    return f"<{type(result).__name__} {counts}>"
+@attrs.frozen(kw_only=True, repr=False)
+class AppliedPlan(Value):
+    """The outcome of a plan for each of its resources.
+
+    Each resource of the plan is in one of `moved`, `kept`, `left`, `failed`, `unknown` and
+    `untouched`. `to_dict` returns the fields. The class method `of` is internal.
+
+    Args:
+        created: The projects that were created.
+        moved: The resources that were assigned to their project.
+        kept: The resources that were in their project already, or that were moving to it.
+        left: The resources that weren't moved, because their source project no longer listed them
+            just before its first move. Make another plan to see where they are.
+        failed: The resources that the API didn't move; their `status` says why.
+        unknown: The resources that are missing from the API's response.
+        untouched: The resources that were sent only in requests that the API refused as a whole.
+        refused: The API's error for each resource whose status is `refused`.
+    """
+
+    created: tuple[Project, ...]
+    moved: tuple[URN, ...]
+    kept: tuple[URN, ...]
+    left: tuple[URN, ...] = ()
+    failed: tuple[Resource, ...] = ()
+    unknown: tuple[URN, ...] = ()
+    untouched: tuple[URN, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+    def __repr__(self) -> str:
+        names = ("created", "moved", "kept", "left", "failed", "unknown", "untouched")
+        return counts(self, *names)
+
+    @classmethod
+    def of(
+        cls,
+        results: Iterable[AssignmentResult],
+        *,
+        created: Iterable[Project],
+        kept: Iterable[URN],
+        left: Iterable[URN],
+    ) -> Self:
+        """Return the outcome of a plan.
+
+        Args:
+            results: The results of its assignments.
+            created: The projects that were created.
+            kept: The resources that were in their project already.
+            left: The resources that weren't sent, because they had left their source.
+        """
+        result = AssignmentResult.joined(results)
+        already = ResourceStatus.ALREADY_ASSIGNED
+        gone = dict.fromkeys(left)
+        return cls(
+            created=tuple(created),
+            moved=tuple(resource.urn for resource in result.done if resource.status != already),
+            kept=(*kept, *(r.urn for r in result.done if r.status == already)),
+            left=tuple(gone),
+            failed=result.failed,
+            unknown=result.unknown,
+            untouched=tuple(urn for urn in result.untouched if urn not in gone),
+            refused=result.refused,
+        )
+
+    def raise_for_failed(self) -> None:
+        """Raise an error unless every resource is in `moved` or `kept`.
+
+        Raises:
+            AssignmentError: A resource is in `left`, `failed`, `unknown` or `untouched`. Its `done`
+                has the resources in `moved`, and its `untouched` those in `left`, too.
+        """
+        if self.left or self.failed or self.unknown or self.untouched:
+            outcome = attrs.evolve(self, untouched=self.left + self.untouched)
+            raise assignment_error([Resource(urn) for urn in self.moved], outcome)
+
+
+def counts(value: object, *names: str) -> str:
+    """Return the `repr` of a value that has many elements: how many are in each field."""
+    numbers = " ".join(f"{name}={len(getattr(value, name))}" for name in names)
+    return f"<{type(value).__name__} {numbers}>"
 
 
 def assignment_error(
     done: Iterable[Resource],
-    outcome: AssignmentResult | Reconciliation,
+    outcome: AssignmentResult | Reconciliation | AppliedPlan,
     error: APIError | ClientUsageError | None = None,
 ) -> AssignmentError:
     """Return the exception for an outcome.

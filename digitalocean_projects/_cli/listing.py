@@ -9,11 +9,18 @@ import attrs
 from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._codec.models import Project
 
-from .arguments import add_command, add_project, add_projects, project_id, project_named
-from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, Row, add_type, list_by_project, of_types
+from .arguments import (
+    add_command,
+    add_project,
+    add_projects,
+    add_strict,
+    chosen_projects,
+    project_id,
+)
+from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, Row, RowWriter, add_type, of_types
 from .output import RESOURCE_COLUMNS, Output
 from .progress import Progress, progress_shown, requests_of
-from .terminal import counted, note
+from .terminal import FAILED, counted, note
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -53,7 +60,7 @@ def add_doctl_list(commands: Commands) -> None:
     """Add `list` as doctl has it: its PROJECT is required."""
     parser = _add_list(commands, "projects resources list web-shop --format URN,Status")
     add_project(parser)
-    parser.set_defaults(projects=None, types=None)
+    parser.set_defaults(projects=(), types=None)
 
 
 def _add_list(
@@ -61,7 +68,7 @@ def _add_list(
     *examples: str,
     details: str = "The JSON objects have the members that the API sends.",
 ) -> ArgumentParser:
-    return add_command(
+    parser = add_command(
         commands,
         "list",
         list_resources,
@@ -71,6 +78,8 @@ def _add_list(
         columns=ONE_PROJECT,
         aliases=["ls"],
     )
+    add_strict(parser)
+    return parser
 
 
 def list_resources(client: Client, options: Namespace) -> int:
@@ -78,12 +87,13 @@ def list_resources(client: Client, options: Namespace) -> int:
     names = options.projects or [options.project]
     shows_project = any(column in PROJECT_COLUMNS for column in options.columns or ())
     if len(names) > 1 or shows_project:
-        output = Output(options, SEVERAL_PROJECTS)
-        projects = list({one.id: one for one in (project_named(client, n) for n in names)}.values())
-        return list_by_project(client, output, projects, options)
+        writer = RowWriter(Output(options, SEVERAL_PROJECTS), options)
+        writer.add(client, chosen_projects(client, names, options))
+        return writer.finish()
     output = Output(options, ONE_PROJECT)
-    # Nothing that is printed needs the project, so it takes no request.
-    project = Project(id=project_id(client, names[0]), name=names[0])
+    with progress_shown(client, requests_of(client), quiet=options.quiet):
+        # Nothing that is printed needs the project, so it takes no request.
+        project = Project(id=project_id(client, names[0]), name=names[0])
     paginator = client.projects.list_resources(project)
     if output.is_streamed:
         _stream(client, output, paginator, project, options)
@@ -91,8 +101,7 @@ def list_resources(client: Client, options: Namespace) -> int:
         with progress_shown(client, requests_of(client), quiet=options.quiet):
             resources = paginator.collect()
         output.write([Row(project, one) for one in of_types(resources, options.types)])
-    note_change(paginator)
-    return 0
+    return status_of(paginator, options)
 
 
 def _stream(
@@ -104,8 +113,8 @@ def _stream(
 ) -> None:
     progress = Progress("resource")
     pages = number = 0
-    with progress_shown(client, lambda: progress, quiet=options.quiet, streamed=True):
-        for page in paginator.pages():
+    with progress_shown(client, lambda: progress, quiet=options.quiet, streamed=True) as watched:
+        for page in watched(paginator.pages()):
             progress.done += len(page.items)
             progress.total = page.total
             rows = [Row(project, one) for one in of_types(page.items, options.types)]
@@ -116,7 +125,9 @@ def _stream(
         note(f"{counted(number, 'resource')} on {counted(pages, 'page')}", quiet=options.quiet)
 
 
-def note_change(paginator: Paginator[Any]) -> None:
-    """Warn the user if a listing may be incomplete or out of date."""
-    if not paginator.settled:
-        note("the listing changed while it was read; items may be missing or out of date")
+def status_of(paginator: Paginator[Any], options: Namespace) -> int:
+    """Return the exit status of a listing, and warn the user if it may be incomplete."""
+    if paginator.settled:
+        return 0
+    note("the listing changed while it was read; items may be missing or out of date")
+    return FAILED if options.strict else 0

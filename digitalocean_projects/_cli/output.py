@@ -150,18 +150,11 @@ class Output(Generic[T]):
     Args:
         options: The options of the user.
         columns: The columns that a table can show.
-
-    Raises:
-        ValueError: An option for tables and CSV was given for JSON.
     """
 
     def __init__(self, options: Namespace, columns: Columns[T]) -> None:
         self._form: str = options.output
         is_csv = self._form == "csv"
-        if not (self.is_text or is_csv) and (options.columns or options.no_header):
-            raise ValueError(
-                f"--format and --no-header require -o text or csv, got -o {self._form}"
-            )
         default = columns.csv_default or columns.names if is_csv else columns.default
         self._columns: Sequence[Column[T]] = options.columns or columns.named(default)
         self._plain = columns.plain

@@ -388,8 +388,12 @@ def are_listed_urns(texts: list[str]) -> bool:
     return lines.count("\n") == len(texts) and _are_listed(lines) is not None
 
 
-def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
-    """Return the URNs of the resources. If several name one resource, only the first is returned.
+def checked_urns(resources: Iterable[URNLike], name: str = "resources") -> list[URN]:
+    """Return the URNs of the resources, after checking them.
+
+    Args:
+        resources: The resources.
+        name: The name of the argument, for messages.
 
     Raises:
         TypeError: A resource is of another type, or `resources` is not an iterable of several.
@@ -398,17 +402,29 @@ def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
     is_one = isinstance(resources, str) or (isinstance(resources, Mapping) and "urn" in resources)
     if is_one or not isinstance(resources, Iterable):
         raise TypeError(
-            f"resources must be a list of URNs, got one {type(resources).__name__}; "
+            f"{name} must be a list of URNs, got one {type(resources).__name__}; "
             "put a single resource into a list"
         )
-    urns: dict[URN, URN] = {}
+    urns: list[URN] = []
     for position, resource in enumerate(resources):
         try:
-            urn = sendable(URN.of(resource))
+            urns.append(sendable(URN.of(resource)))
         except TypeError as error:
-            raise TypeError(f"resources[{position}]: {error}") from None
+            raise TypeError(f"{name}[{position}]: {error}") from None
         except ValueError as error:
-            raise ValueError(f"resources[{position}]: {error}") from None
+            raise ValueError(f"{name}[{position}]: {error}") from None
+    return urns
+
+
+def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
+    """Return the URNs of the resources. If several name one resource, only the first is returned.
+
+    Raises:
+        TypeError: As in `checked_urns`.
+        ValueError: As in `checked_urns`.
+    """
+    urns: dict[URN, URN] = {}
+    for urn in checked_urns(resources):
         urns.setdefault(urn.canonical, urn)
     return list(urns.values())
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from digitalocean_projects._codec.urn import URN
 
 # The API's own 404: one of a gateway in between says nothing about the project.
-_NOT_FOUND = "not_found"
+NOT_FOUND = "not_found"
 _Failure: TypeAlias = tuple[Project, APIError]
 _Outcome: TypeAlias = ProjectResources | _Failure
 
@@ -50,6 +50,7 @@ class Reader:
             to report it as a failure.
         wanted: The only resource to return, in its canonical form; None for all. A project that
             holds it is read up to its page only.
+        strict: True to report a project as a failure if it changes during each reading.
     """
 
     projects: Callable[[], Awaitable[Sequence[Project]]]
@@ -59,6 +60,7 @@ class Reader:
     secret: str
     skips_deleted: bool = True
     wanted: URN | None = None
+    strict: bool = False
 
     async def read(self, project: Project, gate: asyncio.Semaphore) -> _Outcome:
         """Return the resources of a project, or the error that concerns this project alone.
@@ -76,7 +78,7 @@ class Reader:
         except APIError as error:
             if _concerns_all(error):
                 raise
-            is_missing = isinstance(error, NotFoundError) and error.id == _NOT_FOUND
+            is_missing = isinstance(error, NotFoundError) and error.id == NOT_FOUND
             if is_missing and self.skips_deleted:
                 return ProjectResources(project=project, resources=())
             # Its traceback holds this frame, which would hold the error: a reference cycle.
@@ -90,7 +92,7 @@ class Reader:
 
     async def _resources_in(self, paginator: AsyncPaginator[Resource]) -> Sequence[Resource]:
         if self.wanted is None:
-            return await paginator.collect()
+            return await paginator.collect(strict=self.strict)
         async for resource in paginator:
             if resource.urn.canonical == self.wanted:
                 return (resource,)

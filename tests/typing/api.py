@@ -7,7 +7,7 @@ What must be refused has an ignore, which would be reported if it weren't needed
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_type
 from uuid import UUID
@@ -19,9 +19,11 @@ from digitalocean_projects import (
     URN,
     APIConnectionError,
     APIError,
+    APIResponse,
     APIResponseError,
     APIStatusError,
     APITimeoutError,
+    AppliedPlan,
     AssignmentError,
     AssignmentResult,
     AssignmentTimeoutError,
@@ -40,11 +42,14 @@ from digitalocean_projects import (
     InventoryError,
     Lease,
     Limits,
+    Move,
+    NewProject,
     NotFoundError,
     Page,
     PaginationError,
     Paginator,
     PermissionDeniedError,
+    Plan,
     PreconditionFailedError,
     Project,
     ProjectLookupError,
@@ -95,6 +100,7 @@ urns: list[URN] = []
 texts: set[str] = set()
 uuid = UUID(int=0)
 project_likes: list[ProjectLike] = [uuid, str(uuid), "default"]
+wanted: dict[ProjectLike, list[URNLike]] = {uuid: mixed, "web": []}
 
 
 async def async_client() -> None:
@@ -133,6 +139,13 @@ async def async_client() -> None:
         token="other", timeout=1, deadline=None, retry=RetryPolicy(), limits=Limits(), bulk=True
     )
     assert_type(view, AsyncClient)
+    response = await client.request("GET", "/v2/droplets", params={"a": True, "b": ["c", 1]})
+    assert_type(response, APIResponse)
+    assert_type(response.json(), Any)
+    await client.request("POST", "/v2/tags", json={"name": "web"}, idempotent=True)
+    await client.request("GET", "/v2/droplets", params={"a": 1.5})  # type: ignore[dict-item]
+    droplets = client.paginate("/v2/droplets", "droplets", params={"a": "b"}, per_page=1)
+    assert_type(droplets, AsyncPaginator[dict[str, Any]])
     client.with_options(base_url="https://api.example.com")  # type: ignore[call-arg]
     await client.aclose()
     client.projects = view.projects  # type: ignore[misc]
@@ -160,6 +173,14 @@ async def async_projects(projects: AsyncProjects, project: Project) -> None:
     assert_type(await projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
     assert_type(await projects.unassign_resources(urns), AssignmentResult)
     assert_type(await projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
+    plan = await projects.plan({"web": mixed, "default": urns}, create=True)
+    assert_type(plan, Plan)
+    await projects.plan({uuid: urns})
+    await projects.plan({project: texts})
+    await projects.plan(wanted)
+    assert_type(await projects.apply(plan, chunk_size=1, on_chunk=print), AppliedPlan)
+    await projects.plan(urns)  # type: ignore[arg-type]
+    await projects.plan({1: urns})  # type: ignore[type-var]
     await projects.wait_until_assigned(DEFAULT_PROJECT, mixed, timeout=1)
 
     projects.list_resources(1)  # type: ignore[arg-type]
@@ -213,6 +234,19 @@ def client() -> None:
     client.aclose()  # type: ignore[attr-defined]
 
 
+def endpoints(client: Client) -> None:
+    response = client.request("GET", "/v2/droplets")
+    assert_type(response, APIResponse)
+    assert_type(response.status, int)
+    assert_type(response.headers, Mapping[str, str])
+    assert_type(response.body, bytes)
+    assert_type(response.request_id, str | None)
+    assert_type(response.rate_limit, RateLimit | None)
+    response.status = 200  # type: ignore[misc]
+    assert_type(client.paginate("/v2/tags", "tags", max_pages=1), Paginator[dict[str, Any]])
+    client.paginate("/v2/tags")  # type: ignore[call-arg]
+
+
 def projects(projects: Projects, project: Project) -> None:
     assert_type(projects.list(per_page=1, concurrency=1, max_pages=1), Paginator[Project])
     assert_type(projects.find("web"), Project)
@@ -235,6 +269,14 @@ def projects(projects: Projects, project: Project) -> None:
     assert_type(projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
     assert_type(projects.unassign_resources(urns), AssignmentResult)
     assert_type(projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
+    plan = projects.plan({"web": mixed, "default": urns}, create=True)
+    assert_type(plan, Plan)
+    projects.plan({uuid: urns})
+    projects.plan({project: texts})
+    projects.plan(wanted)
+    assert_type(projects.apply(plan, chunk_size=1, on_chunk=print), AppliedPlan)
+    projects.plan(urns)  # type: ignore[arg-type]
+    projects.plan({1: urns})  # type: ignore[type-var]
     projects.wait_until_assigned(DEFAULT_PROJECT, mixed, timeout=1)
 
     projects.list_resources(1)  # type: ignore[arg-type]
@@ -302,6 +344,20 @@ def results(result: AssignmentResult, reconciliation: Reconciliation) -> None:
     reconciliation.raise_for_failed()
 
 
+def plans(plan: Plan, applied: AppliedPlan) -> None:
+    assert_type(plan.new_projects, tuple[NewProject, ...])
+    assert_type(plan.moves, tuple[Move, ...])
+    assert_type((plan.kept, plan.changed), tuple[tuple[URN, ...], bool])
+    for move in plan.moves:
+        assert_type((move.urn, move.source, move.target), tuple[URN, str | None, str])
+        assert_type((move.source_id, move.target_id), tuple[str | None, str | None])
+    assert_type(applied.created, tuple[Project, ...])
+    assert_type(applied.moved + applied.kept + applied.left, tuple[URN, ...])
+    assert_type(applied.unknown + applied.untouched, tuple[URN, ...])
+    assert_type((applied.failed, applied.refused), tuple[tuple[Resource, ...], tuple[Refusal, ...]])
+    applied.raise_for_failed()
+
+
 def errors(error: APIError) -> None:
     assert_type(error.in_doubt, bool)
     match error:
@@ -333,7 +389,7 @@ def other_errors(error: APIError | ClientUsageError) -> None:
         case InventoryError():
             assert_type(error.failures, tuple[tuple[Project, APIError], ...])
         case ProjectLookupError():
-            assert_type(error.found, tuple[Project, ...])
+            assert_type((error.found, error.is_id), tuple[tuple[Project, ...], bool])
         case RateLimitWaitError():
             assert_type(error.seconds, float)
         case ClientUsageError():

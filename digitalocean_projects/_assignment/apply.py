@@ -1,0 +1,148 @@
+"""Apply: carries out a plan, and records the outcome for each resource."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from digitalocean_projects._arguments import project_path
+from digitalocean_projects._codec.urn import checked_urns
+from digitalocean_projects._errors import APIError, ClientUsageError, NotFoundError
+from digitalocean_projects._messages import quoted
+from digitalocean_projects._paginator.reader import NOT_FOUND
+
+from .assignment import Assignment
+from .results import AppliedPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from digitalocean_projects._codec.models import Project, Resource
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._paginator.paginator import AsyncPaginator
+    from digitalocean_projects._session.manager import SessionManager
+
+    from .plan import Move, NewProject, Plan
+    from .results import AssignmentResult
+
+_READINGS = 3
+
+
+async def apply(
+    manager: SessionManager,
+    plan: Plan,
+    *,
+    create: Callable[[NewProject], Awaitable[Project]],
+    list_resources: Callable[[str], AsyncPaginator[Resource]],
+    chunk_size: int,
+    on_chunk: Callable[[AssignmentResult], object] | None,
+) -> AppliedPlan:
+    """Carry out a plan, and return its outcome.
+
+    Args:
+        manager: The manager that sends the requests.
+        plan: The plan.
+        create: Function that creates a project.
+        list_resources: Function that returns the resources of a project.
+        chunk_size: The maximum number of resources in a request.
+        on_chunk: Function that is called with the outcome of each chunk, or None.
+
+    Raises:
+        TypeError: `on_chunk` can't be called. No change was made.
+        ValueError: The plan moves a resource twice, or to a project that doesn't exist. No change
+            was made.
+    """
+    if not (on_chunk is None or callable(on_chunk)):
+        raise TypeError(f"on_chunk must be a function or None, got {type(on_chunk).__name__}")
+    _check(plan)
+    created: dict[str, Project] = {}
+    sources = _Sources(plan.moves, list_resources)
+    try:
+        for new in plan.new_projects:
+            created[new.name] = await create(new)
+        parts: dict[str, list[URN]] = {}
+        for move in plan.moves:
+            path = project_path(move.target_id or created[move.target])
+            parts.setdefault(path, []).append(move.urn)
+        assignment = Assignment(manager, *parts.items())
+        results = await assignment.run(
+            chunk_size, strict=False, check=sources.still_there, on_chunk=on_chunk
+        )
+    except (APIError, ClientUsageError) as error:
+        if created:
+            names = ", ".join(quoted(name, manager.settings.token) for name in created)
+            error.add_note(f"created before the error: {names}; another plan finds them")
+        raise
+    return AppliedPlan.of(results, created=created.values(), kept=plan.kept, left=sources.left)
+
+
+def _check(plan: Plan) -> None:
+    """Check a plan, which a program may have made itself.
+
+    Raises:
+        ValueError: The plan moves a resource twice, or to a project that doesn't exist.
+    """
+    new = {project.name for project in plan.new_projects}
+    seen: set[URN] = set()
+    for move, urn in zip(plan.moves, checked_urns(plan.moves, "plan.moves"), strict=True):
+        if urn.canonical in seen:
+            raise ValueError(f"plan.moves must have each resource once, got {urn.canonical} twice")
+        seen.add(urn.canonical)
+        if move.target_id is None and move.target not in new:
+            raise ValueError(
+                f"plan.new_projects must have the target of each move that has no target_id, "
+                f"got {quoted(move.target)}"
+            )
+        for project_id in filter(None, (move.source_id, move.target_id)):
+            project_path(project_id)
+
+
+class _Sources:
+    """The source projects of moves, each of which is listed just before its first move.
+
+    Attributes:
+        left: The resources that have left their source.
+    """
+
+    def __init__(
+        self, moves: Iterable[Move], list_resources: Callable[[str], AsyncPaginator[Resource]]
+    ) -> None:
+        self.left: list[URN] = []
+        self._list_resources = list_resources
+        self._source_ids = {move.urn.canonical: move.source_id for move in moves}
+        self._there: dict[str, set[URN]] = {}
+
+    async def still_there(self, chunk: Sequence[URN]) -> list[URN]:
+        """Return the resources that are where the plan has found them.
+
+        A resource that no project has listed is always returned.
+        """
+        there: list[URN] = []
+        for urn in chunk:
+            source = self._source_ids[urn.canonical]
+            if source is not None and source not in self._there:
+                self._there[source] = await self._listed(source)
+            if source is None or urn.canonical in self._there[source]:
+                there.append(urn)
+            else:
+                self.left.append(urn)
+        return there
+
+    async def _listed(self, source: str) -> set[URN]:
+        """Return the resources to move that a project lists.
+
+        The project is listed again if it changed meanwhile and a resource is missing. Only the last
+        reading counts: a resource in an earlier one may have left.
+        """
+        wanted = {urn for urn, project_id in self._source_ids.items() if project_id == source}
+        listing = self._list_resources(source)
+        there: set[URN] = set()
+        try:
+            for _ in range(_READINGS):
+                there = wanted & {resource.urn.canonical async for resource in listing}
+                if listing.settled or there == wanted:
+                    break
+        except NotFoundError as error:
+            if error.id != NOT_FOUND:
+                raise
+            return set()
+        return there

@@ -20,6 +20,7 @@ from .account import chosen_token
 from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser, add_quiet
 from .assigning import add_assign
 from .emulator import add_emulator
+from .inventory import add_inventory
 from .listing import add_list
 from .progress import log_noted
 from .reconcile import add_reconcile
@@ -155,6 +156,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = add_commands_to(parser)
     _add_tour(commands)
     add_list(commands)
+    add_inventory(commands)
     add_assign(commands)
     add_reconcile(commands)
     add_report(commands)

@@ -68,7 +68,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     desired = distinct_urns(urns_in(options.file, quiet=options.quiet))
     if not desired and not options.prune:
         note("the list of URNs is empty; nothing is assigned", quiet=options.quiet)
-    project = chosen_project(client, options)
+    project = chosen_project(client, options.project, quiet=options.quiet)
     failure = None
     try:
         with progress_shown(client, requests_of(client), quiet=options.quiet):

@@ -58,7 +58,7 @@ def test_format(account: Emulator, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("command", "known"),
     [
-        (["assign", "default", "do:droplet:2"], "URN,AssignedAt,Status,Type,ID"),
+        (["assign", "default", "do:droplet:2"], "URN,Type,ID,AssignedAt,Status,SelfLink"),
         (
             ["projects", "update", "default", "--name", "x"],
             "ID,OwnerUUID,OwnerID,Name,Description,Purpose,Environment,IsDefault,CreatedAt,UpdatedAt",

@@ -383,6 +383,14 @@ def add_quiet(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def known_columns(action: argparse.Action) -> Sequence[str]:
+    """Return the names of the columns that an argument accepts; none if it accepts no columns."""
+    if not (isinstance(action.type, partial) and action.type.func is _columns):
+        return ()
+    (columns,) = action.type.args
+    return [column.name for column in columns.known]
+
+
 def _columns(columns: Columns[Any], names: str) -> tuple[Column[Any], ...]:
     try:
         return columns.named(names)

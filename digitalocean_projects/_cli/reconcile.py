@@ -40,9 +40,10 @@ def add_reconcile(commands: Commands) -> None:
         "reconcile web-shop urns.txt --prune",
         details="It assigns the listed resources that the project lacks. It prints '+' before a\n"
         "URN that it added, '-' before one that it removed, '!' before one that failed.\n"
-        "The members of its JSON object are added, removed, kept, failed, unknown (not\n"
-        "in the response), untouched (not sent, or only in a refused request), and\n"
-        "refused (the API's errors for failed resources).",
+        "The members of its JSON object are added, removed, kept, failed (with the reason\n"
+        "of each), unknown (not in the response), untouched (not sent, or only in a\n"
+        "refused request), refused (the API's errors for failed resources), and error\n"
+        "(of the request after which it stopped, or null).",
     )
     add_project(command)
     command.add_argument(
@@ -84,7 +85,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     written = is_written(
         partial(_print_changes, done)
         if options.output == "text"
-        else partial(print_document, done.to_dict())
+        else partial(print_document, _members(done, failure))
     )
     note_doubts(done)
     note(_counts(done, " to be" if options.dry_run else ""), quiet=options.quiet)
@@ -109,6 +110,16 @@ def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
         untouched=error.untouched,
         refused=error.refused,
     )
+
+
+def _members(done: Reconciliation, error: Exception | None) -> dict[str, object]:
+    """Return the members of the JSON object, with the reason of each failure."""
+    reasons = {refusal.urn: str(refusal) for refusal in done.refused}
+    failed = [
+        {**resource.to_dict(), "reason": reasons.get(resource.urn, resource.status)}
+        for resource in done.failed
+    ]
+    return {**done.to_dict(), "failed": failed, "error": None if error is None else str(error)}
 
 
 def _print_changes(done: Reconciliation) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-T = TypeVar("T", Resource, Project)
+T = TypeVar("T")
 
 FORMS = ("text", "json", "jsonl")
 _MISSING = "N/A"

@@ -20,6 +20,7 @@ from .assigning import add_assign
 from .doctl import context_token
 from .emulator import add_emulator
 from .listing import add_list
+from .plan import add_plan
 from .progress import warnings_noted
 from .reconcile import add_reconcile
 from .report import add_report
@@ -162,6 +163,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_list(commands)
     add_assign(commands)
     add_reconcile(commands)
+    add_plan(commands)
     add_report(commands)
     projects.add_commands(commands)
     add_emulator(commands)

@@ -17,7 +17,7 @@ from ._arguments import (
     is_project_id,
     project_path,
 )
-from ._codec.json import decode_project, encode_members
+from ._codec.json import decode_page, decode_project, encode_members
 from ._codec.models import Project, Resource, urn_text
 from ._config import DEFAULT_MAX_PAGES, DEFAULT_PER_PAGE, MAX_PER_PAGE
 from ._errors import APIResponseError
@@ -66,7 +66,7 @@ class Endpoints:
         return Listing(
             manager=self.manager,
             path=PROJECTS_PATH,
-            item=Project,
+            decode=partial(decode_page, item=Project),
             key=attrgetter("id"),
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=READ,
@@ -77,7 +77,7 @@ class Endpoints:
         return Listing(
             manager=self.manager,
             path=f"{project_path(project)}/resources",
-            item=Resource,
+            decode=partial(decode_page, item=Resource),
             key=urn_text,
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=READ,

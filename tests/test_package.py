@@ -34,6 +34,7 @@ HOUSE = """
     _session: __init__ retry failures transport pool manager
     _paginator: __init__ cursor listing prefetch paginator reader inventory
     _lookup
+    _request
     _assignment: __init__ results search assignment plan apply reconcile waiting
     _endpoints
     _projects
@@ -43,10 +44,11 @@ HOUSE = """
     testing: _answer _recording _clock _attachments _assignment _project _account _file _accounts
     testing: _limits _call _project_handlers _resource_handlers _handlers _api faults
     testing: _script _guard _page _admin _site _server _emulated_account _emulator _demo __init__
-    _cli: terminal output progress signals doctl arguments input urns account_file listing
+    contrib: __init__ doctl
+    _cli: terminal output progress signals arguments account input urns account_file listing
     _cli: assigning reconcile plan report projects demo emulator program __init__
     __main__
-    contrib: __init__ pytest
+    contrib: pytest
     contrib/redis: errors location server limits script connections cluster link ledger
     contrib/redis: bucket __init__
     contrib/fastapi: problems streams dependencies __init__

@@ -7,13 +7,16 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from digitalocean_projects._arguments import is_project_id
+from digitalocean_projects._arguments import checked_wait, is_project_id
+from digitalocean_projects._config import DEFAULT_TIMEOUT
 from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
 
 from .output import FORMS
+from .progress import progress_shown, requests_of
 from .terminal import PROGRAM
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn, TypeAlias
 
@@ -31,7 +34,14 @@ _USAGE = 2
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """A formatter that makes room for the indent of subcommands, which argparse ignores."""
+    """A formatter that makes room for the indent of subcommands, which argparse ignores.
+
+    The usage shows options that exclude each other one by one, since argparse doesn't break a line
+    within their group.
+    """
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
+        super().add_usage(usage, actions, [each for each in groups if each.required], prefix)
 
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
@@ -60,6 +70,16 @@ class Parser(argparse.ArgumentParser):
             if near := _SYNONYMS.get(value) or _nearest(value, action.choices or ()):
                 error.message += f"; did you mean {near!r}?"
             raise
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse the arguments; an unknown one is an error of the subcommand that it follows.
+
+        argparse reports it as an error of the whole command, with that usage.
+        """
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message without tokens, and exit with status 2."""
@@ -145,6 +165,7 @@ def add_command(
     columns: Columns[Any] | None = None,
     aliases: Sequence[str] = (),
     has_output: bool = True,
+    all_contexts: bool = False,
 ) -> argparse.ArgumentParser:
     """Add a subcommand that works with an account, and return its parser.
 
@@ -158,6 +179,7 @@ def add_command(
         columns: The columns of its table; None if it prints no table.
         aliases: Other names.
         has_output: False if it writes nothing to standard output.
+        all_contexts: True if it has the option `--all-contexts`.
     """
     parser = add_parser(commands, name, text, *examples, details=details, aliases=aliases)
     parser.set_defaults(command=command)
@@ -174,14 +196,36 @@ def add_command(
         metavar="NAME",
         help="use the token of this context in 'doctl auth list'; it requires PyYAML",
     )
+    account.add_argument(
+        "--current-context",
+        action="store_true",
+        help="use the token of doctl's current context",
+    )
+    if all_contexts:
+        account.add_argument(
+            "--all-contexts",
+            action="store_true",
+            help="show the accounts of all contexts in 'doctl auth list'; after an error of one, "
+            "go on, and exit with status 1 at the end",
+        )
+    else:
+        parser.set_defaults(all_contexts=False)
     settings.add_argument(
         "--allow-insecure",
         action="store_true",
         help="send the token over http to other machines, too, such as to an emulator in another "
         "container; everybody on the way can read it",
     )
+    _add_limits(parser)
     output = parser.add_argument_group("output")
     add_quiet(output)
+    output.add_argument(
+        "-v",
+        "--verbose",
+        "--trace",
+        action="store_true",
+        help="write a line for each request on standard error: its status, time and request id",
+    )
     if has_output:
         forms = "text, one JSON document, or one JSON object per line (default: %(default)s)"
         output.add_argument("-o", "--output", choices=FORMS, default="text", help=forms)
@@ -191,18 +235,69 @@ def add_command(
             type=partial(_columns, columns),
             dest="columns",
             metavar="COLUMN,...",
-            help="columns to print, with -o text only; choose from "
+            help="columns to print; ignored with JSON; choose from "
             f"{columns.names.replace(',', ', ')} (default: {columns.default})",
         )
         output.add_argument(
-            "--no-header", action="store_true", help="print no headings, with -o text only"
+            "--no-header", action="store_true", help="print no headings; ignored with JSON"
         )
     return parser
 
 
-def add_project(parser: argparse.ArgumentParser, default: str = "") -> None:
-    """Add the argument PROJECT, which is optional if it has a default."""
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("time limits")
+    limits.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help="for one attempt of a request (default: %(default)g)",
+    )
+    limits.add_argument(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help="for one request with its retries and its waits for the rate limit (default: none)",
+    )
+
+
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--strict`."""
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with status 1 if the listing changed while it was read, since items may be "
+        "missing then",
+    )
+
+
+def add_wait(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add the option `--wait SECONDS`, whose help is `text`."""
+    parser.add_argument("--wait", type=_wait, metavar="SECONDS", help=text)
+
+
+def _wait(text: str) -> float:
+    try:
+        return checked_wait("SECONDS", float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of seconds from 0 on, got {text!r}"
+        ) from None
+
+
+def add_project(
+    parser: argparse.ArgumentParser, default: str = "", *, several: bool = False
+) -> None:
+    """Add the argument PROJECT, which is optional if it has a default.
+
+    With `several`, add one or more of them as `projects`.
+    """
     text = "UUID, name, or 'default' for the default project"
+    if several:
+        parser.add_argument(
+            "projects", metavar="PROJECT", nargs="+", type=_project, help="UUID or name"
+        )
+        return
     if default:
         parser.add_argument(
             "project",
@@ -223,6 +318,12 @@ def _project(text: str) -> str:
             "write PROJECT first, and then the URNs"
         )
     return text
+
+
+def chosen_project(client: Client, options: Namespace) -> str:
+    """Return the id of the project that the argument PROJECT names, and show a long search."""
+    with progress_shown(client, requests_of(client), quiet=options.quiet):
+        return project_id(client, options.project)
 
 
 def project_id(client: Client, text: str) -> str:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._arguments import DEFAULT_PROJECT
 
-from .arguments import add_command, add_project, project_id
+from .arguments import add_command, add_project, add_strict, chosen_project
 from .output import RESOURCE_COLUMNS, Output
 from .progress import Progress, progress_shown, requests_of
-from .terminal import counted, note
+from .terminal import FAILED, counted, note
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -38,7 +38,7 @@ def add_doctl_list(commands: Commands) -> None:
 
 
 def _add_list(commands: Commands, *examples: str) -> ArgumentParser:
-    return add_command(
+    parser = add_command(
         commands,
         "list",
         list_resources,
@@ -48,20 +48,21 @@ def _add_list(commands: Commands, *examples: str) -> ArgumentParser:
         columns=RESOURCE_COLUMNS,
         aliases=["ls"],
     )
+    add_strict(parser)
+    return parser
 
 
 def list_resources(client: Client, options: Namespace) -> int:
     """List the resources of a project."""
     output = Output(options, RESOURCE_COLUMNS)
-    paginator = client.projects.list_resources(project_id(client, options.project))
+    paginator = client.projects.list_resources(chosen_project(client, options))
     if output.is_streamed:
         _stream(client, output, paginator, options)
     else:
         with progress_shown(client, requests_of(client), quiet=options.quiet):
             resources = paginator.collect()
         output.write(resources)
-    note_change(paginator)
-    return 0
+    return status_of(paginator, options)
 
 
 def _stream(
@@ -69,8 +70,8 @@ def _stream(
 ) -> None:
     progress = Progress("resource")
     pages = 0
-    with progress_shown(client, lambda: progress, quiet=options.quiet, streamed=True):
-        for page in paginator.pages():
+    with progress_shown(client, lambda: progress, quiet=options.quiet, streamed=True) as watched:
+        for page in watched(paginator.pages()):
             progress.done += len(page.items)
             progress.total = page.total
             output.write(page.items)
@@ -82,7 +83,9 @@ def _stream(
         )
 
 
-def note_change(paginator: Paginator[Any]) -> None:
-    """Warn the user if a listing may be incomplete or out of date."""
-    if not paginator.settled:
-        note("the listing changed while it was read; items may be missing or out of date")
+def status_of(paginator: Paginator[Any], options: Namespace) -> int:
+    """Return the exit status of a listing, and warn the user if it may be incomplete."""
+    if paginator.settled:
+        return 0
+    note("the listing changed while it was read; items may be missing or out of date")
+    return FAILED if options.strict else 0

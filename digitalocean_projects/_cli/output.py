@@ -123,15 +123,10 @@ class Output(Generic[T]):
     Args:
         options: The options of the user.
         columns: The columns that a table can show.
-
-    Raises:
-        ValueError: An option for tables was given for JSON.
     """
 
     def __init__(self, options: Namespace, columns: Columns[T]) -> None:
         self._form: str = options.output
-        if not self.is_text and (options.columns or options.no_header):
-            raise ValueError(f"--format and --no-header require -o text, got -o {self._form}")
         self._columns: Sequence[Column[T]] = options.columns or columns.named(columns.default)
         self._widths = [0] * len(self._columns)
         self._headings = [] if options.no_header else [one.heading for one in self._columns]

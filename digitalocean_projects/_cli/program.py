@@ -13,15 +13,16 @@ from digitalocean_projects._errors import APIError, ClientUsageError
 from digitalocean_projects._facade.sync import Client
 from digitalocean_projects._messages import TOKEN_VARIABLES
 from digitalocean_projects._version import __version__
+from digitalocean_projects.contrib.doctl import CONTEXT_VARIABLE
 
 from . import projects
+from .account import chosen_token
 from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser, add_quiet
 from .assigning import add_assign
-from .doctl import context_token
 from .emulator import add_emulator
 from .listing import add_list
 from .plan import add_plan
-from .progress import warnings_noted
+from .progress import log_noted
 from .reconcile import add_reconcile
 from .report import add_report
 from .signals import Ended, ended_by_signals
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
-    from digitalocean_projects._messages import Secret
-
     from .arguments import Commands
 
 _USAGE = 2
@@ -49,8 +48,11 @@ URN has the form do:TYPE:ID, such as do:droplet:1. '-' reads URNs from standard
 input, one per line; empty lines and lines that begin with '#' are skipped.
 
 environment variables:
-  {TOKEN_VARIABLES[0]}         API token; --context takes one from doctl instead
+  {TOKEN_VARIABLES[0]}         API token
   {TOKEN_VARIABLES[1]}  API token if the variable above is not set
+  {CONTEXT_VARIABLE}       doctl's context, whose token is used instead; if
+                             it is 'default', the variables above go first
+  DIGITALOCEAN_CONFIG        doctl's configuration file, if it is another one
   {BASE_URL_VARIABLE}       address of the API
                              (default: {BASE_URL})
   {ALLOW_INSECURE_VARIABLE}
@@ -108,7 +110,10 @@ def _fail(error: Exception, status: int) -> int:
 def _run(options: Namespace) -> int:
     status: int
     if "command" in options:
-        with warnings_noted(quiet=options.quiet), _client(options) as client:
+        with (
+            log_noted(quiet=options.quiet, verbose=options.verbose),
+            _client(options) as client,
+        ):
             status = options.command(client, options)
     else:
         status = options.run(options)
@@ -117,10 +122,11 @@ def _run(options: Namespace) -> int:
 
 @contextmanager
 def _client(options: Namespace) -> Iterator[Client]:
+    limits = {"timeout": options.timeout, "deadline": options.deadline}
     if not options.demo:
         allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"
         try:
-            client = Client(_token(options.context), allow_insecure=allow_insecure)
+            client = Client(chosen_token(options), allow_insecure=allow_insecure, **limits)
         except ValueError as error:
             text = str(error).replace("allow_insecure=True", "--allow-insecure")
             raise ValueError(text) from None
@@ -129,19 +135,8 @@ def _client(options: Namespace) -> Iterator[Client]:
         return
     from .demo import demo_client  # noqa: PLC0415 - the emulator loads slowly
 
-    with demo_client(quiet=options.quiet) as client:
+    with demo_client(quiet=options.quiet, **limits) as client:
         yield client
-
-
-def _token(context: str | None) -> Secret | None:
-    """Return the token of a doctl context, or None for the token in the environment."""
-    if context is not None:
-        return context_token(context)
-    if not any(map(os.environ.get, TOKEN_VARIABLES)):
-        raise ClientUsageError(
-            f"no API token; set {TOKEN_VARIABLES[0]}, pass --context, or try --demo"
-        )
-    return None
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
-from .arguments import add_command, add_project, project_id
+from .arguments import add_command, add_project, chosen_project
 from .assigning import SOME_MAY_BE_MOVED, is_short, note_doubts
 from .input import STDIN
 from .output import print_document
@@ -68,7 +68,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     desired = distinct_urns(urns_in(options.file, quiet=options.quiet))
     if not desired and not options.prune:
         note("the list of URNs is empty; nothing is assigned", quiet=options.quiet)
-    project = project_id(client, options.project)
+    project = chosen_project(client, options)
     failure = None
     try:
         with progress_shown(client, requests_of(client), quiet=options.quiet):

@@ -17,7 +17,7 @@ from digitalocean_projects._session.pool import current_loop
 from digitalocean_projects._session.transport import Answer
 
 from .cursor import Reading
-from .listing import NOT_BLOCKING, Items, Listing
+from .listing import NOT_BLOCKING, Items, Listing, Unidentified
 from .prefetch import Prefetch, Waves, Window, close
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ _READINGS = 3
 class AsyncPaginator(Generic[T]):
     """The items of a listing, in the API's order, without duplicates.
 
-    `AsyncProjects.list` and `AsyncProjects.list_resources` return paginators.
+    `AsyncProjects.list`, `AsyncProjects.list_resources` and `AsyncClient.paginate` return
+    paginators.
 
     Iterate over it to get the items. Pages are requested in waves of up to `concurrency` concurrent
     requests, and a wave ends before its first item is returned. So you may leave the loop at any
@@ -138,6 +139,8 @@ class AsyncPaginator(Generic[T]):
             if self._settled:
                 return items
             latest = {self._listing.key(item): item for item in items}
+            # An item without an identity can't be recognized in another reading.
+            found = {key: found[key] for key in found if not isinstance(key, Unidentified)}
             found = {**latest, **found, **latest}
             pages += reading.number - 1
             if pages + reading.number - 1 > self._max_pages:

@@ -7,7 +7,7 @@ What must be refused has an ignore, which would be reported if it weren't needed
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_type
 from uuid import UUID
@@ -19,6 +19,7 @@ from digitalocean_projects import (
     URN,
     APIConnectionError,
     APIError,
+    APIResponse,
     APIResponseError,
     APIStatusError,
     APITimeoutError,
@@ -138,6 +139,13 @@ async def async_client() -> None:
         token="other", timeout=1, deadline=None, retry=RetryPolicy(), limits=Limits(), bulk=True
     )
     assert_type(view, AsyncClient)
+    response = await client.request("GET", "/v2/droplets", params={"a": True, "b": ["c", 1]})
+    assert_type(response, APIResponse)
+    assert_type(response.json(), Any)
+    await client.request("POST", "/v2/tags", json={"name": "web"}, idempotent=True)
+    await client.request("GET", "/v2/droplets", params={"a": 1.5})  # type: ignore[dict-item]
+    droplets = client.paginate("/v2/droplets", "droplets", params={"a": "b"}, per_page=1)
+    assert_type(droplets, AsyncPaginator[dict[str, Any]])
     client.with_options(base_url="https://api.example.com")  # type: ignore[call-arg]
     await client.aclose()
     client.projects = view.projects  # type: ignore[misc]
@@ -224,6 +232,19 @@ def client() -> None:
     assert_type(view, Client)
     client.close()
     client.aclose()  # type: ignore[attr-defined]
+
+
+def endpoints(client: Client) -> None:
+    response = client.request("GET", "/v2/droplets")
+    assert_type(response, APIResponse)
+    assert_type(response.status, int)
+    assert_type(response.headers, Mapping[str, str])
+    assert_type(response.body, bytes)
+    assert_type(response.request_id, str | None)
+    assert_type(response.rate_limit, RateLimit | None)
+    response.status = 200  # type: ignore[misc]
+    assert_type(client.paginate("/v2/tags", "tags", max_pages=1), Paginator[dict[str, Any]])
+    client.paginate("/v2/tags")  # type: ignore[call-arg]
 
 
 def projects(projects: Projects, project: Project) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -146,8 +145,6 @@ def apply(client: Client, options: Namespace) -> int:
     plan = _plan(client, options)
     if plan is None:
         return FAILED
-    if not plan.changed:
-        _note_plan(plan, quiet=options.quiet)
     outcomes: list[AssignmentResult] = []
     total = len(plan.moves)
 
@@ -242,28 +239,24 @@ def _so_far(plan: Plan, error: AssignmentError) -> AppliedPlan:
 
 def _note_interrupt(plan: Plan, outcomes: Sequence[AssignmentResult], options: Namespace) -> None:
     """Write what was done before an interrupt."""
-    moved = list(chain.from_iterable(outcome.done for outcome in outcomes))
+    done = AppliedPlan.of(outcomes, created=(), kept=plan.kept, left=())
     if options.output == "text":
-        is_written(partial(_print_moved, [resource.urn for resource in moved], plan))
+        is_written(partial(_print_changes, plan, done))
+    note_doubts(done)
     if plan.new_projects:
         note("all projects were created" if outcomes else "some projects may have been created")
     note(
-        f"{len(moved):,} of {counted(len(plan.moves), 'resource')} moved, up to "
+        f"{len(done.moved):,} of {counted(len(plan.moves), 'resource')} moved, up to "
         f"{DEFAULT_CHUNK_SIZE} more may have been; run the command again to go on"
     )
 
 
-def _print_moved(urns: Iterable[URN], plan: Plan) -> None:
-    targets = {move.urn.canonical: one_line(move.target) for move in plan.moves}
-    for urn in urns:
-        print(styled(f"+ {one_line(str(urn))}  {targets[urn.canonical]}", Style.GREEN))
-    print(end="", flush=True)
-
-
 def _print_changes(plan: Plan, done: AppliedPlan) -> None:
+    targets = {move.urn.canonical: one_line(move.target) for move in plan.moves}
     for project in done.created:
         print(styled(f"+ project {one_line(project.name)}", Style.GREEN))
-    _print_moved(done.moved, plan)
+    for urn in done.moved:
+        print(styled(f"+ {one_line(str(urn))}  {targets[urn.canonical]}", Style.GREEN))
     for resource in done.failed:
         text = f"! {one_line(str(resource.urn))}  {one_line(resource.status or '')}"
         print(styled(text, Style.RED))

@@ -78,7 +78,7 @@ def test_export(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
     expected = {"web": {"do:droplet:1", "do:droplet:3"}, "first-project": {"do:droplet:2"}}
     assert {**expected, "empty": set()} == held(account)
     assert 0 == main(["apply", str(export)])
-    assert ("", "# nothing to do, 3 kept\n# 0 moved, 3 kept\n") == capsys.readouterr()
+    assert ("", "# 0 moved, 3 kept\n") == capsys.readouterr()
     assert 2 == len(posts(account))
 
 
@@ -254,7 +254,8 @@ def test_interrupt(
 ) -> None:
     """An interrupted `apply` says what was done."""
     file = tmp_path / "wanted.toml"
-    file.write_text(f"{WANTED}\nnew = []" if create else WANTED)
+    text = WANTED.replace("]", ', "do:droplet:404"]', 1)
+    file.write_text(f"{text}\nnew = []" if create else text)
     account.fail(faults.Silence(), when=in_flight(account, 2 + create), times=None)
 
     def interrupt() -> None:
@@ -267,10 +268,11 @@ def test_interrupt(
     assert 130 == main(["apply", str(file), "-o", output, *(["--create"] if create else [])])
     thread.join()
     shown = capsys.readouterr()
-    assert ("+ do:droplet:3  web\n" if output == "text" else "") == shown.out
+    changes = "+ do:droplet:3  web\n! do:droplet:404  not_found\n"
+    assert (changes if output == "text" else "") == shown.out
     assert [
         *(["# all projects were created"] if create else []),
-        "# 1 of 2 resources moved, up to 100 more may have been; run the command again to go on",
+        "# 1 of 3 resources moved, up to 100 more may have been; run the command again to go on",
     ] == shown.err.splitlines()
 
 

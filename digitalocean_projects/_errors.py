@@ -325,6 +325,7 @@ class AssignmentError(APIError):
             whole.
         refused: The API's error for each resource in `failed` whose status is `refused`.
         error: The error of a request that got no usable response; None if there was none.
+        created: The projects that `apply` has created.
     """
 
     done: tuple[Resource, ...]
@@ -333,6 +334,7 @@ class AssignmentError(APIError):
     untouched: tuple[URN, ...]
     refused: tuple[Refusal, ...]
     error: APIError | ClientUsageError | None
+    created: tuple[Project, ...] = ()
 
     @rebuildable
     def __init__(

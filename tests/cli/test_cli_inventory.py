@@ -328,7 +328,7 @@ def test_doubts(account: Emulator, capsys: Capture) -> None:
     twice = {"resources": [{"urn": "do:droplet:2"}, {"urn": "do:droplet:2"}]}
     account.respond(200, twice, when=lambda request: empty in request.path, times=3)
     assert 0 == main(["inventory", "-q", "-o", "jsonl"])
-    expected = "the listing changed meanwhile; items may be missing or out of date"
+    expected = "the listing changed while it was read; items may be missing or out of date"
     assert f"# empty: {expected}\n" == capsys.readouterr().err
     account.respond(200, {"projects": [{"id": empty, "name": "x"}] * 2}, times=3)
     assert 0 == main(["inventory", "-q", "-o", "jsonl"])

@@ -84,7 +84,7 @@ FOREIGN = {
     "cattrs": {"_codec/structure"},
     "msgspec": {"_codec/json", "_codec/structure"},
     "opentelemetry": {"_session/telemetry"},
-    "pydantic": {"_codec/pydantic", "contrib/fastapi/dependencies"},
+    "pydantic": {"_codec/pydantic", "contrib/fastapi/dependencies", "contrib/fastapi/streams"},
     "yarl": {"_session/transport"},
 }
 

@@ -16,7 +16,6 @@ from .progress import progress_shown, requests_of
 from .terminal import PROGRAM
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn, TypeAlias
 
@@ -337,15 +336,15 @@ def _project(text: str) -> str:
     return text
 
 
-def chosen_project(client: Client, options: Namespace) -> str:
-    """Return the id of the project that the argument PROJECT names, and show a long search."""
-    with progress_shown(client, requests_of(client), quiet=options.quiet):
-        return project_id(client, options.project)
+def chosen_project(client: Client, text: str, *, quiet: bool) -> str:
+    """Return the id of the project that an argument names, and show a long search."""
+    with progress_shown(client, requests_of(client), quiet=quiet):
+        return project_id(client, text)
 
 
-def chosen_projects(client: Client, names: Iterable[str], options: Namespace) -> list[Project]:
+def chosen_projects(client: Client, names: Iterable[str], *, quiet: bool) -> list[Project]:
     """Return the projects that are named so, each once, and show a long search."""
-    with progress_shown(client, requests_of(client), quiet=options.quiet):
+    with progress_shown(client, requests_of(client), quiet=quiet):
         projects = [project_named(client, name) for name in names]
     return list({project.id: project for project in projects}.values())
 
@@ -370,6 +369,14 @@ def add_quiet(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="print no counts, hints or progress"
     )
+
+
+def known_columns(action: argparse.Action) -> Sequence[str]:
+    """Return the names of the columns that an argument accepts; none if it accepts no columns."""
+    if not (isinstance(action.type, partial) and action.type.func is _columns):
+        return ()
+    (columns,) = action.type.args
+    return [column.name for column in columns.known]
 
 
 def _columns(columns: Columns[Any], names: str) -> tuple[Column[Any], ...]:

@@ -176,7 +176,7 @@ def inventory(client: Client, options: Namespace) -> int:
 
     def add(client: Client, context: str) -> int:
         if options.projects:
-            projects = chosen_projects(client, options.projects, options)
+            projects = chosen_projects(client, options.projects, quiet=options.quiet)
         else:
             paginator = client.projects.list()
             with progress_shown(client, requests_of(client), quiet=options.quiet):

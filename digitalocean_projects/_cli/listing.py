@@ -14,8 +14,8 @@ from .arguments import (
     add_project,
     add_projects,
     add_strict,
+    chosen_project,
     chosen_projects,
-    project_id,
 )
 from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, Row, RowWriter, add_type, of_types
 from .output import RESOURCE_COLUMNS, Output
@@ -88,12 +88,11 @@ def list_resources(client: Client, options: Namespace) -> int:
     shows_project = any(column in PROJECT_COLUMNS for column in options.columns or ())
     if len(names) > 1 or shows_project:
         writer = RowWriter(Output(options, SEVERAL_PROJECTS), options)
-        writer.add(client, chosen_projects(client, names, options))
+        writer.add(client, chosen_projects(client, names, quiet=options.quiet))
         return writer.finish()
     output = Output(options, ONE_PROJECT)
-    with progress_shown(client, requests_of(client), quiet=options.quiet):
-        # Nothing that is printed needs the project, so it takes no request.
-        project = Project(id=project_id(client, names[0]), name=names[0])
+    # Nothing that is printed needs the project, so it takes no request.
+    project = Project(id=chosen_project(client, names[0], quiet=options.quiet), name=names[0])
     paginator = client.projects.list_resources(project)
     if output.is_streamed:
         _stream(client, output, paginator, project, options)

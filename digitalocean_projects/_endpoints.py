@@ -70,6 +70,7 @@ class Endpoints:
             key=attrgetter("id"),
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=READ,
+            operation="projects.list",
         )
 
     def resources(self, project: ProjectLike, per_page: int) -> Listing[Resource]:
@@ -81,6 +82,7 @@ class Endpoints:
             key=urn_text,
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=READ,
+            operation="projects.list_resources",
         )
 
     def resources_of(self, project: Project) -> Listing[Resource]:

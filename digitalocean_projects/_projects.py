@@ -37,6 +37,7 @@ from ._paginator.inventory import AsyncInventory
 from ._paginator.paginator import AsyncPaginator
 from ._public import publish
 from ._session.manager import SessionManager
+from ._session.tracing import trace_operations
 
 
 class AsyncProjects:
@@ -595,3 +596,4 @@ _UPDATE = ("project:update",)
 
 
 publish(globals())
+trace_operations(AsyncProjects, "projects")

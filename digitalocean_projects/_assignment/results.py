@@ -37,15 +37,20 @@ class AssignmentResult(Value):
         untouched: The resources that were sent only in requests that the API refused as a whole.
             To find the refused resources of a chunk, the client sends at most 16 more requests.
         refused: The API's error for each resource whose status is `refused`.
+        request_ids: The ids of the requests whose responses had outcomes, in order. DigitalOcean's
+            support asks for them. Two results may be equal although their ids differ.
     """
 
     resources: tuple[Resource, ...]
     unknown: tuple[URN, ...]
     untouched: tuple[URN, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    request_ids: tuple[str, ...] = attrs.field(default=(), eq=False)
 
     @classmethod
-    def of(cls, urns: Iterable[URN], fates: Mapping[URN, Fate]) -> Self:
+    def of(
+        cls, urns: Iterable[URN], fates: Mapping[URN, Fate], request_ids: Iterable[str] = ()
+    ) -> Self:
         """Return the result for `urns`, from the fates of their canonical forms.
 
         A resource without a fate is untouched.
@@ -70,6 +75,7 @@ class AssignmentResult(Value):
             unknown=tuple(unknown),
             untouched=tuple(untouched),
             refused=tuple(refused),
+            request_ids=tuple(request_ids),
         )
 
     @classmethod
@@ -81,6 +87,7 @@ class AssignmentResult(Value):
             unknown=tuple(urn for part in parts for urn in part.unknown),
             untouched=tuple(urn for part in parts for urn in part.untouched),
             refused=tuple(refusal for part in parts for refusal in part.refused),
+            request_ids=tuple(each for part in parts for each in part.request_ids),
         )
 
     def __repr__(self) -> str:
@@ -128,6 +135,8 @@ class Reconciliation(Value):
         unknown: The resources that are missing from the API's response.
         untouched: The resources that were sent only in requests that the API refused as a whole.
         refused: The API's error for each resource whose status is `refused`.
+        request_ids: The ids of the requests whose responses had outcomes, in order. DigitalOcean's
+            support asks for them. Two results may be equal although their ids differ.
     """
 
     added: tuple[URN, ...]
@@ -137,6 +146,7 @@ class Reconciliation(Value):
     unknown: tuple[URN, ...] = ()
     untouched: tuple[URN, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    request_ids: tuple[str, ...] = attrs.field(default=(), eq=False)
 
     def __repr__(self) -> str:
         return counts(self, "added", "removed", "kept", "failed", "unknown", "untouched")
@@ -165,6 +175,7 @@ class Reconciliation(Value):
             unknown=both.unknown,
             untouched=both.untouched,
             refused=both.refused,
+            request_ids=both.request_ids,
         )
 
     @property
@@ -204,6 +215,8 @@ class AppliedPlan(Value):
         unknown: The resources that are missing from the API's response.
         untouched: The resources that were sent only in requests that the API refused as a whole.
         refused: The API's error for each resource whose status is `refused`.
+        request_ids: The ids of the requests whose responses had outcomes, in order. DigitalOcean's
+            support asks for them. Two results may be equal although their ids differ.
     """
 
     created: tuple[Project, ...]
@@ -214,6 +227,7 @@ class AppliedPlan(Value):
     unknown: tuple[URN, ...] = ()
     untouched: tuple[URN, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    request_ids: tuple[str, ...] = attrs.field(default=(), eq=False)
 
     def __repr__(self) -> str:
         names = ("created", "moved", "kept", "left", "failed", "unknown", "untouched")
@@ -248,6 +262,7 @@ class AppliedPlan(Value):
             unknown=result.unknown,
             untouched=tuple(urn for urn in result.untouched if urn not in gone),
             refused=result.refused,
+            request_ids=result.request_ids,
         )
 
     def raise_for_failed(self) -> None:
@@ -297,6 +312,7 @@ def assignment_error(
         untouched=outcome.untouched,
         refused=outcome.refused,
         error=error,
+        request_ids=outcome.request_ids,
     )
 
 

@@ -9,7 +9,7 @@ from digitalocean_projects._errors import APIError, ClientUsageError
 from digitalocean_projects._messages import TOKEN_VARIABLES, one_line
 from digitalocean_projects.contrib import doctl
 
-from .terminal import complain, note
+from .terminal import FAILED, complain, note
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -67,9 +67,7 @@ def for_each_account(
         try:
             view = client.with_options(token=doctl.token(context))
             status = max(status, function(view, context))
-        except BrokenPipeError:
-            raise
-        except (APIError, ClientUsageError, OSError, ValueError) as error:
+        except (APIError, ClientUsageError, ValueError) as error:
             complain(f"{one_line(context)}: {error}")
-            status = 1
+            status = FAILED
     return status

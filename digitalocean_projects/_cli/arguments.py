@@ -11,15 +11,15 @@ from digitalocean_projects._arguments import checked_wait, is_project_id
 from digitalocean_projects._config import DEFAULT_TIMEOUT
 from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
 
-from .output import FORMS
+from .output import FORMS, TABLE_FORMS
 from .progress import progress_shown, requests_of
 from .terminal import PROGRAM
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn, TypeAlias
 
+    from digitalocean_projects._codec.models import Project
     from digitalocean_projects._facade.sync import Client
 
     from .output import Column, Columns
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 ALLOW_INSECURE_VARIABLE = "DIGITALOCEAN_PROJECTS_ALLOW_INSECURE"
 _NAME_PREFIX = "name:"
 _USAGE = 2
+_FORMS_TEXT = "text, json for one JSON document, or jsonl for one JSON object per line"
+_TABLE_FORMS_TEXT = (
+    "text, json for one JSON document, jsonl for one JSON object per line, or csv in UTF-8, where "
+    "a text that a spreadsheet would take for a formula begins with an apostrophe"
+)
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -227,8 +232,14 @@ def add_command(
         help="write a line for each request on standard error: its status, time and request id",
     )
     if has_output:
-        forms = "text, one JSON document, or one JSON object per line (default: %(default)s)"
-        output.add_argument("-o", "--output", choices=FORMS, default="text", help=forms)
+        output.add_argument(
+            "-o",
+            "--output",
+            choices=FORMS if columns is None else TABLE_FORMS,
+            default="text",
+            metavar="FORM",
+            help=f"{_FORMS_TEXT if columns is None else _TABLE_FORMS_TEXT} (default: %(default)s)",
+        )
     if columns is not None:
         output.add_argument(
             "--format",
@@ -311,6 +322,30 @@ def add_project(
         parser.add_argument("project", metavar="PROJECT", type=_project, help=text)
 
 
+def add_projects(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the argument PROJECT, of which there may be several; without one, it is `default`."""
+    parser.add_argument(
+        "projects",
+        metavar="PROJECT",
+        nargs="*",
+        default=[default],
+        type=_project,
+        help=f"UUID, name, or 'default' for the default project (default: {default})",
+    )
+
+
+def add_project_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--project`, which can be repeated."""
+    parser.add_argument(
+        "--project",
+        action="append",
+        dest="projects",
+        metavar="PROJECT",
+        type=_project,
+        help="list this project only: its UUID, name, or 'default'; can be repeated",
+    )
+
+
 def _project(text: str) -> str:
     if text.startswith("do:"):
         raise argparse.ArgumentTypeError(
@@ -320,10 +355,17 @@ def _project(text: str) -> str:
     return text
 
 
-def chosen_project(client: Client, options: Namespace) -> str:
-    """Return the id of the project that the argument PROJECT names, and show a long search."""
-    with progress_shown(client, requests_of(client), quiet=options.quiet):
-        return project_id(client, options.project)
+def chosen_project(client: Client, text: str, *, quiet: bool) -> str:
+    """Return the id of the project that an argument names, and show a long search."""
+    with progress_shown(client, requests_of(client), quiet=quiet):
+        return project_id(client, text)
+
+
+def project_named(client: Client, text: str) -> Project:
+    """Return the project with this UUID or name, or the default one; see `project_id`."""
+    if not text.startswith(_NAME_PREFIX) and is_project_id(text):
+        return client.projects.get(text)
+    return client.projects.find(text.removeprefix(_NAME_PREFIX))
 
 
 def project_id(client: Client, text: str) -> str:
@@ -331,9 +373,7 @@ def project_id(client: Client, text: str) -> str:
 
     Text after `name:` is always a name.
     """
-    if text.startswith(_NAME_PREFIX):
-        return client.projects.find(text.removeprefix(_NAME_PREFIX)).id
-    return text if is_project_id(text) else client.projects.find(text).id
+    return text if is_project_id(text) else project_named(client, text).id
 
 
 def add_quiet(parser: argparse._ActionsContainer) -> None:
@@ -341,6 +381,14 @@ def add_quiet(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="print no counts, hints or progress"
     )
+
+
+def known_columns(action: argparse.Action) -> Sequence[str]:
+    """Return the names of the columns that an argument accepts; none if it accepts no columns."""
+    if not (isinstance(action.type, partial) and action.type.func is _columns):
+        return ()
+    (columns,) = action.type.args
+    return [column.name for column in columns.known]
 
 
 def _columns(columns: Columns[Any], names: str) -> tuple[Column[Any], ...]:

@@ -105,7 +105,9 @@ def _add_wait(command: ArgumentParser) -> None:
 def assign(client: Client, options: Namespace) -> int:
     """Move resources to a project."""
     urns = distinct_arguments(options.resources, quiet=options.quiet)
-    return _move(client, urns, chosen_project(client, options), options)
+    return _move(
+        client, urns, chosen_project(client, options.project, quiet=options.quiet), options
+    )
 
 
 def unassign(client: Client, options: Namespace) -> int:

@@ -19,7 +19,9 @@ from . import projects
 from .account import chosen_token
 from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser, add_quiet
 from .assigning import add_assign
+from .completion import add_completion
 from .emulator import add_emulator
+from .inventory import add_inventory
 from .listing import add_list
 from .plan import add_plan
 from .progress import log_noted
@@ -28,7 +30,6 @@ from .report import add_report
 from .signals import Ended, ended_by_signals
 from .terminal import (
     FAILED,
-    INSTALL,
     PROGRAM,
     complain,
     drop_unwritten,
@@ -156,13 +157,14 @@ def make_parser() -> argparse.ArgumentParser:
     commands = add_commands_to(parser)
     _add_tour(commands)
     add_list(commands)
+    add_inventory(commands)
     add_assign(commands)
     add_reconcile(commands)
     add_plan(commands)
     add_report(commands)
     projects.add_commands(commands)
     add_emulator(commands)
-    _add_completion(commands, parser)
+    add_completion(commands, parser)
     return parser
 
 
@@ -180,32 +182,7 @@ def _add_tour(commands: Commands) -> None:
     tour.set_defaults(run=_show_tour)
 
 
-def _add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None:
-    completion = add_parser(
-        commands,
-        "completion",
-        "print a shell completion script",
-        "completion bash >> ~/.bash_completion",
-        "completion zsh > ~/.zfunc/_{}",
-        details=f"It requires shtab: {INSTALL}",
-    )
-    completion.add_argument(
-        "shell", choices=("bash", "fish", "zsh", "tcsh"), help="shell that runs the script"
-    )
-    completion.set_defaults(run=_complete, parser=parser)
-
-
 def _show_tour(options: Namespace) -> int:
     from .demo import show_tour  # noqa: PLC0415 - the emulator loads slowly
 
     return show_tour(options)
-
-
-def _complete(options: Namespace) -> int:
-    """Print a script that lets a shell complete the command."""
-    try:
-        import shtab  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        raise ClientUsageError(f"completion requires shtab: {INSTALL}") from None
-    print(shtab.complete(options.parser, options.shell))
-    return 0

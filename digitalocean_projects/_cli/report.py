@@ -24,6 +24,7 @@ from .terminal import (
     is_written,
     note,
     styled,
+    symbols_of,
     terminal_width,
     width_of,
 )
@@ -193,9 +194,10 @@ def _rows(summary: Summary) -> Iterator[tuple[str, str, int]]:
 def _fitted(text: str, width: int, ellipsis: str) -> str:
     """Return `text` cut or padded to `width` cells."""
     if width_of(text) > width:
-        while width_of(text) >= width:
-            text = text[:-1]
-        text += ellipsis
+        symbols = symbols_of(text)
+        while width_of("".join(symbols)) >= width:
+            symbols.pop()
+        text = "".join([*symbols, ellipsis])
     return text + " " * (width - width_of(text))
 
 

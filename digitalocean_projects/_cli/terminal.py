@@ -68,8 +68,26 @@ def styled(text: str, style: Style) -> str:
 
 
 def width_of(text: str) -> int:
-    """Return the number of terminal cells that `text` occupies."""
-    return sum(_width(character) for character in text) if not text.isascii() else len(text)
+    """Return the number of terminal cells that `text` occupies.
+
+    Without wcwidth, sequences of several characters, such as flags and families, are estimated.
+    """
+    if text.isascii():
+        return len(text)
+    try:
+        from wcwidth import wcswidth  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return sum(map(_width, text))
+    return max(wcswidth(text), 0)
+
+
+def symbols_of(text: str) -> list[str]:
+    """Return the symbols of which `text` consists; without wcwidth, its characters."""
+    try:
+        from wcwidth import iter_graphemes  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return list(text)
+    return list(iter_graphemes(text))
 
 
 def _width(character: str) -> int:

@@ -20,6 +20,7 @@ from digitalocean_projects._errors import (
 )
 from digitalocean_projects._public import explain_misuse
 from digitalocean_projects._session.pool import current_loop
+from digitalocean_projects._session.tracing import Steps
 
 from .listing import NOT_BLOCKING, Listing
 from .paginator import AsyncPaginator
@@ -122,6 +123,7 @@ class ProjectPages:
         self._number = 1
         # A step in a closed loop or in a parent process never ends, so it must not block others.
         self._busy_in: asyncio.AbstractEventLoop | None = None
+        self._steps = Steps("projects.resources_by_project")
 
     def __aiter__(self) -> Self:
         return self
@@ -134,7 +136,8 @@ class ProjectPages:
             )
         self._busy_in = loop
         try:
-            return await self._next()
+            with self._steps.step():
+                return await self._next()
         finally:
             self._busy_in = None
 

@@ -194,8 +194,9 @@ def _places(
     for each in account:
         for resource in each.resources:
             urn = resource.urn
-            if urn.canonical in wanted:
-                places.setdefault(urn.canonical, []).append((each.project, urn))
+            key = urn.canonical
+            if key in wanted:
+                places.setdefault(key, []).append((each.project, urn))
     return places
 
 

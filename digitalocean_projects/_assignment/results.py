@@ -164,13 +164,12 @@ class Reconciliation(Value):
 
     def carried_out(self, added: AssignmentResult, removed: AssignmentResult) -> Self:
         """Return the changes that were made, given the results of adding and of removing."""
-        already = ResourceStatus.ALREADY_ASSIGNED
-        there = dict.fromkeys(r.urn for r in added.done if r.status == already)
+        assigned, there = _split(added.done)
         both = AssignmentResult.joined((added, removed))
         return attrs.evolve(
             self,
-            added=tuple(resource.urn for resource in added.done if resource.urn not in there),
-            kept=(*self.kept, *there),
+            added=assigned,
+            kept=self.kept + there,
             removed=tuple(resource.urn for resource in removed.done),
             failed=both.failed,
             unknown=both.unknown,
@@ -252,12 +251,12 @@ class AppliedPlan(Value):
             left: The resources that weren't sent, because they had left their source.
         """
         result = AssignmentResult.joined(results)
-        already = ResourceStatus.ALREADY_ASSIGNED
+        assigned, there = _split(result.done)
         gone = dict.fromkeys(left)
         return cls(
             created=tuple(created),
-            moved=tuple(resource.urn for resource in result.done if resource.status != already),
-            kept=(*kept, *(r.urn for r in result.done if r.status == already)),
+            moved=assigned,
+            kept=(*kept, *there),
             left=tuple(gone),
             failed=result.failed,
             unknown=result.unknown,
@@ -276,6 +275,16 @@ class AppliedPlan(Value):
         if self.left or self.failed or self.unknown or self.untouched:
             outcome = attrs.evolve(self, untouched=self.left + self.untouched)
             raise assignment_error([Resource(urn) for urn in self.moved], outcome)
+
+
+def _split(done: Iterable[Resource]) -> tuple[tuple[URN, ...], tuple[URN, ...]]:
+    """Return the resources that the API assigned now, and those that it had assigned before."""
+    now: list[URN] = []
+    before: list[URN] = []
+    for resource in done:
+        is_new = resource.status != ResourceStatus.ALREADY_ASSIGNED
+        (now if is_new else before).append(resource.urn)
+    return tuple(now), tuple(before)
 
 
 def counts(value: object, *names: str) -> str:

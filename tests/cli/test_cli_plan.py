@@ -308,6 +308,7 @@ def test_kill(account: Emulator, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "digitalocean_projects", "apply", str(file)]
     with subprocess.Popen(command) as process:
         while len(posts(account)) < 2:
+            assert process.poll() is None
             time.sleep(0.01)
         process.kill()
     assert 100 == len(held(account)["web"] & {*urns})

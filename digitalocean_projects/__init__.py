@@ -200,8 +200,8 @@ else:
         "testing": "EmulatedAccount Emulator MockClock RESOURCE_TYPES RecordedRequest "
         "StoredProject faults seed_demo",
         "contrib.fastapi": "AsyncClientDep ClientDep JSONLinesResponse ProjectID "
-        "TenantAsyncClientDep TenantClientDep async_client_for client_for client_lifespan "
-        "exception_handlers until_disconnected",
+        "TenantAsyncClientDep TenantClientDep add_clients async_client_for client_for "
+        "client_lifespan exception_handlers problem_responses until_disconnected",
         "contrib.redis": "RedisLimits RedisLimitsError RedisUnavailableError",
     }
 

@@ -527,8 +527,9 @@ class AsyncProjects:
             plan: A plan that `plan` returned.
             chunk_size: Maximum number of resources in a request. The default is 100.
             on_chunk: Function that is called with the outcome of each chunk after its requests, in
-                the thread that sends them; a resource that has left its source is `untouched`. It
-                must not raise an error. None, the default, calls nothing.
+                the thread that sends them, for example to note what was done before an interrupt.
+                A resource that has left its source is `untouched` in it. It must not raise an
+                error. None, the default, calls nothing.
 
         Returns:
             The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or

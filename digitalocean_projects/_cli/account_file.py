@@ -32,11 +32,8 @@ class _RepeatedNameError(ValueError):
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        for name, _ in pairs:
-            if members.pop(name, pairs) is pairs:
-                raise _RepeatedNameError(
-                    f"an object must have each member once, got {quoted(name)} twice"
-                )
+        twice = next(name for name, _ in pairs if members.pop(name, pairs) is pairs)
+        raise _RepeatedNameError(f"an object must have each member once, got {quoted(twice)} twice")
     return members
 
 

@@ -23,6 +23,7 @@ from .completion import add_completion
 from .emulator import add_emulator
 from .inventory import add_inventory
 from .listing import add_list
+from .plan import add_plan
 from .progress import log_noted
 from .reconcile import add_reconcile
 from .report import add_report
@@ -159,6 +160,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_inventory(commands)
     add_assign(commands)
     add_reconcile(commands)
+    add_plan(commands)
     add_report(commands)
     projects.add_commands(commands)
     add_emulator(commands)

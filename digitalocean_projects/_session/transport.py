@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,6 +68,11 @@ class Answer:
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     secret: Secret = attrs.field(repr=False)
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's id of the request, without a secret."""
+        return request_id(self.headers, self.secret)
 
     def decode(self, decoder: Callable[[bytes], T]) -> T:
         """Return the document that `decoder` reads from the body.
@@ -345,9 +351,15 @@ def status_error(
     return error
 
 
+_is_uuid = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+
+
 def request_id(
     headers: Mapping[str, str], secret: str, document: Mapping[str, str] = {}
 ) -> str | None:
     """Return the provider's id of the request, from the document or else from the header."""
     text = document.get("request_id") or headers.get("x-request-id", "")
+    # This takes a tenth of the time of the line below, and the API's ids are UUIDs.
+    if _is_uuid(text) and secret not in text:
+        return text
     return one_line(text, secret) or None

@@ -13,6 +13,7 @@ from digitalocean_projects import Client, ClientUsageError
 from digitalocean_projects._cli import main
 from digitalocean_projects.contrib import doctl
 from digitalocean_projects.contrib.doctl import config_file
+from digitalocean_projects.testing import faults
 from tests.exposure import exposed
 
 if TYPE_CHECKING:
@@ -159,44 +160,6 @@ def test_report_of_all_contexts(account: Emulator, config: Path, capsys: Capture
         ][:3]
 
 
-def test_inventory_of_all_contexts(account: Emulator, config: Path, capsys: Capture) -> None:
-    """`inventory --all-contexts` has the context of each row, in one table or document."""
-    other = account.add_account()
-    account.seed(["do:droplet:1"], name="shop")
-    other.seed(["do:volume:2"], name="mail")
-    text = "access-token: {}\nauth-contexts: {{gone: , work: {}}}"
-    config.write_text(text.format(account.token, other.token), "utf-8")
-    command = ["inventory", "--all-contexts", "-q"]
-    assert 1 == main([*command, "--format", "Context,Project,URN"])
-    output = capsys.readouterr()
-    assert [
-        ["Context", "Project", "URN"],
-        ["default", "shop", "do:droplet:1"],
-        ["work", "mail", "do:volume:2"],
-    ] == [line.split() for line in output.out.splitlines()]
-    assert output.err.startswith("digitalocean-projects: gone: doctl has no token for the context")
-    for form in ("json", "jsonl"):
-        assert 1 == main([*command, "-o", form, "--with-projects"])
-        printed = capsys.readouterr().out
-        objects = json.loads(printed) if form == "json" else map(json.loads, printed.splitlines())
-        assert [
-            ("default", "first-project"),
-            ("default", "shop"),
-            ("default", "do:droplet:1"),
-            ("work", "first-project"),
-            ("work", "mail"),
-            ("work", "do:volume:2"),
-        ] == [(one["context"], one.get("urn", one.get("name"))) for one in objects]
-    assert 1 == main([*command, "-o", "csv"])
-    lines = capsys.readouterr().out.splitlines()
-    assert [["context", "project"], ["default", "shop"], ["work", "mail"]] == [
-        line.split(",")[:2] for line in lines
-    ]
-    missing = [*command, "--project", "mail"]
-    assert 1 == main(missing)
-    assert "default: no project is named 'mail'" in capsys.readouterr().err
-
-
 def test_report_of_a_failing_context(account: Emulator, config: Path, capsys: Capture) -> None:
     """The error of a project is printed with the context of its account."""
     shop = account.seed(["do:droplet:1"], name="shop")
@@ -300,3 +263,26 @@ def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path("/roaming/doctl/config.yaml") == config_file("win32")
     monkeypatch.delenv("APPDATA")
     assert Path("/home/me/AppData/Roaming/doctl/config.yaml") == config_file("win32")
+
+
+def test_inventory_of_all_contexts(account: Emulator, config: Path, capsys: Capture) -> None:
+    """`inventory --all-contexts` names the account of each resource, and of each failure."""
+    other = account.add_account()
+    other.seed(["do:app:1"], name="web")
+    shop = account.seed(["do:droplet:1"], name="shop")
+    text = "access-token: {}\nauth-contexts: {{odd: dop_v1_wrong, work: {}}}"
+    config.write_text(text.format(account.token, other.token), "utf-8")
+    command = ["inventory", "--all-contexts", "-q", "--type", "app", "--type", "droplet"]
+    assert 1 == main(command)
+    output = capsys.readouterr()
+    assert ["Context", "default", "work"] == [line.split()[0] for line in output.out.splitlines()]
+    assert output.err.startswith("digitalocean-projects: odd: 401 ")
+    account.fail(faults.Status(500), when=lambda request: shop in request.path, times=None)
+    assert 1 == main([*command, "-o", "json"])
+    output = capsys.readouterr()
+    assert [["context", "work"], ["project", "web"]] == [
+        list(item) for item in list(json.loads(output.out)[0].items())[:2]
+    ]
+    assert "digitalocean-projects: default: shop: 500 " in output.err
+    assert 1 == main([*command, "-o", "csv"])
+    assert capsys.readouterr().out.startswith("context,project,project_id,urn,type,id,")

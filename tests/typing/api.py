@@ -384,6 +384,7 @@ def other_errors(error: APIError | ClientUsageError) -> None:
             assert_type(error.unknown + error.untouched, tuple[URN, ...])
             assert_type([refusal.status for refusal in error.refused], list[int])
             assert_type(error.error, APIError | ClientUsageError | None)
+            assert_type(error.created, tuple[Project, ...])
         case AssignmentTimeoutError():
             assert_type(error.missing, tuple[URN, ...])
         case InventoryError():

@@ -329,8 +329,8 @@ def test_nobody_waits(do_emulator: Emulator, do_client: Client) -> None:
 
 @pytest.fixture
 def real_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DIGITALOCEAN_API_URL", "DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"):
-        monkeypatch.setenv(name, "https://real.example")
+    for name in ("API_URL", "TOKEN", "ACCESS_TOKEN", "CONTEXT"):
+        monkeypatch.setenv(f"DIGITALOCEAN_{name}", "https://real.example")
 
 
 @pytest.mark.usefixtures("real_account")

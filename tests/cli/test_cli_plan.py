@@ -52,8 +52,9 @@ def test_export(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
     """Two edited lines of an export are two moves, which `apply` makes, and no others."""
     account.seed(name="empty", environment="Staging")
     export = tmp_path / "account.jsonl"
-    lines = [json.loads(line) for line in account.dump().splitlines()]
-    export.write_text("\n".join(map(json.dumps, lines)))
+    assert 0 == main(["inventory", "--with-projects", "-o", "jsonl", "-q"])
+    export.write_text(text := capsys.readouterr().out)
+    lines = [json.loads(line) for line in text.splitlines()]
     assert 0 == main(["plan", str(export)])
     assert ("Action  URN  From  To\n", "# nothing to do, 3 kept\n") == capsys.readouterr()
     for line in lines:
@@ -88,7 +89,7 @@ def test_forms(account: Emulator, capsys: Capture, say: Callable[[str], None]) -
     assert 0 == main(["plan"])
     assert (MOVES, "# 2 moves, 0 kept\n") == capsys.readouterr()
     say(WANTED)
-    assert 0 == main(["plan", "-", "--format", "urn,to", "--no-header", "-q"])
+    assert 0 == main(["plan", "-", "--format", "urn,target", "--no-header", "-q"])
     assert ("do:droplet:3  web\ndo:droplet:2  first-project\n", "") == capsys.readouterr()
     wanted = {"new": ["do:droplet:1"], "default": ["do:droplet:3", "do:droplet:404"]}
     moves = [
@@ -118,6 +119,14 @@ def test_forms(account: Emulator, capsys: Capture, say: Callable[[str], None]) -
     assert 0 == main(["plan", "--create", "-o", "jsonl"])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [{"kind": "project", **new}, *moves] == lines
+    say(json.dumps(wanted))
+    assert 0 == main(["plan", "--create", "-o", "csv", "--format", "Action,URN,Source,Target"])
+    assert (
+        "action,urn,source,target\n"
+        "create,,,new\n"
+        "move,do:droplet:1,web,new\n"
+        "move,do:droplet:404,,first-project\n"
+    ) == capsys.readouterr().out
     say(json.dumps(wanted))
     assert 0 == main(["plan", "--create"])
     assert (

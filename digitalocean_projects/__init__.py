@@ -7,8 +7,8 @@
             print(project.name, len(client.projects.list_resources(project).collect()))
 
 `AsyncClient` has the same methods for asyncio. `digitalocean_projects.testing` has a local emulator
-of the API, and `digitalocean_projects.contrib` has the integrations `fastapi`, `pytest` and
-`redis`. README.rst is the guide.
+of the API, and `digitalocean_projects.contrib` has the integrations `doctl`, `fastapi`, `pytest`
+and `redis`. README.rst is the guide.
 
 # Logging
 
@@ -26,10 +26,37 @@ Times are floats in seconds, and an unknown value is None.
 - `WARNING`: the server of `RedisLimits` can't be reached. `do_server`, `do_policy`, `do_reason`.
 - `ERROR`: the server of `RedisLimits` fails, or refuses a key. `do_server`, `do_key`, `do_reason`.
 - `INFO`: the server of `RedisLimits` works again. `do_server`.
+
+If the environment variable DIGITALOCEAN_PROJECTS_LOG is `debug`, `info`, `warning` or `error` at
+the import of the package, the logger has this level and prints its records to stderr, in addition
+to the handlers that the application sets up. Any other value causes a `UserWarning`.
+
+# OpenTelemetry
+
+If the application has imported `opentelemetry.trace` and set a tracer provider, each call of a
+method that sends requests is a span, such as `projects.assign_resources`. So is an iteration over a
+listing, from its first step to its end. Calls within a call have no span of their own. The children
+of a span are the attempts of its requests, as HTTP client spans of the semantic conventions, with
+`http.request.resend_count` for retries. A wait for the rate limits is an event
+`digitalocean_projects.wait` of the span, with the attributes `digitalocean_projects.wait.seconds`
+and `digitalocean_projects.wait.reason`. Spans don't contain the token. The requests don't have a
+header `traceparent`; instrument aiohttp to send it.
+
+These observable gauges are sums over the rate limits of all clients in the process. They exist
+after the first request.
+
+- `digitalocean_projects.limits.in_use`: requests that the API may still count. The attribute
+  `digitalocean_projects.window` is the period in seconds.
+- `digitalocean_projects.limits.in_flight`: requests in flight.
+- `digitalocean_projects.limits.waiting`: requests that wait.
+- `digitalocean_projects.limits.paused`: the longest remaining pause after a 429, in seconds.
+
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -173,8 +200,8 @@ else:
         "testing": "EmulatedAccount Emulator MockClock RESOURCE_TYPES RecordedRequest "
         "StoredProject faults seed_demo",
         "contrib.fastapi": "AsyncClientDep ClientDep JSONLinesResponse ProjectID "
-        "TenantAsyncClientDep TenantClientDep async_client_for client_for client_lifespan "
-        "exception_handlers until_disconnected",
+        "TenantAsyncClientDep TenantClientDep add_clients async_client_for client_for "
+        "client_lifespan exception_handlers problem_responses until_disconnected",
         "contrib.redis": "RedisLimits RedisLimitsError RedisUnavailableError",
     }
 
@@ -201,3 +228,28 @@ else:
     def __dir__() -> list[str]:
         special = (name for name in globals() if name.startswith("__"))
         return sorted({*special, *__all__, *_SUBPACKAGES})
+
+
+def _log_to_stderr(level: str) -> None:
+    """Print the log records from `level` on to stderr."""
+    if level.lower() not in {"debug", "info", "warning", "error"}:
+        from warnings import warn  # noqa: PLC0415 - few programs need it
+
+        got = import_module("._messages", __name__).quoted(level)
+        warn(
+            f"{_LOG_VARIABLE} must be debug, info, warning or error, got {got}; nothing is printed",
+            stacklevel=3,
+        )
+        return
+    import logging  # noqa: PLC0415 - as above
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logger = logging.getLogger(__name__)
+    logger.addHandler(handler)
+    logger.setLevel(level.upper())
+
+
+_LOG_VARIABLE = "DIGITALOCEAN_PROJECTS_LOG"
+if _level := os.environ.get(_LOG_VARIABLE):
+    _log_to_stderr(_level)

@@ -326,6 +326,7 @@ class AssignmentError(APIError):
         refused: The API's error for each resource in `failed` whose status is `refused`.
         error: The error of a request that got no usable response; None if there was none.
         request_ids: The ids of the requests whose responses had outcomes, in order.
+        created: The projects that `apply` has created.
     """
 
     done: tuple[Resource, ...]
@@ -335,6 +336,7 @@ class AssignmentError(APIError):
     refused: tuple[Refusal, ...]
     error: APIError | ClientUsageError | None
     request_ids: tuple[str, ...]
+    created: tuple[Project, ...] = ()
 
     @rebuildable
     def __init__(

@@ -74,6 +74,7 @@ def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     """Return the emulator, whose URL and token are in the environment."""
     monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
+    monkeypatch.delenv("DIGITALOCEAN_CONTEXT", raising=False)
     return emulator
 
 

@@ -255,17 +255,21 @@ async def test_failure_in_the_middle(
     emulator: Emulator, make_client: MakeClient, web: str, broken: str
 ) -> None:
     """An error has the outcome of each resource; the same wanted state can be planned again."""
-    wanted = {web: urns(3, 4, 5), "default": urns(1, 2)}
+    wanted = {web: urns(3, 4, 5), "default": urns(1, 2), "new": []}
 
     def is_second(request: RecordedRequest) -> bool:
         posts = [one for one in emulator.requests if one.method == "POST"]
-        return request.method == broken and len(posts) == (2 if broken == "POST" else 3)
+        return request.method == broken and len(posts) == (3 if broken == "POST" else 4)
 
     emulator.fail(faults.Status(503), when=is_second)
     async with make_client() as client:
+        plan = await client.projects.plan(wanted, create=True)
         with pytest.raises(AssignmentError) as caught:
-            await client.projects.apply(await client.projects.plan(wanted), chunk_size=1)
+            await client.projects.apply(plan, chunk_size=1)
         error = caught.value
+        assert ["new"] == [project.name for project in error.created]
+        rebuilt: Any = AssignmentError
+        assert error.created == rebuilt(*error.args).created
         assert isinstance(error.error, ServerError)
         done = [str(resource.urn) for resource in error.done]
         if broken == "POST":
@@ -278,9 +282,8 @@ async def test_failure_in_the_middle(
             assert (urns(3, 4, 5), (), urns(1, 2)) == (done, error.unknown, list(error.untouched))
         rest = await client.projects.apply(await client.projects.plan(wanted))
         rest.raise_for_failed()
-    assert {"web": {*urns(3, 4, 5)}, "first-project": {*urns(1, 2, 6)}, "api": set()} == held(
-        emulator
-    )
+    expected = {"web": {*urns(3, 4, 5)}, "first-project": {*urns(1, 2, 6)}}
+    assert {**expected, "api": set(), "new": set()} == held(emulator)
 
 
 @pytest.mark.usefixtures("web")

@@ -254,7 +254,7 @@ REFUSAL_WIRE = {
         ),
         (
             ProjectResources(project=PROJECT, resources=(WHOLE,)),
-            {"project": PROJECT_WIRE, "resources": [WIRE]},
+            {"project": PROJECT_WIRE, "resources": [WIRE], "total": None, "settled": True},
         ),
         (
             AssignmentResult(

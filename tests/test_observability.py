@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -286,6 +287,37 @@ def test_retry_in_a_script(emulator: Emulator) -> None:
     expected = "attempt 1 of 4 failed, the next one starts at once: 503 (GET /v2/projects/default)"
     assert [expected] == done.stderr.splitlines()
     assert 4 == len(emulator.requests)
+
+
+@pytest.mark.process
+def test_variable(emulator: Emulator) -> None:
+    """DIGITALOCEAN_PROJECTS_LOG prints the records from a level on; a wrong level is a warning."""
+    script = (
+        "import os, importlib, warnings\n"
+        "import digitalocean_projects as package\n"
+        "with package.Client() as client:\n"
+        "    client.projects.get_default()\n"
+        "os.environ['DIGITALOCEAN_PROJECTS_LOG'] = 'debug ' + os.environ['DIGITALOCEAN_TOKEN']\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    importlib.reload(package)\n"
+        "print(*(warning.message for warning in caught))\n"
+    )
+    account = {"DIGITALOCEAN_TOKEN": emulator.token, "DIGITALOCEAN_API_URL": emulator.url}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        check=True,
+        env={**os.environ, **account, "DIGITALOCEAN_PROJECTS_LOG": "Debug"},
+        text=True,
+        timeout=60,
+    )
+    assert " digitalocean_projects DEBUG GET /v2/projects/default: 200 in " in done.stderr
+    assert 1 == len(done.stderr.splitlines())
+    expected = (
+        "DIGITALOCEAN_PROJECTS_LOG must be debug, info, warning or error, got 'debug ***'; "
+        "nothing is printed\n"
+    )
+    assert expected == done.stdout
 
 
 def test_documented_fields() -> None:

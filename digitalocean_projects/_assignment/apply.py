@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING
 
 from digitalocean_projects._arguments import project_path
 from digitalocean_projects._codec.urn import checked_urns
-from digitalocean_projects._errors import APIError, ClientUsageError, NotFoundError
+from digitalocean_projects._errors import (
+    APIError,
+    AssignmentError,
+    ClientUsageError,
+    NotFoundError,
+)
 from digitalocean_projects._messages import quoted
-from digitalocean_projects._paginator.inventory import NOT_FOUND
+from digitalocean_projects._paginator.reader import NOT_FOUND
 
 from .assignment import Assignment
 from .results import AppliedPlan
@@ -67,6 +72,9 @@ async def apply(
         results = await assignment.run(
             chunk_size, strict=False, check=sources.still_there, on_chunk=on_chunk
         )
+    except AssignmentError as error:
+        error.created = tuple(created.values())
+        raise
     except (APIError, ClientUsageError) as error:
         if created:
             names = ", ".join(quoted(name, manager.settings.token) for name in created)

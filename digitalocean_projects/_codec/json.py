@@ -273,13 +273,13 @@ def encode_members(members: Mapping[str, object]) -> bytes:
     return _encoder.encode(dict(members))
 
 
-def encode(items: Iterable[Resource | Project]) -> bytes:
-    """Return the items as the API would send them, in a JSON list."""
+def encode(items: Iterable[object]) -> bytes:
+    """Return the items as a JSON list: resources and projects as the API would send them."""
     return _encoder.encode(converter().unstructure(list(items)))
 
 
-def encode_lines(items: Iterable[Resource | Project]) -> bytes:
-    """Return the items as the API would send them, each on a line of its own."""
+def encode_lines(items: Iterable[object]) -> bytes:
+    """Return the items as `encode` does, each on a line of its own."""
     return _encoder.encode_lines(converter().unstructure(list(items)))
 
 

@@ -619,20 +619,47 @@ class Projects:
             ),
         )
 
-    def resources_by_project(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> Inventory:
-        """Return an inventory: the resources of all projects, each together with its project.
+    def resources_by_project(
+        self,
+        projects: Iterable[ProjectLike] | None = None,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> Inventory:
+        """Return an inventory: the resources of several projects, each together with its project.
 
         No request is sent before the inventory is used. Requires the scope `project:read`, and
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
 
         Args:
+            projects: The projects, in the order to read them. A UUID or `default` takes one more
+                request, whose error is raised before anything is read. A project that doesn't
+                exist is a failure. The default, None, stands for all projects, in the API's order.
             concurrency: Maximum number of concurrent requests. The default is 16.
 
         Returns:
             An inventory. Its iteration continues after a project that can't be read, and raises
             an `InventoryError` at the end, see `Inventory.pages`.
         """
-        return Inventory(self._portal, self._async.resources_by_project(concurrency=concurrency))
+        return Inventory(
+            self._portal, self._async.resources_by_project(projects, concurrency=concurrency)
+        )
+
+    def project_of(self, resource: URNLike, *, concurrency: int = 1) -> Project | None:
+        """Return the project that holds a resource, or None if no project lists it.
+
+        Lists the projects, and then the resources of one project after the other, until a page has
+        the resource. A token that lacks a scope such as `droplet:read` doesn't see the resource.
+        A resource that moves meanwhile can be missed.
+
+        Args:
+            resource: The resource, under any of its names; see `URN.canonical`.
+            concurrency: Maximum number of concurrent requests. More of them take less time, but
+                more requests than necessary. The default is 1.
+
+        Raises:
+            InventoryError: The resource may be in a project that couldn't be read.
+        """
+        return self._portal.call(self._async.project_of, resource, concurrency=concurrency)
 
     def assign_resources(
         self,
@@ -801,8 +828,9 @@ class Projects:
             plan: A plan that `plan` returned.
             chunk_size: Maximum number of resources in a request. The default is 100.
             on_chunk: Function that is called with the outcome of each chunk after its requests, in
-                the thread that sends them; a resource that has left its source is `untouched`. It
-                must not raise an error. None, the default, calls nothing.
+                the thread that sends them, for example to note what was done before an interrupt.
+                A resource that has left its source is `untouched` in it. It must not raise an
+                error. None, the default, calls nothing.
 
         Returns:
             The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or
@@ -930,6 +958,15 @@ class Paginator(Generic[T]):
         joined and left between two requests.
         """
         return self._async.settled
+
+    @property
+    def total(self) -> int | None:
+        """The number of items according to the API, as of the last complete reading.
+
+        It also counts items that the token may not see. It is None before the first complete
+        reading, and if the API sends no total.
+        """
+        return self._async.total
 
     def __repr__(self) -> str:
         return repr(self._async).replace("Async", "", 1)

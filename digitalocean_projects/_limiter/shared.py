@@ -53,6 +53,13 @@ def shared_bucket(
     return bucket
 
 
+def shared_buckets() -> list[tuple[Limits, TokenBucket]]:
+    """Return the buckets of this process that `shared_bucket` has made, with their limits."""
+    check_process()
+    with _registry.lock:
+        return [(limits, bucket) for (_, limits, _), bucket in _registry.shared.items()]
+
+
 # Number of buckets that are examined for each new one. It is small, so that no new client waits for
 # a sweep, and large enough to remove 20,000 buckets while 1,000 new ones are made.
 _LOOKED_AT = 32

@@ -41,6 +41,7 @@ class Listing(Generic[T]):
         per_page: The number of items to request for a page; the API may send fewer.
         scopes: The scopes that a token needs.
         query: The query without `page` and `per_page`, encoded.
+        operation: The name of the operation, for spans.
         gate: A context manager that is held during each request.
     """
 
@@ -51,6 +52,7 @@ class Listing(Generic[T]):
     per_page: int
     scopes: tuple[str, ...] = ()
     query: str = ""
+    operation: str = "paginate"
     gate: AbstractAsyncContextManager[object] = attrs.field(factory=nullcontext)
 
     def request(self, number: int) -> Request:

@@ -14,6 +14,7 @@ from digitalocean_projects._codec.models import Page
 from digitalocean_projects._errors import ClientUsageError, PaginationError
 from digitalocean_projects._public import explain_misuse, publish
 from digitalocean_projects._session.pool import current_loop
+from digitalocean_projects._session.tracing import Steps, operation
 from digitalocean_projects._session.transport import Answer
 
 from .cursor import Reading
@@ -54,6 +55,7 @@ class AsyncPaginator(Generic[T]):
         self._concurrency = concurrency
         self._max_pages = max_pages
         self._settled: bool | None = None
+        self._total: int | None = None
         self._windows: list[Window] | None = None
 
     @property
@@ -65,6 +67,15 @@ class AsyncPaginator(Generic[T]):
         joined and left between two requests.
         """
         return self._settled
+
+    @property
+    def total(self) -> int | None:
+        """The number of items according to the API, as of the last complete reading.
+
+        It also counts items that the token may not see. It is None before the first complete
+        reading, and if the API sends no total.
+        """
+        return self._total
 
     def __repr__(self) -> str:
         return f"<AsyncPaginator of {self._listing.path}>"
@@ -100,7 +111,9 @@ class AsyncPaginator(Generic[T]):
             APIError: The page could not be read.
         """
         prefetch = Waves(self._listing.fetch, self._concurrency)
-        return await anext(_Pages(self._listing, self._reading(memory=0), prefetch))
+        pages = _Pages(self._listing, self._reading(memory=0), prefetch)
+        with operation(self._listing.operation):
+            return await anext(pages)
 
     async def collect(self, *, strict: bool = False) -> list[T]:
         """Return all items, without duplicates.
@@ -120,25 +133,8 @@ class AsyncPaginator(Generic[T]):
             PaginationError: The pages are inconsistent, or with `strict`, every reading saw a
                 change.
         """
-        found: dict[Hashable, T] = {}
-        pages = 0
-        for _ in range(_READINGS):
-            reading = self._reading(memory=None)
-            items = await self._collect(reading)
-            self._settled = not reading.changed
-            if self._settled:
-                return items
-            latest = {self._listing.key(item): item for item in items}
-            # An item without an identity can't be recognized in another reading.
-            found = {key: found[key] for key in found if not isinstance(key, Unidentified)}
-            found = {**latest, **found, **latest}
-            pages += reading.number - 1
-            if pages + reading.number - 1 > self._max_pages:
-                break
-        if strict:
-            reason = "the listing changed while it was read, in every attempt"
-            raise PaginationError(reason, self._listing.request(1))
-        return list(found.values())
+        with operation(self._listing.operation):
+            return await self._collect_settled(strict=strict)
 
     async def aclose(self) -> None:
         """Stop prefetching, if it is active."""
@@ -172,7 +168,28 @@ class AsyncPaginator(Generic[T]):
         )
 
     def _note(self, reading: Reading[T]) -> None:
-        self._settled = not reading.changed
+        self._settled, self._total = not reading.changed, reading.total
+
+    async def _collect_settled(self, *, strict: bool) -> list[T]:
+        found: dict[Hashable, T] = {}
+        pages = 0
+        for _ in range(_READINGS):
+            reading = self._reading(memory=None)
+            items = await self._collect(reading)
+            self._note(reading)
+            if self._settled:
+                return items
+            latest = {self._listing.key(item): item for item in items}
+            # An item without an identity can't be recognized in another reading.
+            found = {key: found[key] for key in found if not isinstance(key, Unidentified)}
+            found = {**latest, **found, **latest}
+            pages += reading.number - 1
+            if pages + reading.number - 1 > self._max_pages:
+                break
+        if strict:
+            reason = "the listing changed while it was read, in every attempt"
+            raise PaginationError(reason, self._listing.request(1))
+        return list(found.values())
 
     async def _collect(self, reading: Reading[T]) -> list[T]:
         items: list[T] = []
@@ -203,6 +220,7 @@ class _Pages(Generic[T]):
         self._on_end = on_end
         # A step in a closed loop or in a parent process never ends, so it must not block others.
         self._busy_in: AbstractEventLoop | None = None
+        self._steps = Steps(listing.operation)
 
     def __aiter__(self) -> Self:
         return self
@@ -211,7 +229,10 @@ class _Pages(Generic[T]):
         if self._reading.ended:
             raise StopAsyncIteration
         number = self._reading.number
-        items, document, answer = await self.advance()
+        with self._steps.step():
+            items, document, answer = await self.advance()
+        if self._reading.ended:
+            self._steps.end()
         return Page(
             items=items,
             number=number,

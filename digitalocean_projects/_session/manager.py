@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -31,7 +29,8 @@ from digitalocean_projects._public import publish
 
 from .pool import Pool
 from .retry import Retries
-from .transport import Transport, open_session, request_id
+from .tracing import Attempt, note_wait
+from .transport import Transport, open_session
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_logger = logging.getLogger("digitalocean_projects")
 _SUCCESS = range(200, 300)
 _UNAUTHORIZED = 401
 _TOO_MANY_REQUESTS = 429
@@ -320,28 +318,28 @@ class SessionManager:
         lease.bound = self.bound
         async with lease:
             self._counts.add(waited=lease.sent - since)
+            note_wait(lease, lease.sent - since)
             return await self._once(request, body, retries, lease)
 
     async def _once(
         self, request: Request, body: bytes | None, retries: Retries, lease: Lease | None
     ) -> Answer:
         """Make one attempt, and raise the error for a status other than 2xx."""
-        start = monotonic()
         self._counts.add(requests=1, retries=retries.attempts > 0)
         try:
-            answer = await self._transport.send(
-                self._session(lease),
-                request,
-                body,
-                seconds=retries.deadline - self.settings.clock.time(),
-                on_headers=partial(self._learn, lease),
-            )
-        except (APIError, ClientUsageError) as error:
-            if lease is not None and isinstance(error, APIConnectionError) and not error.sent:
+            with Attempt(request, self.settings, retries.attempts) as attempt:
+                answer = await self._transport.send(
+                    self._session(lease),
+                    request,
+                    body,
+                    seconds=retries.deadline - self.settings.clock.time(),
+                    on_headers=partial(self._learn, lease),
+                )
+                attempt.answered(answer)
+        except APIConnectionError as error:
+            if lease is not None and not error.sent:
                 lease.unsent()
-            self._log(request, start, retries.attempts, error=type(error).__name__)
             raise
-        self._log(request, start, retries.attempts, status=answer.status, headers=answer.headers)
         if answer.status not in _SUCCESS:
             raise self._transport.status_error(answer)
         return answer
@@ -362,38 +360,6 @@ class SessionManager:
             (lease.refused if status == _TOO_MANY_REQUESTS else lease.settle)(headers)
         if self._bucket is not None and status != _UNAUTHORIZED:
             self._bucket.keep = True
-
-    def _log(
-        self,
-        request: Request,
-        start: float,
-        attempts: int,
-        *,
-        status: int | None = None,
-        error: str | None = None,
-        headers: Mapping[str, str] = {},
-    ) -> None:
-        if not _logger.isEnabledFor(logging.DEBUG):
-            return
-        seconds = monotonic() - start
-        answered = request_id(headers, self.settings.token)
-        _logger.debug(
-            "%s: %s in %.0f ms, attempt %d, request id %s",
-            request,
-            status or error,
-            seconds * 1000,
-            attempts + 1,
-            answered,
-            extra={
-                "do_method": request.method,
-                "do_path": request.target,
-                "do_attempt": attempts + 1,
-                "do_status": status,
-                "do_error": error,
-                "do_seconds": seconds,
-                "do_request_id": answered,
-            },
-        )
 
 
 publish(globals())

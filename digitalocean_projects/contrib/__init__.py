@@ -1,5 +1,6 @@
-"""Contrib: integrations with other packages. The extras `fastapi` and `redis` install these.
+"""Contrib: integrations with other packages. The extras `cli`, `fastapi` and `redis` install these.
 
+- `digitalocean_projects.contrib.doctl`: the tokens that doctl has stored.
 - `digitalocean_projects.contrib.fastapi`: clients, error responses and streams for FastAPI.
 - `digitalocean_projects.contrib.pytest`: fixtures for pytest, which finds them by itself.
 - `digitalocean_projects.contrib.redis`: rate limits that several processes share through Redis.

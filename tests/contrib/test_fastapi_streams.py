@@ -191,12 +191,30 @@ def test_http_1_0_bound_ends_the_listing(emulator: Emulator) -> None:
     assert 1 == len(emulator.requests)
 
 
-def test_blocking_paginator() -> None:
-    """The paginator of a blocking client is refused at once."""
+@pytest.mark.anyio
+async def test_wrong_paginators() -> None:
+    """Anything but the paginator of an `AsyncClient` is refused at once, with what to pass."""
+    alone = "pass client.projects.list_resources(…) itself, without collect()"
     with Client("token", base_url="http://127.0.0.1:1") as client:
-        paginator: Any = client.projects.list_resources()
-        with pytest.raises(TypeError, match="paginator must be an AsyncPaginator, got Paginator"):
-            JSONLinesResponse(paginator)
+        blocking, listing = client.projects, AsyncClient("token").projects
+        wrong: list[tuple[Any, str]] = [
+            (
+                blocking.list(),
+                "got Paginator; declare `client: AsyncClientDep`, whose listings are",
+            ),
+            (blocking.resources_by_project(), "got Inventory; only the listing of one project"),
+            (listing.resources_by_project(), "got AsyncInventory; only the listing of one project"),
+            (listing.list().collect(), f"got coroutine; {alone}"),
+            (listing.list().pages(), f"got _Pages; {alone}"),
+            ([], f"got list; {alone}"),
+        ]
+        for paginator, reason in wrong:
+            with pytest.raises(TypeError) as caught:
+                JSONLinesResponse(paginator)
+            assert str(caught.value).startswith(f"paginator must be an AsyncPaginator, {reason}")
+    request = Request({"type": "http"})
+    with pytest.raises(TypeError, match="work must be awaitable, got list; pass the call of a"):
+        await until_disconnected(request, [])  # type: ignore[arg-type]  # it is the point
 
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, True])

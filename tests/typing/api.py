@@ -168,6 +168,8 @@ async def async_projects(projects: AsyncProjects, project: Project) -> None:
     assert_type(projects.list_resources(), AsyncPaginator[Resource])
     assert_type(projects.list_resources(project, per_page=200), AsyncPaginator[Resource])
     assert_type(projects.resources_by_project(concurrency=2), AsyncInventory)
+    assert_type(projects.resources_by_project([project, "default"]), AsyncInventory)
+    assert_type(await projects.project_of(urns[0], concurrency=2), Project | None)
     assert_type(await projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
     assert_type(await projects.unassign_resources(urns), AssignmentResult)
     assert_type(await projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
@@ -196,6 +198,7 @@ async def async_listing(paginator: AsyncPaginator[Resource], inventory: AsyncInv
     assert_type(await paginator.first_page(), Page[Resource])
     assert_type(await paginator.collect(strict=True), list[Resource])
     assert_type(paginator.settled, bool | None)
+    assert_type(paginator.total, int | None)
     async with paginator as entered:
         assert_type(entered, AsyncPaginator[Resource])
     await paginator.aclose()
@@ -261,6 +264,8 @@ def projects(projects: Projects, project: Project) -> None:
     assert_type(projects.list_resources(), Paginator[Resource])
     assert_type(projects.list_resources(project, per_page=200), Paginator[Resource])
     assert_type(projects.resources_by_project(concurrency=2), Inventory)
+    assert_type(projects.resources_by_project([project, "default"]), Inventory)
+    assert_type(projects.project_of(urns[0], concurrency=2), Project | None)
     assert_type(projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
     assert_type(projects.unassign_resources(urns), AssignmentResult)
     assert_type(projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
@@ -287,6 +292,7 @@ def listing(paginator: Paginator[Resource], inventory: Inventory) -> None:
     assert_type(paginator.first_page(), Page[Resource])
     assert_type(paginator.collect(strict=True), list[Resource])
     assert_type(paginator.settled, bool | None)
+    assert_type(paginator.total, int | None)
     with paginator as entered:
         assert_type(entered, Paginator[Resource])
     paginator.close()
@@ -378,6 +384,7 @@ def other_errors(error: APIError | ClientUsageError) -> None:
             assert_type(error.unknown + error.untouched, tuple[URN, ...])
             assert_type([refusal.status for refusal in error.refused], list[int])
             assert_type(error.error, APIError | ClientUsageError | None)
+            assert_type(error.created, tuple[Project, ...])
         case AssignmentTimeoutError():
             assert_type(error.missing, tuple[URN, ...])
         case InventoryError():

@@ -21,6 +21,7 @@ from digitalocean_projects.contrib.fastapi import (
     TenantAsyncClientDep,
     client_lifespan,
     exception_handlers,
+    problem_responses,
     until_disconnected,
 )
 
@@ -28,6 +29,7 @@ app = FastAPI(
     title="Inventory",
     lifespan=client_lifespan(partial(AsyncClient, deadline=20.0), partial(Client, deadline=20.0)),
     exception_handlers=exception_handlers,
+    responses=problem_responses,
 )
 
 
@@ -41,7 +43,11 @@ async def newest(project_id: ProjectID, client: AsyncClientDep) -> Page[Resource
     return await client.projects.list_resources(project_id, per_page=20).first_page()
 
 
-@app.get("/projects/{project_id}/resources", response_class=JSONLinesResponse)
+@app.get(
+    "/projects/{project_id}/resources",
+    response_class=JSONLinesResponse,
+    responses=JSONLinesResponse.responses(Resource),
+)
 async def stream_resources(project_id: ProjectID, client: AsyncClientDep) -> JSONLinesResponse:
     return JSONLinesResponse(client.projects.list_resources(project_id))
 
@@ -88,31 +94,27 @@ def test_unknown_token(do_emulator):
 
 # An existing application
 
-Enter `client_lifespan` in your own lifespan, and merge its state into yours. Then add the handlers.
-A mounted application uses the clients of the application that mounts it, but it needs the handlers,
-too.
+`add_clients` adds the clients, the handlers and the documentation of the errors to an application
+that has a lifespan of its own. If that lifespan needs the clients, enter
+`async with client_lifespan()(app) as state:` in it, and yield the members of `state` together with
+its own. A mounted application uses the clients of the application that mounts it, but it needs the
+handlers, too.
 
 ```python
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 
-from digitalocean_projects.contrib.fastapi import (
-    AsyncClientDep,
-    client_lifespan,
-    exception_handlers,
-)
+from digitalocean_projects.contrib.fastapi import AsyncClientDep, add_clients
 
 
 @asynccontextmanager
 async def lifespan(app):
-    async with client_lifespan()(app) as state:
-        yield {**state, "greeting": "Hello"}
+    yield {"greeting": "Hello"}
 
 
 app = FastAPI(lifespan=lifespan)
-for error, handler in exception_handlers.items():
-    app.add_exception_handler(error, handler)
+add_clients(app)
 
 
 @app.get("/")
@@ -269,11 +271,12 @@ from .dependencies import (
     ProjectID,
     TenantAsyncClientDep,
     TenantClientDep,
+    add_clients,
     async_client_for,
     client_for,
     client_lifespan,
 )
-from .problems import exception_handlers
+from .problems import exception_handlers, problem_responses
 from .streams import JSONLinesResponse, until_disconnected
 
 __all__ = [
@@ -283,10 +286,12 @@ __all__ = [
     "ProjectID",
     "TenantAsyncClientDep",
     "TenantClientDep",
+    "add_clients",
     "async_client_for",
     "client_for",
     "client_lifespan",
     "exception_handlers",
+    "problem_responses",
     "until_disconnected",
 ]
 

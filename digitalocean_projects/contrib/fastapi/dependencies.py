@@ -4,25 +4,27 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, TypeAlias, TypeVar
+from weakref import WeakSet
 
 from digitalocean_projects import AsyncClient, Client, ClientUsageError
-from digitalocean_projects._arguments import PROJECT_ID_PATTERN, checked_count
+from digitalocean_projects._arguments import PROJECT_ID_PATTERN, checked_count, checked_type
 from digitalocean_projects._facade.loop_thread import CALL
 from digitalocean_projects._limiter.lease import Bound
 from digitalocean_projects._messages import Secret
 
 try:
-    from fastapi import Depends, FastAPI
+    from fastapi import APIRouter, Depends, FastAPI
     from fastapi.requests import HTTPConnection
     from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
     from pydantic import StringConstraints
+    from starlette.types import Scope
 except ModuleNotFoundError as _missing:
     raise ImportError(
         "digitalocean_projects.contrib.fastapi requires FastAPI; "
         "install the extra digitalocean-projects[fastapi]"
     ) from _missing
 
-from .problems import MalformedTokenError
+from .problems import MalformedTokenError, exception_handlers, problem_responses
 
 AnyClient = TypeVar("AnyClient", AsyncClient, Client)
 
@@ -115,25 +117,88 @@ def client_lifespan(
     checked_count("waiting_threads", waiting_threads)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         clients = _Clients(make_async_client, make_client, waiting_threads)
+        _running.add(app)
         try:
             yield {_STATE: clients}
         finally:
+            _running.discard(app)
             await clients.aclose()
 
     return lifespan
 
 
+def add_clients(
+    app: FastAPI,
+    make_async_client: Callable[[], AsyncClient] = AsyncClient,
+    make_client: Callable[[], Client] = Client,
+    *,
+    waiting_threads: int = DEFAULT_WAITING_THREADS,
+) -> None:
+    """Add the clients, `exception_handlers` and `problem_responses` to an existing application.
+
+    Call it right after the application was made: only later endpoints get the responses. The
+    application's own lifespan stays, and runs around that of the clients, so it can't use them. Own
+    handlers and responses stay, too.
+
+    Args:
+        app: The application.
+        make_async_client: As in `client_lifespan`.
+        make_client: As in `client_lifespan`.
+        waiting_threads: As in `client_lifespan`.
+
+    Raises:
+        TypeError: An argument has another type than annotated.
+        ValueError: `waiting_threads` is less than 1.
+        ClientUsageError: The application has already started.
+    """
+    checked_type("app", app, FastAPI)
+    lifespan = client_lifespan(make_async_client, make_client, waiting_threads=waiting_threads)
+    if app.middleware_stack is not None:
+        raise ClientUsageError(
+            "add_clients must be called before the application starts; "
+            "call it right after FastAPI()"
+        )
+    app.include_router(APIRouter(lifespan=lifespan))
+    for error, handler in exception_handlers.items():
+        app.exception_handlers.setdefault(error, handler)
+    app.router.responses = {**problem_responses, **app.router.responses}
+
+
+# The running applications whose lifespan has made clients.
+_running: WeakSet[object] = WeakSet()
+
+
 async def _clients(connection: HTTPConnection) -> _Clients:
     clients: _Clients | None = getattr(connection.state, _STATE, None)
     if clients is None:
-        raise ClientUsageError(
-            "the application's state has no client; use FastAPI(lifespan=client_lifespan()), or "
-            "yield the state of client_lifespan() from your own lifespan; in tests, use "
-            "TestClient as a context manager"
-        )
+        raise ClientUsageError(_why_no_client(connection.scope))
     return clients
+
+
+def _why_no_client(scope: Scope) -> str:
+    """Return why the state of an application has no client, and what to do."""
+    app, root = scope["app"], scope.get("root_path", "")
+    if app in _running:
+        return (
+            "the application's lifespan has entered client_lifespan(), but its state has no client;"
+            " yield the state: `async with client_lifespan()(app) as state: yield {**state}`"
+        )
+    if scope.get("app_root_path", root) != root:
+        return (
+            "the application is mounted, so its own lifespan doesn't run, and the state has no "
+            "client; use client_lifespan() or add_clients() for the application that mounts it"
+        )
+    if type(app.router.lifespan_context).__name__ == "_DefaultLifespan":
+        return (
+            "the application has no lifespan, so its state has no client; use "
+            "FastAPI(lifespan=client_lifespan()) or add_clients(app)"
+        )
+    return (
+        "the application's lifespan has not run or has not entered client_lifespan(), so its state "
+        "has no client; in tests, use TestClient as a context manager"
+    )
 
 
 async def _async_client(clients: Annotated[_Clients, Depends(_clients)]) -> AsyncClient:

@@ -36,6 +36,7 @@ _logger = logging.getLogger("digitalocean_projects")
 # The status that nginx logs for a client that has disconnected.
 CLIENT_CLOSED_REQUEST = 499
 
+_MEDIA_TYPE = "application/problem+json"
 _ABOUT_THE_REQUEST = frozenset({400, 404, 409, 412, 422})
 _ABOUT_THE_TOKEN = frozenset({401, 403})
 Failure: TypeAlias = APIError | ClientUsageError
@@ -71,7 +72,7 @@ def problem(status: int, *, headers: Mapping[str, str] | None = None, **members:
     """
     document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     document |= {name: value for name, value in members.items() if value}
-    return JSONResponse(document, status, headers, media_type="application/problem+json")
+    return JSONResponse(document, status, headers, media_type=_MEDIA_TYPE)
 
 
 async def _answer_error(request: Request, error: Failure) -> Response:
@@ -118,6 +119,72 @@ error a 502. A document with a 5xx has no `detail`. A malformed token of the cal
 An `AssignmentError` has the status of its `error`, or else 422, and lists the outcome for each
 resource. An `InventoryError` has the status of its failures if they agree, or else 502. Each error
 that becomes a 5xx is logged in full.
+"""
+
+
+_URNS = {"type": "array", "items": {"type": "string"}}
+_PROBLEM = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "upstream_request_id": {"type": "string"},
+        **dict.fromkeys(("done", "unknown", "untouched", "missing"), _URNS),
+        "failed": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["urn", "status"],
+                "properties": {"urn": {"type": "string"}, "status": {"type": "string"}},
+            },
+        },
+    },
+}
+# FastAPI leaves out its own response 422 if another one is given.
+_INVALID = {
+    "title": "HTTPValidationError",
+    "type": "object",
+    "properties": {
+        "detail": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["loc", "msg", "type"],
+                "properties": {
+                    "loc": {
+                        "type": "array",
+                        "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+                    },
+                    "msg": {"type": "string"},
+                    "type": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def _described(status: int) -> dict[str, Any]:
+    content = {_MEDIA_TYPE: {"schema": _PROBLEM}}
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        content["application/json"] = {"schema": _INVALID}
+    return {"description": HTTPStatus(status).phrase, "content": content}
+
+
+problem_responses: dict[int | str, dict[str, Any]] = {
+    status: _described(status)
+    for status in sorted(
+        {*_ABOUT_THE_REQUEST, *_ABOUT_THE_TOKEN, *(status for _, status in _BY_CLASS)}
+    )
+}
+"""The responses of `exception_handlers` for the OpenAPI document: `FastAPI(responses=…)`.
+
+Each is a problem document. Pass it to an `APIRouter` or to an endpoint instead if only these use a
+client. The response 422 also has FastAPI's own form for an invalid request.
 """
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from inspect import isawaitable
 from typing import Any, TypeVar
 
 from fastapi.requests import HTTPConnection, Request
 from fastapi.responses import Response
+from pydantic import TypeAdapter
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from digitalocean_projects import Page, Project, Resource
-from digitalocean_projects._arguments import checked_count, checked_type
+from digitalocean_projects import AsyncInventory, Inventory, Page, Paginator, Project, Resource
+from digitalocean_projects._arguments import checked_count
 from digitalocean_projects._codec.json import encode_lines
 from digitalocean_projects._paginator.paginator import AsyncPaginator
 
@@ -40,7 +42,14 @@ async def until_disconnected(request: Request, work: Awaitable[T]) -> T:
 
     Raises:
         ClientDisconnect: The sender has disconnected. `exception_handlers` handles it.
+        TypeError: `work` can't be awaited, such as the result of a blocking client.
     """
+    if not isawaitable(work):
+        kind = type(work).__name__
+        del work
+        raise TypeError(
+            f"work must be awaitable, got {kind}; pass the call of a method of an AsyncClient"
+        )
     # The wait for a disconnection consumes the parts of the body that arrive before it. Without the
     # flag, Starlette would return the rest as the whole body, or wait for a part that never comes.
     request._stream_consumed = True  # noqa: SLF001 - there is no public way
@@ -69,7 +78,7 @@ class JSONLinesResponse(Response):
             For a longer one, the response is a problem document with the status 505.
 
     Raises:
-        TypeError: `paginator` is that of a blocking client, or `max_http10_body` is not an int.
+        TypeError: `paginator` is not an `AsyncPaginator`, or `max_http10_body` is not an int.
         ValueError: `max_http10_body` is less than 1.
     """
 
@@ -83,13 +92,40 @@ class JSONLinesResponse(Response):
         *,
         max_http10_body: int = _DEFAULT_MAX_HTTP10_BODY,
     ) -> None:
-        self._paginator: AsyncPaginator[Any] = checked_type("paginator", paginator, AsyncPaginator)
+        if isinstance(paginator, Coroutine):
+            paginator.close()  # it was never awaited, which is no second fault
+        if not isinstance(paginator, AsyncPaginator):
+            raise TypeError(
+                f"paginator must be an AsyncPaginator, got {type(paginator).__name__}; "
+                f"{_HINTS.get(type(paginator), _HINT)}"
+            )
+        self._paginator: AsyncPaginator[Any] = paginator
         self._max_http10_body = checked_count("max_http10_body", max_http10_body)
         self.status_code = status_code
         # FastAPI sets it if the endpoint has background tasks.
         self.background: BackgroundTask | None = None
         self._begun = False
         self.init_headers(headers)
+
+    @staticmethod
+    def responses(item: type[Resource | Project]) -> dict[int | str, dict[str, Any]]:
+        """Return the description of a stream of items for the OpenAPI document.
+
+        Pass it to the endpoint as `responses=JSONLinesResponse.responses(Resource)`, together with
+        `response_class=JSONLinesResponse`. As in FastAPI's own streams, the type of a line is the
+        `itemSchema` of OpenAPI 3.2.
+
+        Args:
+            item: `Resource` or `Project`.
+
+        Raises:
+            TypeError: `item` is another class.
+        """
+        if item not in {Resource, Project}:
+            raise TypeError(f"item must be Resource or Project, got {item!r}")
+        schema = TypeAdapter(item).json_schema(mode="serialization")
+        content = {JSONLinesResponse.media_type: {"itemSchema": _inlined(schema, schema)}}
+        return {200: {"content": content}}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the listing until it has ended or the caller has disconnected."""
@@ -147,6 +183,27 @@ class JSONLinesResponse(Response):
         status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
         log(HTTPConnection(scope), status, f"{detail}; set proxy_http_version 1.1", None)
         return problem(status, detail=detail)
+
+
+_HINT = "pass client.projects.list_resources(…) itself, without collect()"
+_HINTS: dict[type, str] = {
+    Paginator: "declare `client: AsyncClientDep`, whose listings are AsyncPaginators",
+    **dict.fromkeys(
+        (Inventory, AsyncInventory),
+        "only the listing of one project can be streamed; return `await inventory.collect()`",
+    ),
+}
+
+
+def _inlined(schema: Any, root: dict[str, Any]) -> Any:
+    """Return a schema with its definitions in place of the references to them."""
+    if isinstance(schema, list):
+        return [_inlined(each, root) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+    return {name: _inlined(value, root) for name, value in schema.items() if name != "$defs"}
 
 
 async def _while_connected(receive: Receive, work: Awaitable[T]) -> T:

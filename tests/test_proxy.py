@@ -182,7 +182,7 @@ async def test_command(emulator: Emulator, proxy: Proxy, tmp_path: Path) -> None
     async def run(*options: str, **variables: str) -> tuple[int, str, str]:
         done = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "digitalocean_projects", "list", "web", *options],
+            [sys.executable, "-m", "digitalocean_projects", "list", "web", "-q", *options],
             env=common | variables,
             capture_output=True,
             check=False,
@@ -194,7 +194,7 @@ async def test_command(emulator: Emulator, proxy: Proxy, tmp_path: Path) -> None
     by_environment, by_option, without = await asyncio.gather(
         run(https_proxy=proxy.url),
         run("--proxy", proxy.url, https_proxy="http://127.0.0.1:1"),
-        run("--proxy", "none", https_proxy=proxy.url),
+        run("--proxy", "none", "--deadline", "0.5", https_proxy=proxy.url),
     )
     for status, output, errors in (by_environment, by_option):
         assert (0, "") == (status, errors)

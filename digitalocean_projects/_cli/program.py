@@ -58,6 +58,8 @@ environment variables:
                              (default: {BASE_URL})
   {ALLOW_INSECURE_VARIABLE}
                              1 is the same as --allow-insecure
+  https_proxy, no_proxy      proxy, and the hosts that are reached without it
+  SSL_CERT_FILE              certificates of all trusted authorities
   NO_COLOR                   print no colors unless it is empty
 
 exit status:
@@ -127,9 +129,15 @@ def _client(options: Namespace) -> Iterator[Client]:
     if not options.demo:
         allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"
         try:
-            client = Client(chosen_token(options), allow_insecure=allow_insecure, **limits)
+            client = Client(
+                chosen_token(options),
+                allow_insecure=allow_insecure,
+                proxy=None if options.proxy == "none" else options.proxy,
+                **limits,
+            )
         except ValueError as error:
             text = str(error).replace("allow_insecure=True", "--allow-insecure")
+            text = text.replace("'env' or None", "'env' or 'none'")
             raise ValueError(text) from None
         with client:
             yield client

@@ -179,6 +179,9 @@ def test_symbols(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Cap
     lines = capsys.readouterr().out.splitlines()
     cut = [line.partition("…")[0] for line in lines if "…" in line]
     assert [symbol * 3 for symbol in reversed(SYMBOLS)] == cut[:6]
+    monkeypatch.setitem(sys.modules, "wcwidth", None)
+    assert 0 == main(["report"])
+    assert 6 <= capsys.readouterr().out.count("…")
 
 
 def test_widths_of_pages(account: Emulator, capsys: Capture) -> None:

@@ -134,7 +134,6 @@ def add_inventory(commands: Commands) -> None:
     add_strict(parser)
     add_project_option(parser)
     add_type(parser)
-    add_strict(parser)
     parser.add_argument(
         "--with-projects",
         action="store_true",

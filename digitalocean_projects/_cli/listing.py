@@ -84,7 +84,6 @@ def _add_list(
 
 def list_resources(client: Client, options: Namespace) -> int:
     """List the resources of one or several projects."""
-    quiet = options.quiet
     names = options.projects or [options.project]
     shows_project = any(column in PROJECT_COLUMNS for column in options.columns or ())
     if len(names) > 1 or shows_project:

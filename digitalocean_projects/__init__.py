@@ -7,8 +7,8 @@
             print(project.name, len(client.projects.list_resources(project).collect()))
 
 `AsyncClient` has the same methods for asyncio. `digitalocean_projects.testing` has a local emulator
-of the API, and `digitalocean_projects.contrib` has the integrations `fastapi`, `pytest` and
-`redis`. README.rst is the guide.
+of the API, and `digitalocean_projects.contrib` has the integrations `doctl`, `fastapi`, `pytest`
+and `redis`. README.rst is the guide.
 
 # Logging
 
@@ -68,6 +68,7 @@ __all__ = [
     "URN",
     "APIConnectionError",
     "APIError",
+    "APIResponse",
     "APIResponseError",
     "APIStatusError",
     "APITimeoutError",
@@ -171,6 +172,7 @@ if TYPE_CHECKING:
     from ._paginator.inventory import AsyncInventory
     from ._paginator.paginator import AsyncPaginator
     from ._projects import AsyncProjects
+    from ._request import APIResponse
     from ._session.manager import Statistics
 else:
     # The modules that load fast come first, so a program without a client doesn't load aiohttp.
@@ -189,6 +191,7 @@ else:
         "_assignment.results",
         "_assignment.plan",
         "_projects",
+        "_request",
         "_client",
         "_facade.sync",
     )

@@ -147,6 +147,21 @@ def project_path(project: ProjectLike) -> str:
     return f"{PROJECTS_PATH}/{text.lower()}"
 
 
+def checked_projects(projects: Iterable[ProjectLike]) -> list[ProjectLike]:
+    """Return the projects of a list, each once.
+
+    Raises:
+        TypeError: `projects` is not an iterable of several, or a project has another type.
+        ValueError: A project is a text that is neither `default` nor a UUID.
+    """
+    if isinstance(projects, str) or not isinstance(projects, Iterable):
+        raise TypeError(
+            f"projects must be a list of projects, {_got(projects)}; "
+            "put a single project into a list"
+        )
+    return list({project_path(project): project for project in projects}.values())
+
+
 _PROJECT = f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import NoneType, TracebackType
 from typing import Any, Self
@@ -13,12 +13,17 @@ from attrs import NOTHING, NothingType
 from ._arguments import checked_count, checked_seconds, checked_type
 from ._clock import SYSTEM_CLOCK, Clock
 from ._codec.headers import RateLimit
+from ._codec.json import decode_objects
 from ._config import (
+    DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_LIMITS,
     DEFAULT_MAX_BODY,
+    DEFAULT_MAX_PAGES,
+    DEFAULT_PER_PAGE,
     DEFAULT_RETRY,
     DEFAULT_TIMEOUT,
+    MAX_PER_PAGE,
     Limits,
     RetryPolicy,
     Settings,
@@ -29,15 +34,20 @@ from ._config import (
     token_source,
 )
 from ._messages import Secret
+from ._paginator.listing import Listing
+from ._paginator.paginator import AsyncPaginator
 from ._projects import AsyncProjects
 from ._public import publish
+from ._request import APIResponse, checked_path, encoded_query, endpoint_request, identity
 from ._session.manager import SessionManager, Statistics
+from ._session.tracing import trace_operations
 
 
 class AsyncClient:
     """A client of the Projects API, for one token.
 
-    Its attribute `projects` holds the operations. Connections are opened on the first request. Use
+    Its attribute `projects` holds the operations; `request` and `paginate` reach all other
+    endpoints of the API. Connections are opened on the first request. Use
     the client as a context manager, or call `aclose`. It may send any number of requests
     concurrently, so make one client and share it, within one event loop or between any number of
     threads.
@@ -225,6 +235,111 @@ class AsyncClient:
         view._manage(self._manager.view(**changes))  # noqa: SLF001 - of this class
         return view
 
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | Sequence[str | int]] | None = None,
+        json: Any = None,
+        idempotent: bool | None = None,
+    ) -> APIResponse:
+        """Send a request to any endpoint of the API, and return its response.
+
+        The request has the limits, retries, errors and redaction of all requests of this client,
+        and goes to the origin of `base_url` only. The token needs the scopes of the endpoint.
+
+        https://docs.digitalocean.com/reference/api/reference/
+
+        Args:
+            method: `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE` or `OPTIONS`, in any case.
+            path: Path from `/v2/` on, such as `/v2/droplets`, without a query. Encode each part
+                that may hold other characters with `urllib.parse.quote(part, safe="")`.
+            params: The query: a mapping of names to strings, ints, bools (sent as `true` and
+                `false`), or sequences of these, which repeat the name. None, the default, sends no
+                query.
+            json: The body: a JSON value of dicts with string keys, lists, tuples, strings, ints,
+                finite floats, bools and None, at most 100 levels deep. None, the default, sends no
+                body.
+            idempotent: True to retry the request although an earlier attempt may have been carried
+                out. None, the default, is True for `GET`, `HEAD`, `PUT` and `DELETE`. If False, the
+                request is retried only if it was certainly not carried out. A `DELETE` that is
+                retried may get status 404, since an earlier attempt has succeeded.
+
+        Returns:
+            The response with a status 2xx.
+
+        Raises:
+            APIStatusError: The status is not 2xx, or its subclass, such as `NotFoundError`. A
+                redirect is not followed.
+            APIConnectionError: There was no complete response in any attempt.
+            APIResponseError: The response is not valid HTTP, or exceeds `max_body`.
+            RateLimitWaitError: The wait for the rate limits would exceed `deadline`, or after a
+                response 429, `RetryPolicy.max_retry_after`.
+            ClientUsageError: The client is closed or belongs to another event loop.
+            TypeError: An argument has another type than annotated. No request was sent.
+            ValueError: An argument is invalid, such as a path with `..` or a host. No request was
+                sent, and the message doesn't contain the token.
+        """
+        request, body = endpoint_request(
+            method,
+            path,
+            params=params,
+            json=json,
+            idempotent=idempotent,
+            secret=self._manager.settings.token,
+        )
+        return APIResponse.of(await self._manager.request(request, body))
+
+    def paginate(
+        self,
+        path: str,
+        key: str,
+        *,
+        params: Mapping[str, str | int | Sequence[str | int]] | None = None,
+        per_page: int = DEFAULT_PER_PAGE,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_pages: int = DEFAULT_MAX_PAGES,
+    ) -> AsyncPaginator[dict[str, Any]]:
+        """Return a paginator over any listing of the API, such as the Droplets of a tag.
+
+        No request is sent before the paginator is used. Its items are dicts, as the API sends them.
+        Each `id` is returned once, or each `urn` if an item has no `id`. Items without both are not
+        compared with each other. The errors are those of `request`; a page without a list of
+        objects in `key` is an `APIResponseError`.
+
+        https://docs.digitalocean.com/reference/api/reference/#links--pagination
+
+        Args:
+            path: Path of the listing, as for `request`.
+            key: Name of the member of the response that holds the items, such as `droplets`.
+            params: The query, as for `request`, without `page` and `per_page`.
+            per_page: Number of items on a page, an int from 1 to 200. The default is 200.
+            concurrency: Maximum number of concurrent requests. The default is 16.
+            max_pages: Maximum number of pages; a longer listing raises a `PaginationError`. The
+                default is 10,000.
+
+        Raises:
+            TypeError: An argument has another type than annotated.
+            ValueError: An argument is invalid.
+        """
+        secret = self._manager.settings.token
+        if not checked_type("key", key, str):
+            raise ValueError("key must not be empty; pass the member with the items")
+        listing = Listing(
+            manager=self._manager,
+            path=checked_path(path, secret),
+            decode=partial(decode_objects, member=key),
+            key=identity,
+            per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
+            query=encoded_query(params, secret, paging=True),
+        )
+        return AsyncPaginator(
+            listing,
+            concurrency=checked_count("concurrency", concurrency),
+            max_pages=checked_count("max_pages", max_pages),
+        )
+
     async def aclose(self) -> None:
         """Close the client for good. Requests in flight raise a `ClientUsageError`.
 
@@ -276,3 +391,4 @@ def _checked_clock(clock: Clock) -> Clock:
 
 
 publish(globals())
+trace_operations(AsyncClient)

@@ -13,20 +13,24 @@ from ._arguments import (
     DEFAULT_PROJECT,
     PROJECTS_PATH,
     checked_count,
+    checked_projects,
     is_project_id,
     project_path,
 )
-from ._codec.json import decode_project, encode_members
+from ._codec.json import decode_page, decode_project, encode_members
 from ._codec.models import Project, Resource, urn_text
-from ._config import DEFAULT_PER_PAGE, MAX_PER_PAGE
+from ._config import DEFAULT_MAX_PAGES, DEFAULT_PER_PAGE, MAX_PER_PAGE
 from ._errors import APIResponseError
 from ._messages import Request, one_line
 from ._paginator.listing import Listing
+from ._paginator.paginator import AsyncPaginator
+from ._paginator.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ._arguments import ProjectLike
+    from ._codec.urn import URN
     from ._session.manager import SessionManager
 
 READ = ("project:read",)
@@ -62,7 +66,7 @@ class Endpoints:
         return Listing(
             manager=self.manager,
             path=PROJECTS_PATH,
-            item=Project,
+            decode=partial(decode_page, item=Project),
             key=attrgetter("id"),
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=READ,
@@ -74,7 +78,7 @@ class Endpoints:
         return Listing(
             manager=self.manager,
             path=f"{project_path(project)}/resources",
-            item=Resource,
+            decode=partial(decode_page, item=Resource),
             key=urn_text,
             per_page=checked_count("per_page", per_page, MAX_PER_PAGE),
             scopes=READ,
@@ -85,6 +89,51 @@ class Endpoints:
         """Return the listing of the resources of a project that the API has listed."""
         self.check_id(project, PROJECTS_PATH)
         return self.resources(project, DEFAULT_PER_PAGE)
+
+    def reader(
+        self,
+        projects: Iterable[ProjectLike] | None,
+        concurrency: int,
+        *,
+        wanted: URN | None = None,
+        strict: bool = False,
+    ) -> Reader:
+        """Return a reader of the resources of projects, or of all projects.
+
+        Args:
+            projects: The projects; None for all.
+            concurrency: As in `Reader`.
+            wanted: As in `Reader`.
+            strict: As in `Reader`, and for the list of all projects, too.
+
+        Raises:
+            TypeError: An argument has a wrong type.
+            ValueError: An argument has an invalid value.
+        """
+        checked_count("concurrency", concurrency)
+        listing = self.projects(DEFAULT_PER_PAGE)
+        listed = AsyncPaginator(listing, concurrency=concurrency, max_pages=DEFAULT_MAX_PAGES)
+        chosen = None if projects is None else checked_projects(projects)
+        return Reader(
+            projects=partial(listed.collect, strict=strict)
+            if chosen is None
+            else partial(self._chosen, chosen),
+            resources=self.resources_of,
+            concurrency=concurrency,
+            max_pages=DEFAULT_MAX_PAGES,
+            secret=self.manager.settings.token,
+            skips_deleted=chosen is None,
+            wanted=wanted,
+            strict=strict,
+        )
+
+    async def _chosen(self, projects: Iterable[ProjectLike]) -> Sequence[Project]:
+        found = [
+            one if isinstance(one, Project) else await self.send("GET", project_path(one), READ)
+            for one in projects
+        ]
+        # "default" may name one of the other projects.
+        return tuple({project.id: project for project in found}.values())
 
     async def default_path(self) -> str:
         """Return the path of the default project with its UUID."""

@@ -1,4 +1,4 @@
-"""Lookup: finds a project of an account by its name or its id."""
+"""Lookup: finds a project by its name or id, or by a resource that it holds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,26 @@ from typing import TYPE_CHECKING
 from ._arguments import DEFAULT_PROJECT, is_project_id, name_of
 from ._codec.models import Project
 from ._errors import ProjectLookupError
+from ._paginator.reader import ProjectPages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._arguments import ProjectLike
+    from ._paginator.reader import Reader
+
+
+async def first_holder(reader: Reader) -> Project | None:
+    """Return the first project that holds the wanted resource of a reader; None if none does.
+
+    Raises:
+        InventoryError: Projects could not be read, and no other one holds it.
+        APIError: An error concerns all projects.
+    """
+    async for page in ProjectPages(reader):
+        if page.resources:
+            return page.project
+    return None
 
 
 def named(name: str, projects: Sequence[Project], *, hint: str = "", secret: str) -> Project:

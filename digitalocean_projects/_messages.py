@@ -174,9 +174,12 @@ def one_line(text: str, secret: str = "") -> str:
     """Return `text` on one line and cut; with `secret`, also without it and without any token."""
     if secret:
         text = redacted(text, secret)
-    text = "".join(c if c.isprintable() else " " for c in text[: 2 * _LONGEST_LINE])
+    text = "".join(c if c.isprintable() or _joins(c) else " " for c in text[: 2 * _LONGEST_LINE])
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 1]}…"
+
+
+_joins = re.compile("[\u200c\u200d\U000e0020-\U000e007f]").match  # within emoji and words
 
 
 @attrs.frozen(kw_only=True)

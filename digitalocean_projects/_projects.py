@@ -23,7 +23,7 @@ from ._assignment.reconcile import reconcile
 from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
 from ._codec.models import Environment, Project, Resource
-from ._codec.urn import URNLike, distinct_urns
+from ._codec.urn import URN, URNLike, distinct_urns, sendable
 from ._config import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
@@ -31,7 +31,7 @@ from ._config import (
     DEFAULT_PER_PAGE,
 )
 from ._endpoints import READ, Endpoints
-from ._lookup import named
+from ._lookup import first_holder, named
 from ._messages import Request
 from ._paginator.inventory import AsyncInventory
 from ._paginator.paginator import AsyncPaginator
@@ -309,20 +309,46 @@ class AsyncProjects:
             max_pages=checked_count("max_pages", max_pages),
         )
 
-    def resources_by_project(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> AsyncInventory:
-        """Return an inventory: the resources of all projects, each together with its project.
+    def resources_by_project(
+        self,
+        projects: Iterable[ProjectLike] | None = None,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> AsyncInventory:
+        """Return an inventory: the resources of several projects, each together with its project.
 
         No request is sent before the inventory is used. Requires the scope `project:read`, and
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
 
         Args:
+            projects: The projects, in the order to read them. A UUID or `default` takes one more
+                request, whose error is raised before anything is read. A project that doesn't
+                exist is a failure. The default, None, stands for all projects, in the API's order.
             concurrency: Maximum number of concurrent requests. The default is 16.
 
         Returns:
             An inventory. Its iteration continues after a project that can't be read, and raises
             an `InventoryError` at the end, see `AsyncInventory.pages`.
         """
-        return self._inventory(concurrency)
+        return AsyncInventory(self._endpoints.reader(projects, concurrency))
+
+    async def project_of(self, resource: URNLike, *, concurrency: int = 1) -> Project | None:
+        """Return the project that holds a resource, or None if no project lists it.
+
+        Lists the projects, and then the resources of one project after the other, until a page has
+        the resource. A token that lacks a scope such as `droplet:read` doesn't see the resource.
+        A resource that moves meanwhile can be missed.
+
+        Args:
+            resource: The resource, under any of its names; see `URN.canonical`.
+            concurrency: Maximum number of concurrent requests. More of them take less time, but
+                more requests than necessary. The default is 1.
+
+        Raises:
+            InventoryError: The resource may be in a project that couldn't be read.
+        """
+        urn = sendable(URN.of(resource)).canonical
+        return await first_holder(self._endpoints.reader(None, concurrency, wanted=urn))
 
     async def assign_resources(
         self,
@@ -479,10 +505,8 @@ class AsyncProjects:
         """
         checked_type("create", create, bool)
         urns = urns_by_project(wanted)
-        pages = self._inventory(DEFAULT_CONCURRENCY, strict=True).pages()
-        account = [page async for page in pages]
-        secret = self._manager.settings.token
-        return make_plan(urns, account, create=create, secret=secret)
+        reader = self._endpoints.reader(None, DEFAULT_CONCURRENCY, strict=True)
+        return await make_plan(reader, urns, create=create)
 
     async def apply(
         self,
@@ -556,16 +580,6 @@ class AsyncProjects:
         listing = AsyncProjects(manager).list_resources(project)
         await wait_until_listed(manager, listing, project_path(project), urns, timeout)
 
-    def _inventory(self, concurrency: int, *, strict: bool = False) -> AsyncInventory:
-        return AsyncInventory(
-            self.list(concurrency=concurrency),
-            self._endpoints.resources_of,
-            concurrency=concurrency,
-            max_pages=DEFAULT_MAX_PAGES,
-            secret=self._manager.settings.token,
-            strict=strict,
-        )
-
     async def _create(self, new: NewProject) -> Project:
         project = await self.create(
             new.name,
@@ -581,4 +595,4 @@ _UPDATE = ("project:update",)
 
 
 publish(globals())
-trace_operations(AsyncProjects, "projects")
+trace_operations(AsyncProjects, "projects.")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from digitalocean_projects import (
+        APIResponse,
         Page,
         Paginator,
         Projects,
@@ -73,6 +74,7 @@ def account(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     """Return the emulator, whose URL and token are in the environment."""
     monkeypatch.setenv("DIGITALOCEAN_API_URL", emulator.url)
     monkeypatch.setenv("DIGITALOCEAN_TOKEN", emulator.token)
+    monkeypatch.delenv("DIGITALOCEAN_CONTEXT", raising=False)
     return emulator
 
 
@@ -188,6 +190,12 @@ class BlockingClient:
 
     def statistics(self) -> Statistics:
         return self._client.statistics()
+
+    def paginate(self, *arguments: Any, **options: Any) -> BlockingPaginator[dict[str, Any]]:
+        return BlockingPaginator(self._client.paginate(*arguments, **options))
+
+    async def request(self, *arguments: Any, **options: Any) -> APIResponse:
+        return await asyncio.to_thread(self._client.request, *arguments, **options)
 
     def with_options(self, **options: Any) -> BlockingClient:
         return BlockingClient(view=self._client.with_options(**options))

@@ -247,7 +247,7 @@ REFUSAL_WIRE = {
         ),
         (
             ProjectResources(project=PROJECT, resources=(WHOLE,)),
-            {"project": PROJECT_WIRE, "resources": [WIRE]},
+            {"project": PROJECT_WIRE, "resources": [WIRE], "total": None, "settled": True},
         ),
         (
             AssignmentResult(resources=(WHOLE,), unknown=(DROPLET,), refused=(REFUSAL,)),

@@ -29,11 +29,12 @@ HOUSE = """
     _codec: __init__ urn headers models structure errors json pydantic
     _errors
     _arguments
-    _lookup
     _config
     _limiter: __init__ budget lease timers source bucket shared
     _session: __init__ retry failures transport telemetry tracing pool manager
-    _paginator: __init__ cursor listing prefetch paginator inventory
+    _paginator: __init__ cursor listing prefetch paginator reader inventory
+    _lookup
+    _request
     _assignment: __init__ results search assignment plan apply reconcile waiting
     _endpoints
     _projects
@@ -43,10 +44,13 @@ HOUSE = """
     testing: _answer _recording _clock _attachments _assignment _project _account _file _accounts
     testing: _limits _call _project_handlers _resource_handlers _handlers _api faults
     testing: _script _guard _page _admin _site _server _emulated_account _emulator _demo __init__
-    _cli: terminal output progress signals doctl arguments input urns account_file listing
-    _cli: assigning reconcile report projects demo emulator program __init__
+    contrib: __init__ doctl
+    contrib/mcp: answers tools __init__
+    _cli: terminal output progress signals arguments account input urns account_file inventory
+    _cli: listing assigning reconcile report projects demo emulator mcp completion program
+    _cli: __init__
     __main__
-    contrib: __init__ pytest
+    contrib: pytest
     contrib/redis: errors location server limits script connections cluster link ledger
     contrib/redis: bucket __init__
     contrib/fastapi: problems streams dependencies __init__
@@ -82,7 +86,14 @@ FOREIGN = {
     "cattrs": {"_codec/structure"},
     "msgspec": {"_codec/json", "_codec/structure"},
     "opentelemetry": {"_session/telemetry"},
-    "pydantic": {"_codec/pydantic", "contrib/fastapi/dependencies", "contrib/fastapi/streams"},
+    "mcp": {"contrib/mcp/tools"},
+    "pydantic": {
+        "_codec/pydantic",
+        "contrib/fastapi/dependencies",
+        "contrib/fastapi/streams",
+        "contrib/mcp/answers",
+        "contrib/mcp/tools",
+    },
     "yarl": {"_session/transport"},
 }
 

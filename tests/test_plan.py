@@ -23,7 +23,7 @@ from digitalocean_projects import (
     Resource,
 )
 from digitalocean_projects._arguments import urns_by_project
-from digitalocean_projects._assignment.plan import make_plan
+from digitalocean_projects._assignment.plan import find_targets, plan_moves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,9 @@ ACCOUNT = [
 
 
 def plan(wanted: Mapping[Any, list[str]], *, create: bool = False, account: Any = ACCOUNT) -> Plan:
-    return make_plan(urns_by_project(wanted), account, create=create, secret=TOKEN)
+    projects = [each.project for each in account]
+    targets = find_targets(urns_by_project(wanted), projects, create=create, secret=TOKEN)
+    return plan_moves(targets, account)
 
 
 def moves(wanted: Mapping[Any, list[str]], **options: Any) -> list[tuple[str, str | None, str]]:

@@ -8,7 +8,7 @@ from digitalocean_projects._arguments import project_path
 from digitalocean_projects._codec.urn import checked_urns
 from digitalocean_projects._errors import APIError, ClientUsageError, NotFoundError
 from digitalocean_projects._messages import quoted
-from digitalocean_projects._paginator.inventory import NOT_FOUND
+from digitalocean_projects._paginator.reader import NOT_FOUND
 
 from .assignment import Assignment
 from .results import AppliedPlan

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self, TypeAlias
 
 import attrs
 
@@ -18,12 +18,14 @@ from digitalocean_projects._codec.models import (
 from digitalocean_projects._codec.urn import URN
 from digitalocean_projects._errors import ProjectLookupError
 from digitalocean_projects._lookup import looked_up
+from digitalocean_projects._paginator.reader import ProjectPages, Reader
 from digitalocean_projects._public import publish
 
 from .results import counts
 
 # DigitalOcean's Terraform provider has the same default.
 _PURPOSE = Purpose.WEB_APPLICATION
+_Target: TypeAlias = "tuple[Project | NewProject, Sequence[URN]]"
 _RESERVED_IPS = ("do:floatingip", "do:reservedip")
 
 
@@ -104,37 +106,64 @@ class Plan(Value):
         return bool(self.new_projects or self.moves)
 
 
-def make_plan(
-    wanted: Mapping[AnyProject, Sequence[URN]],
-    account: Sequence[ProjectResources],
-    *,
-    create: bool,
-    secret: str,
+async def make_plan(
+    reader: Reader, wanted: Mapping[AnyProject, Sequence[URN]], *, create: bool
 ) -> Plan:
     """Return the changes that bring an account to a wanted state.
 
     Args:
+        reader: A strict reader of all projects.
         wanted: The resources that each project must hold. No resource is in two projects.
-        account: The projects of the account with their resources.
         create: Create the projects that don't exist.
-        secret: The token, which no message may show.
 
     Raises:
         ProjectLookupError: A project doesn't exist, or several have the name.
         ValueError: A project can't be created with these attributes.
+        APIError: The account could not be read.
     """
-    projects = [each.project for each in account]
+    projects = await reader.projects()
+    targets = find_targets(wanted, projects, create=create, secret=reader.secret)
+
+    async def listed() -> Sequence[Project]:
+        return projects
+
+    pages = ProjectPages(attrs.evolve(reader, projects=listed))
+    return plan_moves(targets, [page async for page in pages])
+
+
+def find_targets(
+    wanted: Mapping[AnyProject, Sequence[URN]],
+    projects: Sequence[Project],
+    *,
+    create: bool,
+    secret: str,
+) -> list[_Target]:
+    """Return the projects that must hold resources, together with these."""
     new: dict[str, NewProject] = {}
-    targets: list[tuple[Project | NewProject, Sequence[URN]]] = []
+    targets: list[_Target] = []
     for key, urns in wanted.items():
-        target = _target(key, projects, create=create, secret=secret)
-        if isinstance(target, NewProject):
+        target: Project | NewProject
+        try:
+            hint = "create it, or pass create=True"
+            target = looked_up(key, projects, hint=hint, secret=secret)
+        except ProjectLookupError as error:
+            if error.found or error.is_id or not create:
+                raise
+            target = NewProject.of(key)
             target = new.setdefault(target.name, target)
         targets.append((target, urns))
-    places = _places({urn.canonical for urns in wanted.values() for urn in urns}, account)
+    return targets
+
+
+def plan_moves(targets: Iterable[_Target], account: Iterable[ProjectResources]) -> Plan:
+    """Return the plan for an account, given its projects and their resources."""
+    places = _places({urn.canonical for _, urns in targets for urn in urns}, account)
+    new: dict[str, NewProject] = {}
     moves: list[Move] = []
     kept: list[URN] = []
     for target, urns in targets:
+        if isinstance(target, NewProject):
+            new[target.name] = target
         for urn in sorted(urns, key=lambda urn: urn.startswith(_RESERVED_IPS)):
             found = places.get(urn.canonical, [])
             # During a move, both projects may list a resource. `apply` looks at the source again.
@@ -155,20 +184,8 @@ def make_plan(
     return Plan(new_projects=tuple(new.values()), moves=tuple(moves), kept=tuple(kept))
 
 
-def _target(
-    key: ProjectLike, projects: Sequence[Project], *, create: bool, secret: str
-) -> Project | NewProject:
-    hint = "create it, or pass create=True"
-    try:
-        return looked_up(key, projects, hint=hint, secret=secret)
-    except ProjectLookupError as error:
-        if error.found or error.is_id or not create:
-            raise
-    return NewProject.of(key)
-
-
 def _places(
-    wanted: set[URN], account: Sequence[ProjectResources]
+    wanted: set[URN], account: Iterable[ProjectResources]
 ) -> dict[URN, list[tuple[Project, URN]]]:
     """Return the projects that list each of the wanted resources, with the URN that they list."""
     places: dict[URN, list[tuple[Project, URN]]] = {}

@@ -1,28 +1,47 @@
 """Account file: the projects and resources of an account in an exported text.
 
 It has the objects that `inventory` writes with `-o jsonl` or `-o json`, that the emulator reads and
-writes, and that doctl prints with `-o json`. They may stand one after another or in arrays.
+writes, and that doctl prints with `-o json`. They may stand one after another or in arrays. An
+object may also map projects to lists of URNs, which TOML can be used for, too.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import attrs
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
+from digitalocean_projects._arguments import DEFAULT_PROJECT, is_project_id
 from digitalocean_projects._codec.urn import URN, listed_urn
-from digitalocean_projects._messages import quoted
+from digitalocean_projects._messages import one_line, quoted
 
 from .input import place_of, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_decode = json.JSONDecoder().raw_decode
+
+class _RepeatedNameError(ValueError):
+    """A member that an object has twice, of which the decoder would drop the first one."""
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        for name, _ in pairs:
+            if members.pop(name, pairs) is pairs:
+                raise _RepeatedNameError(
+                    f"an object must have each member once, got {quoted(name)} twice"
+                )
+    return members
+
+
+_NAME_PREFIX = "name:"
+_decode = json.JSONDecoder(object_pairs_hook=_members).raw_decode
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
 _space = re.compile(r"[ \t\r\n]*")
 _ATTRIBUTES = ("description", "purpose", "environment")
@@ -84,7 +103,10 @@ def parse_account(text: str, source: str) -> tuple[AccountProject, ...]:
             resource is in two projects; the message names the source and the line.
     """
     reader = _Reader()
-    for entry in _entries(text, source):
+    for entry in _toml(text, source) if _is_toml(text) else _entries(text, source):
+        if entry.is_mapping:
+            reader.add_mapping(entry)
+            continue
         kind = entry.members.get("kind")
         if kind == "token":  # a further token in the state of an emulator
             continue
@@ -97,7 +119,10 @@ def parse_account(text: str, source: str) -> tuple[AccountProject, ...]:
         elif kind is not None or "name" in entry.members:
             reader.add_project(entry)
         else:
-            raise entry.error("an object must be a project with a name, or a resource with a urn")
+            raise entry.error(
+                "an object must be a project with a name, or a resource with a urn, or map each "
+                "project to a list of URNs"
+            )
     return reader.projects()
 
 
@@ -114,6 +139,12 @@ class _Entry:
     place: str
     members: dict[str, Any]
     stands_alone: bool
+
+    @property
+    def is_mapping(self) -> bool:
+        """True if it maps projects to lists."""
+        lists = [isinstance(value, list) for value in self.members.values()]
+        return bool(lists) and all(lists)
 
     def error(self, problem: object) -> ValueError:
         return ValueError(f"{self.place}: {problem}")
@@ -146,6 +177,32 @@ class _Entry:
             raise self.error(error) from None
 
 
+def _is_toml(text: str) -> bool:
+    """Return True if the first line with content is a key and a value."""
+    for line in map(str.strip, StringIO(text)):
+        if line and not line.startswith("#"):
+            return "=" in line and line[0] not in "{["
+    return False
+
+
+def _toml(text: str, source: str) -> Iterator[_Entry]:
+    """Yield the mapping in a text."""
+    import tomllib  # noqa: PLC0415 - few files are in TOML
+
+    try:
+        entry = _Entry(source, tomllib.loads(text), stands_alone=False)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{source}: invalid TOML ({error})") from None
+    except RecursionError:
+        raise ValueError(f"{source}: invalid TOML (the nesting is too large)") from None
+    if not entry.is_mapping:
+        raise entry.error(
+            "each key must be a project, and its value a list of URNs; put quotes around a name "
+            "with dots or spaces"
+        )
+    yield entry
+
+
 def _entries(text: str, source: str) -> Iterator[_Entry]:
     """Yield the objects of a text that is any sequence of objects and of arrays of objects."""
     position, line = 0, 1
@@ -158,6 +215,8 @@ def _entries(text: str, source: str) -> Iterator[_Entry]:
             value, end = _decode(text, position)
         except json.JSONDecodeError as error:
             raise _no_json(source, error.lineno, error.msg) from None
+        except _RepeatedNameError as error:
+            raise ValueError(f"{source}:{line}: {error}") from None
         except (ValueError, RecursionError):
             raise _no_json(source, line, "a number or the nesting is too large") from None
         values = value if isinstance(value, list) else [value]
@@ -242,6 +301,24 @@ class _Reader:
             )
         if place is entry.place:
             project.urns.append(urn)
+
+    def add_mapping(self, entry: _Entry) -> None:
+        for key, texts in entry.members.items():
+            is_id = is_project_id(key)
+            name = None if is_id else key.removeprefix(_NAME_PREFIX)
+            if name == "":
+                raise entry.error("the name of a project must not be empty")
+            project = self._project(entry, key.lower() if is_id else None, name)
+            for number, text in enumerate(texts):
+                place = f"{entry.place}: {one_line(key)}[{number}]"
+                try:
+                    urn = URN.parse(text).canonical
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"{place}: {error}") from None
+                _, before = self._places.setdefault(urn, (project, place))
+                if before is not place:
+                    raise ValueError(f"{place}: {urn} must be listed once; see {before}")
+                project.urns.append(urn)
 
     def _project(self, entry: _Entry, project_id: str | None, name: str | None) -> _Project:
         """Return the project with this id and name, which may be a new one."""

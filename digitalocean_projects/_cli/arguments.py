@@ -7,16 +7,19 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from digitalocean_projects._arguments import is_project_id
+from digitalocean_projects._arguments import checked_wait, is_project_id
+from digitalocean_projects._config import DEFAULT_TIMEOUT
 from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
 
-from .output import FORMS
+from .output import FORMS, TABLE_FORMS
+from .progress import progress_shown, requests_of
 from .terminal import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import NoReturn, TypeAlias
 
+    from digitalocean_projects._codec.models import Project
     from digitalocean_projects._facade.sync import Client
 
     from .output import Column, Columns
@@ -28,10 +31,22 @@ if TYPE_CHECKING:
 ALLOW_INSECURE_VARIABLE = "DIGITALOCEAN_PROJECTS_ALLOW_INSECURE"
 _NAME_PREFIX = "name:"
 _USAGE = 2
+_FORMS_TEXT = "text, json for one JSON document, or jsonl for one JSON object per line"
+_TABLE_FORMS_TEXT = (
+    "text, json for one JSON document, jsonl for one JSON object per line, or csv in UTF-8, where "
+    "a text that a spreadsheet would take for a formula begins with an apostrophe"
+)
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """A formatter that makes room for the indent of subcommands, which argparse ignores."""
+    """A formatter that makes room for the indent of subcommands, which argparse ignores.
+
+    The usage shows options that exclude each other one by one, since argparse doesn't break a line
+    within their group.
+    """
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
+        super().add_usage(usage, actions, [each for each in groups if each.required], prefix)
 
     def add_argument(self, action: argparse.Action) -> None:
         super().add_argument(action)
@@ -60,6 +75,16 @@ class Parser(argparse.ArgumentParser):
             if near := _SYNONYMS.get(value) or _nearest(value, action.choices or ()):
                 error.message += f"; did you mean {near!r}?"
             raise
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse the arguments; an unknown one is an error of the subcommand that it follows.
+
+        argparse reports it as an error of the whole command, with that usage.
+        """
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message without tokens, and exit with status 2."""
@@ -145,6 +170,7 @@ def add_command(
     columns: Columns[Any] | None = None,
     aliases: Sequence[str] = (),
     has_output: bool = True,
+    all_contexts: bool = False,
 ) -> argparse.ArgumentParser:
     """Add a subcommand that works with an account, and return its parser.
 
@@ -158,6 +184,7 @@ def add_command(
         columns: The columns of its table; None if it prints no table.
         aliases: Other names.
         has_output: False if it writes nothing to standard output.
+        all_contexts: True if it has the option `--all-contexts`.
     """
     parser = add_parser(commands, name, text, *examples, details=details, aliases=aliases)
     parser.set_defaults(command=command)
@@ -174,35 +201,114 @@ def add_command(
         metavar="NAME",
         help="use the token of this context in 'doctl auth list'; it requires PyYAML",
     )
+    account.add_argument(
+        "--current-context",
+        action="store_true",
+        help="use the token of doctl's current context",
+    )
+    if all_contexts:
+        account.add_argument(
+            "--all-contexts",
+            action="store_true",
+            help="show the accounts of all contexts in 'doctl auth list'; after an error of one, "
+            "go on, and exit with status 1 at the end",
+        )
+    else:
+        parser.set_defaults(all_contexts=False)
     settings.add_argument(
         "--allow-insecure",
         action="store_true",
         help="send the token over http to other machines, too, such as to an emulator in another "
         "container; everybody on the way can read it",
     )
+    _add_limits(parser)
     output = parser.add_argument_group("output")
     add_quiet(output)
+    output.add_argument(
+        "-v",
+        "--verbose",
+        "--trace",
+        action="store_true",
+        help="write a line for each request on standard error: its status, time and request id",
+    )
     if has_output:
-        forms = "text, one JSON document, or one JSON object per line (default: %(default)s)"
-        output.add_argument("-o", "--output", choices=FORMS, default="text", help=forms)
+        output.add_argument(
+            "-o",
+            "--output",
+            choices=FORMS if columns is None else TABLE_FORMS,
+            default="text",
+            metavar="FORM",
+            help=f"{_FORMS_TEXT if columns is None else _TABLE_FORMS_TEXT} (default: %(default)s)",
+        )
     if columns is not None:
         output.add_argument(
             "--format",
             type=partial(_columns, columns),
             dest="columns",
             metavar="COLUMN,...",
-            help="columns to print, with -o text only; choose from "
+            help="columns to print; ignored with JSON; choose from "
             f"{columns.names.replace(',', ', ')} (default: {columns.default})",
         )
         output.add_argument(
-            "--no-header", action="store_true", help="print no headings, with -o text only"
+            "--no-header", action="store_true", help="print no headings; ignored with JSON"
         )
     return parser
 
 
-def add_project(parser: argparse.ArgumentParser, default: str = "") -> None:
-    """Add the argument PROJECT, which is optional if it has a default."""
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("time limits")
+    limits.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help="for one attempt of a request (default: %(default)g)",
+    )
+    limits.add_argument(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help="for one request with its retries and its waits for the rate limit (default: none)",
+    )
+
+
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--strict`."""
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with status 1 if the listing changed while it was read, since items may be "
+        "missing then",
+    )
+
+
+def add_wait(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add the option `--wait SECONDS`, whose help is `text`."""
+    parser.add_argument("--wait", type=_wait, metavar="SECONDS", help=text)
+
+
+def _wait(text: str) -> float:
+    try:
+        return checked_wait("SECONDS", float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of seconds from 0 on, got {text!r}"
+        ) from None
+
+
+def add_project(
+    parser: argparse.ArgumentParser, default: str = "", *, several: bool = False
+) -> None:
+    """Add the argument PROJECT, which is optional if it has a default.
+
+    With `several`, add one or more of them as `projects`.
+    """
     text = "UUID, name, or 'default' for the default project"
+    if several:
+        parser.add_argument(
+            "projects", metavar="PROJECT", nargs="+", type=_project, help="UUID or name"
+        )
+        return
     if default:
         parser.add_argument(
             "project",
@@ -216,6 +322,30 @@ def add_project(parser: argparse.ArgumentParser, default: str = "") -> None:
         parser.add_argument("project", metavar="PROJECT", type=_project, help=text)
 
 
+def add_projects(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the argument PROJECT, of which there may be several; without one, it is `default`."""
+    parser.add_argument(
+        "projects",
+        metavar="PROJECT",
+        nargs="*",
+        default=[default],
+        type=_project,
+        help=f"UUID, name, or 'default' for the default project (default: {default})",
+    )
+
+
+def add_project_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--project`, which can be repeated."""
+    parser.add_argument(
+        "--project",
+        action="append",
+        dest="projects",
+        metavar="PROJECT",
+        type=_project,
+        help="list this project only: its UUID, name, or 'default'; can be repeated",
+    )
+
+
 def _project(text: str) -> str:
     if text.startswith("do:"):
         raise argparse.ArgumentTypeError(
@@ -225,14 +355,25 @@ def _project(text: str) -> str:
     return text
 
 
+def chosen_project(client: Client, text: str, *, quiet: bool) -> str:
+    """Return the id of the project that an argument names, and show a long search."""
+    with progress_shown(client, requests_of(client), quiet=quiet):
+        return project_id(client, text)
+
+
+def project_named(client: Client, text: str) -> Project:
+    """Return the project with this UUID or name, or the default one; see `project_id`."""
+    if not text.startswith(_NAME_PREFIX) and is_project_id(text):
+        return client.projects.get(text)
+    return client.projects.find(text.removeprefix(_NAME_PREFIX))
+
+
 def project_id(client: Client, text: str) -> str:
     """Return `text` if it is a project's UUID or `default`, else the id of the project so named.
 
     Text after `name:` is always a name.
     """
-    if text.startswith(_NAME_PREFIX):
-        return client.projects.find(text.removeprefix(_NAME_PREFIX)).id
-    return text if is_project_id(text) else client.projects.find(text).id
+    return text if is_project_id(text) else project_named(client, text).id
 
 
 def add_quiet(parser: argparse._ActionsContainer) -> None:
@@ -240,6 +381,14 @@ def add_quiet(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "-q", "--quiet", action="store_true", help="print no counts, hints or progress"
     )
+
+
+def known_columns(action: argparse.Action) -> Sequence[str]:
+    """Return the names of the columns that an argument accepts; none if it accepts no columns."""
+    if not (isinstance(action.type, partial) and action.type.func is _columns):
+        return ()
+    (columns,) = action.type.args
+    return [column.name for column in columns.known]
 
 
 def _columns(columns: Columns[Any], names: str) -> tuple[Column[Any], ...]:

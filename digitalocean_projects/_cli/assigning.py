@@ -5,22 +5,21 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
-from .arguments import add_command, add_project, project_id
+from .arguments import add_command, add_project, add_wait, chosen_project
 from .output import RESOURCE_COLUMNS, Output
-from .progress import Progress, first_attempts, progress_shown
+from .progress import Progress, first_attempts, progress_shown, requests_of
 from .terminal import FAILED, complain, is_written, note
 from .urns import add_urns, distinct_arguments
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Callable
+    from argparse import ArgumentParser, Namespace
 
     from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
-    from digitalocean_projects._codec.models import Resource
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client
 
@@ -47,6 +46,7 @@ def add_assign(commands: Commands) -> None:
     )
     add_project(command)
     add_urns(command)
+    _add_wait(command)
 
     command = add_command(
         commands,
@@ -59,6 +59,7 @@ def add_assign(commands: Commands) -> None:
         columns=RESOURCE_COLUMNS,
     )
     add_urns(command)
+    _add_wait(command)
 
 
 def add_doctl_assign(commands: Commands) -> None:
@@ -83,31 +84,32 @@ def add_doctl_assign(commands: Commands) -> None:
         metavar="URN[,URN]",
         help="URNs, separated by commas; the option can be repeated",
     )
+    _add_wait(command)
+
+
+def _add_wait(command: ArgumentParser) -> None:
+    add_wait(
+        command,
+        "after the moves, wait at most SECONDS until the project lists all the resources, and exit "
+        "with status 1 if it still lacks one (default: do not wait)",
+    )
 
 
 def assign(client: Client, options: Namespace) -> int:
     """Move resources to a project."""
-    output = Output(options, RESOURCE_COLUMNS)
     urns = distinct_arguments(options.resources, quiet=options.quiet)
-    project = project_id(client, options.project)
-    return _move(client, output, urns, partial(client.projects.assign_resources, project), options)
+    return _move(
+        client, urns, chosen_project(client, options.project, quiet=options.quiet), options
+    )
 
 
 def unassign(client: Client, options: Namespace) -> int:
     """Move resources to the default project."""
     urns = distinct_arguments(options.resources, quiet=options.quiet)
-    return _move(
-        client, Output(options, RESOURCE_COLUMNS), urns, client.projects.unassign_resources, options
-    )
+    return _move(client, urns, DEFAULT_PROJECT, options)
 
 
-def _move(
-    client: Client,
-    output: Output[Resource],
-    urns: list[URN],
-    assigning: Callable[[list[URN]], AssignmentResult],
-    options: Namespace,
-) -> int:
+def _move(client: Client, urns: list[URN], project: str, options: Namespace) -> int:
     if not urns:
         note("the list of URNs is empty; nothing was moved", quiet=options.quiet)
     before = first_attempts(client)
@@ -121,7 +123,7 @@ def _move(
     failure = None
     try:
         with progress_shown(client, look, quiet=options.quiet):
-            outcome = result = assigning(urns)
+            outcome = result = client.projects.assign_resources(project, urns)
         resources = result.resources
     except AssignmentError as error:
         outcome, resources = error, error.done + error.failed
@@ -130,11 +132,16 @@ def _move(
         if first_attempts(client) > before:
             note(SOME_MAY_BE_MOVED)
         raise
-    written = is_written(partial(output.write, resources))
+    written = is_written(partial(Output(options, RESOURCE_COLUMNS).write, resources))
     note_doubts(outcome)
     if failure:
         complain(failure)
-    return FAILED if not written or failure or is_short(outcome) else 0
+    if not written or failure or is_short(outcome):
+        return FAILED
+    if options.wait is not None and urns:
+        with progress_shown(client, requests_of(client, "the move"), quiet=options.quiet):
+            client.projects.wait_until_assigned(project, urns, timeout=options.wait)
+    return 0
 
 
 def note_doubts(outcome: AssignmentResult | AssignmentError | Reconciliation) -> None:

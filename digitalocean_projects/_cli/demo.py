@@ -55,15 +55,19 @@ def seed(emulator: Emulator) -> str:
 
 
 @contextmanager
-def demo_client(*, quiet: bool) -> Iterator[Client]:
+def demo_client(*, quiet: bool, timeout: float, deadline: float | None) -> Iterator[Client]:
     """Yield a client of a new emulator with the sample data.
 
     Args:
         quiet: True to write no note on the emulator.
+        timeout: As for `Client`.
+        deadline: As for `Client`.
     """
     with Emulator() as emulator:
         note(f"demo emulator: {seed(emulator)}", quiet=quiet)
-        with Client(emulator.token, base_url=emulator.url) as client:
+        with Client(
+            emulator.token, base_url=emulator.url, timeout=timeout, deadline=deadline
+        ) as client:
             yield client
 
 

@@ -1,4 +1,4 @@
-"""Input: text in a file or in standard input."""
+"""Input: the text in a file or in standard input."""
 
 from __future__ import annotations
 

@@ -1,15 +1,26 @@
-"""Listing: the subcommand that lists the resources of a project."""
+"""Listing: the subcommand that lists the resources of one or several projects."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
+import attrs
 
-from .arguments import add_command, add_project, project_id
+from digitalocean_projects._arguments import DEFAULT_PROJECT
+from digitalocean_projects._codec.models import Project
+
+from .arguments import (
+    add_command,
+    add_project,
+    add_projects,
+    add_strict,
+    chosen_project,
+    project_named,
+)
+from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, Row, add_type, list_by_project, of_types
 from .output import RESOURCE_COLUMNS, Output
 from .progress import Progress, progress_shown, requests_of
-from .terminal import counted, note
+from .terminal import FAILED, counted, note
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -20,69 +31,102 @@ if TYPE_CHECKING:
     from .arguments import Commands
 
 
+ONE_PROJECT = attrs.evolve(
+    ROW_COLUMNS,
+    default=RESOURCE_COLUMNS.default,
+    csv_default=RESOURCE_COLUMNS.names,
+    plain=lambda row: row.resource,
+)
+SEVERAL_PROJECTS = attrs.evolve(ROW_COLUMNS, plain=Row.listed)
+
+
 def add_list(commands: Commands) -> None:
     """Add the subcommand `list`."""
     parser = _add_list(
         commands,
-        "list",
         "list web-shop --format URN,Status",
         "list web-shop --format URN --no-header > urns.txt",
+        "list web-shop staging --type droplet",
         "list -o jsonl | jq -r .urn",
+        details="The JSON objects have the members that the API sends. If several projects are\n"
+        "listed, the members project and project_id come first; if one of them cannot be\n"
+        "listed, the command prints the error, goes on, and ends with exit status 1.",
     )
-    add_project(parser, default=DEFAULT_PROJECT)
+    add_projects(parser, DEFAULT_PROJECT)
+    add_type(parser)
 
 
 def add_doctl_list(commands: Commands) -> None:
     """Add `list` as doctl has it: its PROJECT is required."""
-    add_project(_add_list(commands, "projects resources list web-shop --format URN,Status"))
+    parser = _add_list(commands, "projects resources list web-shop --format URN,Status")
+    add_project(parser)
+    parser.set_defaults(projects=None, types=None)
 
 
-def _add_list(commands: Commands, *examples: str) -> ArgumentParser:
-    return add_command(
+def _add_list(
+    commands: Commands,
+    *examples: str,
+    details: str = "The JSON objects have the members that the API sends.",
+) -> ArgumentParser:
+    parser = add_command(
         commands,
         "list",
         list_resources,
         "list the resources of a project",
         *examples,
-        details="The JSON objects have the members that the API sends.",
-        columns=RESOURCE_COLUMNS,
+        details=details,
+        columns=ONE_PROJECT,
         aliases=["ls"],
     )
+    add_strict(parser)
+    return parser
 
 
 def list_resources(client: Client, options: Namespace) -> int:
-    """List the resources of a project."""
-    output = Output(options, RESOURCE_COLUMNS)
-    paginator = client.projects.list_resources(project_id(client, options.project))
+    """List the resources of one or several projects."""
+    names = options.projects or [options.project]
+    shows_project = any(column in PROJECT_COLUMNS for column in options.columns or ())
+    if len(names) > 1 or shows_project:
+        output = Output(options, SEVERAL_PROJECTS)
+        projects = list({one.id: one for one in (project_named(client, n) for n in names)}.values())
+        return list_by_project(client, output, projects, options)
+    output = Output(options, ONE_PROJECT)
+    # Nothing that is printed needs the project, so it takes no request.
+    project = Project(id=chosen_project(client, names[0], quiet=options.quiet), name=names[0])
+    paginator = client.projects.list_resources(project)
     if output.is_streamed:
-        _stream(client, output, paginator, options)
+        _stream(client, output, paginator, project, options)
     else:
         with progress_shown(client, requests_of(client), quiet=options.quiet):
             resources = paginator.collect()
-        output.write(resources)
-    note_change(paginator)
-    return 0
+        output.write([Row(project, one) for one in of_types(resources, options.types)])
+    return status_of(paginator, options)
 
 
 def _stream(
-    client: Client, output: Output[Resource], paginator: Paginator[Resource], options: Namespace
+    client: Client,
+    output: Output[Row],
+    paginator: Paginator[Resource],
+    project: Project,
+    options: Namespace,
 ) -> None:
     progress = Progress("resource")
-    pages = 0
-    with progress_shown(client, lambda: progress, quiet=options.quiet, streamed=True):
-        for page in paginator.pages():
+    pages = number = 0
+    with progress_shown(client, lambda: progress, quiet=options.quiet, streamed=True) as watched:
+        for page in watched(paginator.pages()):
             progress.done += len(page.items)
             progress.total = page.total
-            output.write(page.items)
+            rows = [Row(project, one) for one in of_types(page.items, options.types)]
+            output.write(rows)
+            number += len(rows)
             pages = page.number
     if output.is_text:
-        note(
-            f"{counted(progress.done, 'resource')} on {counted(pages, 'page')}",
-            quiet=options.quiet,
-        )
+        note(f"{counted(number, 'resource')} on {counted(pages, 'page')}", quiet=options.quiet)
 
 
-def note_change(paginator: Paginator[Any]) -> None:
-    """Warn the user if a listing may be incomplete or out of date."""
-    if not paginator.settled:
-        note("the listing changed while it was read; items may be missing or out of date")
+def status_of(paginator: Paginator[Any], options: Namespace) -> int:
+    """Return the exit status of a listing, and warn the user if it may be incomplete."""
+    if paginator.settled:
+        return 0
+    note("the listing changed while it was read; items may be missing or out of date")
+    return FAILED if options.strict else 0

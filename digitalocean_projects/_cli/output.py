@@ -1,8 +1,10 @@
-"""Output: resources and projects on standard output as a table, JSON, or JSON lines."""
+"""Output: resources and projects on standard output as a table, JSON, JSON lines, or CSV."""
 
 from __future__ import annotations
 
+import re
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
@@ -18,15 +20,22 @@ from .terminal import Style, styled, width_of
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
 
-T = TypeVar("T", Resource, Project)
+T = TypeVar("T")
 
 FORMS = ("text", "json", "jsonl")
+TABLE_FORMS = (*FORMS, "csv")
 _MISSING = "N/A"
 _REFUSALS = frozenset({ResourceStatus.NOT_FOUND, ResourceStatus.SERVICE_DOWN, REFUSED})
 # The longest URN with a UUID has 52 characters. A longer cell shifts the rest of its own line only.
 _WIDEST = 52
+_find_words = re.compile(r"(?<=[a-z])(?=[A-Z])").sub
+# A spreadsheet takes a cell that begins so for a formula, which can start programs and send data.
+# https://owasp.org/www-community/attacks/CSV_Injection
+_is_formula = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]").match
+_needs_quotes = re.compile(r'[",\r\n]|^\s|\s\Z').search
+# Terminals act on these.
+_mask_controls = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
 
 
 @attrs.frozen
@@ -36,19 +45,36 @@ class Column(Generic[T]):
     Args:
         name: Its name for `--format`.
         heading: Its heading.
-        value: Returns the text of an item; None if it has no such value.
+        value: Returns the text or the time of an item; None if it has no such value.
         is_bad: Returns true if the item is to be printed in red.
     """
 
     name: str
     heading: str
-    value: Callable[[T], str | None]
+    value: Callable[[T], str | datetime | None]
     is_bad: Callable[[T], bool] = attrs.field(default=lambda _: False)
 
+    @property
+    def member(self) -> str:
+        """Its name in JSON and in CSV, such as `assigned_at`."""
+        return _find_words("_", self.name).lower()
+
     def text(self, item: T) -> str:
-        """Return the text of an item's cell."""
+        """Return the text of an item's cell in a table."""
         value = self.value(item)
+        if isinstance(value, datetime):
+            value = time_text(value.replace(microsecond=0))
         return _MISSING if value is None else value
+
+    def cell(self, item: T) -> str:
+        """Return the text of an item's cell in CSV, which no spreadsheet takes for a formula.
+
+        Such a text gets an apostrophe in front, after which spreadsheets expect text.
+        """
+        value = self.value(item)
+        text = (time_text(value) if isinstance(value, datetime) else value) or ""
+        text = _mask_controls("\ufffd", text)
+        return f"'{text}" if _is_formula(text) else text
 
 
 @attrs.frozen
@@ -57,11 +83,15 @@ class Columns(Generic[T]):
 
     Args:
         known: All columns.
-        default: The names of the columns that are shown by default, separated by commas.
+        default: The names of the columns that a table has by default, separated by commas.
+        csv_default: The names of the columns that CSV has by default; "" for all.
+        plain: Returns the JSON form of an item.
     """
 
     known: tuple[Column[T], ...]
     default: str
+    csv_default: str = ""
+    plain: Callable[[T], object] = attrs.field(default=lambda item: item)
 
     @property
     def names(self) -> str:
@@ -81,19 +111,16 @@ class Columns(Generic[T]):
         return tuple(by_name[name.lower()] for name in wanted)
 
 
-def _moment(moment: datetime | None) -> str | None:
-    return time_text(moment and moment.replace(microsecond=0))
-
-
 RESOURCE_COLUMNS = Columns[Resource](
     (
         Column("URN", "URN", lambda resource: str(resource.urn)),
-        Column("AssignedAt", "Assigned At", lambda resource: _moment(resource.assigned_at)),
+        Column("Type", "Type", lambda resource: resource.type),
+        Column("ID", "ID", lambda resource: resource.urn.id),
+        Column("AssignedAt", "Assigned At", lambda resource: resource.assigned_at),
         Column(
             "Status", "Status", lambda resource: resource.status, lambda r: r.status in _REFUSALS
         ),
-        Column("Type", "Type", lambda resource: resource.type),
-        Column("ID", "ID", lambda resource: resource.urn.id),
+        Column("SelfLink", "Self Link", lambda resource: resource.self_link),
     ),
     default="URN,AssignedAt,Status",
 )
@@ -107,8 +134,8 @@ PROJECT_COLUMNS = Columns[Project](
         Column("Purpose", "Purpose", lambda project: project.purpose),
         Column("Environment", "Environment", lambda project: project.environment),
         Column("IsDefault", "Is Default?", lambda project: str(project.is_default).lower()),
-        Column("CreatedAt", "Created At", lambda project: _moment(project.created_at)),
-        Column("UpdatedAt", "Updated At", lambda project: _moment(project.updated_at)),
+        Column("CreatedAt", "Created At", lambda project: project.created_at),
+        Column("UpdatedAt", "Updated At", lambda project: project.updated_at),
     ),
     default="ID,Name,Environment,IsDefault",
 )
@@ -123,18 +150,17 @@ class Output(Generic[T]):
     Args:
         options: The options of the user.
         columns: The columns that a table can show.
-
-    Raises:
-        ValueError: An option for tables was given for JSON.
     """
 
     def __init__(self, options: Namespace, columns: Columns[T]) -> None:
         self._form: str = options.output
-        if not self.is_text and (options.columns or options.no_header):
-            raise ValueError(f"--format and --no-header require -o text, got -o {self._form}")
-        self._columns: Sequence[Column[T]] = options.columns or columns.named(columns.default)
+        is_csv = self._form == "csv"
+        default = columns.csv_default or columns.names if is_csv else columns.default
+        self._columns: Sequence[Column[T]] = options.columns or columns.named(default)
+        self._plain = columns.plain
         self._widths = [0] * len(self._columns)
-        self._headings = [] if options.no_header else [one.heading for one in self._columns]
+        headings = [column.member if is_csv else column.heading for column in self._columns]
+        self._headings = [] if options.no_header else headings
 
     @property
     def is_text(self) -> bool:
@@ -153,9 +179,11 @@ class Output(Generic[T]):
             OSError: They cannot be written; a BrokenPipeError if the reader has closed the pipe.
         """
         if self._form == "json":
-            print_json(encode(items))
+            print_json(encode(map(self._plain, items)))
         elif self._form == "jsonl":
-            _write(encode_lines(items))
+            _write(encode_lines(map(self._plain, items)))
+        elif self._form == "csv":
+            self._write_csv(items)
         else:
             self._write_table(items)
 
@@ -174,6 +202,13 @@ class Output(Generic[T]):
             print(styled(line, Style.RED) if bad else line)
         print(end="", flush=True)
 
+    def _write_csv(self, items: Sequence[T]) -> None:
+        rows = [[column.cell(item) for column in self._columns] for item in items]
+        if self._headings:
+            rows.insert(0, self._headings)
+            self._headings = []
+        _write("".join(map(_csv_line, rows)).encode("utf-8", "replace"))
+
     def _widen(self, rows: Iterable[list[str]]) -> None:
         for row in rows:
             for number, text in enumerate(row):
@@ -186,6 +221,20 @@ class Output(Generic[T]):
             for text, width in zip(row, self._widths, strict=True)
         )
         return "  ".join(padded).rstrip()
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    """Return a line of CSV, quoted as in RFC 4180.
+
+    It ends with a line feed, which spreadsheets accept as well, and which all tools of a shell
+    expect.
+    """
+    # Until Python 3.13, `csv` doesn't quote a carriage return in lines that end so.
+    quoted_cells = [
+        '"{}"'.format(cell.replace('"', '""')) if _needs_quotes(cell) else cell for cell in cells
+    ]
+    # Readers skip an empty line.
+    return (",".join(quoted_cells) or '""') + "\n"
 
 
 def print_document(members: Mapping[str, object]) -> None:
@@ -204,7 +253,7 @@ def print_json(document: bytes) -> None:
 
 
 def _write(data: bytes) -> None:
-    """Write JSON in UTF-8, whatever the encoding of standard output is."""
+    """Write JSON or CSV in UTF-8, whatever the encoding of standard output is."""
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()

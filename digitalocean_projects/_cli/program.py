@@ -13,20 +13,23 @@ from digitalocean_projects._errors import APIError, ClientUsageError
 from digitalocean_projects._facade.sync import Client
 from digitalocean_projects._messages import TOKEN_VARIABLES
 from digitalocean_projects._version import __version__
+from digitalocean_projects.contrib.doctl import CONTEXT_VARIABLE
 
 from . import projects
+from .account import chosen_token
 from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser, add_quiet
 from .assigning import add_assign
-from .doctl import context_token
+from .completion import add_completion
 from .emulator import add_emulator
+from .inventory import add_inventory
 from .listing import add_list
-from .progress import warnings_noted
+from .mcp import add_mcp
+from .progress import log_noted
 from .reconcile import add_reconcile
 from .report import add_report
 from .signals import Ended, ended_by_signals
 from .terminal import (
     FAILED,
-    INSTALL,
     PROGRAM,
     complain,
     drop_unwritten,
@@ -37,8 +40,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
-    from digitalocean_projects._messages import Secret
-
     from .arguments import Commands
 
 _USAGE = 2
@@ -48,8 +49,11 @@ URN has the form do:TYPE:ID, such as do:droplet:1. '-' reads URNs from standard
 input, one per line; empty lines and lines that begin with '#' are skipped.
 
 environment variables:
-  {TOKEN_VARIABLES[0]}         API token; --context takes one from doctl instead
+  {TOKEN_VARIABLES[0]}         API token
   {TOKEN_VARIABLES[1]}  API token if the variable above is not set
+  {CONTEXT_VARIABLE}       doctl's context, whose token is used instead; if
+                             it is 'default', the variables above go first
+  DIGITALOCEAN_CONFIG        doctl's configuration file, if it is another one
   {BASE_URL_VARIABLE}       address of the API
                              (default: {BASE_URL})
   {ALLOW_INSECURE_VARIABLE}
@@ -107,7 +111,10 @@ def _fail(error: Exception, status: int) -> int:
 def _run(options: Namespace) -> int:
     status: int
     if "command" in options:
-        with warnings_noted(quiet=options.quiet), _client(options) as client:
+        with (
+            log_noted(quiet=options.quiet, verbose=options.verbose),
+            _client(options) as client,
+        ):
             status = options.command(client, options)
     else:
         status = options.run(options)
@@ -116,10 +123,11 @@ def _run(options: Namespace) -> int:
 
 @contextmanager
 def _client(options: Namespace) -> Iterator[Client]:
+    limits = {"timeout": options.timeout, "deadline": options.deadline}
     if not options.demo:
         allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"
         try:
-            client = Client(_token(options.context), allow_insecure=allow_insecure)
+            client = Client(chosen_token(options), allow_insecure=allow_insecure, **limits)
         except ValueError as error:
             text = str(error).replace("allow_insecure=True", "--allow-insecure")
             raise ValueError(text) from None
@@ -128,19 +136,8 @@ def _client(options: Namespace) -> Iterator[Client]:
         return
     from .demo import demo_client  # noqa: PLC0415 - the emulator loads slowly
 
-    with demo_client(quiet=options.quiet) as client:
+    with demo_client(quiet=options.quiet, **limits) as client:
         yield client
-
-
-def _token(context: str | None) -> Secret | None:
-    """Return the token of a doctl context, or None for the token in the environment."""
-    if context is not None:
-        return context_token(context)
-    if not any(map(os.environ.get, TOKEN_VARIABLES)):
-        raise ClientUsageError(
-            f"no API token; set {TOKEN_VARIABLES[0]}, pass --context, or try --demo"
-        )
-    return None
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -160,12 +157,14 @@ def make_parser() -> argparse.ArgumentParser:
     commands = add_commands_to(parser)
     _add_tour(commands)
     add_list(commands)
+    add_inventory(commands)
     add_assign(commands)
     add_reconcile(commands)
     add_report(commands)
     projects.add_commands(commands)
     add_emulator(commands)
-    _add_completion(commands, parser)
+    add_mcp(commands)
+    add_completion(commands, parser)
     return parser
 
 
@@ -183,32 +182,7 @@ def _add_tour(commands: Commands) -> None:
     tour.set_defaults(run=_show_tour)
 
 
-def _add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None:
-    completion = add_parser(
-        commands,
-        "completion",
-        "print a shell completion script",
-        "completion bash >> ~/.bash_completion",
-        "completion zsh > ~/.zfunc/_{}",
-        details=f"It requires shtab: {INSTALL}",
-    )
-    completion.add_argument(
-        "shell", choices=("bash", "fish", "zsh", "tcsh"), help="shell that runs the script"
-    )
-    completion.set_defaults(run=_complete, parser=parser)
-
-
 def _show_tour(options: Namespace) -> int:
     from .demo import show_tour  # noqa: PLC0415 - the emulator loads slowly
 
     return show_tour(options)
-
-
-def _complete(options: Namespace) -> int:
-    """Print a script that lets a shell complete the command."""
-    try:
-        import shtab  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        raise ClientUsageError(f"completion requires shtab: {INSTALL}") from None
-    print(shtab.complete(options.parser, options.shell))
-    return 0

@@ -1,4 +1,4 @@
-"""Progress: a report of long work on standard error, if that is a terminal."""
+"""Progress: a report of long work and waits on standard error, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -19,11 +20,13 @@ from digitalocean_projects._messages import redacted
 from .terminal import counted, is_capable, note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console
 
     from digitalocean_projects._facade.sync import Client
+
+T = TypeVar("T")
 
 
 @attrs.define
@@ -34,23 +37,75 @@ class Progress:
         unit: The unit of `done` and `total`, in the singular.
         done: The number of units that are done.
         total: The number of all units; None if it is unknown.
-        waiting: True if the work waits for the rate limit.
+        waits_for: What the work waits for between two requests; "" if it doesn't wait there.
     """
 
     unit: str
     done: int = 0
     total: int | None = None
-    waiting: bool = False
+    waits_for: str = ""
 
     def __str__(self) -> str:
         of = "" if self.total is None else f"{self.done:,} of "
-        total = counted(self.done if self.total is None else self.total, self.unit)
-        return f"{of}{total}{', waiting for the rate limit' if self.waiting else ''}"
+        return f"{of}{counted(self.done if self.total is None else self.total, self.unit)}"
 
 
-def requests_of(client: Client) -> Callable[[], Progress]:
-    """Return a function that counts the requests that the client has sent."""
-    return lambda: Progress("request", client.statistics().requests)
+@attrs.define
+class _Waits:
+    """The ends of the waits that the log has announced, as times of `monotonic`."""
+
+    limit: float = 0.0
+    retry: float = 0.0
+
+    def note(self, record: logging.LogRecord) -> None:
+        now = monotonic()
+        self.limit = max(self.limit, now + getattr(record, "do_wait", 0.0))
+        self.retry = max(self.retry, now + getattr(record, "do_delay", 0.0))
+
+
+class _View:
+    """The text of the progress: the work that is done, and the wait, if there is one."""
+
+    def __init__(self, client: Client, look: Callable[[], Progress]) -> None:
+        self._client = client
+        self._look = look
+        self._latest: tuple[int, int] | None = None
+        self._changed = monotonic()
+
+    def __call__(self) -> tuple[Progress, str]:
+        now = self._look()
+        wait = self._wait(now)
+        return now, f"{now}, waiting for {wait}" if wait else str(now)
+
+    def _wait(self, now: Progress) -> str:
+        statistics, moment = self._client.statistics(), monotonic()
+        if self._latest != (latest := (now.done, statistics.requests)):
+            self._latest, self._changed = latest, moment
+        bucket = statistics.bucket
+        if bucket is not None and bucket.waiting:
+            return _rest("the rate limit", max(_waits.limit - moment, bucket.paused))
+        if _waits.retry > moment:
+            return _rest("the next attempt", _waits.retry - moment)
+        stalled = moment - self._changed
+        if stalled < STALLED:
+            return ""
+        if bucket is not None and bucket.in_flight:
+            return f"a response ({stalled:.0f} s so far)"
+        return now.waits_for
+
+
+def _rest(subject: str, seconds: float) -> str:
+    return f"{subject} (about {seconds:.0f} s)" if round(seconds) > 0 else subject
+
+
+def requests_of(client: Client, waits_for: str = "") -> Callable[[], Progress]:
+    """Return a function that counts the requests that the client has sent.
+
+    Args:
+        client: The client.
+        waits_for: What the work waits for between two requests; "" if it doesn't wait there.
+    """
+    return lambda: Progress("request", client.statistics().requests, waits_for=waits_for)
 
 
 def first_attempts(client: Client) -> int:
@@ -62,24 +117,38 @@ def first_attempts(client: Client) -> int:
 @contextmanager
 def progress_shown(
     client: Client, look: Callable[[], Progress], *, quiet: bool, streamed: bool = False
-) -> Iterator[None]:
+) -> Iterator[Callable[[Iterable[T]], Iterator[T]]]:
     """Show the progress of the block on standard error if it takes longer than `PATIENCE`.
 
     Args:
         client: The client that does the work.
         look: Returns the progress; called in another thread.
         quiet: True to show nothing.
-        streamed: True if the block writes while it works. On a terminal, that is progress enough.
+        streamed: True if the block writes the pages of a listing while it reads them. The block
+            iterates over the pages through the function that it gets. On a terminal, written pages
+            are progress enough, so only the wait for the next page is shown there.
     """
-    if quiet or not sys.stderr.isatty() or (streamed and sys.stdout.isatty()):
-        yield
-        return
+    if quiet or not sys.stderr.isatty():
+        yield iter
+    elif streamed and sys.stdout.isatty():
+        yield lambda pages: _watched(client, look, iter(pages))
+    else:
+        with _reported(client, look):
+            yield iter
 
-    def progress() -> Progress:
-        bucket = client.statistics().bucket
-        return attrs.evolve(look(), waiting=bucket is not None and bucket.waiting > 0)
 
-    reporter = _Reporter(progress)
+def _watched(client: Client, look: Callable[[], Progress], pages: Iterator[T]) -> Iterator[T]:
+    while True:
+        with _reported(client, look):
+            page = next(pages, None)
+        if page is None:
+            return
+        yield page
+
+
+@contextmanager
+def _reported(client: Client, look: Callable[[], Progress]) -> Iterator[None]:
+    reporter = _Reporter(_View(client, look))
     try:
         # This stands before the start, since a signal may come at any point after it.
         _reporters.add(reporter)
@@ -91,13 +160,20 @@ def progress_shown(
 
 
 class _Notes(logging.Handler):
-    """A handler that writes each log record as a note, above the bar if there is one."""
+    """A handler that writes log records as notes, above the bar if there is one.
 
-    def __init__(self, *, quiet: bool) -> None:
-        super().__init__(logging.WARNING)
-        self._quiet = quiet
+    Args:
+        level: The lowest level of the records that it writes.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self._least = level
 
     def emit(self, record: logging.LogRecord) -> None:
+        _waits.note(record)
+        if record.levelno < self._least:
+            return
         text = record.getMessage()
         for reporter in list(_reporters):
             if reporter.console is not None:
@@ -106,18 +182,30 @@ class _Notes(logging.Handler):
                 with suppress(OSError):
                     reporter.console.print(Text(redacted(f"# {text}")), soft_wrap=True)
                 return
-        note(text, quiet=self._quiet)
+        note(text)
 
 
 @contextmanager
-def warnings_noted(*, quiet: bool) -> Iterator[None]:
-    """Write the warnings of the package, such as those of retries, as notes during the block."""
-    logger, notes = logging.getLogger("digitalocean_projects"), _Notes(quiet=quiet)
+def log_noted(*, quiet: bool, verbose: bool) -> Iterator[None]:
+    """Write the log of the package as notes during the block.
+
+    Args:
+        quiet: True to write nothing.
+        verbose: True to write all records: a line for each attempt. False to write warnings, such
+            as those of retries. Verbose or not, waits are recorded for the progress.
+    """
+    least = logging.DEBUG if verbose else logging.CRITICAL if quiet else logging.WARNING
+    logger, notes = logging.getLogger("digitalocean_projects"), _Notes(least)
+    level = logger.level
     logger.addHandler(notes)
+    # A wait for the rate limit is logged as INFO. A record of a lower level costs time.
+    logger.setLevel(min(least, logging.INFO))
     try:
         yield
     finally:
+        logger.setLevel(level)
         logger.removeHandler(notes)
+        _waits.limit = _waits.retry = 0.0
 
 
 def end_progress() -> None:
@@ -152,9 +240,9 @@ class _Reporter:
         console: The console of the bar, which hides the cursor; None while there is no bar.
     """
 
-    def __init__(self, progress: Callable[[], Progress]) -> None:
+    def __init__(self, view: _View) -> None:
         self.console: Console | None = None
-        self._progress = progress
+        self._view = view
         # An Event has a lock, for which a signal handler that sets it could wait forever.
         self._end: SimpleQueue[None] = SimpleQueue()
         self._thread = Thread(target=self._report, name=__name__, daemon=True)
@@ -189,8 +277,10 @@ class _Reporter:
                 self._note_lines()
 
     def _note_lines(self) -> None:
-        while not self._is_ended(LINES_INTERVAL):
-            note(str(self._progress()))
+        seconds = FIRST_LINE
+        while not self._is_ended(seconds):
+            note(self._view()[1])
+            seconds = LINES_INTERVAL
 
     def _show_bar(self) -> None:
         from rich import progress as rich  # noqa: PLC0415 - an optional extra
@@ -210,19 +300,22 @@ class _Reporter:
         ) as bar:
             task = bar.add_task("", total=None)
             while not self._is_ended(BAR_INTERVAL):
-                now = self._progress()
+                now, text = self._view()
                 bar.update(
-                    task, completed=now.done, total=now.total, description=str(now), refresh=True
+                    task, completed=now.done, total=now.total, description=text, refresh=True
                 )
         self.console = None
 
 
 _reporters: set[_Reporter] = set()
+_waits = _Waits()
 _STDERR = 2
 _HIDE_CURSOR = b"\x1b[?25l"
 _SHOW_CURSOR = b"\x1b[?25h"
 # Seconds.
 PATIENCE = 0.5
+STALLED = 1.0
 BAR_INTERVAL = 0.1
+FIRST_LINE = 1.0
 LINES_INTERVAL = 5.0
 LONGEST_END = 1.0

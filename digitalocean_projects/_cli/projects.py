@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
+from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._codec.models import Environment, Purpose
+from digitalocean_projects._errors import APIError
+from digitalocean_projects._messages import one_line
 
-from .arguments import add_command, add_group, add_project, project_id
+from .arguments import (
+    add_command,
+    add_group,
+    add_project,
+    add_strict,
+    add_wait,
+    project_id,
+)
 from .assigning import add_doctl_assign
-from .listing import add_doctl_list, note_change
+from .listing import add_doctl_list, status_of
 from .output import PROJECT_COLUMNS, Output
 from .progress import progress_shown, requests_of
+from .terminal import FAILED, complain, is_written, note
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
 
+    from digitalocean_projects._codec.models import Project
     from digitalocean_projects._facade.sync import Client
 
     from .arguments import Commands
@@ -30,7 +44,7 @@ def add_commands(commands: Commands) -> None:
         "projects list",
         "projects get --help",
     )
-    add_command(
+    command = add_command(
         commands,
         "list",
         list_projects,
@@ -40,6 +54,7 @@ def add_commands(commands: Commands) -> None:
         columns=PROJECT_COLUMNS,
         aliases=["ls"],
     )
+    add_strict(command)
 
     command = add_command(
         commands,
@@ -59,6 +74,7 @@ def add_commands(commands: Commands) -> None:
         create_project,
         "create a project",
         f'projects create billing --purpose "{Purpose.SERVICE}" \\\n      --environment production',
+        "projects create main --purpose IoT --default",
         columns=PROJECT_COLUMNS,
         aliases=["c"],
     )
@@ -66,6 +82,9 @@ def add_commands(commands: Commands) -> None:
     name.add_argument("name", nargs="?", metavar="NAME", help="unique name, at most 175 characters")
     name.add_argument("--name", dest="named", metavar="NAME", help="NAME as an option, as in doctl")
     _add_purpose(command, required=True)
+    command.add_argument(
+        "--default", action="store_true", help="make it the default project, by a second request"
+    )
     _add_members(command)
 
     command = add_command(
@@ -103,21 +122,20 @@ def add_commands(commands: Commands) -> None:
     command = add_command(
         commands,
         "delete",
-        delete_project,
-        "delete an empty project",
-        "projects delete web-shop",
+        delete_projects,
+        "delete empty projects",
+        "projects delete web-shop staging",
         "projects delete web-shop --wait 120",
-        details="The API refuses to delete the default project or one that holds resources.",
+        details="The API refuses to delete the default project or one that holds resources. If a\n"
+        "project cannot be deleted, it prints the error, goes on, and ends with exit\n"
+        "status 1.",
         aliases=["d", "rm"],
         has_output=False,
     )
-    add_project(command)
-    command.add_argument(
-        "--wait",
-        type=float,
-        metavar="SECONDS",
-        help="retry for at most SECONDS while moved resources leave the project (default: do not "
-        "retry)",
+    add_project(command, several=True)
+    add_wait(
+        command,
+        "retry for at most SECONDS while moved resources leave the project (default: do not retry)",
     )
     command.add_argument(
         "-f",
@@ -164,51 +182,74 @@ def _environment(text: str) -> str:
 
 def list_projects(client: Client, options: Namespace) -> int:
     """List the projects of the account."""
-    output = Output(options, PROJECT_COLUMNS)
     paginator = client.projects.list()
-    output.write(paginator.collect())
-    note_change(paginator)
-    return 0
+    with progress_shown(client, requests_of(client), quiet=options.quiet):
+        projects = paginator.collect()
+    _write(projects, options)
+    return status_of(paginator, options)
 
 
 def get_project(client: Client, options: Namespace) -> int:
     """Show a project."""
-    output = Output(options, PROJECT_COLUMNS)
-    output.write([client.projects.get(project_id(client, options.project))])
+    with progress_shown(client, requests_of(client), quiet=options.quiet):
+        project = client.projects.get(project_id(client, options.project))
+    _write([project], options)
     return 0
 
 
 def create_project(client: Client, options: Namespace) -> int:
     """Create a project."""
-    output = Output(options, PROJECT_COLUMNS)
-    project = client.projects.create(
-        options.name if options.named is None else options.named,
-        options.purpose,
-        description=options.description or "",
-        environment=options.environment,
-    )
-    output.write([project])
-    return 0
+    failure = None
+    with progress_shown(client, requests_of(client), quiet=options.quiet):
+        project = client.projects.create(
+            options.name if options.named is None else options.named,
+            options.purpose,
+            description=options.description or "",
+            environment=options.environment,
+        )
+        if options.default:
+            try:
+                project = client.projects.patch(project, is_default=True)
+            except APIError as error:
+                failure = error
+    written = is_written(partial(_write, [project], options))
+    if failure:
+        complain(f"the project was created, but it is not the default project: {failure}")
+    return FAILED if failure or not written else 0
 
 
 def update_project(client: Client, options: Namespace) -> int:
     """Update a project."""
-    output = Output(options, PROJECT_COLUMNS)
-    project = client.projects.patch(
-        project_id(client, options.project),
-        name=options.name,
-        description=options.description,
-        purpose=options.purpose,
-        environment=options.environment,
-        is_default=options.default,
-    )
-    output.write([project])
-    return 0
-
-
-def delete_project(client: Client, options: Namespace) -> int:
-    """Delete a project."""
-    project = project_id(client, options.project)
     with progress_shown(client, requests_of(client), quiet=options.quiet):
-        client.projects.delete(project, wait=options.wait)
+        project = client.projects.patch(
+            project_id(client, options.project),
+            name=options.name,
+            description=options.description,
+            purpose=options.purpose,
+            environment=options.environment,
+            is_default=options.default,
+        )
+    _write([project], options)
     return 0
+
+
+def delete_projects(client: Client, options: Namespace) -> int:
+    """Delete projects, and account for each of them."""
+    if DEFAULT_PROJECT in map(str.lower, options.projects):
+        raise ValueError("the default project can't be deleted")
+    status = 0
+    look = requests_of(client, "resources to leave the project")
+    for text in dict.fromkeys(options.projects):
+        try:
+            with progress_shown(client, look, quiet=options.quiet):
+                client.projects.delete(project_id(client, text), wait=options.wait)
+        except APIError as error:
+            complain(f"{one_line(text)}: {error}")
+            status = FAILED
+        else:
+            note(f"deleted: {one_line(text)}", quiet=options.quiet)
+    return status
+
+
+def _write(projects: Sequence[Project], options: Namespace) -> None:
+    Output(options, PROJECT_COLUMNS).write(projects)

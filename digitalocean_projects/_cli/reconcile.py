@@ -11,7 +11,7 @@ from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
-from .arguments import add_command, add_project, project_id
+from .arguments import add_command, add_project, chosen_project
 from .assigning import SOME_MAY_BE_MOVED, is_short, note_doubts
 from .input import STDIN
 from .output import print_document
@@ -40,9 +40,10 @@ def add_reconcile(commands: Commands) -> None:
         "reconcile web-shop urns.txt --prune",
         details="It assigns the listed resources that the project lacks. It prints '+' before a\n"
         "URN that it added, '-' before one that it removed, '!' before one that failed.\n"
-        "The members of its JSON object are added, removed, kept, failed, unknown (not\n"
-        "in the response), untouched (not sent, or only in a refused request), and\n"
-        "refused (the API's errors for failed resources).",
+        "The members of its JSON object are added, removed, kept, failed (with the reason\n"
+        "of each), unknown (not in the response), untouched (not sent, or only in a\n"
+        "refused request), refused (the API's errors for failed resources), and error\n"
+        "(of the request after which it stopped, or null).",
     )
     add_project(command)
     command.add_argument(
@@ -68,7 +69,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     desired = distinct_urns(urns_in(options.file, quiet=options.quiet))
     if not desired and not options.prune:
         note("the list of URNs is empty; nothing is assigned", quiet=options.quiet)
-    project = project_id(client, options.project)
+    project = chosen_project(client, options.project, quiet=options.quiet)
     failure = None
     try:
         with progress_shown(client, requests_of(client), quiet=options.quiet):
@@ -84,7 +85,7 @@ def reconcile(client: Client, options: Namespace) -> int:
     written = is_written(
         partial(_print_changes, done)
         if options.output == "text"
-        else partial(print_document, done.to_dict())
+        else partial(print_document, _members(done, failure))
     )
     note_doubts(done)
     note(_counts(done, " to be" if options.dry_run else ""), quiet=options.quiet)
@@ -109,6 +110,16 @@ def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
         untouched=error.untouched,
         refused=error.refused,
     )
+
+
+def _members(done: Reconciliation, error: Exception | None) -> dict[str, object]:
+    """Return the members of the JSON object, with the reason of each failure."""
+    reasons = {refusal.urn: str(refusal) for refusal in done.refused}
+    failed = [
+        {**resource.to_dict(), "reason": reasons.get(resource.urn, resource.status)}
+        for resource in done.failed
+    ]
+    return {**done.to_dict(), "failed": failed, "error": None if error is None else str(error)}
 
 
 def _print_changes(done: Reconciliation) -> None:

@@ -12,6 +12,7 @@ import attrs
 from digitalocean_projects._errors import APIError, ClientUsageError, InventoryError
 from digitalocean_projects._messages import one_line
 
+from .account import for_each_account
 from .arguments import add_command
 from .output import print_document, print_documents
 from .progress import progress_shown, requests_of
@@ -23,6 +24,7 @@ from .terminal import (
     is_written,
     note,
     styled,
+    symbols_of,
     terminal_width,
     width_of,
 )
@@ -52,49 +54,61 @@ def add_report(commands: Commands) -> None:
         "count the resources by project and type",
         "report",
         "report --demo",
+        "report --all-contexts -o jsonl",
         "report -o json | jq 'map({{name, resources}})'",
         details="It lists the projects and the resources of each, which takes at least one\n"
         "request per project, and draws bars if the terminal is wide enough. If a project\n"
         "cannot be listed, it prints the error, goes on, and ends with exit status 1. The\n"
-        "members of its JSON objects are id, name, is_default, resources and types.",
+        "members of its JSON objects are id, name, is_default, resources and types; with\n"
+        "--all-contexts, the name of the account's context comes first.",
+        all_contexts=True,
     )
 
 
 def report(client: Client, options: Namespace) -> int:
     """Count the resources of each type in each project."""
+    collected: list[dict[str, object]] = []
+    status = for_each_account(client, options, partial(_report, options, collected))
+    if options.output == "json" and not is_written(partial(print_documents, collected)):
+        return FAILED
+    return status
+
+
+def _report(
+    options: Namespace, collected: list[dict[str, object]], client: Client, context: str
+) -> int:
+    """Count the resources of one account, and return the exit status.
+
+    With `-o json`, the objects are added to `collected`; otherwise, they are written.
+    """
     summaries: list[Summary] = []
-    failures: tuple[tuple[Project, APIError], ...] = ()
-    end: APIError | ClientUsageError | None = None
+    failures: list[str] = []
     is_streamed = options.output == "jsonl"
+    look = requests_of(client)
     try:
-        with progress_shown(client, requests_of(client), quiet=options.quiet, streamed=is_streamed):
-            for page in client.projects.resources_by_project().pages():
-                summary = Summary.of(page)
+        with progress_shown(client, look, quiet=options.quiet, streamed=is_streamed) as watched:
+            for page in watched(client.projects.resources_by_project().pages()):
+                summaries.append(Summary.of(page, context))
                 if is_streamed:
-                    print_document(summary.members())
-                else:
-                    summaries.append(summary)
+                    print_document(summaries[-1].members())
     except InventoryError as error:
-        failures = error.failures
+        failures = [f"{one_line(project.name)}: {reason}" for project, reason in error.failures]
     except (APIError, ClientUsageError) as error:
         if not summaries:
             raise
-        end = error
+        failures = [str(error)]
     written = True
     if options.output == "json":
-        members = [summary.members() for summary in summaries]
-        written = is_written(partial(print_documents, members))
+        collected += [summary.members() for summary in summaries]
     elif options.output == "text":
-        written = is_written(partial(print_report, summaries))
+        written = is_written(partial(print_report, summaries, context))
         total = sum(summary.total for summary in summaries)
         note(
             f"{counted(total, 'resource')} in {counted(len(summaries), 'project')}",
             quiet=options.quiet,
         )
-    for project, reason in failures:
-        complain(f"{one_line(project.name)}: {reason}")
-    if end is not None:
-        raise end
+    for failure in failures:
+        complain(f"{one_line(context)}: {failure}" if context else failure)
     return FAILED if failures or not written else 0
 
 
@@ -105,18 +119,20 @@ class Summary:
     Args:
         project: The project.
         types: The number of resources of each type, in descending order.
+        context: The doctl context of the account; "" if there is only one account.
     """
 
     project: Project
     types: dict[str, int]
+    context: str = ""
 
     @classmethod
-    def of(cls, page: ProjectResources) -> Summary:
+    def of(cls, page: ProjectResources, context: str = "") -> Summary:
         """Return the summary of a project and its resources."""
         types = Counter(resource.type for resource in page.resources)
         # Equal counts are ordered by type.
         ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
-        return cls(page.project, dict(ordered))
+        return cls(page.project, dict(ordered), context)
 
     @property
     def total(self) -> int:
@@ -134,7 +150,8 @@ class Summary:
     def members(self) -> dict[str, object]:
         """Return the members of the JSON object for the summary."""
         project = self.project
-        return {
+        context = {"context": self.context} if self.context else {}
+        return context | {
             "id": project.id,
             "name": project.name,
             "is_default": project.is_default,
@@ -143,12 +160,14 @@ class Summary:
         }
 
 
-def print_report(summaries: Sequence[Summary]) -> None:
-    """Write the summaries as a table.
+def print_report(summaries: Sequence[Summary], context: str = "") -> None:
+    """Write the summaries as a table, below the name of the context if there is one.
 
     The table fits into the terminal if that has room for the types, the counts, and the first
     letters of the names. A narrow terminal gets no bars.
     """
+    if context:
+        print(styled(f"context {one_line(context)}", Style.BOLD))
     rows = [row for summary in summaries for row in _rows(summary)]
     texts = [_HEADINGS, *((name, kind, f"{count:,}") for name, kind, count in rows)]
     counts = [0, *(count for _, _, count in rows)]
@@ -175,9 +194,10 @@ def _rows(summary: Summary) -> Iterator[tuple[str, str, int]]:
 def _fitted(text: str, width: int, ellipsis: str) -> str:
     """Return `text` cut or padded to `width` cells."""
     if width_of(text) > width:
-        while width_of(text) >= width:
-            text = text[:-1]
-        text += ellipsis
+        symbols = symbols_of(text)
+        while width_of("".join(symbols)) >= width:
+            symbols.pop()
+        text = "".join([*symbols, ellipsis])
     return text + " " * (width - width_of(text))
 
 

@@ -68,8 +68,26 @@ def styled(text: str, style: Style) -> str:
 
 
 def width_of(text: str) -> int:
-    """Return the number of terminal cells that `text` occupies."""
-    return sum(_width(character) for character in text) if not text.isascii() else len(text)
+    """Return the number of terminal cells that `text` occupies.
+
+    Without wcwidth, sequences of several characters, such as flags and families, are estimated.
+    """
+    if text.isascii():
+        return len(text)
+    try:
+        from wcwidth import wcswidth  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return sum(map(_width, text))
+    return max(wcswidth(text), 0)
+
+
+def symbols_of(text: str) -> list[str]:
+    """Return the symbols of which `text` consists; without wcwidth, its characters."""
+    try:
+        from wcwidth import iter_graphemes  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return list(text)
+    return list(iter_graphemes(text))
 
 
 def _width(character: str) -> int:
@@ -84,15 +102,16 @@ def terminal_width() -> int:
 
 
 def prepare_streams() -> None:
-    """Make sure that any text can be written to the standard streams.
+    """Make sure that the standard streams exist, and accept any text.
 
-    Text for a stream that the shell has closed is discarded. Characters that the encoding of
-    standard output lacks are written as escapes.
+    If the shell has closed a stream, its use fails as it would in C, except that text for standard
+    error is discarded. Characters that the encoding of standard output lacks are written as
+    escapes.
     """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for name, mode, flag in _STREAMS:
         if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8", closefd=False))
+            closed = os.open(os.devnull, flag)
+            setattr(sys, name, os.fdopen(closed, mode, encoding="utf-8", closefd=False))
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -122,3 +141,9 @@ def is_written(write: Callable[[], None]) -> bool:
 
 
 _USUAL_WIDTH = 80
+# Standard input that is opened for writing can't be read, and the reverse.
+_STREAMS = (
+    ("stdin", "r", os.O_WRONLY),
+    ("stdout", "w", os.O_RDONLY),
+    ("stderr", "w", os.O_WRONLY),
+)

@@ -1,9 +1,10 @@
-"""Readers of the response headers about rate limits: pure functions that never raise."""
+"""Headers of responses, and readers of those about rate limits: pure functions that never raise."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -15,6 +16,37 @@ _is_count = re.compile("[0-9]{1,15}", re.ASCII).fullmatch
 _is_seconds = re.compile(r"[0-9]++(\.[0-9]++)?", re.ASCII).fullmatch
 # The maximum of a wait, since a number with many digits becomes infinity as a float.
 _MOST_SECONDS = 1e15
+
+
+class Headers(Mapping[str, str]):
+    """The headers of a response: a read-only mapping, whose keys ignore case.
+
+    Iteration yields the names in lower case. The values of a repeated header are joined by `, `, as
+    https://www.rfc-editor.org/rfc/rfc9110#field.combined describes. The `repr` shows no values.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        values: dict[str, str] = {}
+        for name, value in () if headers is None else headers.items():
+            key = name.lower()
+            values[key] = f"{values[key]}, {value}" if key in values else value
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        with suppress(AttributeError):  # a key of another type is in no mapping of headers
+            return self._values[name.lower()]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<Headers {', '.join(self._values)}>"
 
 
 @attrs.frozen(kw_only=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime
 from itertools import islice
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import attrs
@@ -85,6 +87,7 @@ _NAMES = ("id", "request_id")
 _OTHER_MESSAGES = ("error", "messages", "errors", "detail", "title", "root_causes")
 _DEEPEST_TEXT = 5
 _MOST_TEXTS = 10
+_DEEPEST_VALUE = 100
 _MOST_VALUES = 1000
 # Each text repeats the name, so that a longer name would cost memory.
 _LONGEST_NAME = 50
@@ -103,7 +106,82 @@ def decode_page(body: bytes, item: type[T]) -> PageDocument[T]:
     Raises:
         DecodeError: The body is not such a page. The message may quote what the server sent.
     """
-    document, items = _with_items(body, item)
+    return _page(*_with_items(body, item))
+
+
+def decode_objects(body: bytes, member: str) -> PageDocument[dict[str, Any]]:
+    """Return the page of a listing whose items are any objects, in this member of the document.
+
+    Raises:
+        DecodeError: The body is not such a page. The message may quote what the server sent.
+    """
+    document = _document(body)
+    if member not in document:
+        names = ", ".join(document) or "no members"
+        raise DecodeError(f"expected an object with {member!r}, got {names}")
+    value = document[member]
+    if not isinstance(value, list):
+        raise DecodeError(f"{member}: expected a list, got {type(value).__name__}")
+    for index, element in enumerate(value):
+        if not isinstance(element, dict):
+            found = type(element).__name__
+            raise DecodeError(f"{member}[{index}]: expected an object, got {found}")
+    return _page(document, value)
+
+
+def decode_value(body: bytes) -> Any:
+    """Return any JSON value.
+
+    Raises:
+        DecodeError: The body is not JSON. The message quotes nothing of it.
+    """
+    try:
+        return msgspec.json.decode(body.removeprefix(_BOM))
+    except RecursionError:  # its text depends on the version of Python
+        raise DecodeError("invalid JSON: it is nested too deeply") from None
+    except _NO_JSON as error:
+        raise DecodeError(f"invalid JSON: {error}") from None
+
+
+def encode_value(name: str, value: object) -> bytes:
+    """Return any JSON value as JSON.
+
+    Raises:
+        TypeError: The value holds a type that JSON doesn't have, or a key that is not a string.
+        ValueError: The value holds a number that is not finite or has too many digits, text that is
+            not valid Unicode, or is nested too deeply.
+    """
+    _check_value(name, value, _DEEPEST_VALUE)
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        problem = f"{name} must be valid Unicode text, got a lone surrogate"
+    except ValueError:
+        problem = f"{name} must have numbers of fewer digits"
+    raise ValueError(problem)
+
+
+def _check_value(name: str, value: object, depth: int) -> None:
+    if not depth:
+        most = f"at most {_DEEPEST_VALUE} levels of lists and dicts"
+        raise ValueError(f"{name} must have {most}, got more")
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"the keys in {name} must be strings, got {type(key).__name__}")
+            _check_value(name, part, depth - 1)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check_value(name, part, depth - 1)
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError(f"the numbers in {name} must be finite, got {value}")
+    elif not isinstance(value, str | int | None):
+        kinds = "dicts, lists, strings, numbers, bools and None"
+        raise TypeError(f"{name} must consist of {kinds}, got {type(value).__name__}")
+
+
+def _page(document: Mapping[str, Any], items: list[T]) -> PageDocument[T]:
     links = document.get("links")
     pages = _object(links).get("pages")
     following = _object(pages).get("next")
@@ -195,23 +273,18 @@ def encode_members(members: Mapping[str, object]) -> bytes:
     return _encoder.encode(dict(members))
 
 
-def encode(items: Iterable[Resource | Project]) -> bytes:
-    """Return the items as the API would send them, in a JSON list."""
+def encode(items: Iterable[object]) -> bytes:
+    """Return the items as a JSON list: resources and projects as the API would send them."""
     return _encoder.encode(converter().unstructure(list(items)))
 
 
-def encode_lines(items: Iterable[Resource | Project]) -> bytes:
-    """Return the items as the API would send them, each on a line of its own."""
+def encode_lines(items: Iterable[object]) -> bytes:
+    """Return the items as `encode` does, each on a line of its own."""
     return _encoder.encode_lines(converter().unstructure(list(items)))
 
 
 def _document(body: bytes) -> dict[str, Any]:
-    try:
-        document = msgspec.json.decode(body.removeprefix(_BOM))
-    except RecursionError:  # its text depends on the version of Python
-        raise DecodeError("invalid JSON: it is nested too deeply") from None
-    except _NO_JSON as error:
-        raise DecodeError(f"invalid JSON: {error}") from None
+    document = decode_value(body)
     if not isinstance(document, dict):
         raise DecodeError(f"expected a JSON object, got {type(document).__name__}")
     return document

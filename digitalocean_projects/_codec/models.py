@@ -286,10 +286,16 @@ class ProjectResources(Value):
     Args:
         project: The project.
         resources: Its resources, newest assignment first.
+        total: The number of its resources according to the API, which also counts those that the
+            token may not see; None if the API sends none.
+        settled: False if the listing changed in every reading, so that resources may be missing or
+            may have left the project.
     """
 
     project: Project
     resources: tuple[Resource, ...]
+    total: int | None = None
+    settled: bool = True
 
     @property
     def items(self) -> tuple[tuple[Project, Resource], ...]:

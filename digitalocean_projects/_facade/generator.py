@@ -40,7 +40,7 @@ RENAMES = {
 ROOT = "AsyncClient"
 SECRETS = ("token", "proxy")
 # A parameter of this type may be a blocking iterator, which can't be used in the portal's loop. So
-# the caller's thread reads it, with this function.
+# the caller's thread reads it, with this function. A method that is no coroutine runs there anyway.
 GONE_THROUGH = {
     "Iterable[URNLike]": "distinct_urns",
     "Mapping[AnyProject, Iterable[URNLike]]": "urns_by_project",
@@ -269,7 +269,8 @@ def _passed_on(node: _Function) -> str:
         annotation = "" if arg.annotation is None else ast.unparse(arg.annotation)
         if "Async" in annotation:
             raise UnknownShapeError(arg, "a parameter of a renamed type")
-        if "Iterable" in annotation and annotation not in GONE_THROUGH:
+        is_read_there = "Iterable" in annotation and isinstance(node, ast.AsyncFunctionDef)
+        if is_read_there and annotation not in GONE_THROUGH:
             raise UnknownShapeError(arg, "an iterable that the portal's loop would read")
         value = f"{GONE_THROUGH[annotation]}({name})" if annotation in GONE_THROUGH else name
         passed.append(f"{name}={value}" if name in keyword else value)

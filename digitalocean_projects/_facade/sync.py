@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from aiohttp import ClientSession, TraceConfig
 from attrs import NOTHING, NothingType
@@ -48,6 +48,7 @@ from digitalocean_projects._paginator.inventory import AsyncInventory
 from digitalocean_projects._paginator.paginator import AsyncPaginator
 from digitalocean_projects._projects import AsyncProjects
 from digitalocean_projects._public import publish
+from digitalocean_projects._request import APIResponse
 from digitalocean_projects._session.manager import Statistics
 
 T = TypeVar("T")
@@ -56,7 +57,8 @@ T = TypeVar("T")
 class Client:
     """A client of the Projects API, for one token.
 
-    Its attribute `projects` holds the operations. Connections are opened on the first request. Use
+    Its attribute `projects` holds the operations; `request` and `paginate` reach all other
+    endpoints of the API. Connections are opened on the first request. Use
     the client as a context manager, or call `close`. It may send any number of requests
     concurrently, so make one client and share it, within one event loop or between any number of
     threads.
@@ -231,6 +233,100 @@ class Client:
                 retry=retry,
                 limits=limits,
                 bulk=bulk,
+            ),
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | Sequence[str | int]] | None = None,
+        json: Any = None,
+        idempotent: bool | None = None,
+    ) -> APIResponse:
+        """Send a request to any endpoint of the API, and return its response.
+
+        The request has the limits, retries, errors and redaction of all requests of this client,
+        and goes to the origin of `base_url` only. The token needs the scopes of the endpoint.
+
+        https://docs.digitalocean.com/reference/api/reference/
+
+        Args:
+            method: `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE` or `OPTIONS`, in any case.
+            path: Path from `/v2/` on, such as `/v2/droplets`, without a query. Encode each part
+                that may hold other characters with `urllib.parse.quote(part, safe="")`.
+            params: The query: a mapping of names to strings, ints, bools (sent as `true` and
+                `false`), or sequences of these, which repeat the name. None, the default, sends no
+                query.
+            json: The body: a JSON value of dicts with string keys, lists, tuples, strings, ints,
+                finite floats, bools and None, at most 100 levels deep. None, the default, sends no
+                body.
+            idempotent: True to retry the request although an earlier attempt may have been carried
+                out. None, the default, is True for `GET`, `HEAD`, `PUT` and `DELETE`. If False, the
+                request is retried only if it was certainly not carried out. A `DELETE` that is
+                retried may get status 404, since an earlier attempt has succeeded.
+
+        Returns:
+            The response with a status 2xx.
+
+        Raises:
+            APIStatusError: The status is not 2xx, or its subclass, such as `NotFoundError`. A
+                redirect is not followed.
+            APIConnectionError: There was no complete response in any attempt.
+            APIResponseError: The response is not valid HTTP, or exceeds `max_body`.
+            RateLimitWaitError: The wait for the rate limits would exceed `deadline`, or after a
+                response 429, `RetryPolicy.max_retry_after`.
+            ClientUsageError: The client is closed or belongs to another event loop.
+            TypeError: An argument has another type than annotated. No request was sent.
+            ValueError: An argument is invalid, such as a path with `..` or a host. No request was
+                sent, and the message doesn't contain the token.
+        """
+        return self._portal.call(
+            self._async.request, method, path, params=params, json=json, idempotent=idempotent
+        )
+
+    def paginate(
+        self,
+        path: str,
+        key: str,
+        *,
+        params: Mapping[str, str | int | Sequence[str | int]] | None = None,
+        per_page: int = DEFAULT_PER_PAGE,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_pages: int = DEFAULT_MAX_PAGES,
+    ) -> Paginator[dict[str, Any]]:
+        """Return a paginator over any listing of the API, such as the Droplets of a tag.
+
+        No request is sent before the paginator is used. Its items are dicts, as the API sends them.
+        Each `id` is returned once, or each `urn` if an item has no `id`. Items without both are not
+        compared with each other. The errors are those of `request`; a page without a list of
+        objects in `key` is an `APIResponseError`.
+
+        https://docs.digitalocean.com/reference/api/reference/#links--pagination
+
+        Args:
+            path: Path of the listing, as for `request`.
+            key: Name of the member of the response that holds the items, such as `droplets`.
+            params: The query, as for `request`, without `page` and `per_page`.
+            per_page: Number of items on a page, an int from 1 to 200. The default is 200.
+            concurrency: Maximum number of concurrent requests. The default is 16.
+            max_pages: Maximum number of pages; a longer listing raises a `PaginationError`. The
+                default is 10,000.
+
+        Raises:
+            TypeError: An argument has another type than annotated.
+            ValueError: An argument is invalid.
+        """
+        return Paginator(
+            self._portal,
+            self._async.paginate(
+                path,
+                key,
+                params=params,
+                per_page=per_page,
+                concurrency=concurrency,
+                max_pages=max_pages,
             ),
         )
 
@@ -510,20 +606,47 @@ class Projects:
             ),
         )
 
-    def resources_by_project(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> Inventory:
-        """Return an inventory: the resources of all projects, each together with its project.
+    def resources_by_project(
+        self,
+        projects: Iterable[ProjectLike] | None = None,
+        *,
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> Inventory:
+        """Return an inventory: the resources of several projects, each together with its project.
 
         No request is sent before the inventory is used. Requires the scope `project:read`, and
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
 
         Args:
+            projects: The projects, in the order to read them. A UUID or `default` takes one more
+                request, whose error is raised before anything is read. A project that doesn't
+                exist is a failure. The default, None, stands for all projects, in the API's order.
             concurrency: Maximum number of concurrent requests. The default is 16.
 
         Returns:
             An inventory. Its iteration continues after a project that can't be read, and raises
             an `InventoryError` at the end, see `Inventory.pages`.
         """
-        return Inventory(self._portal, self._async.resources_by_project(concurrency=concurrency))
+        return Inventory(
+            self._portal, self._async.resources_by_project(projects, concurrency=concurrency)
+        )
+
+    def project_of(self, resource: URNLike, *, concurrency: int = 1) -> Project | None:
+        """Return the project that holds a resource, or None if no project lists it.
+
+        Lists the projects, and then the resources of one project after the other, until a page has
+        the resource. A token that lacks a scope such as `droplet:read` doesn't see the resource.
+        A resource that moves meanwhile can be missed.
+
+        Args:
+            resource: The resource, under any of its names; see `URN.canonical`.
+            concurrency: Maximum number of concurrent requests. More of them take less time, but
+                more requests than necessary. The default is 1.
+
+        Raises:
+            InventoryError: The resource may be in a project that couldn't be read.
+        """
+        return self._portal.call(self._async.project_of, resource, concurrency=concurrency)
 
     def assign_resources(
         self,
@@ -787,7 +910,8 @@ class Inventory:
 class Paginator(Generic[T]):
     """The items of a listing, in the API's order, without duplicates.
 
-    `Projects.list` and `Projects.list_resources` return paginators.
+    `Projects.list`, `Projects.list_resources` and `Client.paginate` return
+    paginators.
 
     Iterate over it to get the items. Pages are requested in waves of up to `concurrency` concurrent
     requests, and a wave ends before its first item is returned. So you may leave the loop at any
@@ -820,6 +944,15 @@ class Paginator(Generic[T]):
         joined and left between two requests.
         """
         return self._async.settled
+
+    @property
+    def total(self) -> int | None:
+        """The number of items according to the API, as of the last complete reading.
+
+        It also counts items that the token may not see. It is None before the first complete
+        reading, and if the API sends no total.
+        """
+        return self._async.total
 
     def __repr__(self) -> str:
         return repr(self._async).replace("Async", "", 1)

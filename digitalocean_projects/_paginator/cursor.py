@@ -38,6 +38,7 @@ class Reading(Generic[T]):
         limit: The last page that probably exists.
         ended: True if the last page was read.
         changed: True if there was a sign of a change.
+        total: The number of items according to the first page that has it; None if none has.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Reading(Generic[T]):
         self._last_allowed = start + max_pages - 1
         self._stuck = 0
         self._received = 0
-        self._total: int | None = None
+        self.total: int | None = None
         self._last: int | None = None
 
     def accept(self, document: PageDocument[T], request: Request) -> tuple[T, ...]:
@@ -127,19 +128,19 @@ class Reading(Generic[T]):
 
         This number of items may repeat in a row.
         """
-        return 0 if self._total is None else (document.total or 0) - self._total
+        return 0 if self.total is None else (document.total or 0) - self.total
 
     def _look_for_change(self, document: PageDocument[T], *, repeats: int) -> None:
         self._received += len(document.items)
-        if self._total is None:
-            self._total = document.total
+        if self.total is None:
+            self.total = document.total
         if self._last is None:
             self._last = document.last
         self.changed = (
             self.changed
             or repeats > 0
             or document.garbled
-            or document.total not in {None, self._total}
+            or document.total not in {None, self.total}
             or document.last not in {None, self._last}
             or self._contradicts(document)
         )
@@ -152,7 +153,7 @@ class Reading(Generic[T]):
             return self.number >= last if document.more else self.number != last
         # A page lacks the items that the token may not see, but no page is missing.
         most = max(self.number * self._per_page, self._received)
-        return not document.more and self._total is not None and self._total > most
+        return not document.more and self.total is not None and self.total > most
 
     def _look_ahead(self, document: PageDocument[T]) -> None:
         last = document.last

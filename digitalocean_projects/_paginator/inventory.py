@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Self
-
-import attrs
+from collections.abc import AsyncIterator
 
 from digitalocean_projects._codec.models import Project, ProjectResources, Resource
-from digitalocean_projects._errors import (
-    APIConnectionError,
-    APIError,
-    AuthenticationError,
-    ClientUsageError,
-    InventoryError,
-    NotFoundError,
-    RateLimitError,
-    RateLimitWaitError,
-)
 from digitalocean_projects._public import explain_misuse, publish
-from digitalocean_projects._session.pool import current_loop
-from digitalocean_projects._session.tracing import Steps
 
-from .listing import NOT_BLOCKING, Items, Listing
-from .paginator import AsyncPaginator
-from .prefetch import Waves
-
-# The API's own 404: one of a gateway in between says nothing about the project.
-NOT_FOUND = "not_found"
-_Failure = tuple[Project, APIError]
-_Outcome = ProjectResources | _Failure
+from .listing import Items
+from .reader import ProjectPages, Reader
 
 
 class AsyncInventory:
@@ -47,22 +25,8 @@ class AsyncInventory:
     `InventoryError` at the end; see `pages`.
     """
 
-    def __init__(
-        self,
-        projects: AsyncPaginator[Project],
-        resources: Callable[[Project], Listing[Resource]],
-        *,
-        concurrency: int,
-        max_pages: int,
-        secret: str,
-        strict: bool = False,
-    ) -> None:
-        self._projects = projects
-        self._resources = resources
-        self._concurrency = concurrency
-        self._max_pages = max_pages
-        self._secret = secret
-        self._strict = strict
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     def __repr__(self) -> str:
         return "<AsyncInventory of all projects>"
@@ -94,98 +58,7 @@ class AsyncInventory:
                 It is raised at once.
             ClientUsageError: The client can't be used, or the iterator is already in use.
         """
-        return _Pages(
-            self._projects, self._read, self._concurrency, self._secret, strict=self._strict
-        )
-
-    async def _read(self, project: Project, gate: asyncio.Semaphore) -> _Outcome:
-        try:
-            paginator = AsyncPaginator(
-                attrs.evolve(self._resources(project), gate=gate),
-                concurrency=self._concurrency,
-                max_pages=self._max_pages,
-            )
-            resources = await paginator.collect(strict=self._strict)
-        except APIError as error:
-            if _concerns_all(error):
-                raise
-            if isinstance(error, NotFoundError) and error.id == NOT_FOUND:
-                return ProjectResources(project=project, resources=())
-            # Its traceback holds this frame, which would hold the error: a reference cycle.
-            return project, error.with_traceback(None)
-        return ProjectResources(project=project, resources=tuple(resources))
-
-
-def _concerns_all(error: APIError) -> bool:
-    """Return True if the request for any other project would raise the same error."""
-    if isinstance(error, APIConnectionError):
-        return not error.sent
-    return isinstance(error, AuthenticationError | RateLimitError | RateLimitWaitError)
-
-
-class _Pages:
-    """The projects of one reading."""
-
-    def __init__(
-        self,
-        paginator: AsyncPaginator[Project],
-        read: Callable[[Project, asyncio.Semaphore], Awaitable[_Outcome]],
-        concurrency: int,
-        secret: str,
-        *,
-        strict: bool,
-    ) -> None:
-        self._paginator = paginator
-        self._read = read
-        self._concurrency = concurrency
-        self._secret = secret
-        self._strict = strict
-        self._projects: list[Project] = []
-        self._failures: list[_Failure] = []
-        self._waves: Waves[_Outcome] | None = None
-        self._gate = asyncio.Semaphore(concurrency)
-        self._number = 1
-        # A step in a closed loop or in a parent process never ends, so it must not block others.
-        self._busy_in: asyncio.AbstractEventLoop | None = None
-        self._steps = Steps("projects.resources_by_project")
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> ProjectResources:
-        loop = current_loop()
-        if loop is not None and self._busy_in is loop:
-            raise ClientUsageError(
-                "this iterator is already in use by another task; create one for each task"
-            )
-        self._busy_in = loop
-        try:
-            with self._steps.step():
-                return await self._next()
-        finally:
-            self._busy_in = None
-
-    async def _next(self) -> ProjectResources:
-        waves = self._waves or self._begin(await self._paginator.collect(strict=self._strict))
-        while self._number <= len(self._projects):
-            # A wave ends within this call. The next call may run in another event loop.
-            self._gate = asyncio.Semaphore(self._concurrency)
-            outcome = await waves.get(self._number, len(self._projects))
-            self._number += 1
-            if isinstance(outcome, ProjectResources):
-                return outcome
-            self._failures.append(outcome)
-        if self._failures:
-            failures, self._failures = tuple(self._failures), []
-            self._begin([project for project, _ in failures])
-            raise InventoryError(failures, secret=self._secret)
-        raise StopAsyncIteration
-
-    def _begin(self, projects: list[Project]) -> Waves[_Outcome]:
-        """Begin to read these projects."""
-        self._projects, self._number = projects, 1
-        self._waves = Waves(lambda n: self._read(projects[n - 1], self._gate), self._concurrency)
-        return self._waves
+        return ProjectPages(self._reader)
 
 
 publish(globals())
@@ -196,4 +69,3 @@ explain_misuse(
     "__await__",
     "__iter__",
 )
-explain_misuse(_Pages, NOT_BLOCKING, "__await__", "__iter__")

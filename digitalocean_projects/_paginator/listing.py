@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
 
-from digitalocean_projects._codec.json import decode_page
 from digitalocean_projects._messages import Request
 from digitalocean_projects._public import explain_misuse
 
@@ -25,6 +23,12 @@ T = TypeVar("T")
 NOT_BLOCKING = "an asynchronous iterator must be read with `async for`"
 
 
+class Unidentified:
+    """The key of an item without an identity, which equals no other key."""
+
+    __slots__ = ()
+
+
 @attrs.frozen(kw_only=True)
 class Listing(Generic[T]):
     """A collection that the API lists page by page.
@@ -32,26 +36,29 @@ class Listing(Generic[T]):
     Args:
         manager: The session manager that sends the requests.
         path: The collection's path.
-        item: The class of its items.
-        key: Function that returns the identity of an item.
+        decode: Function that returns the page in the body of a response.
+        key: Function that returns the identity of an item; a new `Unidentified` if it has none.
         per_page: The number of items to request for a page; the API may send fewer.
         scopes: The scopes that a token needs.
+        query: The query without `page` and `per_page`, encoded.
         operation: The name of the operation, for spans.
         gate: A context manager that is held during each request.
     """
 
     manager: SessionManager
     path: str
-    item: type[T]
+    decode: Callable[[bytes], PageDocument[T]]
     key: Callable[[T], Hashable]
     per_page: int
-    scopes: tuple[str, ...]
+    scopes: tuple[str, ...] = ()
+    query: str = ""
     operation: str = "paginate"
     gate: AbstractAsyncContextManager[object] = attrs.field(factory=nullcontext)
 
     def request(self, number: int) -> Request:
         """Return the request for a page. Links are never followed: they may name any host."""
-        path = f"{self.path}?page={number}&per_page={self.per_page}"
+        query = f"{self.query}&" if self.query else ""
+        path = f"{self.path}?{query}page={number}&per_page={self.per_page}"
         return self.manager.located(Request(method="GET", path=path, scopes=self.scopes))
 
     async def fetch(self, number: int) -> Answer:
@@ -61,7 +68,7 @@ class Listing(Generic[T]):
 
     def read(self, answer: Answer) -> PageDocument[T]:
         """Return the document of a page."""
-        return answer.decode(partial(decode_page, item=self.item))
+        return answer.decode(self.decode)
 
 
 class Items(Generic[T]):

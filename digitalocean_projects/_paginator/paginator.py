@@ -18,7 +18,7 @@ from digitalocean_projects._session.tracing import Steps, operation
 from digitalocean_projects._session.transport import Answer
 
 from .cursor import Reading
-from .listing import NOT_BLOCKING, Items, Listing
+from .listing import NOT_BLOCKING, Items, Listing, Unidentified
 from .prefetch import Prefetch, Waves, Window, close
 
 T = TypeVar("T")
@@ -29,7 +29,8 @@ _READINGS = 3
 class AsyncPaginator(Generic[T]):
     """The items of a listing, in the API's order, without duplicates.
 
-    `AsyncProjects.list` and `AsyncProjects.list_resources` return paginators.
+    `AsyncProjects.list`, `AsyncProjects.list_resources` and `AsyncClient.paginate` return
+    paginators.
 
     Iterate over it to get the items. Pages are requested in waves of up to `concurrency` concurrent
     requests, and a wave ends before its first item is returned. So you may leave the loop at any
@@ -54,6 +55,7 @@ class AsyncPaginator(Generic[T]):
         self._concurrency = concurrency
         self._max_pages = max_pages
         self._settled: bool | None = None
+        self._total: int | None = None
         self._windows: list[Window] | None = None
 
     @property
@@ -65,6 +67,15 @@ class AsyncPaginator(Generic[T]):
         joined and left between two requests.
         """
         return self._settled
+
+    @property
+    def total(self) -> int | None:
+        """The number of items according to the API, as of the last complete reading.
+
+        It also counts items that the token may not see. It is None before the first complete
+        reading, and if the API sends no total.
+        """
+        return self._total
 
     def __repr__(self) -> str:
         return f"<AsyncPaginator of {self._listing.path}>"
@@ -157,7 +168,7 @@ class AsyncPaginator(Generic[T]):
         )
 
     def _note(self, reading: Reading[T]) -> None:
-        self._settled = not reading.changed
+        self._settled, self._total = not reading.changed, reading.total
 
     async def _collect_settled(self, *, strict: bool) -> list[T]:
         found: dict[Hashable, T] = {}
@@ -165,10 +176,12 @@ class AsyncPaginator(Generic[T]):
         for _ in range(_READINGS):
             reading = self._reading(memory=None)
             items = await self._collect(reading)
-            self._settled = not reading.changed
+            self._note(reading)
             if self._settled:
                 return items
             latest = {self._listing.key(item): item for item in items}
+            # An item without an identity can't be recognized in another reading.
+            found = {key: found[key] for key in found if not isinstance(key, Unidentified)}
             found = {**latest, **found, **latest}
             pages += reading.number - 1
             if pages + reading.number - 1 > self._max_pages:

@@ -10,9 +10,9 @@ pytest finds the fixtures by itself once the package is installed.
   as `limits=()` or `move_delay=90.0`. Those of a test override those of its class and module.
 
 During a test that uses one of them, `DIGITALOCEAN_API_URL`, `DIGITALOCEAN_TOKEN` and
-`DIGITALOCEAN_ACCESS_TOKEN` are those of the emulator. So clients that the code under test creates
-without these arguments use the emulator and never a real account, and so do other programs that the
-test starts, such as doctl.
+`DIGITALOCEAN_ACCESS_TOKEN` are those of the emulator, and `DIGITALOCEAN_CONTEXT` is unset. So
+clients that the code under test creates without these arguments use the emulator and never a real
+account, and so do other programs that the test starts, such as doctl.
 
 The emulator's clock follows real time, and jumps to the end of the next wait when it has not been
 used for 0.05 s. Clients that are created without a clock during the test use it, too. So neither a
@@ -133,6 +133,7 @@ def do_emulator(
     # here, and cost nothing in a run without these fixtures.
     from digitalocean_projects import _client, _config  # noqa: PLC0415 - as above
     from digitalocean_projects._messages import TOKEN_VARIABLES  # noqa: PLC0415 - as above
+    from digitalocean_projects.contrib.doctl import CONTEXT_VARIABLE  # noqa: PLC0415 - as above
     from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as above
 
     clock = MockClock(autojump_threshold=_IDLE_SECONDS)
@@ -145,6 +146,8 @@ def do_emulator(
             )
         options.update(marker.kwargs)
     with Emulator(**options) as emulator:
+        # With this variable, the command and doctl would use another token.
+        monkeypatch.delenv(CONTEXT_VARIABLE, raising=False)
         monkeypatch.setenv(_config.BASE_URL_VARIABLE, emulator.url)
         for name in TOKEN_VARIABLES:
             monkeypatch.setenv(name, emulator.token)

@@ -163,7 +163,8 @@ the state. Each line is a JSON object, so the resource lines alone are a table.
 | another account | `kind: "account"`, `token`; the lines after it are about this account |
 
 `dump` orders projects by name, puts each before its resources, and these in the order of their
-listing. All members of a resource but `urn` are optional. A project that has no line is made from
+listing. The line of a Droplet may have a `name` and `tags`, see `Emulator.add_droplet`. All members
+of a resource but `urn` are optional. A project that has no line is made from
 its resource lines. A resource that names no project belongs to the project line or array of one
 project before it, or else to the default project. A null `assigned_at`, `status` or `self_link` is
 left out of answers. Times after a load are later than those in the text.
@@ -222,9 +223,11 @@ a name that is neither of this machine nor in `allow_hosts`, and those with a fo
 
 The emulator follows the API's documentation of
 [projects](https://docs.digitalocean.com/reference/api/reference/projects/) and [project
-resources](https://docs.digitalocean.com/reference/api/reference/project-resources/). It shares no
-code with the clients except `URN`, so a misunderstanding in the client doesn't repeat itself here.
-The documentation doesn't describe the following behaviors. Most of them were observed.
+resources](https://docs.digitalocean.com/reference/api/reference/project-resources/). Of
+[Droplets](https://docs.digitalocean.com/reference/api/reference/droplets/) it has only the listing,
+with the filters `name` and `tag_name`, and the members `id`, `name`, `status` and `tags`. It
+shares no code with the clients except `URN`, so a misunderstanding in the client doesn't repeat
+itself here. The documentation doesn't describe the following behaviors. Most of them were observed.
 
 Projects:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
@@ -15,13 +16,14 @@ import attrs
 
 from digitalocean_projects._codec.urn import URN
 
-from ._assignment import EPOCH, Assignment, instant, second, self_link
+from ._assignment import EPOCH, Assignment, Labels, instant, second, self_link
 from ._attachments import Attachments
 from ._clock import MockClock
 from ._project import StoredProject
 
 _NO_DEFAULT = "you must always have a default project"
 _NUMBER = attrgetter("number")
+_is_droplet = re.compile("do:droplet:[1-9][0-9]{0,17}").fullmatch
 
 
 @attrs.frozen
@@ -75,12 +77,14 @@ class Contents:
         changes: The number of changes of projects since then.
         projects: The projects by id, oldest first.
         listings: The listing of each project, newest assignment first.
+        labels: The names and tags of Droplets.
     """
 
     epoch: datetime
     changes: int
     projects: Mapping[str, StoredProject]
     listings: Mapping[str, Sequence[Assignment]]
+    labels: Mapping[URN, Labels] = attrs.field(factory=dict)
 
 
 class Account:
@@ -98,6 +102,7 @@ class Account:
         number: The number of the account.
         tokens: The tokens by their text; the first one is the account's own.
         attachments: The reserved IPs of Droplets, and the load balancers of Kubernetes clusters.
+        labels: The names and tags of Droplets.
     """
 
     def __init__(self, clock: MockClock, number: int = 0) -> None:
@@ -105,6 +110,7 @@ class Account:
         self.number: int = number
         self.tokens: dict[str, Token] = {}
         self.attachments: Attachments = Attachments()
+        self.labels: dict[URN, Labels] = {}
         self._clock = clock
         # Ids and tokens of different accounts differ.
         self._salt = f"{number} " if number else ""
@@ -209,6 +215,17 @@ class Account:
         """
         return self._assignments.get(urn.canonical)
 
+    def droplets(self) -> list[tuple[int, Labels]]:
+        """Return the id, the name and the tags of each Droplet, by id.
+
+        The API's ids are numbers, so a Droplet with another id is left out.
+        """
+        ids = sorted(int(urn.id) for urn in self._assignments if _is_droplet(urn))
+        return [
+            (number, self.labels.get(URN("droplet", number), Labels(f"droplet-{number}")))
+            for number in ids
+        ]
+
     def place(self, urn: URN, project: StoredProject, delay: float = 0.0) -> Assignment:
         """Move the resource to the project, as its newest; create it if it doesn't exist.
 
@@ -251,6 +268,7 @@ class Account:
             changes=self._changes,
             projects=dict(self._projects),
             listings=listings,
+            labels=dict(self.labels),
         )
 
     @contents.setter
@@ -259,6 +277,7 @@ class Account:
         self._projects = dict(contents.projects)
         self._project_ids = set(contents.projects)
         self._changes = contents.changes
+        self.labels = dict(contents.labels)
         self._holdings = {project_id: _Holding() for project_id in contents.projects}
         self._assignments, self._shown, self._moves = {}, {}, []
         self._number = 0

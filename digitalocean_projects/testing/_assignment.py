@@ -43,6 +43,14 @@ class Assignment:
     self_link: str | None
 
 
+@attrs.frozen
+class Labels:
+    """The name and the tags of a Droplet, which only `/v2/droplets` shows."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+
+
 def self_link(urn: URN) -> str:
     """Return the link to a resource that the API sends."""
     link = _SELF.get(urn.type, f"https://api.digitalocean.com/v2/{urn.type}s/{{}}")

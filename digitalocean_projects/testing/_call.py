@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 import attrs
 
 from ._answer import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from digitalocean_projects._codec.urn import URN
 
@@ -106,7 +107,9 @@ class Call:
         except (ValueError, RecursionError):
             raise RefusedError(400, "the request body is not valid JSON") from None
 
-    def page(self, path: str, listing: Sequence[T]) -> tuple[Sequence[T], dict[str, Any]]:
+    def page(
+        self, path: str, listing: Sequence[T], query: Mapping[str, str] | None = None
+    ) -> tuple[Sequence[T], dict[str, Any]]:
         """Return the page that the query names, and the members `links` and `meta`.
 
         Every page has links to `first` and `last`, and to `next` and `prev` if these exist. If the
@@ -115,6 +118,7 @@ class Call:
         Args:
             path: The path of the listing.
             listing: The whole listing.
+            query: The other parameters of the query, which the links repeat.
         """
         page = self._number("page", 1)
         per_page = self._number("per_page", 20)
@@ -122,8 +126,9 @@ class Call:
             raise RefusedError(400, f"per_page must be between 1 and {_MOST_PER_PAGE}")
         last = max(1, -(-len(listing) // per_page))
         numbers = {"first": 1, "prev": page - 1, "next": page + 1, "last": last}
+        rest = f"&{urlencode(query)}" if query else ""
         links = {
-            name: f"{self.origin}{path}?page={number}&per_page={per_page}"
+            name: f"{self.origin}{path}?page={number}&per_page={per_page}{rest}"
             for name, number in numbers.items()
             if 1 <= number <= last
         }

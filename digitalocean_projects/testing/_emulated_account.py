@@ -9,6 +9,7 @@ from digitalocean_projects._codec.urn import URN
 
 from ._account import Account
 from ._accounts import Accounts, checked_scopes
+from ._assignment import Labels
 from ._project import StoredProject
 
 
@@ -95,6 +96,37 @@ class EmulatedAccount:
                 account.place(urn, project)
             return project.id
 
+    def add_droplet(
+        self, droplet_id: int, name: str, tags: Iterable[str] = (), *, project_id: str = "default"
+    ) -> URN:
+        """Create a Droplet with a name and tags, which `/v2/droplets` shows, and return its URN.
+
+        An existing Droplet stays in its project, and gets this name and these tags. A Droplet that
+        was seeded is named `droplet-ID` and has no tags.
+
+        Args:
+            droplet_id: The id, an int of at least 1.
+            name: The name.
+            tags: The tags; repeats are dropped.
+            project_id: The UUID of the project of a new Droplet, or `default`.
+
+        Raises:
+            TypeError: `name` or a tag is not a string, or `tags` is a single string.
+            ValueError: The id is less than 1, or there is no such project.
+        """
+        urn = URN("droplet", droplet_id)
+        if droplet_id < 1:
+            raise ValueError(f"droplet_id must be at least 1, got {droplet_id}")
+        distinct = tuple(dict.fromkeys(tags))
+        if isinstance(tags, str) or not all(isinstance(text, str) for text in (name, *distinct)):
+            raise TypeError("name must be a string, and tags must be a collection of strings")
+        with self._lock:
+            project = self._project(project_id)
+            if self._account.assignment(urn) is None:
+                self._account.place(urn, project)
+            self._account.labels[urn] = Labels(name, distinct)
+        return urn
+
     def attach(self, resource: URN | str, to: URN | str) -> None:
         """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
 
@@ -124,13 +156,17 @@ class EmulatedAccount:
             ValueError: There is no such project.
         """
         with self._lock:
-            project = self._account.project(project_id)
-            if project is None:
-                raise ValueError(
-                    "project_id must be 'default' or the UUID of a project of this emulator, "
-                    f"got {project_id!r}"
-                )
+            project = self._project(project_id)
             return [assignment.urn for assignment in self._account.listing(project)]
+
+    def _project(self, project_id: str) -> StoredProject:
+        project = self._account.project(project_id)
+        if project is None:
+            raise ValueError(
+                "project_id must be 'default' or the UUID of a project of this emulator, "
+                f"got {project_id!r}"
+            )
+        return project
 
     def dump(self) -> str:
         """Return the projects and the resources as text, in the format of `load`.

@@ -13,7 +13,7 @@ import attrs
 from digitalocean_projects._codec.urn import URN, listed_urn
 
 from ._account import Contents
-from ._assignment import Assignment, instant, second, self_link
+from ._assignment import Assignment, Labels, instant, second, self_link
 from ._project import StoredProject
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def line_of(members: dict[str, Any]) -> str:
 
 def lines_of(contents: Contents) -> Iterator[str]:
     """Yield the lines of an account: each project, by name, and then its resources as listed."""
-    projects = contents.projects.values()
-    for project in sorted(projects, key=lambda project: (project.name, project.id)):
+    for project in sorted(contents.projects.values(), key=lambda each: (each.name, each.id)):
         yield line_of({"kind": "project", **attrs.asdict(project, recurse=False)})
         for assignment in contents.listings[project.id]:
+            labels = contents.labels.get(assignment.urn)
             yield line_of(
                 {
                     "project": project.name,
@@ -49,6 +49,7 @@ def lines_of(contents: Contents) -> Iterator[str]:
                     "assigned_at": assignment.assigned_at,
                     "status": assignment.status,
                     "self_link": assignment.self_link,
+                    **(attrs.asdict(labels) if labels else {}),
                 }
             )
 
@@ -221,6 +222,7 @@ class _Merger:
         # The project of resources that name none.
         self._current = _DEFAULT
         self._new: dict[URN, tuple[str, Entry]] = {}
+        self._labels: dict[URN, Labels] = {}
 
     def add_project(self, entry: Entry) -> None:
         for each in ("owner_uuid", "created_at", "updated_at"):
@@ -265,6 +267,8 @@ class _Merger:
             links = entry.members["links"]
             nested = attrs.evolve(entry, members=links if isinstance(links, dict) else {})
             entry.members["self_link"] = nested.text("self")
+        if urn.type == "droplet" and not {"name", "tags"}.isdisjoint(entry.members):
+            self._labels.setdefault(urn, _labels(urn, entry))
         self._new.setdefault(urn, (self._project_of(entry), entry))
 
     def _project_of(self, entry: Entry) -> str:
@@ -328,6 +332,7 @@ class _Merger:
             changes=1,
             projects=dict(sorted(projects.items(), key=lambda item: item[1].created_at)),
             listings=self._listings(epoch, default),
+            labels={**self._before.labels, **self._labels},
         )
 
     def _times(self) -> Iterator[str | None]:
@@ -357,6 +362,14 @@ class _Merger:
             listing.reverse()
             listings[project_id] = listing
         return listings
+
+
+def _labels(urn: URN, entry: Entry) -> Labels:
+    """Return the name and the tags of a Droplet."""
+    tags = entry.members.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise entry.error("tags must be a list of strings")
+    return Labels(entry.text("name") or f"droplet-{urn.id}", tuple(tags))
 
 
 def _assignment(

@@ -16,7 +16,7 @@ from ._project_handlers import (
     replace_project,
     update_project,
 )
-from ._resource_handlers import assign_resources, list_resources
+from ._resource_handlers import assign_resources, list_droplets, list_resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,7 @@ _ROUTES: tuple[tuple[re.Pattern[str], dict[str, _Operation]], ...] = (
         re.compile("/v2/projects/([^/]+)/resources/?"),
         {"GET": _Operation(200, list_resources), "POST": _Operation(200, assign_resources)},
     ),
+    (re.compile("/v2/droplets/?"), {"GET": _Operation(200, list_droplets)}),
 )
 
 

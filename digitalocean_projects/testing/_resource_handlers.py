@@ -1,6 +1,7 @@
 """Resource handlers: one function for each operation on the resources of a project.
 
 https://docs.digitalocean.com/reference/api/reference/project-resources/
+https://docs.digitalocean.com/reference/api/reference/droplets/
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ._call import Call
     from ._project import StoredProject
 
+_FILTERS = ("tag_name", "name")
 _ATTACHED = "Cannot move a Reserved IP with an associated Droplet. Move the Droplet instead"
 
 # Scopes are named after the API's resources, which differ from the types of these URNs.
@@ -49,6 +51,25 @@ def list_resources(call: Call, project_id: str) -> dict[str, Any]:
         if call.token.allows(_read_scope(assignment.urn.type))
     ]
     return {"resources": resources, **members}
+
+
+def list_droplets(call: Call) -> dict[str, Any]:
+    """List the Droplets of the account, or those with a tag or a name, by id."""
+    call.need("droplet:read")
+    query = {name: call.request.query[name] for name in _FILTERS if name in call.request.query}
+    if len(query) == len(_FILTERS):
+        raise RefusedError(400, "tag_name can not be combined with name")
+    droplets = call.account.droplets()
+    if (tag := query.get("tag_name")) is not None:
+        droplets = [each for each in droplets if tag in each[1].tags]
+    if (name := query.get("name")) is not None:
+        droplets = [each for each in droplets if name.lower() == each[1].name.lower()]
+    page, members = call.page("/v2/droplets", droplets, query)
+    documents = [
+        {"id": number, "name": labels.name, "status": "active", "tags": labels.tags}
+        for number, labels in page
+    ]
+    return {"droplets": documents, **members}
 
 
 def _listed(call: Call, document: dict[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,20 @@ def test_retry(account: Emulator, capsys: pytest.CaptureFixture[str], *, quiet: 
     assert quiet is not noted.startswith(expected)
 
 
+@pytest.mark.parametrize("option", ["--verbose", "-vq", "--trace"])
+def test_verbose(account: Emulator, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    """`--verbose` writes a line for each request, without the token."""
+    account.respond(200, {"resources": []}, {"x-request-id": "id-1"})
+    assert 0 == main(["list", "-o", "json", option])
+    line = capsys.readouterr().err
+    assert line.startswith("# GET /v2/projects/default/resources?page=1&per_page=200: 200 in ")
+    assert line.endswith(" ms, attempt 1, request id id-1\n")
+    account.respond(404, headers={"x-request-id": account.token})
+    assert 1 == main(["list", option])
+    output = capsys.readouterr()
+    assert (True, False) == ("request id ***" in output.err, account.token in output.err)
+
+
 def test_list_as_json(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     """JSON output has the shape of the API."""
     account.seed(["do:droplet:2"], default=True)
@@ -73,8 +87,9 @@ def test_list_of_a_changing_project(account: Emulator, capsys: pytest.CaptureFix
     """A listing that changed while it was read is reported."""
     resource = {"urn": "do:droplet:1"}
     account.respond(200, {"resources": [resource, resource]}, times=None)
-    assert 0 == main(["list"])
-    assert "the listing changed while it was read" in capsys.readouterr().err
+    for options, expected in (["list"], 0), (["list", "--strict", "-o", "json"], 1):
+        assert expected == main(options)
+        assert "the listing changed while it was read" in capsys.readouterr().err
 
 
 def test_assign(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -222,3 +223,65 @@ def test_files(tmp_path: Path, say: Callable[[str], None]) -> None:
     for name, place in (str(tmp_path / "odd\nname"), "odd name"), ("-", "standard input"):
         with pytest.raises(ValueError, match=f"{place}:2: invalid JSON"):
             read_account_file(name, quiet=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        (
+            '{"web": ["do:reservedip:192.0.2.1"], "default": ["do:a:2"], "UUID": ["do:a:3"],'
+            ' "name:default": ["do:a:4"], "a b.c": []}'
+        ),
+        (
+            '# A comment\n\n web = [\n"do:reservedip:192.0.2.1" ]\ndefault = ["do:a:2"]\n'
+            'UUID = ["do:a:3"]\n"name:default" = ["do:a:4"]\n"a b.c" = []'
+        ),
+        (
+            '{"name:web": ["do:reservedip:192.0.2.1"]}\n{"default": ["do:a:2"]}\n'
+            '{"project_id": "UUID", "urn": "do:a:3"} {"name:default": ["do:a:4"], "a b.c": []}'
+        ),
+    ],
+    ids=["JSON", "TOML", "mixed"],
+)
+def test_mapping(text: str) -> None:
+    """A mapping of projects to lists is an account, too; a key is a name or an id."""
+    assert [
+        (None, "web", ["do:floatingip:192.0.2.1"]),
+        ("default", None, ["do:a:2"]),
+        (API, None, ["do:a:3"]),
+        (None, "default", ["do:a:4"]),
+        (None, "a b.c", []),
+    ] == held(parse_account(text.replace("UUID", API.upper()), "x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '\n{"web": ["do:a:1"], "api": [], "web": ["do:a:2"]}',
+            "x:2: an object must have each member once, got 'web' twice",
+        ),
+        ('{"urn":"do:a:1","project":"web","urn":"do:a:2"}', "each member once, got 'urn' twice"),
+        ('web = ["do:a:1"]\nweb = ["do:a:2"]', "x: invalid TOML (Cannot overwrite a value (at "),
+        ("web = " + "[" * 100_000, "x: invalid TOML (the nesting is too large)"),
+        ('a.b = ["do:a:1"]', "x: each key must be a project, and its value a list of URNs; put "),
+        ('{"web": ["do:a:1"], "api": "do:a:2"}', "or map each project to a list of URNs"),
+        ('{"web": ["do:a:1", 2]}', "x:1: web[1]: a URN must be a string, got int"),
+        ('web = ["do:a:1", "do:A:2"]', "x: web[1]: a URN must have the form do:TYPE:ID, got"),
+        ('{"": []}', "x:1: the name of a project must not be empty"),
+        ('{"name:": []}', "x:1: the name of a project must not be empty"),
+        ('{"web": ["do:a:1", "do:a:1"]}', "x:1: web[1]: do:a:1 must be listed once; see x:1: web["),
+        (
+            '{"web": ["do:a:1"],\n"name:web": ["do:a:1"]}',
+            "x:1: name:web[0]: do:a:1 must be listed once; see x:1: web[0]",
+        ),
+        (
+            lines({"urn": "do:a:1", "project": "a"}, {"b": ["do:a:1"]}),
+            "x:2: b[0]: do:a:1 must be listed once; see x:1",
+        ),
+    ],
+)
+def test_bad_mapping(text: str, message: str) -> None:
+    """Nothing in a mapping is dropped without an error."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        parse_account(text, "x")

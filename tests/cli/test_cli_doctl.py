@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ import pytest
 
 from digitalocean_projects import Client, ClientUsageError
 from digitalocean_projects._cli import main
-from digitalocean_projects._cli.doctl import config_file, context_token
+from digitalocean_projects.contrib import doctl
+from digitalocean_projects.contrib.doctl import config_file
 from tests.exposure import exposed
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The path of doctl's configuration file, which does not exist."""
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("DIGITALOCEAN_CONFIG", raising=False)
     (tmp_path / "doctl").mkdir()
     return tmp_path / "doctl" / "config.yaml"
 
@@ -57,16 +60,120 @@ def test_context(  # noqa: PLR0917 - fixtures
     assert ("first-project\n", "") == capsys.readouterr()
 
 
-def test_only_on_request(
-    account: Emulator, monkeypatch: pytest.MonkeyPatch, config: Path, capsys: Capture
+CONTEXTS = "access-token: {0}\nauth-contexts: {{work: {1}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "expected"),
+    [
+        ({"DIGITALOCEAN_CONTEXT": ""}, "", "no API token; set DIGITALOCEAN_TOKEN"),
+        ({"DIGITALOCEAN_CONTEXT": "default"}, "", "first"),
+        ({"DIGITALOCEAN_CONTEXT": "default", "DIGITALOCEAN_TOKEN": "2"}, "", "second"),
+        ({"DIGITALOCEAN_CONTEXT": "Default", "DIGITALOCEAN_ACCESS_TOKEN": "2"}, "", "second"),
+        ({"DIGITALOCEAN_CONTEXT": "Work"}, "", "second"),
+        ({"DIGITALOCEAN_CONTEXT": "work", "DIGITALOCEAN_TOKEN": "1"}, "", "second"),
+        ({"DIGITALOCEAN_CONTEXT": "home"}, "", "doctl has no token for the context 'home'"),
+        ({"DIGITALOCEAN_CONTEXT": "home"}, "--context work", "second"),
+        ({"DIGITALOCEAN_CONTEXT": "work"}, "--context default", "first"),
+        ({"DIGITALOCEAN_TOKEN": "2"}, "--context default", "first"),
+        ({"DIGITALOCEAN_TOKEN": "2"}, "--current-context", "first"),
+        ({"DIGITALOCEAN_CONTEXT": "work"}, "--current-context", "second"),
+    ],
+)
+def test_precedence(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    config: Path,
+    capsys: Capture,
+    variables: dict[str, str],
+    options: str,
+    expected: str,
 ) -> None:
-    """Without `--context`, doctl's configuration and its variables are ignored."""
-    config.write_text(f"access-token: {account.token}\n", "utf-8")
-    monkeypatch.setenv("DIGITALOCEAN_CONTEXT", "default")
-    monkeypatch.delenv("DIGITALOCEAN_TOKEN")
-    monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
-    assert 2 == main(["list"])
-    assert "set DIGITALOCEAN_TOKEN" in capsys.readouterr().err
+    """The options come before DIGITALOCEAN_CONTEXT, and that before a token, as with doctl."""
+    other = account.add_account()
+    account.seed(name="first")
+    other.seed(name="second")
+    tokens = {"1": account.token, "2": other.token}
+    config.write_text(CONTEXTS.format(*tokens.values()), "utf-8")
+    for name in ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, tokens.get(value, value))
+    status = main(["projects", "list", "--format=Name", "--no-header", *options.split()])
+    output = capsys.readouterr()
+    assert expected in (output.err if status else output.out.split())
+
+
+def test_ignored_token(account: Emulator, config: Path, capsys: Capture) -> None:
+    """A note says that DIGITALOCEAN_CONTEXT comes before the token in the environment."""
+    config.write_text(CONTEXTS.format("x", account.token), "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIGITALOCEAN_CONTEXT", "work")
+        assert 0 == main(["projects", "list"])
+        expected = "# DIGITALOCEAN_CONTEXT selects the context work; DIGITALOCEAN_TOKEN is not used"
+        assert [expected] == capsys.readouterr().err.splitlines()
+        assert 0 == main(["projects", "list", "-q"])
+    assert "" == capsys.readouterr().err
+
+
+def test_current_context(account: Emulator, monkeypatch: pytest.MonkeyPatch, config: Path) -> None:
+    """Without a variable, the current context is the one that `doctl auth switch` has stored."""
+    text = CONTEXTS.format("x", account.token)
+    for stored, expected in (("", "x"), ("context: WORK\n", account.token)):
+        config.write_text(text + stored, "utf-8")
+        assert expected == doctl.token()
+    other = config.with_name("other")
+    other.write_text("access-token: y\n", "utf-8")
+    monkeypatch.setenv("DIGITALOCEAN_CONFIG", str(other))
+    assert ("y", ("default",)) == (doctl.token(), doctl.contexts())
+
+
+def test_report_of_all_contexts(account: Emulator, config: Path, capsys: Capture) -> None:
+    """`report --all-contexts` names the account of each project, and goes on after an error."""
+    account.seed(["do:droplet:1"], name="shop")
+    text = (
+        "access-token: {0}\nauth-contexts: {{beta: dop_v1_wrong, gone: , home: 'a b', work: {0}}}"
+    )
+    config.write_text(text.format(account.token), "utf-8")
+    assert 1 == main(["report", "--all-contexts", "-q"])
+    output = capsys.readouterr()
+    assert ["context default", "context work"] == [
+        line for line in output.out.splitlines() if line.startswith("context ")
+    ]
+    assert 2 == output.out.count("shop           droplet          1")
+    errors = [
+        "beta: 401 ",
+        "gone: doctl has no token for the context 'gone'",
+        "home: token must be printable ASCII",
+    ]
+    lines = output.err.splitlines()
+    assert 3 == len(lines)
+    for line, error in zip(lines, errors, strict=True):
+        assert line.startswith(f"digitalocean-projects: {error}")
+    for form in ("json", "jsonl"):
+        assert 1 == main(["report", "--all-contexts", "-o", form])
+        printed = capsys.readouterr().out
+        objects = json.loads(printed) if form == "json" else map(json.loads, printed.splitlines())
+        assert [("default", "shop"), ("default", "first-project"), ("work", "shop")] == [
+            (one["context"], one["name"]) for one in objects
+        ][:3]
+
+
+def test_report_of_a_failing_context(account: Emulator, config: Path, capsys: Capture) -> None:
+    """The error of a project is printed with the context of its account."""
+    shop = account.seed(["do:droplet:1"], name="shop")
+    config.write_text(f"auth-contexts: {{work: {account.token}}}", "utf-8")
+    account.respond(404, when=lambda request: shop in request.path)
+    assert 1 == main(["report", "--all-contexts", "-o", "json"])
+    output = capsys.readouterr()
+    assert ["first-project"] == [one["name"] for one in json.loads(output.out)]
+    assert output.err.startswith("digitalocean-projects: work: shop: 404 ")
+    config.write_text("context: default\n", "utf-8")
+    assert 2 == main(["report", "--all-contexts"])
+    assert f"doctl has no contexts in {config}" in capsys.readouterr().err
+    config.write_text("- 1", "utf-8")
+    assert 2 == main(["report", "--all-contexts"])
+    assert "must be a doctl configuration" in capsys.readouterr().err
 
 
 def test_context_without_a_name(account: Emulator, config: Path, capsys: Capture) -> None:
@@ -104,7 +211,7 @@ def test_wrong_configuration(config: Path, written: str, text: str, capsys: Capt
     assert error.startswith("digitalocean-projects: ")
     assert (True, False, 1) == (text in error, SECRET in error, error.count("\n"))
     with pytest.raises((ClientUsageError, ValueError)) as caught:
-        Client(context_token("work"))
+        Client(doctl.token("work"))
     assert not any(SECRET in shown for shown in exposed(caught.value))
 
 
@@ -138,8 +245,8 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, config: Path, capsys
 def test_token_is_hidden(config: Path) -> None:
     """The token is a `Secret`, whose `repr` does not show it."""
     config.write_text(f"access-token: {SECRET}\n", "utf-8")
-    token = context_token("default")
-    assert (SECRET, "'***'") == (token, repr(token))
+    found = doctl.token("default")
+    assert (SECRET, "'***'") == (found, repr(found))
 
 
 def test_places(monkeypatch: pytest.MonkeyPatch) -> None:

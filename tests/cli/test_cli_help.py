@@ -15,6 +15,7 @@ from digitalocean_projects._cli.program import make_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     Capture = pytest.CaptureFixture[str]
 
@@ -80,11 +81,16 @@ def test_examples(example: str) -> None:
         ("digitalocean-projects list --no", ["--no-header"]),
         ("digitalocean-projects report -o js", ["json", "jsonl"]),
         ("digitalocean-projects ls --dem", ["--demo"]),
+        ("digitalocean-projects ls --format As", ["AssignedAt"]),
+        ("digitalocean-projects projects ls --format ID,Own", ["ID,OwnerUUID", "ID,OwnerID"]),
+        ("digitalocean-projects reconcile web ur", ["urns.txt"]),
+        ("digitalocean-projects emulator --seed u", ["urns.txt"]),
     ],
 )
 @pytest.mark.process
-def test_completion(typed: str, expected: list[str], capsys: Capture) -> None:
+def test_completion(typed: str, expected: list[str], capsys: Capture, tmp_path: Path) -> None:
     """In bash, Tab completes subcommands, options and their values."""
+    (tmp_path / "urns.txt").touch()
     assert 0 == main(["completion", "bash"])
     script = f"""
         {capsys.readouterr().out}
@@ -96,6 +102,7 @@ def test_completion(typed: str, expected: list[str], capsys: Capture) -> None:
         ["bash", "--norc", "-c", script],  # noqa: S607 - found on the path
         capture_output=True,
         check=True,
+        cwd=tmp_path,
         text=True,
         timeout=30,
     )

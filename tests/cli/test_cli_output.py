@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def test_format(account: Emulator, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("command", "known"),
     [
-        (["assign", "default", "do:droplet:2"], "URN,AssignedAt,Status,Type,ID"),
+        (["assign", "default", "do:droplet:2"], "URN,Type,ID,AssignedAt,Status,SelfLink"),
         (
             ["projects", "update", "default", "--name", "x"],
             "ID,OwnerUUID,OwnerID,Name,Description,Purpose,Environment,IsDefault,CreatedAt,UpdatedAt",
@@ -84,10 +85,10 @@ def test_no_such_column(
 def test_columns_of_json(
     account: Emulator, option: list[str], output: str, capsys: Capture
 ) -> None:
-    """Options for tables are refused with JSON, before any request."""
-    assert 2 == main(["assign", "default", "do:droplet:1", "-o", output, *option])
-    assert f"--format and --no-header require -o text, got -o {output}" in capsys.readouterr().err
-    assert [] == account.requests
+    """Options for tables are ignored with JSON, as by doctl."""
+    account.seed(["do:droplet:1"], default=True)
+    assert 0 == main(["list", "-o", output, *option])
+    assert '"assigned_at":"2024-' in capsys.readouterr().out
 
 
 def test_json_lines(account: Emulator, capsys: Capture) -> None:
@@ -133,8 +134,13 @@ def test_empty_project(account: Emulator, capsys: Capture) -> None:
     assert ("[]\n", "") == capsys.readouterr()
 
 
-def test_wide_names(account: Emulator, capsys: Capture) -> None:
+@pytest.mark.parametrize("with_wcwidth", [True, False])
+def test_wide_names(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture, *, with_wcwidth: bool
+) -> None:
     """Columns align by terminal cells, and a long cell shifts its own line only."""
+    if not with_wcwidth:
+        monkeypatch.setitem(sys.modules, "wcwidth", None)
     for name in ("東京", ACCENTED, "x" * 60):
         account.seed(name=name)
     assert 0 == main(["projects", "list", "--format", "Name,IsDefault"])
@@ -145,6 +151,34 @@ def test_wide_names(account: Emulator, capsys: Capture) -> None:
         f"{'東京':50}  false",
         f"{'first-project':52}  true",
     ] == capsys.readouterr().out.splitlines()
+
+
+# Each is two cells wide.
+SYMBOLS = [
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467",  # a family, with zero-width joiners
+    "\u2764\ufe0f",  # a heart, with a variation selector
+    "\U0001f1e9\U0001f1ea",  # the flag of Germany, two regional indicators
+    # The flag of England, a black flag with tags.
+    "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "\U0001f44d\U0001f3fd",  # a thumb with a skin tone
+    "1\ufe0f\u20e3",  # a keycap
+]
+
+
+def test_symbols(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Symbols of several characters are kept, align by their cells, and are never cut."""
+    for symbol in SYMBOLS:
+        account.seed(name=symbol * 5)
+    assert 0 == main(["projects", "list", "--format", "Name,IsDefault", "--no-header"])
+    lines = [f"{symbol * 5}     false" for symbol in reversed(SYMBOLS)]
+    assert [*lines, "first-project  true"] == capsys.readouterr().out.splitlines()
+    make_terminal(monkeypatch)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "35")
+    assert 0 == main(["report"])
+    lines = capsys.readouterr().out.splitlines()
+    cut = [line.partition("…")[0] for line in lines if "…" in line]
+    assert [symbol * 3 for symbol in reversed(SYMBOLS)] == cut[:6]
 
 
 def test_widths_of_pages(account: Emulator, capsys: Capture) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 COMMAND = [sys.executable, "-W", "error", "-m", "digitalocean_projects"]
 ONE_WAVE = 16
 NO_SPACE = "digitalocean-projects: [Errno 28] No space left on device\n"
+CLOSED = "digitalocean-projects: [Errno 9] Bad file descriptor\n"
 AGAIN = "# some resources may have been moved; it is safe to run the command again\n"
 
 
@@ -281,13 +282,19 @@ def test_names_that_the_encoding_lacks(
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ("$C list >&- 2>&- <&-", (0, "", "")),
-        ("$C assign default do:droplet:404 -o json >&-", (1, "", "")),
+        ("$C list >&- 2>&- <&-", (1, "", "")),
+        ("$C assign default do:droplet:404 -o json >&-", (1, "", CLOSED)),
+        ("$C projects delete $P -q >&-", (0, "", "")),
     ],
 )
-@pytest.mark.usefixtures("account")
-def test_streams_that_the_shell_closes(script: str, expected: tuple[int, str, str]) -> None:
-    """Output for a stream that the shell has closed is discarded."""
+def test_streams_that_the_shell_closes(
+    account: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    expected: tuple[int, str, str],
+) -> None:
+    """Output for a standard output that the shell has closed is an error, and no output is none."""
+    monkeypatch.setenv("P", account.seed())
     done = in_bash(script)
     assert expected == (done.returncode, done.stdout, done.stderr)
 
@@ -296,14 +303,10 @@ def test_streams_that_the_shell_closes(script: str, expected: tuple[int, str, st
     ("closed", "command", "expected"),
     [
         ("stderr", "list", (0, "URN  Assigned At  Status\n", "")),
-        ("stdout", "list", (0, "", "# 0 resources on 1 page\n")),
+        ("stdout", "list", (1, "", CLOSED)),
         ("stderr", "list no-such-project", (1, "", "")),
         ("stderr", "list --no-such-option", (2, "", "")),
-        (
-            "stdin",
-            "assign default - -o json",
-            (0, "[]\n", "# the list of URNs is empty; nothing was moved\n"),
-        ),
+        ("stdin", "assign default - -o json", (1, "", CLOSED)),
     ],
 )
 @pytest.mark.usefixtures("account")
@@ -314,5 +317,5 @@ def test_closed_streams(
     command: str,
     expected: tuple[int, str, str],
 ) -> None:
-    """A closed stream does not affect the other streams."""
+    """A closed stream is an error where it is used, and does not affect the other streams."""
     assert expected == (run(*command.split(), **{closed: None}), *capsys.readouterr())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import signal
 import sys
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -42,6 +43,23 @@ class Terminal(io.StringIO):
         return True
 
 
+class Shared(io.RawIOBase):
+    """A standard output on the same terminal."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._terminal.write(bytes(data).decode())
+        return len(data)
+
+
 @pytest.fixture
 def account(account: Emulator) -> Emulator:
     """The emulator with 300 resources in `web` and one in the default project."""
@@ -57,8 +75,9 @@ def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("digitalocean_projects._cli.progress.PATIENCE", 0.01)
-    monkeypatch.setattr("digitalocean_projects._cli.progress.BAR_INTERVAL", 0.01)
-    monkeypatch.setattr("digitalocean_projects._cli.progress.LINES_INTERVAL", 0.01)
+    for interval in ("BAR_INTERVAL", "FIRST_LINE", "LINES_INTERVAL"):
+        monkeypatch.setattr(f"digitalocean_projects._cli.progress.{interval}", 0.01)
+    monkeypatch.setattr("digitalocean_projects._cli.progress.STALLED", 60)
     return terminal
 
 
@@ -142,30 +161,29 @@ def reporters(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
 
 
 @pytest.mark.parametrize(
-    ("command", "expected"),
+    ("command", "written"),
     [
-        (["list", "web"], 0),
-        (["list", "-o", "jsonl"], 0),
-        (["report", "-o", "jsonl"], 0),
-        (["list", "-o", "json"], 1),
-        (["report"], 1),
+        (["list", "web"], "do:droplet:100"),
+        (["list", "web", "-o", "jsonl"], "do:droplet:100"),
+        (["report", "-o", "jsonl"], '"web"'),
     ],
 )
-def test_streamed(  # noqa: PLR0917 - fixtures
-    account: Emulator,
-    monkeypatch: pytest.MonkeyPatch,
-    reporters: list[threading.Thread],
-    command: list[str],
-    expected: int,
-    capsys: Capture,
+def test_streamed(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, command: list[str], written: str
 ) -> None:
-    """A listing that is streamed to the terminal shows no other progress."""
-    open_terminal(monkeypatch)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    """On a terminal, a long wait is shown between two pages, and erased before the next one."""
+    terminal = open_terminal(monkeypatch)
+    raw: Any = Shared(terminal)
+    output = io.TextIOWrapper(raw, "utf-8", write_through=True)
+    monkeypatch.setattr("sys.stdout", output)
+    where = "'page': '2'" if "list" in command else f"{web(account)}/resources"
+    results = hold(account, where, partial(terminal.shows, "━"))
     assert 0 == main(command)
-    assert account.requests
-    assert capsys.readouterr().out
-    assert expected == len(reporters)
+    assert [True] == results
+    begin, _, end = terminal.getvalue().rpartition("\x1b[?25h")
+    assert (1, True) == (terminal.getvalue().count(written), written in end or written in begin)
+    for drawn in terminal.getvalue().split("\x1b[?25l")[1:]:
+        assert written not in drawn.partition("\x1b[?25h")[0]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +209,7 @@ def test_quiet(  # noqa: PLR0917 - fixtures
     open_terminal(monkeypatch)
     assert 0 == main([*command, *option])
     assert account.requests
-    assert expected == len(reporters)
+    assert expected == bool(reporters)
 
 
 def test_quick_work(
@@ -202,7 +220,7 @@ def test_quick_work(
     monkeypatch.setattr("digitalocean_projects._cli.progress.PATIENCE", 60)
     assert 0 == main(["list", "web", "-o", "json"])
     assert account.requests
-    assert (1, "") == (len(reporters), terminal.getvalue())
+    assert (2, "") == (len(reporters), terminal.getvalue())
 
 
 def test_retries_are_no_progress(
@@ -277,8 +295,61 @@ def test_interrupt_before_anything_is_sent(
     thread.join()
     assert 1 == len(account.requests)
     lines = set(terminal.getvalue().splitlines())
-    assert {"# 0 of 1 resource, waiting for the rate limit"} == lines - {"# 0 of 1 resource"}
+    waiting = "# 0 of 1 resource, waiting for the rate limit"
+    assert f"{waiting} (about 61 s)" in lines
+    assert lines <= {"# 0 of 1 resource", waiting, f"{waiting} (about 61 s)"}
     assert "" == capsys.readouterr().out
+
+
+class SlowSleep:
+    """A clock on which a sleep lasts until the terminal shows a text."""
+
+    def __init__(self, account: Emulator, shows: Callable[[], bool]) -> None:
+        self._account = account
+        self._shows = shows
+        self._slept = 0.0
+        self.shown: list[bool] = []
+
+    def time(self) -> float:
+        return time.monotonic() + self._slept
+
+    async def sleep(self, seconds: float) -> None:
+        self.shown.append(await asyncio.to_thread(self._shows))
+        self._slept += seconds
+        self._account.clock.jump(600)
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (["projects", "get", "default"], "1 request, waiting for a response (0 s so far)"),
+        (["projects", "get", "web"], "1 request, waiting for the next attempt (about 9 s)"),
+        (["unassign", "do:droplet:1", "--wait", "9"], "requests, waiting for the move"),
+        (["projects", "delete", "web", "--wait", "9"], "waiting for resources to leave"),
+    ],
+)
+def test_waits(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch, command: list[str], text: str
+) -> None:
+    """The progress says what the command waits for."""
+    terminal = open_terminal(monkeypatch)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("digitalocean_projects._cli.progress.STALLED", 0.02)
+    clock = SlowSleep(account, partial(terminal.shows, text))
+    retry = RetryPolicy(base_delay=9.0, jitter=lambda most: most)
+    monkeypatch.setattr(
+        "digitalocean_projects._cli.program.Client",
+        lambda token, **options: Client(token, retry=retry, clock=clock, **options),
+    )
+    shown = clock.shown
+    account.move_delay = 500.0
+    if "attempt" in text:
+        account.fail(faults.Status(503))
+    elif "response" in text:
+        shown = hold(account, "GET", partial(terminal.shows, text))
+    main(command)
+    assert shown
+    assert all(shown)
 
 
 def web(account: Emulator) -> str:

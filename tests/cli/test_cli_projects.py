@@ -74,8 +74,9 @@ def test_projects_that_change(account: Emulator, capsys: Capture) -> None:
     """A listing of projects that changed while it was read is reported."""
     twin = {"id": "x", "name": "y"}
     account.respond(200, {"projects": [twin, twin]}, times=None)
-    assert 0 == main(["projects", "list"])
-    assert "the listing changed while it was read" in capsys.readouterr().err
+    for option, expected in ([], 0), (["--strict"], 1):
+        assert expected == main(["projects", "list", *option])
+        assert "the listing changed while it was read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("way", ["id", "upper-case id", "name", "default"])
@@ -121,6 +122,21 @@ def test_projects_create(account: Emulator, capsys: Capture) -> None:
     assert ("", "") == (account.projects()[0].description, account.projects()[0].environment)
 
 
+def test_projects_create_default(account: Emulator, capsys: Capture) -> None:
+    """`projects create --default` makes the new project the default one, by a second request."""
+    create = ["projects", "create", "--purpose", "IoT", "--default", "--format", "Name,IsDefault"]
+    assert 0 == main([*create, "shop", "--no-header"])
+    assert "shop  true\n" == capsys.readouterr().out
+    assert account.projects()[0].id == account.default_project_id
+    account.respond(403, when=lambda request: request.method == "PATCH")
+    assert 1 == main([*create, "mail", "--no-header"])
+    output = capsys.readouterr()
+    assert "mail  false\n" == output.out
+    expected = "digitalocean-projects: the project was created, but it is not the default project: "
+    assert output.err.startswith(f"{expected}403 ")
+    assert ["mail", "shop"] == [project.name for project in account.projects()[:2]]
+
+
 def test_projects_update(account: Emulator, web: str, capsys: Capture) -> None:
     """`projects update` sends the given attributes only."""
     assert 0 == main(["projects", "update", "web", "--name", "shop", "--description", ""])
@@ -133,22 +149,33 @@ def test_projects_update(account: Emulator, web: str, capsys: Capture) -> None:
 
 
 def test_projects_delete(account: Emulator, web: str, capsys: Capture) -> None:
-    """`projects delete` deletes an empty project and prints nothing."""
+    """`projects delete` deletes an empty project, and prints a note only."""
     assert 1 == main(["projects", "delete", "web"])
     assert "412 precondition_failed" in capsys.readouterr().err
     assert 0 == main(["unassign", "do:droplet:1", "do:droplet:2"])
     capsys.readouterr()
     assert 0 == main(["projects", "delete", "web"])
-    assert ("", "") == capsys.readouterr()
+    assert ("", "# deleted: web\n") == capsys.readouterr()
     assert [account.default_project_id] == [project.id for project in account.projects()]
     assert 1 == main(["projects", "delete", web])
     assert "404 not_found" in capsys.readouterr().err
 
 
-def test_projects_delete_waits(
-    monkeypatch: pytest.MonkeyPatch, account: Emulator, capsys: Capture
-) -> None:
-    """With `--wait`, a project is deleted once the moved resources have left it."""
+def test_projects_delete_several(account: Emulator, capsys: Capture) -> None:
+    """`projects delete` accounts for each project, and goes on after a failure."""
+    full, first, second = account.seed(["do:droplet:4"]), account.seed(), account.seed(name="shop")
+    assert 1 == main(["projects", "delete", first, full, "no-such", "shop", first])
+    deleted, full_one, unknown, shop = capsys.readouterr().err.splitlines()
+    assert (f"# deleted: {first}", "# deleted: shop") == (deleted, shop)
+    assert full_one.startswith(f"digitalocean-projects: {full}: 412 precondition_failed")
+    assert unknown.startswith("digitalocean-projects: no-such: no project is named 'no-such'")
+    left = {project.id for project in account.projects()}
+    assert (True, set()) == (full in left, {first, second} & left)
+
+
+@pytest.fixture
+def slow_moves(monkeypatch: pytest.MonkeyPatch, account: Emulator) -> None:
+    """Moves take 30 seconds on a clock that only the command moves."""
 
     class WaitingMoves:
         time = account.clock.time
@@ -160,6 +187,30 @@ def test_projects_delete_waits(
         "digitalocean_projects._cli.program.Client", lambda _, **__: Client(clock=WaitingMoves())
     )
     account.move_delay = 30.0
+
+
+@pytest.mark.usefixtures("slow_moves")
+def test_assign_waits(account: Emulator, web: str, capsys: Capture) -> None:
+    """With `--wait`, `assign` and `unassign` end once the project lists the resources."""
+    assert 0 == main(["assign", "web", "do:droplet:3"])
+    assert ["do:droplet:3"] == account.resources()
+    assert 0 == main(["assign", "web", "do:droplet:3", "--wait", "60"])
+    assert "do:droplet:3" in account.resources(web)
+    assert 0 == main(["unassign", "do:droplet:3", "--wait", "60"])
+    assert ["do:droplet:3"] == account.resources()
+    capsys.readouterr()
+    move = ["projects", "resources", "assign", "web", "--resource=do:droplet:3", "--no-header"]
+    assert 1 == main([*move, "--wait", "2.5"])
+    output = capsys.readouterr()
+    assert [["do:droplet:3", "assigned"]] == [line[::2] for line in words(output.out)]
+    assert "1 resource is missing in project" in output.err
+    assert 1 == main(["assign", "web", "do:droplet:404", "--wait", "60"])
+    assert "POST" == account.requests[-1].method
+
+
+@pytest.mark.usefixtures("slow_moves")
+def test_projects_delete_waits(account: Emulator, capsys: Capture) -> None:
+    """With `--wait`, a project is deleted once the moved resources have left it."""
     assert 0 == main(["unassign", "do:droplet:1", "do:droplet:2"])
     assert 1 == main(["projects", "delete", "web", "--wait", "2.5"])
     assert 0 == main(["projects", "delete", "web", "--wait", "60"])

@@ -48,8 +48,9 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["projects", "update", "web"], 2, "nothing to update: pass at least one of name, "),
     (["projects", "delete", "default"], 2, "the default project can't be deleted"),
     (["projects", "delete", "first-project"], 1, "400 bad_request"),
-    (["projects", "delete", "web", "--wait", "nan"], 2, "wait must be between 0 and 1e+09"),
-    (["projects", "delete", "web", "--wait=-1"], 2, "wait must be between 0 and 1e+09"),
+    (["projects", "delete", "shop", "Default"], 2, "the default project can't be deleted"),
+    (["projects", "list", "--timeout", "0"], 2, "timeout must be positive and at most"),
+    (["projects", "list", "--deadline", "nan"], 2, "deadline must be positive and at most"),
     (["assign", "shop", "do:droplet:1"], 1, "no project is named 'shop'"),
     (["unassign", "do:droplet:1", "droplet:2"], 2, "argument URN: "),
     (["unassign", "do:vpc:1"], 1, "400 bad_request"),
@@ -89,6 +90,11 @@ def test_failures(  # noqa: PLR0917 - fixtures
         ["projects", "create", "web"],
         ["projects", "create", "web", "--purpose", "IoT", "--environment", "moon"],
         ["projects", "delete", "web", "--wait", "long"],
+        ["projects", "delete", "web", "--wait", "nan"],
+        ["assign", "web", "do:droplet:1", "--wait=-1"],
+        ["projects", "list", "--timeout", "long"],
+        ["projects", "list", "--demo", "--context", "work"],
+        ["projects", "list", "--all-contexts"],
         ["projects", "list", "-o", "xml"],
         ["move", "do:droplet:1", "--to", "web"],
         ["unassign"],
@@ -101,6 +107,30 @@ def test_usage(arguments: list[str], capsys: Capture) -> None:
         main(arguments)
     assert 2 == caught.value.code
     assert "usage: digitalocean-projects" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "text"),
+    [
+        ("list --o", "list", "argument -o/--output: expected one argument"),
+        ("list --no-such", "list", "unrecognized arguments: --no-such"),
+        ("unassign do:droplet:1 --no-such -o xml", "unassign", "argument -o/--output"),
+        ("projects get web --no-such x", "projects get", "unrecognized arguments: --no-such x"),
+        ("projects resources ls web --wait 1", "projects resources list", "unrecognized arguments"),
+        ("projects --no-such", "projects", "unrecognized arguments: --no-such"),
+        ("--no-such", "", "unrecognized arguments: --no-such"),
+    ],
+)
+def test_usage_of_the_subcommand(arguments: str, name: str, text: str, capsys: Capture) -> None:
+    """A wrong argument of a subcommand prints the usage of that subcommand."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments.split())
+    assert 2 == caught.value.code
+    error = capsys.readouterr().err
+    program = f"digitalocean-projects {name}".strip()
+    assert error.startswith(f"usage: {program} [-h]")
+    assert f"\n{program}: error: {text}" in error
+    assert error.endswith(f"\nTry '{program} --help'.\n")
 
 
 def test_names_that_two_projects_have(account: Emulator, capsys: Capture) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 HALF_WAY = (
     '{"added":["do:droplet:3"],"removed":[],"kept":["do:droplet:2"],'
-    '"failed":[{"urn":"do:droplet:404","status":"not_found"}],'
-    '"unknown":[],"untouched":["do:droplet:1"],"refused":[]}\n'
+    '"failed":[{"urn":"do:droplet:404","status":"not_found","reason":"not_found"}],'
+    '"unknown":[],"untouched":["do:droplet:1"],"refused":[],"error":ERROR}\n'
 )
 
 
@@ -89,10 +89,11 @@ def test_reconcile_as_json(account: Emulator, capsys: Capture, say: Callable[[st
         "added": ["do:droplet:3"],
         "removed": ["do:droplet:1"],
         "kept": ["do:droplet:2"],
-        "failed": [{"urn": "do:droplet:404", "status": "not_found"}],
+        "failed": [{"urn": "do:droplet:404", "status": "not_found", "reason": "not_found"}],
         "unknown": ["do:droplet:405"],
         "untouched": [],
         "refused": [],
+        "error": None,
     } == json.loads(output.out)
     assert [
         "# outcome unknown: do:droplet:405",
@@ -130,7 +131,8 @@ def test_reconcile_with_what_is_refused(
         assert "+ do:droplet:3\n- do:droplet:2\n! do:droplet:1  refused\n" == printed.out
     else:
         document = json.loads(printed.out)
-        failed = [{"urn": "do:droplet:1", "status": "refused"}]
+        reason = "412 precondition_failed: Move the Droplet instead"
+        failed = [{"urn": "do:droplet:1", "status": "refused", "reason": reason}]
         assert (failed, []) == (document["failed"], document["untouched"])
         assert [412] == [refusal["status"] for refusal in document["refused"]]
     explanation = "do:droplet:1: 412 precondition_failed: Move the Droplet instead"
@@ -157,8 +159,9 @@ def test_reconcile_fails_half_way(
         )
         assert 1 == main(["reconcile", "web", "--prune", "-o", output])
         printed = capsys.readouterr()
-        assert expected == printed.out
         *notes, failure = printed.err.splitlines()
+        error = json.dumps(failure.removeprefix("digitalocean-projects: "))
+        assert expected.replace("ERROR", error) == printed.out
         assert ["# not moved: do:droplet:1", "# 1 added, 0 removed, 1 kept, 2 not moved"] == notes
         assert failure.startswith("digitalocean-projects: 403 (POST")
 
@@ -182,7 +185,7 @@ def test_reconcile_when_all_is_refused(
         documents.append(json.loads(printed.out))
         assert "do:droplet:1: 412 precondition_failed: Move the Droplet instead" in printed.err
     assert documents[0] == documents[1]
-    assert [{"urn": "do:droplet:1", "status": "refused"}] == documents[0]["failed"]
+    assert ["do:droplet:1"] == [failed["urn"] for failed in documents[0]["failed"]]
     assert ["do:droplet:2"] == documents[0]["kept"]
 
 

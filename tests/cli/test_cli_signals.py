@@ -110,10 +110,10 @@ def test_end_under_the_bar(account: Emulator, number: int, status: int) -> None:
 
 @pytest.mark.process
 def test_kill_under_the_bar(account: Emulator) -> None:
-    """SIGQUIT ends the command at once, and the cursor is shown."""
+    """A wait is shown; SIGQUIT ends the command at once, and the cursor is shown."""
     account.fail(faults.Silence(), when=lambda request: "page" in request.query, times=None)
     with started(LISTING) as (process, screen):
-        screen.wait_for(b" request")
+        screen.wait_for(b"1 request, waiting for a response (")
         process.send_signal(signal.SIGQUIT)
         assert -signal.SIGQUIT == process.wait(timeout=60)
         assert screen.has_cursor()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digitalocean_projects import testing
-from digitalocean_projects.contrib import fastapi, redis
+from digitalocean_projects.contrib import doctl, fastapi, mcp, redis
 from digitalocean_projects.contrib import pytest as plugin
 from tests.guides import examples
 from tests.programs import Programs
@@ -38,12 +38,27 @@ def test_testing(example: Example, programs: Programs) -> None:
     assert (example.output, "", 0) == programs.run(example.code)
 
 
+def test_doctl(programs: Programs, account: Emulator) -> None:
+    """The example of doctl's contexts prints the projects of each account."""
+    (example,) = examples(doctl)
+    file = programs.folder / "config.yaml"
+    file.write_text(f"access-token: {account.token}\n", "utf-8")
+    code = f"import os\nos.environ['DIGITALOCEAN_CONFIG'] = {str(file)!r}\n{example.code}"
+    assert (example.output, "", 0) == programs.run(code)
+
+
 def test_redis(programs: Programs, shared_server: Server) -> None:
     """A client with shared limits works, once the URL is that of a server."""
     (example,) = examples(redis)
     code = example.code.replace("redis://localhost:6379/0", shared_server.url)
     assert code != example.code
     assert (example.output, "", 0) == programs.run(code)
+
+
+def test_mcp(programs: Programs) -> None:
+    """The example of a program that serves in another way has the output that is shown."""
+    (example,) = examples(mcp)
+    assert (example.output, "", 0) == programs.run(example.code)
 
 
 def test_pytest(programs: Programs) -> None:

@@ -242,6 +242,32 @@ def test_what_the_api_omits(emulator: Emulator, call: Call) -> None:
     assert ("do:Odd.Type:3", "", "new") == (third["urn"], third["assigned_at"], third["status"])
 
 
+def test_names_and_tags(emulator: Emulator, call: Call) -> None:
+    """The line of a Droplet may have its name and its tags, which other lines don't set."""
+    emulator.load(
+        line(urn="do:droplet:1", name="web-1", tags=["shop", "web"])
+        + line(urn="do:droplet:2", tags=["shop"])
+        + line(urn="do:droplet:3", name="db", tags=None)
+        + line(urn="do:volume:4", name="disk", tags=1)
+        + line(urn="do:droplet:not-a-number")
+        + line(urn="do:droplet:5")
+    )
+    emulator.load(line(urn="do:droplet:1"))
+    expected = [
+        (1, "web-1", ["shop", "web"]),
+        (2, "droplet-2", ["shop"]),
+        (3, "db", []),
+        (5, "droplet-5", []),
+    ]
+    droplets = call("GET", "/v2/droplets").document["droplets"]
+    assert expected == [(each["id"], each["name"], each["tags"]) for each in droplets]
+    other = Emulator(contents=emulator.dump())
+    assert emulator.dump() == other.dump()
+    other.add_droplet(1, "new")
+    other.reset()
+    assert emulator.dump() == other.dump()
+
+
 def test_new_times_are_later() -> None:
     """After a load, changes are later than all times of the text; odd times are ignored."""
     emulator = Emulator()
@@ -288,6 +314,9 @@ WRONG = {
     '{"urn":"do:droplet:1"}\n{"urn":"do:droplet:1",}': "line 2: invalid JSON",
     '[{"urn":"do:droplet:1"},\n{"urn":"x"}]': "line 1, item 2: a URN must have the form",
     '{"urn":1}': "line 1: a URN must be a string",
+    '{"urn":"do:droplet:1","tags":"web"}': "line 1: tags must be a list of strings",
+    '{"urn":"do:droplet:1","tags":[1]}': "line 1: tags must be a list of strings",
+    '{"urn":"do:droplet:1","name":1}': "line 1: name must be a string, got int",
     '{"resource":"do:droplet:1"}': "line 1: expected a project, or a resource with a urn",
     '{"kind":"droplet","urn":"do:droplet:1"}': "line 1: expected a project",
     '{"kind":"project","id":"web","name":"web"}': "line 1: id must be a UUID, got 'web'",

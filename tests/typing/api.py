@@ -7,7 +7,7 @@ What must be refused has an ignore, which would be reported if it weren't needed
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_type
 from uuid import UUID
@@ -19,6 +19,7 @@ from digitalocean_projects import (
     URN,
     APIConnectionError,
     APIError,
+    APIResponse,
     APIResponseError,
     APIStatusError,
     APITimeoutError,
@@ -138,6 +139,13 @@ async def async_client() -> None:
         token="other", timeout=1, deadline=None, retry=RetryPolicy(), limits=Limits(), bulk=True
     )
     assert_type(view, AsyncClient)
+    response = await client.request("GET", "/v2/droplets", params={"a": True, "b": ["c", 1]})
+    assert_type(response, APIResponse)
+    assert_type(response.json(), Any)
+    await client.request("POST", "/v2/tags", json={"name": "web"}, idempotent=True)
+    await client.request("GET", "/v2/droplets", params={"a": 1.5})  # type: ignore[dict-item]
+    droplets = client.paginate("/v2/droplets", "droplets", params={"a": "b"}, per_page=1)
+    assert_type(droplets, AsyncPaginator[dict[str, Any]])
     client.with_options(base_url="https://api.example.com")  # type: ignore[call-arg]
     await client.aclose()
     client.projects = view.projects  # type: ignore[misc]
@@ -160,6 +168,8 @@ async def async_projects(projects: AsyncProjects, project: Project) -> None:
     assert_type(projects.list_resources(), AsyncPaginator[Resource])
     assert_type(projects.list_resources(project, per_page=200), AsyncPaginator[Resource])
     assert_type(projects.resources_by_project(concurrency=2), AsyncInventory)
+    assert_type(projects.resources_by_project([project, "default"]), AsyncInventory)
+    assert_type(await projects.project_of(urns[0], concurrency=2), Project | None)
     assert_type(await projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
     assert_type(await projects.unassign_resources(urns), AssignmentResult)
     assert_type(await projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
@@ -188,6 +198,7 @@ async def async_listing(paginator: AsyncPaginator[Resource], inventory: AsyncInv
     assert_type(await paginator.first_page(), Page[Resource])
     assert_type(await paginator.collect(strict=True), list[Resource])
     assert_type(paginator.settled, bool | None)
+    assert_type(paginator.total, int | None)
     async with paginator as entered:
         assert_type(entered, AsyncPaginator[Resource])
     await paginator.aclose()
@@ -223,6 +234,19 @@ def client() -> None:
     client.aclose()  # type: ignore[attr-defined]
 
 
+def endpoints(client: Client) -> None:
+    response = client.request("GET", "/v2/droplets")
+    assert_type(response, APIResponse)
+    assert_type(response.status, int)
+    assert_type(response.headers, Mapping[str, str])
+    assert_type(response.body, bytes)
+    assert_type(response.request_id, str | None)
+    assert_type(response.rate_limit, RateLimit | None)
+    response.status = 200  # type: ignore[misc]
+    assert_type(client.paginate("/v2/tags", "tags", max_pages=1), Paginator[dict[str, Any]])
+    client.paginate("/v2/tags")  # type: ignore[call-arg]
+
+
 def projects(projects: Projects, project: Project) -> None:
     assert_type(projects.list(per_page=1, concurrency=1, max_pages=1), Paginator[Project])
     assert_type(projects.find("web"), Project)
@@ -240,6 +264,8 @@ def projects(projects: Projects, project: Project) -> None:
     assert_type(projects.list_resources(), Paginator[Resource])
     assert_type(projects.list_resources(project, per_page=200), Paginator[Resource])
     assert_type(projects.resources_by_project(concurrency=2), Inventory)
+    assert_type(projects.resources_by_project([project, "default"]), Inventory)
+    assert_type(projects.project_of(urns[0], concurrency=2), Project | None)
     assert_type(projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
     assert_type(projects.unassign_resources(urns), AssignmentResult)
     assert_type(projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
@@ -266,6 +292,7 @@ def listing(paginator: Paginator[Resource], inventory: Inventory) -> None:
     assert_type(paginator.first_page(), Page[Resource])
     assert_type(paginator.collect(strict=True), list[Resource])
     assert_type(paginator.settled, bool | None)
+    assert_type(paginator.total, int | None)
     with paginator as entered:
         assert_type(entered, Paginator[Resource])
     paginator.close()

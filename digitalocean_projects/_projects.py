@@ -582,4 +582,4 @@ _UPDATE = ("project:update",)
 
 
 publish(globals())
-trace_operations(AsyncProjects, "projects")
+trace_operations(AsyncProjects, "projects.")

@@ -23,6 +23,7 @@ from .completion import add_completion
 from .emulator import add_emulator
 from .inventory import add_inventory
 from .listing import add_list
+from .mcp import add_mcp
 from .plan import add_plan
 from .progress import log_noted
 from .reconcile import add_reconcile
@@ -172,6 +173,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_report(commands)
     projects.add_commands(commands)
     add_emulator(commands)
+    add_mcp(commands)
     add_completion(commands, parser)
     return parser
 

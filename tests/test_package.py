@@ -46,7 +46,8 @@ HOUSE = """
     testing: _script _guard _page _admin _site _server _emulated_account _emulator _demo __init__
     contrib: __init__ doctl
     _cli: terminal output progress signals arguments account input urns account_file inventory
-    _cli: listing assigning reconcile plan report projects demo emulator completion program __init__
+    _cli: diff listing assigning reconcile plan report projects demo emulator completion program
+    _cli: __init__
     __main__
     contrib: pytest
     contrib/redis: errors location server limits script connections cluster link ledger

@@ -15,6 +15,7 @@ from .arguments import (
     add_command,
     add_group,
     add_project,
+    add_projects,
     add_strict,
     add_wait,
     project_id,
@@ -132,7 +133,7 @@ def add_commands(commands: Commands) -> None:
         aliases=["d", "rm"],
         has_output=False,
     )
-    add_project(command, several=True)
+    add_projects(command)
     add_wait(
         command,
         "retry for at most SECONDS while moved resources leave the project (default: do not retry)",

@@ -171,6 +171,7 @@ def add_command(
     aliases: Sequence[str] = (),
     has_output: bool = True,
     all_contexts: bool = False,
+    is_local: Callable[[argparse.Namespace], bool] = lambda _: False,
 ) -> argparse.ArgumentParser:
     """Add a subcommand that works with an account, and return its parser.
 
@@ -185,9 +186,10 @@ def add_command(
         aliases: Other names.
         has_output: False if it writes nothing to standard output.
         all_contexts: True if it has the option `--all-contexts`.
+        is_local: Returns true if the options need no account, so that the client is None.
     """
     parser = add_parser(commands, name, text, *examples, details=details, aliases=aliases)
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, is_local=is_local)
     settings = parser.add_argument_group("account")
     account = settings.add_mutually_exclusive_group()
     account.add_argument(

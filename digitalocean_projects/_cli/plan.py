@@ -66,12 +66,12 @@ CHANGE_COLUMNS = Columns[dict[str, Any]](
     (
         Column("Action", "Action", lambda change: "move" if "urn" in change else "create"),
         Column("URN", "URN", _cell("urn")),
-        Column("Source", "From", _cell("source")),
-        Column("Target", "To", lambda change: change.get("target", change.get("name"))),
-        Column("SourceID", "Source ID", _cell("source_id")),
-        Column("TargetID", "Target ID", _cell("target_id")),
+        Column("From", "From", _cell("source")),
+        Column("To", "To", lambda change: change.get("target", change.get("name"))),
+        Column("FromID", "From ID", _cell("source_id")),
+        Column("ToID", "To ID", _cell("target_id")),
     ),
-    default="Action,URN,Source,Target",
+    default="Action,URN,From,To",
 )
 
 

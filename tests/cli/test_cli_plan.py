@@ -49,7 +49,7 @@ def posts(account: Emulator) -> list[str]:
 
 
 def test_export(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
-    """Two edited lines of an export are two moves, which `apply` makes, and no others."""
+    """Two edited lines of an export are two moves, which `apply` makes, and `diff` agrees."""
     account.seed(name="empty", environment="Staging")
     export = tmp_path / "account.jsonl"
     assert 0 == main(["inventory", "--with-projects", "-o", "jsonl", "-q"])
@@ -63,6 +63,8 @@ def test_export(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
             line["project"] = {"web": "first-project"}.get(line["project"], "web")
     export.write_text("\n".join(map(json.dumps, lines)))
     before = account.dump()
+    assert 1 == main(["diff", str(export), "-q"])
+    assert 3 == len(capsys.readouterr().out.splitlines())
     assert 0 == main(["plan", str(export)])
     output = capsys.readouterr()
     assert (set(MOVES.splitlines()), "# 2 moves, 1 kept\n") == (
@@ -78,6 +80,8 @@ def test_export(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
     assert 2 == len(posts(account))
     expected = {"web": {"do:droplet:1", "do:droplet:3"}, "first-project": {"do:droplet:2"}}
     assert {**expected, "empty": set()} == held(account)
+    assert 0 == main(["diff", str(export), "-q"])
+    capsys.readouterr()
     assert 0 == main(["apply", str(export)])
     assert ("", "# 0 moved, 3 kept\n") == capsys.readouterr()
     assert 2 == len(posts(account))
@@ -89,7 +93,7 @@ def test_forms(account: Emulator, capsys: Capture, say: Callable[[str], None]) -
     assert 0 == main(["plan"])
     assert (MOVES, "# 2 moves, 0 kept\n") == capsys.readouterr()
     say(WANTED)
-    assert 0 == main(["plan", "-", "--format", "urn,target", "--no-header", "-q"])
+    assert 0 == main(["plan", "-", "--format", "urn,to", "--no-header", "-q"])
     assert ("do:droplet:3  web\ndo:droplet:2  first-project\n", "") == capsys.readouterr()
     wanted = {"new": ["do:droplet:1"], "default": ["do:droplet:3", "do:droplet:404"]}
     moves = [
@@ -120,9 +124,9 @@ def test_forms(account: Emulator, capsys: Capture, say: Callable[[str], None]) -
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [{"kind": "project", **new}, *moves] == lines
     say(json.dumps(wanted))
-    assert 0 == main(["plan", "--create", "-o", "csv", "--format", "Action,URN,Source,Target"])
+    assert 0 == main(["plan", "--create", "-o", "csv", "--format", "Action,URN,From,To"])
     assert (
-        "action,urn,source,target\n"
+        "action,urn,from,to\n"
         "create,,,new\n"
         "move,do:droplet:1,web,new\n"
         "move,do:droplet:404,,first-project\n"

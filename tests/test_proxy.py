@@ -15,6 +15,7 @@ import pytest
 import trustme
 
 from digitalocean_projects import APIConnectionError, AsyncClient, Client
+from digitalocean_projects._cli import main
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -191,18 +192,39 @@ async def test_command(emulator: Emulator, proxy: Proxy, tmp_path: Path) -> None
         )
         return done.returncode, done.stdout, done.stderr
 
-    by_environment, by_option, without = await asyncio.gather(
+    found = await asyncio.gather(
         run(https_proxy=proxy.url),
         run("--proxy", proxy.url, https_proxy="http://127.0.0.1:1"),
-        run("--proxy", "none", "--deadline", "0.5", https_proxy=proxy.url),
     )
-    for status, output, errors in (by_environment, by_option):
+    for status, output, errors in found:
         assert (0, "") == (status, errors)
         assert "do:droplet:1" in output
-    assert 1 == without[0]
-    assert "the host name can't be resolved" in without[2]
-    assert PASSWORD not in without[2]
     assert {f"Bearer {emulator.token}"} == {it.headers["Authorization"] for it in emulator.requests}
+
+
+def test_option(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command uses the environment's proxy by default, that of its option, or none."""
+    monkeypatch.setenv("DIGITALOCEAN_API_URL", BASE)
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", "token")
+    monkeypatch.setenv("https_proxy", f"socks5://user:{PASSWORD}@127.0.0.1:1")
+    form = "must be http://[user:password@]host[:port]"
+    cases = [
+        ([], 2, f"https_proxy {form}\n"),
+        (["--proxy", "env"], 2, f"https_proxy {form}\n"),
+        (["--proxy", f"ftp://{PASSWORD}"], 2, f"proxy {form}, 'env' or 'none'\n"),
+        (["--proxy", "127.0.0.1:1"], 2, f"proxy {form}, 'env' or 'none'\n"),
+        (
+            ["--proxy", f"http://u:{PASSWORD}@127.0.0.1:1"],
+            1,
+            "cannot connect to the proxy 127.0.0.1",
+        ),
+        (["--proxy", "none"], 1, f"cannot connect to {BASE}: the host name can't be resolved"),
+    ]
+    for options, status, text in cases:
+        assert status == main(["list", "--deadline", "0.05", *options])
+        printed = capsys.readouterr()
+        assert text in printed.err
+        assert PASSWORD not in printed.out + printed.err
 
 
 @pytest.mark.parametrize("client_class", [AsyncClient, Client])

@@ -159,44 +159,6 @@ def test_report_of_all_contexts(account: Emulator, config: Path, capsys: Capture
         ][:3]
 
 
-def test_inventory_of_all_contexts(account: Emulator, config: Path, capsys: Capture) -> None:
-    """`inventory --all-contexts` has the context of each row, in one table or document."""
-    other = account.add_account()
-    account.seed(["do:droplet:1"], name="shop")
-    other.seed(["do:volume:2"], name="mail")
-    text = "access-token: {}\nauth-contexts: {{gone: , work: {}}}"
-    config.write_text(text.format(account.token, other.token), "utf-8")
-    command = ["inventory", "--all-contexts", "-q"]
-    assert 1 == main([*command, "--format", "Context,Project,URN"])
-    output = capsys.readouterr()
-    assert [
-        ["Context", "Project", "URN"],
-        ["default", "shop", "do:droplet:1"],
-        ["work", "mail", "do:volume:2"],
-    ] == [line.split() for line in output.out.splitlines()]
-    assert output.err.startswith("digitalocean-projects: gone: doctl has no token for the context")
-    for form in ("json", "jsonl"):
-        assert 1 == main([*command, "-o", form, "--with-projects"])
-        printed = capsys.readouterr().out
-        objects = json.loads(printed) if form == "json" else map(json.loads, printed.splitlines())
-        assert [
-            ("default", "first-project"),
-            ("default", "shop"),
-            ("default", "do:droplet:1"),
-            ("work", "first-project"),
-            ("work", "mail"),
-            ("work", "do:volume:2"),
-        ] == [(one["context"], one.get("urn", one.get("name"))) for one in objects]
-    assert 1 == main([*command, "-o", "csv"])
-    lines = capsys.readouterr().out.splitlines()
-    assert [["context", "project"], ["default", "shop"], ["work", "mail"]] == [
-        line.split(",")[:2] for line in lines
-    ]
-    missing = [*command, "--project", "mail"]
-    assert 1 == main(missing)
-    assert "default: no project is named 'mail'" in capsys.readouterr().err
-
-
 def test_report_of_a_failing_context(account: Emulator, config: Path, capsys: Capture) -> None:
     """The error of a project is printed with the context of its account."""
     shop = account.seed(["do:droplet:1"], name="shop")

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._arguments import checked_wait, is_project_id
-from digitalocean_projects._config import DEFAULT_TIMEOUT
-from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
+from digitalocean_projects._config import DEFAULT_TIMEOUT, ENVIRONMENT
+from digitalocean_projects._messages import TOKEN_VARIABLES, Secret, redacted
 
 from .output import FORMS, TABLE_FORMS
 from .progress import progress_shown, requests_of
@@ -222,6 +222,14 @@ def add_command(
         action="store_true",
         help="send the token over http to other machines, too, such as to an emulator in another "
         "container; everybody on the way can read it",
+    )
+    settings.add_argument(
+        "--proxy",
+        type=Secret,
+        default=ENVIRONMENT,
+        metavar="URL",
+        help="HTTP proxy, http://[user:password@]host[:port]; 'none' for no proxy, and 'env', the "
+        "default, for that of the variables https_proxy, all_proxy and no_proxy",
     )
     _add_limits(parser)
     output = parser.add_argument_group("output")

@@ -102,11 +102,13 @@ ROW_COLUMNS = Columns[Row](
     default="Project,URN,AssignedAt,Status",
     plain=Row.exported,
 )
-_CONTEXT = Column[Row]("Context", "Context", lambda row: row.context)
-_WITH_CONTEXT = attrs.evolve(
+_KNOWN = attrs.evolve(
     ROW_COLUMNS,
-    known=(_CONTEXT, *ROW_COLUMNS.known),
-    default=f"Context,{ROW_COLUMNS.default}",
+    known=(Column[Row]("Context", "Context", lambda row: row.context), *ROW_COLUMNS.known),
+    csv_default=ROW_COLUMNS.names,
+)
+_OF_ALL_CONTEXTS = attrs.evolve(
+    _KNOWN, default=f"Context,{ROW_COLUMNS.default}", csv_default=_KNOWN.names
 )
 
 
@@ -128,7 +130,7 @@ def add_inventory(commands: Commands) -> None:
         "and the emulator read. The members of its objects are project, project_id, urn,\n"
         "type, id, assigned_at, status and self_link. Those of a project are the API's,\n"
         'after "kind": "project". With --all-contexts, the context comes first.',
-        columns=ROW_COLUMNS,
+        columns=_KNOWN,
         all_contexts=True,
     )
     add_strict(parser)
@@ -171,7 +173,7 @@ def of_types(resources: Sequence[Resource], types: Sequence[str] | None) -> Sequ
 
 def inventory(client: Client, options: Namespace) -> int:
     """List the resources of all projects, or of the given ones."""
-    columns = _WITH_CONTEXT if options.all_contexts else ROW_COLUMNS
+    columns = _OF_ALL_CONTEXTS if options.all_contexts else _KNOWN
     writer = RowWriter(Output(options, columns), options)
 
     def add(client: Client, context: str) -> int:

@@ -24,6 +24,7 @@ from .diff import add_diff
 from .emulator import add_emulator
 from .inventory import add_inventory
 from .listing import add_list
+from .mcp import add_mcp
 from .plan import add_plan
 from .progress import log_noted
 from .reconcile import add_reconcile
@@ -59,6 +60,8 @@ environment variables:
                              (default: {BASE_URL})
   {ALLOW_INSECURE_VARIABLE}
                              1 is the same as --allow-insecure
+  https_proxy, no_proxy      proxy, and the hosts that are reached without it
+  SSL_CERT_FILE              certificates of all trusted authorities
   NO_COLOR                   print no colors unless it is empty
 
 exit status:
@@ -134,9 +137,15 @@ def _client(options: Namespace) -> Iterator[Client]:
     if not options.demo:
         allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"
         try:
-            client = Client(chosen_token(options), allow_insecure=allow_insecure, **limits)
+            client = Client(
+                chosen_token(options),
+                allow_insecure=allow_insecure,
+                proxy=None if options.proxy == "none" else options.proxy,
+                **limits,
+            )
         except ValueError as error:
             text = str(error).replace("allow_insecure=True", "--allow-insecure")
+            text = text.replace("'env' or None", "'env' or 'none'")
             raise ValueError(text) from None
         with client:
             yield client
@@ -172,6 +181,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_report(commands)
     projects.add_commands(commands)
     add_emulator(commands)
+    add_mcp(commands)
     add_completion(commands, parser)
     return parser
 

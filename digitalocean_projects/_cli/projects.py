@@ -22,6 +22,7 @@ from .arguments import (
 )
 from .assigning import add_doctl_assign
 from .listing import add_doctl_list, status_of
+from .lookup import add_get
 from .output import PROJECT_COLUMNS, Output
 from .progress import progress_shown, requests_of
 from .terminal import FAILED, complain, is_written, note
@@ -147,10 +148,11 @@ def add_commands(commands: Commands) -> None:
     group = add_group(
         commands,
         "resources",
-        "list and assign resources in doctl's syntax",
+        "list, show and assign resources in doctl's syntax",
         "projects resources list default",
     )
     add_doctl_list(group)
+    add_get(group)
     add_doctl_assign(group)
 
 

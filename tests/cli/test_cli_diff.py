@@ -297,3 +297,20 @@ def test_full_disk(old: Path, capsys: Capture) -> None:
         patch.setattr("sys.stdout", full)
         assert 2 == main(["diff", str(old), "-o", "json"])
     assert "No space left" in capsys.readouterr().err
+
+
+def test_edited_export(account: Emulator, old: Path, capsys: Capture) -> None:
+    """After two lines of an export are edited and applied, the account is as the export says."""
+    members = [json.loads(line) for line in old.read_text("utf-8").splitlines()]
+    for one in members:
+        if one.get("urn") in {"do:droplet:1", "do:app:1"}:
+            one["project"] = {"do:droplet:1": "web", "do:app:1": "empty"}[one["urn"]]
+            del one["project_id"]
+    old.write_text(lines(*members), "utf-8")
+    assert 0 == main(["plan", str(old), "-q", "--no-header", "--format", "URN"])
+    assert {"do:droplet:1", "do:app:1"} == set(capsys.readouterr().out.split())
+    assert 1 == main(["diff", str(old), "-q", "--no-header", "--format", "Change,URN"])
+    assert "moved  do:app:1\nmoved  do:droplet:1\n" == capsys.readouterr().out
+    assert 0 == main(["apply", str(old), "-q"])
+    assert 0 == main(["diff", str(old), "-q"])
+    assert account.requests

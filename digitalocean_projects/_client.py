@@ -41,6 +41,7 @@ from ._projects import AsyncProjects
 from ._public import publish
 from ._request import APIResponse, checked_path, encoded_query, endpoint_request, identity
 from ._session.manager import SessionManager, Statistics
+from ._session.tracing import trace_operations
 
 
 class AsyncClient:
@@ -469,3 +470,4 @@ def _checked_clock(clock: Clock) -> Clock:
 
 
 publish(globals())
+trace_operations(AsyncClient)

@@ -45,8 +45,10 @@ HOUSE = """
     testing: _limits _call _project_handlers _resource_handlers _handlers _api faults
     testing: _script _guard _page _admin _site _server _emulated_account _emulator _demo __init__
     contrib: __init__ doctl
+    contrib/mcp: answers tools __init__
     _cli: terminal output progress signals arguments account input urns account_file inventory
-    _cli: listing assigning reconcile plan report projects demo emulator completion program __init__
+    _cli: diff listing lookup assigning reconcile plan report projects demo emulator mcp
+    _cli: completion program __init__
     __main__
     contrib: pytest
     contrib/redis: errors location server limits script connections cluster link ledger
@@ -91,7 +93,14 @@ FOREIGN = {
     "cattrs": {"_codec/structure"},
     "msgspec": {"_codec/json", "_codec/structure"},
     "opentelemetry": {"_session/telemetry"},
-    "pydantic": {"_codec/pydantic", "contrib/fastapi/dependencies", "contrib/fastapi/streams"},
+    "mcp": {"contrib/mcp/tools"},
+    "pydantic": {
+        "_codec/pydantic",
+        "contrib/fastapi/dependencies",
+        "contrib/fastapi/streams",
+        "contrib/mcp/answers",
+        "contrib/mcp/tools",
+    },
     "yarl": {"_session/transport"},
 }
 

@@ -32,6 +32,8 @@ _RESERVED_IPS = ("do:floatingip", "do:reservedip")
 class NewProject(Value):
     """A project that `apply` creates.
 
+    The class method `of` is internal.
+
     Args:
         name: Its name.
         purpose: Its purpose. The default is `Purpose.WEB_APPLICATION`.
@@ -194,8 +196,9 @@ def _places(
     for each in account:
         for resource in each.resources:
             urn = resource.urn
-            if urn.canonical in wanted:
-                places.setdefault(urn.canonical, []).append((each.project, urn))
+            key = urn.canonical
+            if key in wanted:
+                places.setdefault(key, []).append((each.project, urn))
     return places
 
 

@@ -819,8 +819,9 @@ class Projects:
         """Carry out a plan: create its new projects, and then assign the resources that it moves.
 
         Each source project is listed again just before its first move (at most three times while it
-        changes), and a resource that it no longer lists isn't moved. Otherwise the requests are
-        those of `assign_resources`. Repeating a move changes nothing, so if a plan was carried out
+        changes), and a resource that it no longer lists isn't moved; then the target is listed,
+        too, since an earlier move may have been completed. Otherwise the requests are those of
+        `assign_resources`. Repeating a move changes nothing, so if a plan was carried out
         in part, make another one and carry it out. Requires the scopes of `list_resources` and
         `assign_resources`, and `project:create` if the plan has new projects.
 

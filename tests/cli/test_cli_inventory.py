@@ -323,17 +323,24 @@ def test_doubts(account: Emulator, capsys: Capture) -> None:
     moving = {"resources": [{"urn": "do:reservedip:192.0.2.1"}]}
     account.respond(200, moving, when=lambda request: empty in request.path)
     assert 1 == main(["inventory", "-q", "-o", "jsonl"])
-    expected = "do:floatingip:192.0.2.1: it is in empty and in web, since it has just been moved"
+    expected = "do:floatingip:192.0.2.1: it is in empty and in web, so it has just been moved"
     assert f"digitalocean-projects: {expected}\n" == capsys.readouterr().err
     twice = {"resources": [{"urn": "do:droplet:2"}, {"urn": "do:droplet:2"}]}
     account.respond(200, twice, when=lambda request: empty in request.path, times=3)
     assert 0 == main(["inventory", "-q", "-o", "jsonl"])
-    expected = "the listing changed while it was read; items may be missing or out of date"
-    assert f"# empty: {expected}\n" == capsys.readouterr().err
+    changed = "the listing changed while it was read; items may be missing or out of date"
+    assert f"# empty: {changed}\n" == capsys.readouterr().err
     account.respond(200, {"projects": [{"id": empty, "name": "x"}] * 2}, times=3)
     assert 0 == main(["inventory", "-q", "-o", "jsonl"])
-    expected = "# the projects changed while they were listed; projects may be missing\n"
-    assert expected == capsys.readouterr().err
+    expected = "the projects changed while they were listed; some may be missing\n"
+    assert f"# {expected}" == capsys.readouterr().err
+    account.respond(200, {"projects": [{"id": empty, "name": "x"}] * 2}, times=3)
+    account.respond(200, twice, when=lambda request: empty in request.path, times=3)
+    assert 1 == main(["inventory", "-q", "-o", "jsonl", "--strict"])
+    assert [
+        f"digitalocean-projects: {expected[:-1]}",
+        f"digitalocean-projects: x: {changed}",
+    ] == capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.usefixtures("account")

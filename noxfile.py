@@ -26,7 +26,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 MEASURED = "3.14" if shutil.which("python3.14") else RUNNING
 WITH_FLOORS = PYTHONS[1]
 
-EXTRAS = "cli,fastapi,redis"
+EXTRAS = "cli,fastapi,mcp,redis"
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
@@ -137,7 +137,7 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def recipes(session: nox.Session) -> None:
-    """Test the recipes for other frameworks, and README.rst's examples with pandas and pydo."""
+    """Test the recipes for other frameworks, other clients, README.rst's example with pandas."""
     _install(session, "recipes")
     session.run("pytest", "tests/recipes", *session.posargs)
 

@@ -28,6 +28,7 @@ PUBLIC = [
     f"{NAME}.testing.faults",
     f"{NAME}.contrib",
     f"{NAME}.contrib.fastapi",
+    f"{NAME}.contrib.mcp",
     f"{NAME}.contrib.pytest",
     f"{NAME}.contrib.redis",
 ]
@@ -49,11 +50,21 @@ def functions(value: object) -> Iterator[FunctionType]:
             yield function
 
 
+def unwrap(value: object) -> None:
+    """Replace the wrappers in a class by their functions, whose globals have the annotations."""
+    if inspect.isclass(value):
+        for name, member in list(vars(value).items()):
+            if inspect.isfunction(member) and hasattr(member, "__wrapped__"):
+                setattr(value, name, inspect.unwrap(member))
+
+
 def described(name: str, docstrings: dict[str, str]) -> Module:
     """Return a public module whose public names all have docstrings."""
     module = import_module(name)
     # This loads the names that are imported lazily, too. pdoc doesn't.
     values = {each: getattr(module, each) for each in getattr(module, "__all__", [])}
+    for value in values.values():
+        unwrap(value)
     for function in chain.from_iterable(map(functions, values.values())):
         # pdoc resolves annotations in the module that a function reports.
         function.__module__ = function.__globals__["__name__"]

@@ -202,6 +202,7 @@ else:
         "contrib.fastapi": "AsyncClientDep ClientDep JSONLinesResponse ProjectID "
         "TenantAsyncClientDep TenantClientDep add_clients async_client_for client_for "
         "client_lifespan exception_handlers problem_responses until_disconnected",
+        "contrib.mcp": "make_server",
         "contrib.redis": "RedisLimits RedisLimitsError RedisUnavailableError",
     }
 

@@ -103,7 +103,7 @@ def _with_article(cls: type) -> str:
     if cls is NoneType:
         return "None"
     name = "string" if cls is str else cls.__name__
-    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+    return f"{'an' if name.startswith(tuple('AEIOUaeiou')) or name[:3] == 'SSL' else 'a'} {name}"
 
 
 def checked_count(name: str, value: int, most: int | None = None) -> int:

@@ -191,11 +191,11 @@ class BlockingClient:
     def statistics(self) -> Statistics:
         return self._client.statistics()
 
-    async def request(self, *arguments: Any, **options: Any) -> APIResponse:
-        return await asyncio.to_thread(self._client.request, *arguments, **options)
-
     def paginate(self, *arguments: Any, **options: Any) -> BlockingPaginator[dict[str, Any]]:
         return BlockingPaginator(self._client.paginate(*arguments, **options))
+
+    async def request(self, *arguments: Any, **options: Any) -> APIResponse:
+        return await asyncio.to_thread(self._client.request, *arguments, **options)
 
     def with_options(self, **options: Any) -> BlockingClient:
         return BlockingClient(view=self._client.with_options(**options))

@@ -24,7 +24,7 @@ from digitalocean_projects import (
     ProjectLookupError,
     ServerError,
 )
-from digitalocean_projects.testing import faults
+from digitalocean_projects.testing import MockClock, faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,13 +125,31 @@ async def test_left(emulator: Emulator, make_client: MakeClient, web: str, gone:
         assert urns(3, 4) == list(map(str, outcomes[0].untouched))
         with pytest.raises(AssignmentError, match="1 assigned, 2 untouched"):
             done.raise_for_failed()
-        assert ["GET", "GET", "POST"] == sent(emulator)
+        # The sources are api and the default project; web is listed for those that have left.
+        assert ["GET", "GET", "GET", "POST"] == sent(emulator)
         plan = await client.projects.plan({web: urns(3)})
         emulator.seed(urns(3))
         emulator.forget_requests()
         assert urns(3) == list((await client.projects.apply(plan)).left)
-        assert ["GET"] == sent(emulator)
+        assert ["GET", "GET"] == sent(emulator)
     assert {*urns(1, 2, 6)} == held(emulator)["web"]
+
+
+@pytest.mark.parametrize("emulator", [{"clock": MockClock(rate=0)}], indirect=True)
+async def test_arrived(emulator: Emulator, make_client: MakeClient, web: str) -> None:
+    """A resource whose earlier move is completed meanwhile is kept, and the target listed once."""
+    emulator.move_delay = 30.0
+    async with make_client() as client:
+        await client.projects.assign_resources(web, urns(3, 4))
+        await client.projects.assign_resources("default", urns(5))
+        plan = await client.projects.plan({web: urns(3, 4, 5, 6), "new": []}, create=True)
+        assert 4 == len(plan.moves)
+        emulator.clock.jump(60)
+        emulator.forget_requests()
+        done = await client.projects.apply(plan, chunk_size=1)
+    assert (urns(6), urns(3, 4), urns(5)) == (list(done.moved), list(done.kept), list(done.left))
+    # After the new project: api and web for the first Droplet, and the default project for the 6.
+    assert ["POST", "GET", "GET", "GET", "POST"] == sent(emulator)
 
 
 async def test_source_that_cannot_be_listed(
@@ -177,7 +195,8 @@ async def test_source_that_changes(emulator: Emulator, make_client: MakeClient) 
         emulator.forget_requests()
         done = await client.projects.apply(plan)
         assert (urns(5), urns(4, 6)) == (list(done.moved), list(done.left))
-        assert (10, [103]) == (len(emulator.requests), left)
+        # Three times three pages, one of the target for those that have left, and the move.
+        assert (11, [103]) == (len(emulator.requests), left)
 
 
 @pytest.mark.parametrize("of", ["/v2/projects", "resources"])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PACKAGES = [
     "digitalocean_projects",
     "digitalocean_projects.contrib.fastapi",
+    "digitalocean_projects.contrib.mcp",
     "digitalocean_projects.contrib.redis",
     "digitalocean_projects.testing",
     "digitalocean_projects.testing.faults",

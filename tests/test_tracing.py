@@ -245,10 +245,13 @@ async def test_operations(make_either: MakeClient, emulator: Emulator, spans: Sp
         await client.projects.unassign_resources(DROPLETS[:2])
         with pytest.raises(ValueError, match="must be a UUID"):
             await client.projects.get("shop")
+        await client.request("GET", "/v2/droplets")
+        await client.paginate("/v2/droplets", "droplets").collect()
     names = "find list reconcile wait_until_assigned resources_by_project unassign_resources get"
-    assert [f"projects.{name}" for name in names.split()] == spans.roots
+    expected = [f"projects.{name}" for name in names.split()]
+    assert [*expected, "request", "paginate"] == spans.roots
     numbers = [len(spans.children(name)) for name in spans.roots]
-    assert [1, 1, 2, 1, 3, 1, 0] == numbers
+    assert [1, 1, 2, 1, 3, 1, 0, 1, 1] == numbers
 
 
 async def test_inventory_error(make_client: MakeClient, emulator: Emulator, spans: Spans) -> None:

@@ -32,6 +32,8 @@ _RESERVED_IPS = ("do:floatingip", "do:reservedip")
 class NewProject(Value):
     """A project that `apply` creates.
 
+    The class method `of` is internal.
+
     Args:
         name: Its name.
         purpose: Its purpose. The default is `Purpose.WEB_APPLICATION`.

@@ -210,7 +210,8 @@ class AppliedPlan(Value):
         moved: The resources that were assigned to their project.
         kept: The resources that were in their project already, or that were moving to it.
         left: The resources that weren't moved, because their source project no longer listed them
-            just before its first move. Make another plan to see where they are.
+            just before its first move. Their target doesn't list them either. Make another plan to
+            see where they are.
         failed: The resources that the API didn't move; their `status` says why.
         unknown: The resources that are missing from the API's response.
         untouched: The resources that were sent only in requests that the API refused as a whole.
@@ -247,20 +248,21 @@ class AppliedPlan(Value):
         Args:
             results: The results of its assignments.
             created: The projects that were created.
-            kept: The resources that were in their project already.
+            kept: The resources that were in their project already, or have arrived there.
             left: The resources that weren't sent, because they had left their source.
         """
         result = AssignmentResult.joined(results)
         assigned, there = _split(result.done)
-        gone = dict.fromkeys(left)
+        found, gone = tuple(kept), tuple(left)
+        not_sent = {*found, *gone}
         return cls(
             created=tuple(created),
             moved=assigned,
-            kept=(*kept, *there),
-            left=tuple(gone),
+            kept=found + there,
+            left=gone,
             failed=result.failed,
             unknown=result.unknown,
-            untouched=tuple(urn for urn in result.untouched if urn not in gone),
+            untouched=tuple(urn for urn in result.untouched if urn not in not_sent),
             refused=result.refused,
             request_ids=result.request_ids,
         )

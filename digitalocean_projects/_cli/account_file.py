@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -41,6 +42,8 @@ _NAME_PREFIX = "name:"
 _decode = json.JSONDecoder(object_pairs_hook=_members).raw_decode
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
 _space = re.compile(r"[ \t\r\n]*")
+# An id is repeated for each resource of a project.
+_uuid = cache(lambda text: str(UUID(text)))
 _ATTRIBUTES = ("description", "purpose", "environment")
 
 
@@ -163,7 +166,7 @@ class _Entry:
         if text is None or text == DEFAULT_PROJECT:
             return text
         try:
-            return str(UUID(text))
+            return _uuid(text)
         except ValueError:
             raise self.error(f"{name} must be a UUID, got {quoted(text)}") from None
 

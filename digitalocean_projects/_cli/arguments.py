@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._arguments import checked_wait, is_project_id
-from digitalocean_projects._config import DEFAULT_TIMEOUT
-from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
+from digitalocean_projects._config import DEFAULT_TIMEOUT, ENVIRONMENT
+from digitalocean_projects._messages import TOKEN_VARIABLES, Secret, redacted
 
 from .output import FORMS, TABLE_FORMS
 from .progress import progress_shown, requests_of
@@ -171,6 +171,7 @@ def add_command(
     aliases: Sequence[str] = (),
     has_output: bool = True,
     all_contexts: bool = False,
+    is_local: Callable[[argparse.Namespace], bool] = lambda _: False,
 ) -> argparse.ArgumentParser:
     """Add a subcommand that works with an account, and return its parser.
 
@@ -185,9 +186,10 @@ def add_command(
         aliases: Other names.
         has_output: False if it writes nothing to standard output.
         all_contexts: True if it has the option `--all-contexts`.
+        is_local: Returns true if the options need no account, so that the client is None.
     """
     parser = add_parser(commands, name, text, *examples, details=details, aliases=aliases)
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, is_local=is_local)
     settings = parser.add_argument_group("account")
     account = settings.add_mutually_exclusive_group()
     account.add_argument(
@@ -220,6 +222,14 @@ def add_command(
         action="store_true",
         help="send the token over http to other machines, too, such as to an emulator in another "
         "container; everybody on the way can read it",
+    )
+    settings.add_argument(
+        "--proxy",
+        type=Secret,
+        default=ENVIRONMENT,
+        metavar="URL",
+        help="HTTP proxy, http://[user:password@]host[:port]; 'none' for no proxy, and 'env', the "
+        "default, for that of the variables https_proxy, all_proxy and no_proxy",
     )
     _add_limits(parser)
     output = parser.add_argument_group("output")
@@ -337,7 +347,7 @@ def _project(text: str) -> str:
 
 
 def chosen_project(client: Client, text: str, *, quiet: bool) -> str:
-    """Return the id of the project that `text` names, and show a long search."""
+    """Return the id of the project that an argument names, and show a long search."""
     with progress_shown(client, requests_of(client), quiet=quiet):
         return project_id(client, text)
 

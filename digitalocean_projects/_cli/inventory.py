@@ -102,11 +102,13 @@ ROW_COLUMNS = Columns[Row](
     default="Project,URN,AssignedAt,Status",
     plain=Row.exported,
 )
-_CONTEXT = Column[Row]("Context", "Context", lambda row: row.context)
-_WITH_CONTEXT = attrs.evolve(
+_KNOWN = attrs.evolve(
     ROW_COLUMNS,
-    known=(_CONTEXT, *ROW_COLUMNS.known),
-    default=f"Context,{ROW_COLUMNS.default}",
+    known=(Column[Row]("Context", "Context", lambda row: row.context), *ROW_COLUMNS.known),
+    csv_default=ROW_COLUMNS.names,
+)
+_OF_ALL_CONTEXTS = attrs.evolve(
+    _KNOWN, default=f"Context,{ROW_COLUMNS.default}", csv_default=_KNOWN.names
 )
 
 
@@ -128,7 +130,7 @@ def add_inventory(commands: Commands) -> None:
         "and the emulator read. The members of its objects are project, project_id, urn,\n"
         "type, id, assigned_at, status and self_link. Those of a project are the API's,\n"
         'after "kind": "project". With --all-contexts, the context comes first.',
-        columns=ROW_COLUMNS,
+        columns=_KNOWN,
         all_contexts=True,
     )
     add_strict(parser)
@@ -171,7 +173,7 @@ def of_types(resources: Sequence[Resource], types: Sequence[str] | None) -> Sequ
 
 def inventory(client: Client, options: Namespace) -> int:
     """List the resources of all projects, or of the given ones."""
-    columns = _WITH_CONTEXT if options.all_contexts else ROW_COLUMNS
+    columns = _OF_ALL_CONTEXTS if options.all_contexts else _KNOWN
     writer = RowWriter(Output(options, columns), options)
 
     def add(client: Client, context: str) -> int:
@@ -182,7 +184,8 @@ def inventory(client: Client, options: Namespace) -> int:
             with progress_shown(client, requests_of(client), quiet=options.quiet):
                 projects = paginator.collect()
             if not paginator.settled:
-                writer.doubt("the projects changed while they were listed; some may be missing")
+                text = "the projects changed while they were listed; some may be missing"
+                writer.doubt(f"{_start(context)}{text}")
         projects.sort(key=attrgetter("name", "id"))
         writer.add(client, projects, context)
         return 0
@@ -221,7 +224,7 @@ class RowWriter:
         Raises:
             APIError: An error concerns all projects, and no project could be read.
         """
-        before, look = self._projects, requests_of(client)
+        before, look, start = self._projects, requests_of(client), _start(context)
         streamed, places = self._is_streamed, dict[str, str]()
         failures: list[str] = []
         try:
@@ -229,7 +232,7 @@ class RowWriter:
                 client, look, quiet=self._options.quiet, streamed=streamed
             ) as watched:
                 for page in watched(client.projects.resources_by_project(projects).pages()):
-                    failures += self._faults(page, places)
+                    failures += self._faults(page, places, start)
                     self._add(page, context)
         except InventoryError as error:
             failures += [f"{one_line(one.name)}: {reason}" for one, reason in error.failures]
@@ -237,7 +240,6 @@ class RowWriter:
             if self._projects == before:
                 raise
             failures.append(str(error))
-        start = f"{one_line(context)}: " if context else ""
         self._failures += [f"{start}{failure}" for failure in failures]
 
     def _add(self, page: ProjectResources, context: str) -> None:
@@ -272,26 +274,32 @@ class RowWriter:
             complain(failure)
         return FAILED if self._failures or not written else 0
 
-    def _faults(self, page: ProjectResources, places: dict[str, str]) -> Iterable[str]:
+    def _faults(self, page: ProjectResources, places: dict[str, str], start: str) -> Iterable[str]:
         """Yield the faults of a project's listing, and note what may be missing in it.
 
         Args:
             page: The project and its resources.
             places: The names of the projects of the account's resources so far, to which these are
                 added.
+            start: The start of notes, which names the account.
         """
         name = one_line(page.project.name)
         if not page.settled:
             text = "the listing changed while it was read; items may be missing or out of date"
-            self.doubt(f"{name}: {text}")
+            self.doubt(f"{start}{name}: {text}")
         if (hidden := hidden_in(page)) > 0:
             missing = counted(hidden, "resource")
-            note(f"{name}: the listing lacks {missing}; the token may lack scopes")
+            note(f"{start}{name}: the listing lacks {missing}; the token may lack scopes")
         for resource in page.resources:
             urn = str(resource.urn.canonical)
             other = places.setdefault(urn, name)
             if other is not name:
                 yield f"{one_line(urn)}: it is in {other} and in {name}, so it has just been moved"
+
+
+def _start(context: str) -> str:
+    """Return the start of a message on an account; "" if there is only one account."""
+    return f"{one_line(context)}: " if context else ""
 
 
 def hidden_in(page: ProjectResources) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult
 from digitalocean_projects._codec.models import Project
 from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
@@ -23,10 +21,10 @@ from .terminal import FAILED, Style, complain, counted, is_written, note, styled
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from digitalocean_projects._arguments import ProjectLike
-    from digitalocean_projects._assignment.plan import Move, NewProject, Plan
+    from digitalocean_projects._assignment.plan import Plan
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client
 
@@ -53,29 +51,25 @@ left, failed, unknown, untouched and refused.
 """
 
 
-@attrs.frozen
-class _Change:
-    """A row of the table: a project to create, or a resource to move.
+def _cell(member: str) -> Callable[[dict[str, Any]], str | None]:
+    """Return a function that returns a member of a move, and "" for a project to create."""
 
-    Attributes:
-        action: The change.
-        target: The name of the project that is created or gets the resource.
-        urn: The resource; "" for a project.
-        source: The name of the project that lists the resource; None if none does.
-    """
+    def text(change: dict[str, Any]) -> str | None:
+        value: str | None = change.get(member, "")
+        return value
 
-    action: str
-    target: str
-    urn: str = ""
-    source: str | None = ""
+    return text
 
 
-CHANGE_COLUMNS = Columns[_Change](
+# A project to create, or a move, as the members of its JSON object.
+CHANGE_COLUMNS = Columns[dict[str, Any]](
     (
-        Column("Action", "Action", lambda change: change.action),
-        Column("URN", "URN", lambda change: change.urn),
-        Column("From", "From", lambda change: change.source),
-        Column("To", "To", lambda change: change.target),
+        Column("Action", "Action", lambda change: "move" if "urn" in change else "create"),
+        Column("URN", "URN", _cell("urn")),
+        Column("From", "From", _cell("source")),
+        Column("To", "To", lambda change: change.get("target", change.get("name"))),
+        Column("FromID", "From ID", _cell("source_id")),
+        Column("ToID", "To ID", _cell("target_id")),
     ),
     default="Action,URN,From,To",
 )
@@ -127,15 +121,11 @@ def show_plan(client: Client, options: Namespace) -> int:
     plan = _plan(client, options)
     if plan is None:
         return FAILED
-    if output.is_text:
-        output.write([*map(_creation, plan.new_projects), *map(_change, plan.moves)])
-    elif options.output == "json":
+    if options.output == "json":
         print_document(plan.to_dict())
     else:
-        for new in plan.new_projects:
-            print_document({"kind": "project", **new.to_dict()})
-        for move in plan.moves:
-            print_document(move.to_dict())
+        new = [{"kind": "project", **project.to_dict()} for project in plan.new_projects]
+        output.write([*new, *(move.to_dict() for move in plan.moves)])
     _note_plan(plan, quiet=options.quiet)
     return 0
 
@@ -203,14 +193,6 @@ def _wanted(projects: Iterable[AccountProject]) -> dict[ProjectLike, tuple[URN, 
             key = Project(id=project.id, name=project.name, **texts)
         wanted[key] = project.urns
     return wanted
-
-
-def _creation(new: NewProject) -> _Change:
-    return _Change("create", new.name)
-
-
-def _change(move: Move) -> _Change:
-    return _Change("move", move.target, str(move.urn), move.source)
 
 
 def _note_plan(plan: Plan, *, quiet: bool) -> None:

@@ -63,14 +63,14 @@ class Steps:
             self._operation.end()
 
 
-def trace_operations(cls: type, prefix: str) -> None:
+def trace_operations(cls: type, prefix: str = "") -> None:
     """Make each public coroutine method of a class an operation.
 
     This is done here, and not by a decorator of each method, so that none can be forgotten.
     """
     for name, method in list(vars(cls).items()):
-        if not name.startswith("_") and iscoroutinefunction(method):
-            setattr(cls, name, _traced(method, f"{prefix}.{name}"))
+        if iscoroutinefunction(method) and not name.startswith("_") and name != "aclose":
+            setattr(cls, name, _traced(method, f"{prefix}{name}"))
 
 
 def _traced(method: Any, name: str) -> Any:

@@ -13,7 +13,6 @@ from digitalocean_projects import Client, ClientUsageError
 from digitalocean_projects._cli import main
 from digitalocean_projects.contrib import doctl
 from digitalocean_projects.contrib.doctl import config_file
-from digitalocean_projects.testing import faults
 from tests.exposure import exposed
 
 if TYPE_CHECKING:
@@ -263,26 +262,3 @@ def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path("/roaming/doctl/config.yaml") == config_file("win32")
     monkeypatch.delenv("APPDATA")
     assert Path("/home/me/AppData/Roaming/doctl/config.yaml") == config_file("win32")
-
-
-def test_inventory_of_all_contexts(account: Emulator, config: Path, capsys: Capture) -> None:
-    """`inventory --all-contexts` names the account of each resource, and of each failure."""
-    other = account.add_account()
-    other.seed(["do:app:1"], name="web")
-    shop = account.seed(["do:droplet:1"], name="shop")
-    text = "access-token: {}\nauth-contexts: {{odd: dop_v1_wrong, work: {}}}"
-    config.write_text(text.format(account.token, other.token), "utf-8")
-    command = ["inventory", "--all-contexts", "-q", "--type", "app", "--type", "droplet"]
-    assert 1 == main(command)
-    output = capsys.readouterr()
-    assert ["Context", "default", "work"] == [line.split()[0] for line in output.out.splitlines()]
-    assert output.err.startswith("digitalocean-projects: odd: 401 ")
-    account.fail(faults.Status(500), when=lambda request: shop in request.path, times=None)
-    assert 1 == main([*command, "-o", "json"])
-    output = capsys.readouterr()
-    assert [["context", "work"], ["project", "web"]] == [
-        list(item) for item in list(json.loads(output.out)[0].items())[:2]
-    ]
-    assert "digitalocean-projects: default: shop: 500 " in output.err
-    assert 1 == main([*command, "-o", "csv"])
-    assert capsys.readouterr().out.startswith("context,project,project_id,urn,type,id,")

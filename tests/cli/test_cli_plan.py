@@ -49,11 +49,12 @@ def posts(account: Emulator) -> list[str]:
 
 
 def test_export(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
-    """Two edited lines of an export are two moves, which `apply` makes, and no others."""
+    """Two edited lines of an export are two moves, which `apply` makes, and `diff` agrees."""
     account.seed(name="empty", environment="Staging")
     export = tmp_path / "account.jsonl"
-    lines = [json.loads(line) for line in account.dump().splitlines()]
-    export.write_text("\n".join(map(json.dumps, lines)))
+    assert 0 == main(["inventory", "--with-projects", "-o", "jsonl", "-q"])
+    export.write_text(text := capsys.readouterr().out)
+    lines = [json.loads(line) for line in text.splitlines()]
     assert 0 == main(["plan", str(export)])
     assert ("Action  URN  From  To\n", "# nothing to do, 3 kept\n") == capsys.readouterr()
     for line in lines:
@@ -62,6 +63,8 @@ def test_export(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
             line["project"] = {"web": "first-project"}.get(line["project"], "web")
     export.write_text("\n".join(map(json.dumps, lines)))
     before = account.dump()
+    assert 1 == main(["diff", str(export), "-q"])
+    assert 3 == len(capsys.readouterr().out.splitlines())
     assert 0 == main(["plan", str(export)])
     output = capsys.readouterr()
     assert (set(MOVES.splitlines()), "# 2 moves, 1 kept\n") == (
@@ -77,6 +80,8 @@ def test_export(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
     assert 2 == len(posts(account))
     expected = {"web": {"do:droplet:1", "do:droplet:3"}, "first-project": {"do:droplet:2"}}
     assert {**expected, "empty": set()} == held(account)
+    assert 0 == main(["diff", str(export), "-q"])
+    capsys.readouterr()
     assert 0 == main(["apply", str(export)])
     assert ("", "# 0 moved, 3 kept\n") == capsys.readouterr()
     assert 2 == len(posts(account))
@@ -118,6 +123,14 @@ def test_forms(account: Emulator, capsys: Capture, say: Callable[[str], None]) -
     assert 0 == main(["plan", "--create", "-o", "jsonl"])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [{"kind": "project", **new}, *moves] == lines
+    say(json.dumps(wanted))
+    assert 0 == main(["plan", "--create", "-o", "csv", "--format", "Action,URN,From,To"])
+    assert (
+        "action,urn,from,to\n"
+        "create,,,new\n"
+        "move,do:droplet:1,web,new\n"
+        "move,do:droplet:404,,first-project\n"
+    ) == capsys.readouterr().out
     say(json.dumps(wanted))
     assert 0 == main(["plan", "--create"])
     assert (

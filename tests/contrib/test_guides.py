@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digitalocean_projects import testing
-from digitalocean_projects.contrib import doctl, fastapi, redis
+from digitalocean_projects.contrib import doctl, fastapi, mcp, redis
 from digitalocean_projects.contrib import pytest as plugin
 from tests.guides import examples
 from tests.programs import Programs
@@ -53,6 +53,12 @@ def test_redis(programs: Programs, shared_server: Server) -> None:
     code = example.code.replace("redis://localhost:6379/0", shared_server.url)
     assert code != example.code
     assert (example.output, "", 0) == programs.run(code)
+
+
+def test_mcp(programs: Programs) -> None:
+    """The example of a program that serves in another way has the output that is shown."""
+    (example,) = examples(mcp)
+    assert (example.output, "", 0) == programs.run(example.code)
 
 
 def test_pytest(programs: Programs) -> None:

@@ -1,0 +1,54 @@
+"""MCP: the subcommand that serves tools for an assistant over standard input and output."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from digitalocean_projects._errors import ClientUsageError
+
+from .arguments import add_command
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from digitalocean_projects._facade.sync import Client
+
+    from .arguments import Commands
+
+
+def add_mcp(commands: Commands) -> None:
+    """Add the subcommand `mcp`."""
+    parser = add_command(
+        commands,
+        "mcp",
+        serve,
+        "serve tools for an assistant (Model Context Protocol)",
+        "mcp",
+        "mcp --demo --write",
+        details="A client such as an editor or a chat program starts it, and talks to it over\n"
+        "standard input and output. Its tools only read, unless --write is given. It\n"
+        "requires the package mcp: pip install 'digitalocean-projects[mcp]'",
+        has_output=False,
+    )
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="add the tools that assign resources, apply a wanted state and create projects",
+    )
+
+
+def serve(client: Client, options: Namespace) -> int:
+    """Serve until the client ends the input."""
+    try:
+        from digitalocean_projects.contrib.mcp import make_server  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ClientUsageError(str(error)) from None
+
+    async def run() -> None:
+        # The blocking client has sent nothing, so its connections belong to this loop.
+        async with client._async as asynchronous:  # noqa: SLF001 - of this package
+            await make_server(asynchronous, write=options.write).run_stdio_async()
+
+    asyncio.run(run())
+    return 0

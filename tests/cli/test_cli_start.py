@@ -29,7 +29,7 @@ sys.exit(main(["list", "--demo"]))
 LOADED = """\
 import sys
 from digitalocean_projects._cli import main
-lazy = {"digitalocean_projects.testing", "rich", "shtab", "yaml"}
+lazy = {"digitalocean_projects.testing", "rich", "shtab", "wcwidth", "yaml"}
 for options in [], ["--demo"]:
     main(["report", "-q", *options])
     print(*lazy & {*sys.modules}, file=sys.stderr)

@@ -137,7 +137,7 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def recipes(session: nox.Session) -> None:
-    """Test the recipes for other frameworks, and README.rst's examples with pandas and pydo."""
+    """Test the recipes for other frameworks, other clients, README.rst's example with pandas."""
     _install(session, "recipes")
     session.run("pytest", "tests/recipes", *session.posargs)
 

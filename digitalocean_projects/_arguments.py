@@ -103,7 +103,7 @@ def _with_article(cls: type) -> str:
     if cls is NoneType:
         return "None"
     name = "string" if cls is str else cls.__name__
-    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+    return f"{'an' if name.startswith(tuple('AEIOUaeiou')) or name[:3] == 'SSL' else 'a'} {name}"
 
 
 def checked_count(name: str, value: int, most: int | None = None) -> int:
@@ -225,13 +225,13 @@ def urns_by_project(
         name_of(project)
         place = quoted(project.name if isinstance(project, Project) else str(project))
         urns[project] = checked_urns(resources, f"wanted[{place}]")
-        for urn in urns[project]:
-            if urn.canonical in places:
+        for urn in (urn.canonical for urn in urns[project]):
+            if urn in places:
                 raise ValueError(
-                    f"wanted must have each resource once, got {urn.canonical} in "
-                    f"{places[urn.canonical]} and in {place}; remove one of them"
+                    f"wanted must have each resource once, got {urn} in {places[urn]} and in "
+                    f"{place}; remove one of them"
                 )
-            places[urn.canonical] = place
+            places[urn] = place
     return urns
 
 

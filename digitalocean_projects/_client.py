@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from ssl import CERT_NONE, SSLContext
 from types import NoneType, TracebackType
 from typing import Any, Self
 
-from aiohttp import ClientSession, TraceConfig
+from aiohttp import ClientSession, DummyCookieJar, TraceConfig
 from attrs import NOTHING, NothingType
 
 from ._arguments import checked_count, checked_seconds, checked_type
@@ -59,8 +60,8 @@ class AsyncClient:
 
     Each attempt of a request ends within `timeout` seconds, and the whole request within `deadline`
     seconds if that is set. Requests over the rate limits wait, see `Limits`, and transient failures
-    are retried, see `RetryPolicy`. Redirects are not followed. Proxies and netrc files that the
-    environment names are not used.
+    are retried, see `RetryPolicy`. Redirects are not followed. The proxies of the environment are
+    used only with `proxy="env"`, and netrc files never.
 
     Don't send requests in a handler of the `signal` module: the interrupted code may hold a lock
     that the request needs, and then the program hangs. Set a flag in the handler, or raise an
@@ -88,16 +89,34 @@ class AsyncClient:
             first, and `Limits.reserve` requests are kept for them. The default is False.
         max_body: Maximum size of a response body in bytes, after decompression. The default is
             16 MiB.
-        allow_insecure: Allow http to any host. The token is then sent unencrypted. The default is
-            False.
-        proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`, or None (the default).
+        allow_insecure: Allow http to any host, and `ssl` without verification. Others may then read
+            the token. The default is False.
+        proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`; `"env"` for that of the
+            environment; or None (the default) for no proxy. `"env"` reads the variable
+            `https_proxy` (`http_proxy` if `base_url` is http), or else `all_proxy`, in lower or
+            else upper case, when the client is created. Hosts that `no_proxy` names and this
+            machine are reached without a proxy.
+        ssl: TLS settings, an `ssl.SSLContext`, for example one with the certificate of a private
+            authority (`ssl.create_default_context(cafile=…)`) or with a client certificate
+            (`load_cert_chain`). It must verify certificates and host names, unless
+            `allow_insecure` is true. It applies to an https proxy, too. None, the default, trusts
+            the authorities of OpenSSL: to add one, set the environment variable SSL_CERT_FILE to a
+            file with all trusted certificates before Python starts.
         user_agent: Value of the User-Agent header. The default names the package and its version.
+        session: `aiohttp.ClientSession` of yours, whose connections the client uses. The client
+            never closes it. It must belong to the event loop of the requests, and stay open as
+            long as the client. It must have `cookie_jar=aiohttp.DummyCookieJar()`, and no
+            `trust_env`, auth, proxy or default headers with credentials. Of its other settings,
+            the client uses its trace configs. The limits of its connector, by default 100
+            connections for all users of the session, bound the number of concurrent requests; a
+            request that waits for a connection longer than `connect_timeout` fails. A
+            `TCPConnector(limit=0)` has no limits.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
             event loop that uses the session, and the client closes the session. All views share
             the session, including its cookies. If the function raises an exception, the request
             raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
-            with `session_factory`.
+            with `session_factory` or `session`.
         clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
             the monotonic clock of the machine.
 
@@ -122,7 +141,9 @@ class AsyncClient:
         max_body: int = DEFAULT_MAX_BODY,
         allow_insecure: bool = False,
         proxy: str | None = None,
+        ssl: SSLContext | None = None,
         user_agent: str | None = None,
+        session: ClientSession | None = None,
         session_factory: Callable[[], ClientSession] | None = None,
         trace_configs: Sequence[TraceConfig] = (),
         clock: Clock | None = None,
@@ -136,6 +157,8 @@ class AsyncClient:
                 "session_factory must be passed without trace_configs; "
                 "pass them to the ClientSession that it returns"
             )
+        if session is not None and (session_factory or trace_configs):
+            raise ValueError("session must be passed without session_factory and trace_configs")
         checked_type("allow_insecure", allow_insecure, bool)
         base_url = checked_base_url(base_url, allow_insecure=allow_insecure)
         settings = Settings(
@@ -147,6 +170,8 @@ class AsyncClient:
             max_body=checked_count("max_body", max_body),
             proxy=checked_proxy(proxy, base_url, allow_insecure=allow_insecure),
             user_agent=checked_user_agent(user_agent),
+            ssl=_checked_ssl(ssl, allow_insecure=allow_insecure),
+            session=_checked_session(session),
             session_factory=session_factory,
             trace_configs=tuple(trace_configs),
             retry=_checked_retry(retry),
@@ -382,6 +407,60 @@ def _checked_bulk(bulk: bool) -> bool:  # noqa: FBT001 - it is only checked
 
 def _checked_deadline(deadline: float | None) -> float | None:
     return None if deadline is None else checked_seconds("deadline", deadline)
+
+
+def _checked_ssl(context: SSLContext | None, *, allow_insecure: bool) -> SSLContext | None:
+    """Return the TLS settings after checking that they verify the server.
+
+    Raises:
+        TypeError: They are no SSLContext.
+        ValueError: They don't verify the certificate or its host name.
+    """
+    if context is None:
+        return None
+    hint = "for example ssl.create_default_context(cafile='authority.pem')"
+    checked_type("ssl", context, (SSLContext, NoneType), hint=hint)
+    verifies = context.verify_mode != CERT_NONE and context.check_hostname
+    if not (verifies or allow_insecure):
+        raise ValueError(
+            "ssl must verify the certificate and its host name; "
+            "pass allow_insecure=True to allow any server to read the token"
+        )
+    return context
+
+
+def _checked_session(session: ClientSession | None) -> ClientSession | None:
+    """Return a session of the caller after checking that it adds nothing to requests.
+
+    Raises:
+        TypeError: It is no ClientSession.
+        ValueError: It has credentials, cookies or proxies of its own.
+    """
+    if session is None:
+        return None
+    hint = "a function as session_factory" if callable(session) else ""
+    checked_type("session", session, (ClientSession, NoneType), hint=hint)
+    if session.trust_env:
+        raise ValueError(
+            "session must not have trust_env=True, which reads netrc files, too; "
+            "pass proxy='env' to the client for the proxies of the environment"
+        )
+    jar = type(session.cookie_jar).__name__
+    if not isinstance(session.cookie_jar, DummyCookieJar):
+        raise ValueError(  # noqa: TRY004 - the type of the session is right
+            f"session must not store cookies, got a session with a {jar}; "
+            "create it with cookie_jar=aiohttp.DummyCookieJar()"
+        )
+    if session.auth is not None:
+        raise ValueError("session must have no auth, since the client sends its token")
+    for name in _OWN_HEADERS & {name.lower() for name in session.headers}:
+        raise ValueError(f"session must have no default header {name!r}; set it in other requests")
+    if getattr(session, "_default_proxy", None) is not None:
+        raise ValueError("session must have no proxy; pass proxy=… to the client")
+    return session
+
+
+_OWN_HEADERS = frozenset({"authorization", "cookie", "host", "proxy-authorization"})
 
 
 def _checked_clock(clock: Clock) -> Clock:

@@ -24,6 +24,8 @@ from ._public import publish
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from aiohttp import ClientSession, TraceConfig
 
 
@@ -39,6 +41,8 @@ class Settings:
     max_body: int
     proxy: Secret | None
     user_agent: str
+    ssl: SSLContext | None
+    session: ClientSession | None
     session_factory: Callable[[], ClientSession] | None
     trace_configs: Sequence[TraceConfig]
     retry: RetryPolicy
@@ -323,16 +327,20 @@ def is_loopback(host: str) -> bool:
 def checked_proxy(
     proxy: Secret | None, base_url: str = "", *, allow_insecure: bool = False
 ) -> Secret | None:
-    """Return the URL of a proxy after checking it.
+    """Return the URL of a proxy after checking it; that of the environment for the text `env`.
 
     Raises:
         ValueError: The URL is malformed, or the proxy would read the token on its way to an http
             address. The message doesn't contain the URL, since it may hold a password.
     """
+    origin = "proxy"
+    if proxy == ENVIRONMENT:
+        origin, proxy = environment_proxy(base_url)
     if proxy is None:
         return None
     if not proxy.isascii() or not _is_proxy(proxy) or not _has_port(proxy):
-        raise ValueError("proxy must be http://[user:password@]host[:port]")
+        other = f", {ENVIRONMENT!r} or None" if origin == "proxy" else ""
+        raise ValueError(f"{origin} must be http://[user:password@]host[:port]{other}")
     is_local = is_loopback(urlsplit(str(proxy)).hostname or "")
     if base_url.startswith("http:") and not (is_local or allow_insecure):
         raise ValueError(
@@ -340,6 +348,21 @@ def checked_proxy(
             "it unencrypted; pass allow_insecure=True to allow that"
         )
     return proxy
+
+
+def environment_proxy(base_url: str) -> tuple[str, Secret | None]:
+    """Return the proxy that the environment has for a base URL, after the name of its variable."""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - it loads slowly
+
+    parts = urlsplit(base_url)
+    if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
+        return "", None
+    for scheme in (parts.scheme, "all"):
+        if url := Secret.hide(getproxies().get(scheme)):
+            names = (f"{scheme}_proxy", f"{scheme}_PROXY".upper())
+            name = next(filter(os.environ.get, names), "the proxy of the system")
+            return name, url if "://" in url else Secret(f"http://{url}")
+    return "", None
 
 
 def checked_user_agent(user_agent: str | None) -> str:
@@ -361,6 +384,7 @@ def checked_user_agent(user_agent: str | None) -> str:
 
 DEFAULT_LIMITS = Limits()
 DEFAULT_RETRY = RetryPolicy()
+ENVIRONMENT = "env"
 BASE_URL_VARIABLE = "DIGITALOCEAN_API_URL"
 BASE_URL = "https://api.digitalocean.com"
 DEFAULT_TIMEOUT = 30.0

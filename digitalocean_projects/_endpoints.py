@@ -16,6 +16,7 @@ from ._arguments import (
     checked_projects,
     is_project_id,
     project_path,
+    settable,
 )
 from ._codec.json import decode_page, decode_project, encode_members
 from ._codec.models import Project, Resource, urn_text
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ._arguments import ProjectLike
+    from ._assignment.plan import NewProject
     from ._codec.urn import URN
     from ._session.manager import SessionManager
 
@@ -60,6 +62,37 @@ class Endpoints:
         wanted = name if is_project_id(name) and name != DEFAULT_PROJECT else None
         answer = await self.manager.request(request, body)
         return answer.decode(partial(decode_project, wanted=wanted))
+
+    async def create(
+        self, name: str, purpose: str, *, description: str, environment: str | None
+    ) -> Project:
+        """Create a project, and return it.
+
+        Raises:
+            TypeError: An attribute has a wrong type.
+            ValueError: An attribute has an invalid value.
+        """
+        members = settable(name=name, purpose=purpose, description=description)
+        if not purpose:
+            raise ValueError("purpose must have 1 to 255 characters, got 0")
+        if environment is not None:
+            members |= settable(environment=environment)
+        return await self.send("POST", PROJECTS_PATH, ("project:create",), members)
+
+    async def create_planned(self, new: NewProject) -> Project:
+        """Create a project of a plan, and return it.
+
+        Raises:
+            APIResponseError: The id of the created project is not a UUID.
+        """
+        project = await self.create(
+            new.name,
+            new.purpose,
+            description=new.description,
+            environment=new.environment or None,
+        )
+        self.check_id(project, PROJECTS_PATH, "POST")
+        return project
 
     def projects(self, per_page: int) -> Listing[Project]:
         """Return the listing of the projects."""

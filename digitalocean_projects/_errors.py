@@ -325,6 +325,8 @@ class AssignmentError(APIError):
             whole.
         refused: The API's error for each resource in `failed` whose status is `refused`.
         error: The error of a request that got no usable response; None if there was none.
+        request_ids: The ids of the requests whose responses had outcomes, in order.
+        created: The projects that `apply` has created.
     """
 
     done: tuple[Resource, ...]
@@ -333,6 +335,8 @@ class AssignmentError(APIError):
     untouched: tuple[URN, ...]
     refused: tuple[Refusal, ...]
     error: APIError | ClientUsageError | None
+    request_ids: tuple[str, ...]
+    created: tuple[Project, ...] = ()
 
     @rebuildable
     def __init__(
@@ -344,6 +348,7 @@ class AssignmentError(APIError):
         untouched: tuple[URN, ...] = (),
         refused: tuple[Refusal, ...] = (),
         error: APIError | ClientUsageError | None = None,
+        request_ids: tuple[str, ...] = (),
     ) -> None:
         counts = {"failed": failed, "unknown": unknown, "untouched": untouched}
         text = ", ".join(f"{len(some)} {name}" for name, some in counts.items() if some)
@@ -360,6 +365,7 @@ class AssignmentError(APIError):
         self.untouched = untouched
         self.refused = refused
         self.error = error
+        self.request_ids = request_ids
 
 
 class AssignmentTimeoutError(APIError):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ._arguments import (
     DEFAULT_PROJECT,
-    PROJECTS_PATH,
     AnyProject,
     ProjectLike,
     checked_count,
@@ -18,7 +17,7 @@ from ._arguments import (
 )
 from ._assignment.apply import apply
 from ._assignment.assignment import Assignment
-from ._assignment.plan import NewProject, Plan, make_plan
+from ._assignment.plan import Plan, make_plan
 from ._assignment.reconcile import reconcile
 from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
@@ -158,12 +157,9 @@ class AsyncProjects:
             APIError: Another failure. If its `in_doubt` is true, the project may exist: check with
                 `find(name)` before you try again.
         """
-        members = settable(name=name, purpose=purpose, description=description)
-        if not purpose:
-            raise ValueError("purpose must have 1 to 255 characters, got 0")
-        if environment is not None:
-            members |= settable(environment=environment)
-        return await self._endpoints.send("POST", PROJECTS_PATH, ("project:create",), members)
+        return await self._endpoints.create(
+            name, purpose, description=description, environment=environment
+        )
 
     async def update(
         self,
@@ -518,8 +514,9 @@ class AsyncProjects:
         """Carry out a plan: create its new projects, and then assign the resources that it moves.
 
         Each source project is listed again just before its first move (at most three times while it
-        changes), and a resource that it no longer lists isn't moved. Otherwise the requests are
-        those of `assign_resources`. Repeating a move changes nothing, so if a plan was carried out
+        changes), and a resource that it no longer lists isn't moved; then the target is listed,
+        too, since an earlier move may have been completed. Otherwise the requests are those of
+        `assign_resources`. Repeating a move changes nothing, so if a plan was carried out
         in part, make another one and carry it out. Requires the scopes of `list_resources` and
         `assign_resources`, and `project:create` if the plan has new projects.
 
@@ -527,8 +524,9 @@ class AsyncProjects:
             plan: A plan that `plan` returned.
             chunk_size: Maximum number of resources in a request. The default is 100.
             on_chunk: Function that is called with the outcome of each chunk after its requests, in
-                the thread that sends them; a resource that has left its source is `untouched`. It
-                must not raise an error. None, the default, calls nothing.
+                the thread that sends them, for example to note what was done before an interrupt.
+                A resource that has left its source is `untouched` in it. It must not raise an
+                error. None, the default, calls nothing.
 
         Returns:
             The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or
@@ -545,7 +543,7 @@ class AsyncProjects:
         return await apply(
             self._manager,
             checked_type("plan", plan, Plan),
-            create=self._create,
+            create=self._endpoints.create_planned,
             list_resources=self.list_resources,
             chunk_size=chunk_size,
             on_chunk=on_chunk,
@@ -579,16 +577,6 @@ class AsyncProjects:
         manager = self._manager.starting_within(checked_wait("timeout", timeout))
         listing = AsyncProjects(manager).list_resources(project)
         await wait_until_listed(manager, listing, project_path(project), urns, timeout)
-
-    async def _create(self, new: NewProject) -> Project:
-        project = await self.create(
-            new.name,
-            new.purpose,
-            description=new.description,
-            environment=new.environment or None,
-        )
-        self._endpoints.check_id(project, PROJECTS_PATH, "POST")
-        return project
 
 
 _UPDATE = ("project:update",)

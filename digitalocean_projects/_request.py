@@ -16,7 +16,7 @@ from ._errors import APIResponseError
 from ._messages import Request, quoted
 from ._paginator.listing import Unidentified
 from ._public import publish
-from ._session.transport import Answer, request_id
+from ._session.transport import Answer
 
 if TYPE_CHECKING:
     from ._messages import Secret
@@ -64,7 +64,7 @@ class APIResponse:
             status=answer.status,
             headers=Headers(answer.headers),
             body=answer.body,
-            request_id=request_id(answer.headers, answer.secret),
+            request_id=answer.request_id,
             rate_limit=RateLimit.from_headers(answer.headers),
             request=answer.request,
         )

@@ -24,7 +24,7 @@ from digitalocean_projects import (
     ProjectLookupError,
     ServerError,
 )
-from digitalocean_projects.testing import faults
+from digitalocean_projects.testing import MockClock, faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,13 +125,31 @@ async def test_left(emulator: Emulator, make_client: MakeClient, web: str, gone:
         assert urns(3, 4) == list(map(str, outcomes[0].untouched))
         with pytest.raises(AssignmentError, match="1 assigned, 2 untouched"):
             done.raise_for_failed()
-        assert ["GET", "GET", "POST"] == sent(emulator)
+        # The sources are api and the default project; web is listed for those that have left.
+        assert ["GET", "GET", "GET", "POST"] == sent(emulator)
         plan = await client.projects.plan({web: urns(3)})
         emulator.seed(urns(3))
         emulator.forget_requests()
         assert urns(3) == list((await client.projects.apply(plan)).left)
-        assert ["GET"] == sent(emulator)
+        assert ["GET", "GET"] == sent(emulator)
     assert {*urns(1, 2, 6)} == held(emulator)["web"]
+
+
+@pytest.mark.parametrize("emulator", [{"clock": MockClock(rate=0)}], indirect=True)
+async def test_arrived(emulator: Emulator, make_client: MakeClient, web: str) -> None:
+    """A resource whose earlier move is completed meanwhile is kept, and the target listed once."""
+    emulator.move_delay = 30.0
+    async with make_client() as client:
+        await client.projects.assign_resources(web, urns(3, 4))
+        await client.projects.assign_resources("default", urns(5))
+        plan = await client.projects.plan({web: urns(3, 4, 5, 6), "new": []}, create=True)
+        assert 4 == len(plan.moves)
+        emulator.clock.jump(60)
+        emulator.forget_requests()
+        done = await client.projects.apply(plan, chunk_size=1)
+    assert (urns(6), urns(3, 4), urns(5)) == (list(done.moved), list(done.kept), list(done.left))
+    # After the new project: api and web for the first Droplet, and the default project for the 6.
+    assert ["POST", "GET", "GET", "GET", "POST"] == sent(emulator)
 
 
 async def test_source_that_cannot_be_listed(
@@ -177,7 +195,8 @@ async def test_source_that_changes(emulator: Emulator, make_client: MakeClient) 
         emulator.forget_requests()
         done = await client.projects.apply(plan)
         assert (urns(5), urns(4, 6)) == (list(done.moved), list(done.left))
-        assert (10, [103]) == (len(emulator.requests), left)
+        # Three times three pages, one of the target for those that have left, and the move.
+        assert (11, [103]) == (len(emulator.requests), left)
 
 
 @pytest.mark.parametrize("of", ["/v2/projects", "resources"])
@@ -255,17 +274,21 @@ async def test_failure_in_the_middle(
     emulator: Emulator, make_client: MakeClient, web: str, broken: str
 ) -> None:
     """An error has the outcome of each resource; the same wanted state can be planned again."""
-    wanted = {web: urns(3, 4, 5), "default": urns(1, 2)}
+    wanted = {web: urns(3, 4, 5), "default": urns(1, 2), "new": []}
 
     def is_second(request: RecordedRequest) -> bool:
         posts = [one for one in emulator.requests if one.method == "POST"]
-        return request.method == broken and len(posts) == (2 if broken == "POST" else 3)
+        return request.method == broken and len(posts) == (3 if broken == "POST" else 4)
 
     emulator.fail(faults.Status(503), when=is_second)
     async with make_client() as client:
+        plan = await client.projects.plan(wanted, create=True)
         with pytest.raises(AssignmentError) as caught:
-            await client.projects.apply(await client.projects.plan(wanted), chunk_size=1)
+            await client.projects.apply(plan, chunk_size=1)
         error = caught.value
+        assert ["new"] == [project.name for project in error.created]
+        rebuilt: Any = AssignmentError
+        assert error.created == rebuilt(*error.args).created
         assert isinstance(error.error, ServerError)
         done = [str(resource.urn) for resource in error.done]
         if broken == "POST":
@@ -278,9 +301,8 @@ async def test_failure_in_the_middle(
             assert (urns(3, 4, 5), (), urns(1, 2)) == (done, error.unknown, list(error.untouched))
         rest = await client.projects.apply(await client.projects.plan(wanted))
         rest.raise_for_failed()
-    assert {"web": {*urns(3, 4, 5)}, "first-project": {*urns(1, 2, 6)}, "api": set()} == held(
-        emulator
-    )
+    expected = {"web": {*urns(3, 4, 5)}, "first-project": {*urns(1, 2, 6)}}
+    assert {**expected, "api": set(), "new": set()} == held(emulator)
 
 
 @pytest.mark.usefixtures("web")

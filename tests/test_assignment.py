@@ -215,3 +215,27 @@ async def test_closed_client(make_client: MakeClient) -> None:
     with pytest.raises(ClientUsageError, match="closed") as caught:
         await client.projects.create("web", "x")
     assert not caught.value.in_doubt
+
+
+async def test_request_ids(
+    emulator: Emulator, make_either: MakeClient, options: dict[str, Any]
+) -> None:
+    """A result has the ids of the responses with outcomes, in order, and an error has them, too."""
+
+    def respond(status: int, *outcomes: str, request_id: str) -> None:
+        told = [{"urn": A, "status": outcome} for outcome in outcomes]
+        emulator.respond(status, {"resources": told}, {"x-request-id": request_id})
+
+    async with make_either(**options) as client:
+        respond(200, "service_down", request_id=f"1 {emulator.token}")
+        respond(503, request_id="2")
+        respond(200, "assigned", request_id="3")
+        respond(400, request_id="4")
+        result = await client.projects.assign_resources("default", [A, B], chunk_size=1)
+        assert (("1 ***", "3"), 1) == (result.request_ids, len(result.refused))
+        respond(200, request_id="5")
+        emulator.respond(200, {"resources": []})
+        respond(401, request_id="6")
+        with pytest.raises(AssignmentError) as caught:
+            await client.projects.assign_resources("default", URNS, chunk_size=1)
+        assert ("5",) == caught.value.request_ids

@@ -56,6 +56,8 @@ def test_settings() -> None:
         connect_timeout=10.0,
         max_body=1,
         proxy=Secret(f"http://user:{HIDDEN}@proxy"),
+        ssl=None,
+        session=None,
         user_agent="x",
         session_factory=None,
         retry=RetryPolicy(),
@@ -307,7 +309,7 @@ def test_malformed_proxy(proxy: object) -> None:
     """A malformed URL of a proxy is refused, and the message doesn't repeat it."""
     with pytest.raises(ValueError, match="proxy") as caught:
         checked_proxy(Secret.hide(proxy))
-    assert "proxy must be http://[user:password@]host[:port]" == str(caught.value)
+    assert "proxy must be http://[user:password@]host[:port], 'env' or None" == str(caught.value)
 
 
 def test_user_agent() -> None:

@@ -163,6 +163,34 @@ async def test_endpoint_that_fails_beside_others() -> None:
     assert connections <= 6
 
 
+async def test_connection_that_is_idle_since_the_attempt_began() -> None:
+    """A connection that another request has used meanwhile is alive, and the retry uses it."""
+    connections = 0
+    waits, ends = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        is_first = connections == 1
+        for number in (1, 2, 3):
+            await head(reader)
+            if is_first and number > 1:
+                waits.set()
+                await ends.wait()
+                return
+            writer.write(OK)
+
+    async with serving(answer) as url, AsyncClient(TOKEN, limits=None, base_url=url) as client:
+        await ask(client)
+        failing = asyncio.create_task(ask(client))
+        await waits.wait()
+        await ask(client)
+        ends.set()
+        await failing
+        assert (4, 1) == (client.statistics().requests, client.statistics().retries)
+    assert 2 == connections
+
+
 async def test_dead_connection_of_a_request_that_is_sent_once() -> None:
     """A request that isn't idempotent isn't retried if it may have been carried out."""
     server = DyingServer(1, "closed")

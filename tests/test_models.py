@@ -242,7 +242,14 @@ REFUSAL_WIRE = {
         (PROJECT, PROJECT_WIRE),
         (REFUSAL, REFUSAL_WIRE),
         (
-            Page(items=(WHOLE,), number=1, total=5, rate_limit=RateLimit(limit=5)),
+            Page(
+                items=(WHOLE,),
+                number=1,
+                total=5,
+                rate_limit=RateLimit(limit=5),
+                request_id="7",
+                headers={"x": "y"},
+            ),
             {"items": [WIRE], "number": 1, "total": 5},
         ),
         (
@@ -250,12 +257,15 @@ REFUSAL_WIRE = {
             {"project": PROJECT_WIRE, "resources": [WIRE], "total": None, "settled": True},
         ),
         (
-            AssignmentResult(resources=(WHOLE,), unknown=(DROPLET,), refused=(REFUSAL,)),
+            AssignmentResult(
+                resources=(WHOLE,), unknown=(DROPLET,), refused=(REFUSAL,), request_ids=("7",)
+            ),
             {
                 "resources": [WIRE],
                 "unknown": ["do:droplet:1"],
                 "untouched": [],
                 "refused": [REFUSAL_WIRE],
+                "request_ids": ["7"],
             },
         ),
         (
@@ -268,6 +278,7 @@ REFUSAL_WIRE = {
                 "unknown": [],
                 "untouched": [],
                 "refused": [],
+                "request_ids": [],
             },
         ),
         (
@@ -312,6 +323,7 @@ REFUSAL_WIRE = {
                 "unknown": [],
                 "untouched": [],
                 "refused": [REFUSAL_WIRE],
+                "request_ids": [],
             },
         ),
     ],
@@ -402,7 +414,8 @@ def test_repr_of_many(value: object, expected: str) -> None:
 def test_page() -> None:
     """A page is a frozen value whose members are all named."""
     page = Page(items=(WHOLE,), number=2, total=201, rate_limit=None)
-    assert ((WHOLE,), 2, 201, None) == attrs.astuple(page, recurse=False)
+    assert ((WHOLE,), 2, 201, None, None, {}) == attrs.astuple(page, recurse=False)
+    assert page == attrs.evolve(page, request_id="7", headers={"x-request-id": "7"})
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         page.total = 0  # type: ignore[misc]  # what is tested
     with pytest.raises(TypeError, match="positional argument"):

@@ -476,3 +476,17 @@ async def test_failed_page(
         await paginator.aclose()
     items = [item for value in got for item in getattr(value, "items", [value])]
     assert droplets(*range(7)) == [str(item.urn) for item in items]
+
+
+async def test_response_of_a_page(emulator: Emulator, make_either: MakeClient) -> None:
+    """A page has the request id and the headers of its response, without the token."""
+    ids = "0f1b7b0e-3c1c-4a55-9f0e-3d1c4a559f0e", f"2 {emulator.token}"
+    for number, text in enumerate(ids, 1):
+        links = {"next": "?page=2"} if number == 1 else {}
+        emulator.respond(200, document(number, **links), {"X-Request-ID": text, "X-Echo": text})
+    async with make_either() as client:
+        paginator = client.projects.list_resources(concurrency=1)
+        first, second = [page async for page in paginator.pages()]
+    assert (ids[0], ids[0]) == (first.request_id, first.headers["x-echo"])
+    assert ("2 ***", ids[1]) == (second.request_id, second.headers["X-ECHO"])
+    assert emulator.token not in repr([second, second.headers])

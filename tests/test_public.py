@@ -15,6 +15,7 @@ import pytest
 
 import digitalocean_projects
 from digitalocean_projects import AsyncClient, Client, NotFoundError
+from digitalocean_projects._codec.headers import Headers
 from digitalocean_projects.testing import Emulator, MockClock
 
 if TYPE_CHECKING:
@@ -193,8 +194,20 @@ def test_blocking_listing_in_asynchronous_code(name: str) -> None:
 def test_plain_cattrs() -> None:
     """A plain converter of cattrs unstructures a page."""
     page = digitalocean_projects.Page(
-        items=(digitalocean_projects.Resource("do:droplet:1"),), number=1, total=1, rate_limit=None
+        items=(digitalocean_projects.Resource("do:droplet:1"),),
+        number=1,
+        total=1,
+        rate_limit=None,
+        request_id="7",
+        headers=Headers({"X": "y"}),
     )
     members = {"urn": "do:droplet:1", "assigned_at": None, "self_link": None, "status": None}
-    expected = {"items": [members], "number": 1, "total": 1, "rate_limit": None}
+    expected = {
+        "items": [members],
+        "number": 1,
+        "total": 1,
+        "rate_limit": None,
+        "request_id": "7",
+        "headers": {"x": "y"},
+    }
     assert expected == cattrs.unstructure(page)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LONGEST = 450
 # An example shows what it prints in comments, on lines of their own or behind a `print`.
 PRINTED = re.compile(r"^# (.+)$|\bprint\(.*\)  # (.+)$", re.MULTILINE)
-# The examples that are files; the session `recipes` runs nightly.py itself, with pydo.
+# The examples that are files.
 FILES = {"nightly.py", "test_nightly.py", "tenants.py", "test_tenants.py"}
 TEST_FAILURE = """
 import nightly
@@ -32,12 +32,11 @@ import pytest
 
 
 def test_failure(do_emulator, monkeypatch):
-    do_emulator.seed(["do:droplet:1"])
-    monkeypatch.setattr(nightly, "PROJECTS", {"shop": "gone", "shared": "first-project"})
-    monkeypatch.setattr(nightly, "tagged", lambda tag: ["do:droplet:1"])
-    with pytest.raises(ExceptionGroup) as caught:
+    do_emulator.seed(name="web")
+    do_emulator.add_droplet(1, "web-1", ["shop", "web"])
+    monkeypatch.setattr(nightly, "PROJECTS", {"shop": "web", "web": "first-project"})
+    with pytest.raises(ValueError, match="do:droplet:1"):
         nightly.main()
-    assert "'gone'" in str(*caught.value.exceptions)
     assert do_emulator.resources() == ["do:droplet:1"]
 """
 
@@ -74,7 +73,7 @@ def test_session(
 
 @pytest.mark.process
 def test_files(forks: Forks, tmp_path: Path) -> None:
-    """The tests that are examples pass, and nightly.py goes on after a failure, without pydo."""
+    """The tests that are examples pass, and nightly.py refuses a Droplet with two of the tags."""
     (tmp_path / "test_failure.py").write_text(TEST_FAILURE, "utf-8")
     for block in blocks():
         if block.name in FILES:

@@ -144,3 +144,19 @@ def test_on_its_way() -> None:
     told = AssignmentResult(resources=(Resource(ONE, status="already_assigned"),), unknown=())
     done = plan.carried_out(told, AssignmentResult(resources=(), unknown=()))
     assert (False, (TWO, ONE)) == (done.changed, done.kept)
+
+
+def test_request_ids() -> None:
+    """The ids of requests are those of all parts, and two equal results may have other ones."""
+    added, removed = (
+        AssignmentResult.of([urn], {urn: Resource(urn)}, ids)
+        for urn, ids in ((ONE, ["1", "2"]), (TWO, ["3"]))
+    )
+    assert added == AssignmentResult.of([ONE], {ONE: Resource(ONE)})
+    assert ("1", "2", "3") == AssignmentResult.joined([added, removed]).request_ids
+    plan = Reconciliation.plan([TWO], [ONE], prune=True)
+    assert ("1", "2", "3") == plan.carried_out(added, removed).request_ids
+    failed = AssignmentResult.of([ONE], {ONE: None}, ["4"])
+    with pytest.raises(AssignmentError) as caught:
+        failed.raise_for_failed()
+    assert ("4",) == caught.value.request_ids

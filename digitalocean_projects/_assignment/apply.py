@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from digitalocean_projects._arguments import project_path
 from digitalocean_projects._codec.urn import checked_urns
-from digitalocean_projects._errors import APIError, ClientUsageError, NotFoundError
+from digitalocean_projects._errors import (
+    APIError,
+    AssignmentError,
+    ClientUsageError,
+    NotFoundError,
+)
 from digitalocean_projects._messages import quoted
 from digitalocean_projects._paginator.reader import NOT_FOUND
 
@@ -55,7 +60,7 @@ async def apply(
         raise TypeError(f"on_chunk must be a function or None, got {type(on_chunk).__name__}")
     _check(plan)
     created: dict[str, Project] = {}
-    sources = _Sources(plan.moves, list_resources)
+    places = _Places(plan.moves, list_resources)
     try:
         for new in plan.new_projects:
             created[new.name] = await create(new)
@@ -65,14 +70,18 @@ async def apply(
             parts.setdefault(path, []).append(move.urn)
         assignment = Assignment(manager, *parts.items())
         results = await assignment.run(
-            chunk_size, strict=False, check=sources.still_there, on_chunk=on_chunk
+            chunk_size, strict=False, check=places.still_there, on_chunk=on_chunk
         )
+    except AssignmentError as error:
+        error.created = tuple(created.values())
+        raise
     except (APIError, ClientUsageError) as error:
         if created:
             names = ", ".join(quoted(name, manager.settings.token) for name in created)
             error.add_note(f"created before the error: {names}; another plan finds them")
         raise
-    return AppliedPlan.of(results, created=created.values(), kept=plan.kept, left=sources.left)
+    kept = [*plan.kept, *places.arrived]
+    return AppliedPlan.of(results, created=created.values(), kept=kept, left=places.left)
 
 
 def _check(plan: Plan) -> None:
@@ -96,20 +105,26 @@ def _check(plan: Plan) -> None:
             project_path(project_id)
 
 
-class _Sources:
-    """The source projects of moves, each of which is listed just before its first move.
+class _Places:
+    """The projects of moves, in which resources are looked for.
+
+    Each source is listed just before its first move, and a target only if it may have got a
+    resource meanwhile: an earlier move completes later.
 
     Attributes:
-        left: The resources that have left their source.
+        arrived: The resources that have left their source, and are in their target.
+        left: The resources that are in neither.
     """
 
     def __init__(
         self, moves: Iterable[Move], list_resources: Callable[[str], AsyncPaginator[Resource]]
     ) -> None:
+        self.arrived: list[URN] = []
         self.left: list[URN] = []
         self._list_resources = list_resources
-        self._source_ids = {move.urn.canonical: move.source_id for move in moves}
-        self._there: dict[str, set[URN]] = {}
+        self._moves = {move.urn.canonical: move for move in moves}
+        self._in_sources: dict[str, set[URN]] = {}
+        self._in_targets: dict[str, set[URN]] = {}
 
     async def still_there(self, chunk: Sequence[URN]) -> list[URN]:
         """Return the resources that are where the plan has found them.
@@ -118,23 +133,32 @@ class _Sources:
         """
         there: list[URN] = []
         for urn in chunk:
-            source = self._source_ids[urn.canonical]
-            if source is not None and source not in self._there:
-                self._there[source] = await self._listed(source)
-            if source is None or urn.canonical in self._there[source]:
+            move = self._moves[urn.canonical]
+            if move.source_id is None or await self._is_in(self._in_sources, move.source_id, urn):
                 there.append(urn)
+            elif move.target_id and await self._is_in(self._in_targets, move.target_id, urn):
+                self.arrived.append(urn)
             else:
                 self.left.append(urn)
         return there
 
-    async def _listed(self, source: str) -> set[URN]:
-        """Return the resources to move that a project lists.
+    async def _is_in(self, listings: dict[str, set[URN]], project_id: str, urn: URN) -> bool:
+        if project_id not in listings:
+            listings[project_id] = await self._listed(project_id)
+        return urn.canonical in listings[project_id]
+
+    async def _listed(self, project_id: str) -> set[URN]:
+        """Return the resources of the plan that a project lists.
 
         The project is listed again if it changed meanwhile and a resource is missing. Only the last
         reading counts: a resource in an earlier one may have left.
         """
-        wanted = {urn for urn, project_id in self._source_ids.items() if project_id == source}
-        listing = self._list_resources(source)
+        wanted = {
+            urn
+            for urn, move in self._moves.items()
+            if project_id in {move.source_id, move.target_id}
+        }
+        listing = self._list_resources(project_id)
         there: set[URN] = set()
         try:
             for _ in range(_READINGS):

@@ -75,6 +75,8 @@ class Assignment:
         self._accepted = False
         self._vain = 0
         self._refusal: APIStatusError | None = None
+        # Of the requests that the API has answered with the outcome for each resource.
+        self._request_ids: list[str] = []
 
     async def run(
         self,
@@ -97,10 +99,13 @@ class Assignment:
                 `strict`, the API refused every request.
             AssignmentError: A later request failed.
         """
+        starts: list[int] = []
         for path, urns in self._parts:
+            starts.append(len(self._request_ids))
             request = Request(method="POST", path=f"{path}/resources")
             for start in range(0, len(urns), chunk_size):
                 chunk = urns[start : start + chunk_size]
+                known = len(self._request_ids)
                 try:
                     sent = chunk if check is None else await check(chunk)
                     if sent:
@@ -110,7 +115,8 @@ class Assignment:
                         raise
                     raise self._failure(error) from error
                 if on_chunk is not None:
-                    on_chunk(AssignmentResult.of(chunk, self._fates))
+                    ids = self._request_ids[known:]
+                    on_chunk(AssignmentResult.of(chunk, self._fates, ids))
         refusal, self._refusal = self._refusal, None
         if strict and refusal is not None and not self._accepted:
             try:
@@ -118,7 +124,11 @@ class Assignment:
             finally:
                 # The traceback would keep this frame, which would keep the exception.
                 del refusal
-        return [AssignmentResult.of(urns, self._fates) for _, urns in self._parts]
+        ends = [*starts, len(self._request_ids)][1:]
+        return [
+            AssignmentResult.of(urns, self._fates, self._request_ids[start:end])
+            for (_, urns), start, end in zip(self._parts, starts, ends, strict=True)
+        ]
 
     async def _assign(self, request: Request, chunk: Sequence[URN]) -> None:
         """Send a chunk, and if it is refused, parts of it to find the refused resources."""
@@ -142,6 +152,7 @@ class Assignment:
                 self._note_refusal(error)
                 return urns
             listed = answer.decode(decode_resources)
+            self._request_ids += filter(None, [answer.request_id])
             resources: dict[URN, Resource] = {}
             for resource in listed:
                 # If the response has several entries for a resource, one that isn't done counts.
@@ -191,5 +202,5 @@ class Assignment:
         if error.in_doubt:
             self._note_doubt()
         urns = [urn for _, part in self._parts for urn in part]
-        result = AssignmentResult.of(urns, self._fates)
+        result = AssignmentResult.of(urns, self._fates, self._request_ids)
         return assignment_error(result.done, result, error)

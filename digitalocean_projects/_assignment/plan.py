@@ -25,13 +25,14 @@ from .results import counts
 
 # DigitalOcean's Terraform provider has the same default.
 _PURPOSE = Purpose.WEB_APPLICATION
-_Target: TypeAlias = "tuple[Project | NewProject, Sequence[URN]]"
 _RESERVED_IPS = ("do:floatingip", "do:reservedip")
 
 
 @attrs.frozen(kw_only=True)
 class NewProject(Value):
     """A project that `apply` creates.
+
+    The class method `of` is internal.
 
     Args:
         name: Its name.
@@ -58,6 +59,9 @@ class NewProject(Value):
         )
         settable(**attrs.asdict(new))
         return new
+
+
+_Target: TypeAlias = tuple[Project | NewProject, Sequence[URN]]
 
 
 @attrs.frozen(kw_only=True)
@@ -192,8 +196,9 @@ def _places(
     for each in account:
         for resource in each.resources:
             urn = resource.urn
-            if urn.canonical in wanted:
-                places.setdefault(urn.canonical, []).append((each.project, urn))
+            key = urn.canonical
+            if key in wanted:
+                places.setdefault(key, []).append((each.project, urn))
     return places
 
 

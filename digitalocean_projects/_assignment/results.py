@@ -37,15 +37,20 @@ class AssignmentResult(Value):
         untouched: The resources that were sent only in requests that the API refused as a whole.
             To find the refused resources of a chunk, the client sends at most 16 more requests.
         refused: The API's error for each resource whose status is `refused`.
+        request_ids: The ids of the requests whose responses had outcomes, in order. DigitalOcean's
+            support asks for them. Two results may be equal although their ids differ.
     """
 
     resources: tuple[Resource, ...]
     unknown: tuple[URN, ...]
     untouched: tuple[URN, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    request_ids: tuple[str, ...] = attrs.field(default=(), eq=False)
 
     @classmethod
-    def of(cls, urns: Iterable[URN], fates: Mapping[URN, Fate]) -> Self:
+    def of(
+        cls, urns: Iterable[URN], fates: Mapping[URN, Fate], request_ids: Iterable[str] = ()
+    ) -> Self:
         """Return the result for `urns`, from the fates of their canonical forms.
 
         A resource without a fate is untouched.
@@ -70,6 +75,7 @@ class AssignmentResult(Value):
             unknown=tuple(unknown),
             untouched=tuple(untouched),
             refused=tuple(refused),
+            request_ids=tuple(request_ids),
         )
 
     @classmethod
@@ -81,6 +87,7 @@ class AssignmentResult(Value):
             unknown=tuple(urn for part in parts for urn in part.unknown),
             untouched=tuple(urn for part in parts for urn in part.untouched),
             refused=tuple(refusal for part in parts for refusal in part.refused),
+            request_ids=tuple(each for part in parts for each in part.request_ids),
         )
 
     def __repr__(self) -> str:
@@ -128,6 +135,8 @@ class Reconciliation(Value):
         unknown: The resources that are missing from the API's response.
         untouched: The resources that were sent only in requests that the API refused as a whole.
         refused: The API's error for each resource whose status is `refused`.
+        request_ids: The ids of the requests whose responses had outcomes, in order. DigitalOcean's
+            support asks for them. Two results may be equal although their ids differ.
     """
 
     added: tuple[URN, ...]
@@ -137,6 +146,7 @@ class Reconciliation(Value):
     unknown: tuple[URN, ...] = ()
     untouched: tuple[URN, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    request_ids: tuple[str, ...] = attrs.field(default=(), eq=False)
 
     def __repr__(self) -> str:
         return counts(self, "added", "removed", "kept", "failed", "unknown", "untouched")
@@ -154,18 +164,18 @@ class Reconciliation(Value):
 
     def carried_out(self, added: AssignmentResult, removed: AssignmentResult) -> Self:
         """Return the changes that were made, given the results of adding and of removing."""
-        already = ResourceStatus.ALREADY_ASSIGNED
-        there = dict.fromkeys(r.urn for r in added.done if r.status == already)
+        assigned, there = _split(added.done)
         both = AssignmentResult.joined((added, removed))
         return attrs.evolve(
             self,
-            added=tuple(resource.urn for resource in added.done if resource.urn not in there),
-            kept=(*self.kept, *there),
+            added=assigned,
+            kept=self.kept + there,
             removed=tuple(resource.urn for resource in removed.done),
             failed=both.failed,
             unknown=both.unknown,
             untouched=both.untouched,
             refused=both.refused,
+            request_ids=both.request_ids,
         )
 
     @property
@@ -200,11 +210,14 @@ class AppliedPlan(Value):
         moved: The resources that were assigned to their project.
         kept: The resources that were in their project already, or that were moving to it.
         left: The resources that weren't moved, because their source project no longer listed them
-            just before its first move. Make another plan to see where they are.
+            just before its first move. Their target doesn't list them either. Make another plan to
+            see where they are.
         failed: The resources that the API didn't move; their `status` says why.
         unknown: The resources that are missing from the API's response.
         untouched: The resources that were sent only in requests that the API refused as a whole.
         refused: The API's error for each resource whose status is `refused`.
+        request_ids: The ids of the requests whose responses had outcomes, in order. DigitalOcean's
+            support asks for them. Two results may be equal although their ids differ.
     """
 
     created: tuple[Project, ...]
@@ -215,6 +228,7 @@ class AppliedPlan(Value):
     unknown: tuple[URN, ...] = ()
     untouched: tuple[URN, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    request_ids: tuple[str, ...] = attrs.field(default=(), eq=False)
 
     def __repr__(self) -> str:
         names = ("created", "moved", "kept", "left", "failed", "unknown", "untouched")
@@ -234,21 +248,23 @@ class AppliedPlan(Value):
         Args:
             results: The results of its assignments.
             created: The projects that were created.
-            kept: The resources that were in their project already.
+            kept: The resources that were in their project already, or have arrived there.
             left: The resources that weren't sent, because they had left their source.
         """
         result = AssignmentResult.joined(results)
-        already = ResourceStatus.ALREADY_ASSIGNED
-        gone = dict.fromkeys(left)
+        assigned, there = _split(result.done)
+        found, gone = tuple(kept), tuple(left)
+        not_sent = {*found, *gone}
         return cls(
             created=tuple(created),
-            moved=tuple(resource.urn for resource in result.done if resource.status != already),
-            kept=(*kept, *(r.urn for r in result.done if r.status == already)),
-            left=tuple(gone),
+            moved=assigned,
+            kept=found + there,
+            left=gone,
             failed=result.failed,
             unknown=result.unknown,
-            untouched=tuple(urn for urn in result.untouched if urn not in gone),
+            untouched=tuple(urn for urn in result.untouched if urn not in not_sent),
             refused=result.refused,
+            request_ids=result.request_ids,
         )
 
     def raise_for_failed(self) -> None:
@@ -261,6 +277,16 @@ class AppliedPlan(Value):
         if self.left or self.failed or self.unknown or self.untouched:
             outcome = attrs.evolve(self, untouched=self.left + self.untouched)
             raise assignment_error([Resource(urn) for urn in self.moved], outcome)
+
+
+def _split(done: Iterable[Resource]) -> tuple[tuple[URN, ...], tuple[URN, ...]]:
+    """Return the resources that the API assigned now, and those that it had assigned before."""
+    now: list[URN] = []
+    before: list[URN] = []
+    for resource in done:
+        is_new = resource.status != ResourceStatus.ALREADY_ASSIGNED
+        (now if is_new else before).append(resource.urn)
+    return tuple(now), tuple(before)
 
 
 def counts(value: object, *names: str) -> str:
@@ -288,6 +314,7 @@ def assignment_error(
         untouched=outcome.untouched,
         refused=outcome.refused,
         error=error,
+        request_ids=outcome.request_ids,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -32,11 +33,8 @@ class _RepeatedNameError(ValueError):
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        for name, _ in pairs:
-            if members.pop(name, pairs) is pairs:
-                raise _RepeatedNameError(
-                    f"an object must have each member once, got {quoted(name)} twice"
-                )
+        twice = next(name for name, _ in pairs if members.pop(name, pairs) is pairs)
+        raise _RepeatedNameError(f"an object must have each member once, got {quoted(twice)} twice")
     return members
 
 
@@ -44,6 +42,8 @@ _NAME_PREFIX = "name:"
 _decode = json.JSONDecoder(object_pairs_hook=_members).raw_decode
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
 _space = re.compile(r"[ \t\r\n]*")
+# An id is repeated for each resource of a project.
+_uuid = cache(lambda text: str(UUID(text)))
 _ATTRIBUTES = ("description", "purpose", "environment")
 
 
@@ -166,7 +166,7 @@ class _Entry:
         if text is None or text == DEFAULT_PROJECT:
             return text
         try:
-            return str(UUID(text))
+            return _uuid(text)
         except ValueError:
             raise self.error(f"{name} must be a UUID, got {quoted(text)}") from None
 

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._arguments import checked_wait, is_project_id
-from digitalocean_projects._config import DEFAULT_TIMEOUT
-from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
+from digitalocean_projects._config import DEFAULT_TIMEOUT, ENVIRONMENT
+from digitalocean_projects._messages import TOKEN_VARIABLES, Secret, redacted
 
 from .output import FORMS, TABLE_FORMS
 from .progress import progress_shown, requests_of
@@ -171,6 +171,7 @@ def add_command(
     aliases: Sequence[str] = (),
     has_output: bool = True,
     all_contexts: bool = False,
+    is_local: Callable[[argparse.Namespace], bool] = lambda _: False,
 ) -> argparse.ArgumentParser:
     """Add a subcommand that works with an account, and return its parser.
 
@@ -185,9 +186,10 @@ def add_command(
         aliases: Other names.
         has_output: False if it writes nothing to standard output.
         all_contexts: True if it has the option `--all-contexts`.
+        is_local: Returns true if the options need no account, so that the client is None.
     """
     parser = add_parser(commands, name, text, *examples, details=details, aliases=aliases)
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, is_local=is_local)
     settings = parser.add_argument_group("account")
     account = settings.add_mutually_exclusive_group()
     account.add_argument(
@@ -220,6 +222,14 @@ def add_command(
         action="store_true",
         help="send the token over http to other machines, too, such as to an emulator in another "
         "container; everybody on the way can read it",
+    )
+    settings.add_argument(
+        "--proxy",
+        type=Secret,
+        default=ENVIRONMENT,
+        metavar="URL",
+        help="HTTP proxy, http://[user:password@]host[:port]; 'none' for no proxy, and 'env', the "
+        "default, for that of the variables https_proxy, all_proxy and no_proxy",
     )
     _add_limits(parser)
     output = parser.add_argument_group("output")
@@ -296,41 +306,22 @@ def _wait(text: str) -> float:
         ) from None
 
 
-def add_project(
-    parser: argparse.ArgumentParser, default: str = "", *, several: bool = False
-) -> None:
-    """Add the argument PROJECT, which is optional if it has a default.
-
-    With `several`, add one or more of them as `projects`.
-    """
+def add_project(parser: argparse.ArgumentParser) -> None:
+    """Add the argument PROJECT."""
     text = "UUID, name, or 'default' for the default project"
-    if several:
-        parser.add_argument(
-            "projects", metavar="PROJECT", nargs="+", type=_project, help="UUID or name"
-        )
-        return
-    if default:
-        parser.add_argument(
-            "project",
-            metavar="PROJECT",
-            nargs="?",
-            default=default,
-            type=_project,
-            help=f"{text} (default: {default})",
-        )
-    else:
-        parser.add_argument("project", metavar="PROJECT", type=_project, help=text)
+    parser.add_argument("project", metavar="PROJECT", type=_project, help=text)
 
 
-def add_projects(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add the argument PROJECT, of which there may be several; without one, it is `default`."""
+def add_projects(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """Add the argument PROJECT, of which there may be several, or none if it has a default."""
+    text = f"UUID, name, or 'default' for the default project (default: {default})"
     parser.add_argument(
         "projects",
         metavar="PROJECT",
-        nargs="*",
+        nargs="*" if default else "+",
         default=[default],
         type=_project,
-        help=f"UUID, name, or 'default' for the default project (default: {default})",
+        help=text if default else "UUID or name",
     )
 
 
@@ -359,6 +350,13 @@ def chosen_project(client: Client, text: str, *, quiet: bool) -> str:
     """Return the id of the project that an argument names, and show a long search."""
     with progress_shown(client, requests_of(client), quiet=quiet):
         return project_id(client, text)
+
+
+def chosen_projects(client: Client, names: Iterable[str], *, quiet: bool) -> list[Project]:
+    """Return the projects that are named so, each once, and show a long search."""
+    with progress_shown(client, requests_of(client), quiet=quiet):
+        projects = [project_named(client, name) for name in names]
+    return list({project.id: project for project in projects}.values())
 
 
 def project_named(client: Client, text: str) -> Project:

@@ -18,12 +18,19 @@ from .urns import add_urns, distinct_arguments
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from typing import TypeAlias
 
-    from digitalocean_projects._assignment.results import AssignmentResult, Reconciliation
+    from digitalocean_projects._assignment.results import (
+        AppliedPlan,
+        AssignmentResult,
+        Reconciliation,
+    )
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client
 
     from .arguments import Commands
+
+    Outcome: TypeAlias = AppliedPlan | AssignmentResult | AssignmentError | Reconciliation
 
 SOME_MAY_BE_MOVED = "some resources may have been moved; it is safe to run the command again"
 _LATER = """\
@@ -144,7 +151,7 @@ def _move(client: Client, urns: list[URN], project: str, options: Namespace) -> 
     return 0
 
 
-def note_doubts(outcome: AssignmentResult | AssignmentError | Reconciliation) -> None:
+def note_doubts(outcome: Outcome) -> None:
     """Write the reasons of refusals, and the resources whose outcome is unknown or unchanged."""
     for refusal in outcome.refused:
         complain(f"{one_line(str(refusal.urn))}: {refusal}")
@@ -154,6 +161,6 @@ def note_doubts(outcome: AssignmentResult | AssignmentError | Reconciliation) ->
         note(f"not moved: {urn}")
 
 
-def is_short(outcome: AssignmentResult | AssignmentError | Reconciliation) -> bool:
+def is_short(outcome: Outcome) -> bool:
     """Return true if a resource is not, or may not be, in its project."""
     return bool(outcome.failed or outcome.unknown or outcome.untouched)

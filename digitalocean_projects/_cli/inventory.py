@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,11 @@ from digitalocean_projects._codec.urn import LISTED_TYPE_PATTERN, listed_urn, ty
 from digitalocean_projects._errors import APIError, ClientUsageError, InventoryError
 from digitalocean_projects._messages import one_line
 
-from .arguments import add_command, add_project_option, add_strict, project_named
+from .account import for_each_account
+from .arguments import add_command, add_project_option, add_strict, chosen_projects
 from .output import RESOURCE_COLUMNS, Column, Columns, Output
 from .progress import progress_shown, requests_of
-from .terminal import FAILED, complain, counted, note
+from .terminal import FAILED, complain, counted, is_written, note
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -50,18 +52,21 @@ class Row:
     Args:
         project: The project.
         resource: The resource; None for the project alone.
+        context: The doctl context of the account; "" if there is only one account.
     """
 
     project: Project
     resource: Resource | None = None
+    context: str = ""
 
     def exported(self) -> dict[str, object]:
         """Return the object of an export, which the emulator and `diff` can read."""
+        context: dict[str, object] = {"context": self.context} if self.context else {}
         if self.resource is None:
             members = self.project.to_dict()
-            return {"kind": "project", **{name: members[name] for name in _ORDER}}
+            return context | {"kind": "project", **{name: members[name] for name in _ORDER}}
         urn = self.resource.urn
-        return {
+        return context | {
             "project": self.project.name,
             "project_id": self.project.id,
             "urn": str(urn),
@@ -97,6 +102,14 @@ ROW_COLUMNS = Columns[Row](
     default="Project,URN,AssignedAt,Status",
     plain=Row.exported,
 )
+_KNOWN = attrs.evolve(
+    ROW_COLUMNS,
+    known=(Column[Row]("Context", "Context", lambda row: row.context), *ROW_COLUMNS.known),
+    csv_default=ROW_COLUMNS.names,
+)
+_OF_ALL_CONTEXTS = attrs.evolve(
+    _KNOWN, default=f"Context,{ROW_COLUMNS.default}", csv_default=_KNOWN.names
+)
 
 
 def add_inventory(commands: Commands) -> None:
@@ -110,17 +123,19 @@ def add_inventory(commands: Commands) -> None:
         "inventory --with-projects -o jsonl > account.jsonl",
         "emulator --seed account.jsonl",
         "inventory -o csv > account.csv",
+        "inventory --all-contexts -o csv > accounts.csv",
         details="It prints each resource with its project, ordered by the projects' names. If a\n"
         "project cannot be listed, it prints the error, goes on, and ends with exit\n"
         "status 1. With '-o jsonl' and '-o json', the output is an export, which 'diff'\n"
         "and the emulator read. The members of its objects are project, project_id, urn,\n"
         "type, id, assigned_at, status and self_link. Those of a project are the API's,\n"
-        'after "kind": "project".',
-        columns=ROW_COLUMNS,
+        'after "kind": "project". With --all-contexts, the context comes first.',
+        columns=_KNOWN,
+        all_contexts=True,
     )
+    add_strict(parser)
     add_project_option(parser)
     add_type(parser)
-    add_strict(parser)
     parser.add_argument(
         "--with-projects",
         action="store_true",
@@ -158,98 +173,133 @@ def of_types(resources: Sequence[Resource], types: Sequence[str] | None) -> Sequ
 
 def inventory(client: Client, options: Namespace) -> int:
     """List the resources of all projects, or of the given ones."""
-    output = Output(options, ROW_COLUMNS)
-    if options.projects:
-        projects = [project_named(client, text) for text in options.projects]
-    else:
-        paginator = client.projects.list()
-        projects = paginator.collect()
-        if not paginator.settled:
-            note("the projects changed while they were listed; projects may be missing")
-    projects = sorted(projects, key=attrgetter("name", "id"))
-    return list_by_project(client, output, projects, options, with_projects=options.with_projects)
+    columns = _OF_ALL_CONTEXTS if options.all_contexts else _KNOWN
+    writer = RowWriter(Output(options, columns), options)
 
-
-def list_by_project(
-    client: Client,
-    output: Output[Row],
-    projects: Sequence[Project],
-    options: Namespace,
-    *,
-    with_projects: bool = False,
-) -> int:
-    """Write the resources of several projects, and return the exit status.
-
-    Args:
-        client: The client of the account.
-        output: The writer.
-        projects: The projects, in the order of the output.
-        options: The options of the user: `types`, `strict` and `quiet`.
-        with_projects: True to write a row for each project, too.
-    """
-    collected: list[Row] = []
-    places: dict[str, str] = {}
-    failures: list[str] = []
-    end: APIError | ClientUsageError | None = None
-    read = number = 0
-    # The columns of a table are as wide as the cells of all projects.
-    look, streamed = requests_of(client), output.is_streamed and not output.is_text
-    try:
-        with progress_shown(client, look, quiet=options.quiet, streamed=streamed):
-            for page in client.projects.resources_by_project(projects).pages():
-                resources = of_types(page.resources, options.types)
-                rows = [Row(page.project)] if with_projects else []
-                rows += [Row(page.project, resource) for resource in resources]
-                failures += _faults(page, places, strict=options.strict)
-                read, number = read + 1, number + len(resources)
-                if streamed:
-                    output.write(rows)
-                else:
-                    collected += rows
-    except InventoryError as error:
-        failures += [f"{one_line(project.name)}: {reason}" for project, reason in error.failures]
-    except (APIError, ClientUsageError) as error:
-        if not read:
-            raise
-        end = error
-    if not streamed or not read:
-        output.write(collected)
-    if output.is_text:
-        note(
-            f"{counted(number, 'resource')} in {counted(read, 'project')}",
-            quiet=options.quiet,
-        )
-    for failure in failures:
-        complain(failure)
-    if end is not None:
-        raise end
-    return FAILED if failures else 0
-
-
-def _faults(page: ProjectResources, places: dict[str, str], *, strict: bool) -> Iterable[str]:
-    """Yield the faults of a project's listing, and note what may be missing in it.
-
-    Args:
-        page: The project and its resources.
-        places: The names of the projects of the resources so far, to which these are added.
-        strict: True if a change during the listing is a fault.
-    """
-    name = one_line(page.project.name)
-    if not page.settled:
-        change = (
-            f"{name}: the listing changed while it was read; items may be missing or out of date"
-        )
-        if strict:
-            yield change
+    def add(client: Client, context: str) -> int:
+        if options.projects:
+            projects = chosen_projects(client, options.projects, quiet=options.quiet)
         else:
-            note(change)
-    if (hidden := hidden_in(page)) > 0:
-        note(f"{name}: the listing lacks {counted(hidden, 'resource')}; the token may lack scopes")
-    for resource in page.resources:
-        urn = str(resource.urn.canonical)
-        other = places.setdefault(urn, name)
-        if other is not name:
-            yield f"{one_line(urn)}: it is in {other} and in {name}, since it has just been moved"
+            paginator = client.projects.list()
+            with progress_shown(client, requests_of(client), quiet=options.quiet):
+                projects = paginator.collect()
+            if not paginator.settled:
+                text = "the projects changed while they were listed; some may be missing"
+                writer.doubt(f"{_start(context)}{text}")
+        projects.sort(key=attrgetter("name", "id"))
+        writer.add(client, projects, context)
+        return 0
+
+    status = for_each_account(client, options, add)
+    return max(status, writer.finish())
+
+
+class RowWriter:
+    """A writer of the resources of several projects.
+
+    Args:
+        output: The writer of rows.
+        options: The options of the user: `types`, `strict` and `quiet`, and for an inventory
+            `with_projects`.
+    """
+
+    def __init__(self, output: Output[Row], options: Namespace) -> None:
+        self._output = output
+        self._options = options
+        # The columns of a table are as wide as the cells of all projects.
+        self._is_streamed = output.is_streamed and not output.is_text
+        self._rows: list[Row] = []
+        self._failures: list[str] = []
+        self._resources = 0
+        self._projects = 0
+
+    def add(self, client: Client, projects: Sequence[Project], context: str = "") -> None:
+        """Write the resources of projects of an account, or keep them until the end.
+
+        Args:
+            client: The client of the account.
+            projects: The projects, in the order of the output.
+            context: The doctl context of the account; "" if there is only one account.
+
+        Raises:
+            APIError: An error concerns all projects, and no project could be read.
+        """
+        before, look, start = self._projects, requests_of(client), _start(context)
+        streamed, places = self._is_streamed, dict[str, str]()
+        failures: list[str] = []
+        try:
+            with progress_shown(
+                client, look, quiet=self._options.quiet, streamed=streamed
+            ) as watched:
+                for page in watched(client.projects.resources_by_project(projects).pages()):
+                    failures += self._faults(page, places, start)
+                    self._add(page, context)
+        except InventoryError as error:
+            failures += [f"{one_line(one.name)}: {reason}" for one, reason in error.failures]
+        except (APIError, ClientUsageError) as error:
+            if self._projects == before:
+                raise
+            failures.append(str(error))
+        self._failures += [f"{start}{failure}" for failure in failures]
+
+    def _add(self, page: ProjectResources, context: str) -> None:
+        resources = of_types(page.resources, self._options.types)
+        rows = [Row(page.project, resource, context) for resource in resources]
+        if "with_projects" in self._options and self._options.with_projects:
+            rows.insert(0, Row(page.project, None, context))
+        self._projects += 1
+        self._resources += len(resources)
+        if self._is_streamed:
+            self._output.write(rows)
+        else:
+            self._rows += rows
+
+    def doubt(self, text: str) -> None:
+        """Note a reason why resources may be missing, or with `--strict` a failure."""
+        if self._options.strict:
+            self._failures.append(text)
+        else:
+            note(text)
+
+    def finish(self) -> int:
+        """Write what was kept, and the failures; return the exit status."""
+        written = True
+        if not self._is_streamed or not self._projects:
+            written = is_written(partial(self._output.write, self._rows))
+        if self._output.is_text:
+            resources = counted(self._resources, "resource")
+            projects = counted(self._projects, "project")
+            note(f"{resources} in {projects}", quiet=self._options.quiet)
+        for failure in self._failures:
+            complain(failure)
+        return FAILED if self._failures or not written else 0
+
+    def _faults(self, page: ProjectResources, places: dict[str, str], start: str) -> Iterable[str]:
+        """Yield the faults of a project's listing, and note what may be missing in it.
+
+        Args:
+            page: The project and its resources.
+            places: The names of the projects of the account's resources so far, to which these are
+                added.
+            start: The start of notes, which names the account.
+        """
+        name = one_line(page.project.name)
+        if not page.settled:
+            text = "the listing changed while it was read; items may be missing or out of date"
+            self.doubt(f"{start}{name}: {text}")
+        if (hidden := hidden_in(page)) > 0:
+            missing = counted(hidden, "resource")
+            note(f"{start}{name}: the listing lacks {missing}; the token may lack scopes")
+        for resource in page.resources:
+            urn = str(resource.urn.canonical)
+            other = places.setdefault(urn, name)
+            if other is not name:
+                yield f"{one_line(urn)}: it is in {other} and in {name}, so it has just been moved"
+
+
+def _start(context: str) -> str:
+    """Return the start of a message on an account; "" if there is only one account."""
+    return f"{one_line(context)}: " if context else ""
 
 
 def hidden_in(page: ProjectResources) -> int:

@@ -15,9 +15,9 @@ from .arguments import (
     add_projects,
     add_strict,
     chosen_project,
-    project_named,
+    chosen_projects,
 )
-from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, Row, add_type, list_by_project, of_types
+from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, Row, RowWriter, add_type, of_types
 from .output import RESOURCE_COLUMNS, Output
 from .progress import Progress, progress_shown, requests_of
 from .terminal import FAILED, counted, note
@@ -60,7 +60,7 @@ def add_doctl_list(commands: Commands) -> None:
     """Add `list` as doctl has it: its PROJECT is required."""
     parser = _add_list(commands, "projects resources list web-shop --format URN,Status")
     add_project(parser)
-    parser.set_defaults(projects=None, types=None)
+    parser.set_defaults(projects=(), types=None)
 
 
 def _add_list(
@@ -87,9 +87,9 @@ def list_resources(client: Client, options: Namespace) -> int:
     names = options.projects or [options.project]
     shows_project = any(column in PROJECT_COLUMNS for column in options.columns or ())
     if len(names) > 1 or shows_project:
-        output = Output(options, SEVERAL_PROJECTS)
-        projects = list({one.id: one for one in (project_named(client, n) for n in names)}.values())
-        return list_by_project(client, output, projects, options)
+        writer = RowWriter(Output(options, SEVERAL_PROJECTS), options)
+        writer.add(client, chosen_projects(client, names, quiet=options.quiet))
+        return writer.finish()
     output = Output(options, ONE_PROJECT)
     # Nothing that is printed needs the project, so it takes no request.
     project = Project(id=chosen_project(client, names[0], quiet=options.quiet), name=names[0])

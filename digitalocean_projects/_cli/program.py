@@ -20,10 +20,12 @@ from .account import chosen_token
 from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser, add_quiet
 from .assigning import add_assign
 from .completion import add_completion
+from .diff import add_diff
 from .emulator import add_emulator
 from .inventory import add_inventory
 from .listing import add_list
 from .mcp import add_mcp
+from .plan import add_plan
 from .progress import log_noted
 from .reconcile import add_reconcile
 from .report import add_report
@@ -58,6 +60,8 @@ environment variables:
                              (default: {BASE_URL})
   {ALLOW_INSECURE_VARIABLE}
                              1 is the same as --allow-insecure
+  https_proxy, no_proxy      proxy, and the hosts that are reached without it
+  SSL_CERT_FILE              certificates of all trusted authorities
   NO_COLOR                   print no colors unless it is empty
 
 exit status:
@@ -65,6 +69,7 @@ exit status:
   1    the API or the network failed, a resource was not assigned, or a file
        could not be read or written
   2    an argument or a setting is invalid; nothing was changed
+       (diff: 1 if there are differences, 2 after any error)
   130  stopped by Ctrl-C (129 by SIGHUP, 143 by SIGTERM)
 
 examples, which need no account:
@@ -84,9 +89,12 @@ def run(arguments: Sequence[str] | None) -> int:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     prepare_streams()
+    failed = FAILED
     try:
         with ended_by_signals():
-            status = _run(make_parser().parse_args(arguments))
+            options = make_parser().parse_args(arguments)
+            failed = getattr(options, "failed", FAILED)
+            status = _run(options)
             # This reports a closed pipe here, and not when Python exits.
             sys.stdout.flush()
     except Ended as end:
@@ -96,7 +104,7 @@ def run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         return 0
     except (APIError, OSError) as error:
-        return _fail(error, FAILED)
+        return _fail(error, failed)
     finally:
         drop_unwritten(sys.stdout)
         drop_unwritten(sys.stderr)
@@ -110,7 +118,9 @@ def _fail(error: Exception, status: int) -> int:
 
 def _run(options: Namespace) -> int:
     status: int
-    if "command" in options:
+    if "command" in options and options.is_local(options):
+        status = options.command(None, options)
+    elif "command" in options:
         with (
             log_noted(quiet=options.quiet, verbose=options.verbose),
             _client(options) as client,
@@ -127,9 +137,15 @@ def _client(options: Namespace) -> Iterator[Client]:
     if not options.demo:
         allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"
         try:
-            client = Client(chosen_token(options), allow_insecure=allow_insecure, **limits)
+            client = Client(
+                chosen_token(options),
+                allow_insecure=allow_insecure,
+                proxy=None if options.proxy == "none" else options.proxy,
+                **limits,
+            )
         except ValueError as error:
             text = str(error).replace("allow_insecure=True", "--allow-insecure")
+            text = text.replace("'env' or None", "'env' or 'none'")
             raise ValueError(text) from None
         with client:
             yield client
@@ -158,8 +174,10 @@ def make_parser() -> argparse.ArgumentParser:
     _add_tour(commands)
     add_list(commands)
     add_inventory(commands)
+    add_diff(commands)
     add_assign(commands)
     add_reconcile(commands)
+    add_plan(commands)
     add_report(commands)
     projects.add_commands(commands)
     add_emulator(commands)

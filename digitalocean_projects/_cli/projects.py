@@ -15,12 +15,14 @@ from .arguments import (
     add_command,
     add_group,
     add_project,
+    add_projects,
     add_strict,
     add_wait,
     project_id,
 )
 from .assigning import add_doctl_assign
 from .listing import add_doctl_list, status_of
+from .lookup import add_get
 from .output import PROJECT_COLUMNS, Output
 from .progress import progress_shown, requests_of
 from .terminal import FAILED, complain, is_written, note
@@ -132,7 +134,7 @@ def add_commands(commands: Commands) -> None:
         aliases=["d", "rm"],
         has_output=False,
     )
-    add_project(command, several=True)
+    add_projects(command)
     add_wait(
         command,
         "retry for at most SECONDS while moved resources leave the project (default: do not retry)",
@@ -146,10 +148,11 @@ def add_commands(commands: Commands) -> None:
     group = add_group(
         commands,
         "resources",
-        "list and assign resources in doctl's syntax",
+        "list, show and assign resources in doctl's syntax",
         "projects resources list default",
     )
     add_doctl_list(group)
+    add_get(group)
     add_doctl_assign(group)
 
 

@@ -109,6 +109,7 @@ def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
         unknown=error.unknown,
         untouched=error.untouched,
         refused=error.refused,
+        request_ids=error.request_ids,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
@@ -13,7 +13,7 @@ import attrs
 from digitalocean_projects._messages import quoted, status_text
 from digitalocean_projects._public import publish
 
-from .headers import RateLimit
+from .headers import Headers, RateLimit
 from .urn import URN, listed_urn, type_hint
 
 T = TypeVar("T")
@@ -268,12 +268,18 @@ class Page(Value, Generic[T]):
         total: The number of items in the listing according to the API, which also counts items
             that the token may not see; None if the API sends none.
         rate_limit: The rate limit in the headers of the response, or None.
+        request_id: The id that DigitalOcean's support asks for, or None. Two pages may be equal
+            although their ids or headers differ.
+        headers: The headers of the response: a read-only mapping, whose keys ignore case. The
+            values of a repeated header are joined by `, `.
     """
 
     items: tuple[T, ...]
     number: int
     total: int | None
     rate_limit: RateLimit | None
+    request_id: str | None = attrs.field(default=None, eq=False)
+    headers: Mapping[str, str] = attrs.field(factory=Headers, eq=False)
 
     def __repr__(self) -> str:
         return f"<Page number={self.number} items={len(self.items)} total={self.total}>"

@@ -245,7 +245,8 @@ def converter(*, detailed: bool = False) -> cattrs.Converter:
         converter.register_unstructure_hook(
             cls, make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=omit, **wire)
         )
-    # A page in JSON is for callers of a service, whom the rate limit of the API doesn't concern.
-    page = make_dict_unstructure_fn(Page, converter, rate_limit=override(omit=True))
+    # A page in JSON is for callers of a service, whom the response of the API doesn't concern.
+    left_out: Any = dict.fromkeys(("rate_limit", "request_id", "headers"), override(omit=True))
+    page = make_dict_unstructure_fn(Page, converter, **left_out)
     converter.register_unstructure_hook(Page, page)
     return converter

@@ -39,6 +39,8 @@ RENAMES = {
 }
 ROOT = "AsyncClient"
 SECRETS = ("token", "proxy")
+# A session of aiohttp belongs to an event loop, and the portal has its own.
+LEFT_OUT = "session"
 # A parameter of this type may be a blocking iterator, which can't be used in the portal's loop. So
 # the caller's thread reads it, with this function. A method that is no coroutine runs there anyway.
 GONE_THROUGH = {
@@ -58,6 +60,7 @@ _FOOTER = """
 publish(globals())
 """
 _speaks_of_waiting = re.compile(r"(?i)\b(async|await\w*|coroutines?)\b").search
+_drop_left_out = re.compile(rf"\n    {LEFT_OUT}: .*(?:\n {{8}}.*)*").sub
 _is_awaited = re.compile(r"Async|Await|Coroutine|Future|Task").search
 _renamed = re.compile(rf"\b({'|'.join(RENAMES)})\b")
 _FIXED_BODIES = {
@@ -163,6 +166,11 @@ def _made_once(node: ast.ClassDef) -> dict[str, str]:
 
 
 def _init(node: _Function, parts: Mapping[str, str]) -> str:
+    arguments = node.args
+    for index, arg in enumerate(arguments.kwonlyargs):
+        if arg.arg == LEFT_OUT:
+            del arguments.kwonlyargs[index], arguments.kw_defaults[index]
+            break
     made = "\n".join(f"self._{name} = {value}" for name, value in parts.items())
     lines = [
         f"self._async = {ROOT}({_passed_on(node)})",
@@ -247,6 +255,7 @@ def _docstring(node: _Function | ast.ClassDef) -> str:
     text = ast.get_docstring(node)
     if text is None:
         return ""
+    text = _drop_left_out("", text)
     if "\\" in text or '"""' in text or text.endswith('"'):
         raise UnknownShapeError(node, "a docstring with a backslash or quotes")
     if _speaks_of_waiting(text):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -70,8 +71,8 @@ class Client:
 
     Each attempt of a request ends within `timeout` seconds, and the whole request within `deadline`
     seconds if that is set. Requests over the rate limits wait, see `Limits`, and transient failures
-    are retried, see `RetryPolicy`. Redirects are not followed. Proxies and netrc files that the
-    environment names are not used.
+    are retried, see `RetryPolicy`. Redirects are not followed. The proxies of the environment are
+    used only with `proxy="env"`, and netrc files never.
 
     Don't send requests in a handler of the `signal` module: the interrupted code may hold a lock
     that the request needs, and then the program hangs. Set a flag in the handler, or raise an
@@ -99,16 +100,26 @@ class Client:
             first, and `Limits.reserve` requests are kept for them. The default is False.
         max_body: Maximum size of a response body in bytes, after decompression. The default is
             16 MiB.
-        allow_insecure: Allow http to any host. The token is then sent unencrypted. The default is
-            False.
-        proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`, or None (the default).
+        allow_insecure: Allow http to any host, and `ssl` without verification. Others may then read
+            the token. The default is False.
+        proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`; `"env"` for that of the
+            environment; or None (the default) for no proxy. `"env"` reads the variable
+            `https_proxy` (`http_proxy` if `base_url` is http), or else `all_proxy`, in lower or
+            else upper case, when the client is created. Hosts that `no_proxy` names and this
+            machine are reached without a proxy.
+        ssl: TLS settings, an `ssl.SSLContext`, for example one with the certificate of a private
+            authority (`ssl.create_default_context(cafile=…)`) or with a client certificate
+            (`load_cert_chain`). It must verify certificates and host names, unless
+            `allow_insecure` is true. It applies to an https proxy, too. None, the default, trusts
+            the authorities of OpenSSL: to add one, set the environment variable SSL_CERT_FILE to a
+            file with all trusted certificates before Python starts.
         user_agent: Value of the User-Agent header. The default names the package and its version.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
             event loop that uses the session, and the client closes the session. All views share
             the session, including its cookies. If the function raises an exception, the request
             raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
-            with `session_factory`.
+            with `session_factory` or `session`.
         clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
             the monotonic clock of the machine.
 
@@ -133,6 +144,7 @@ class Client:
         max_body: int = DEFAULT_MAX_BODY,
         allow_insecure: bool = False,
         proxy: str | None = None,
+        ssl: SSLContext | None = None,
         user_agent: str | None = None,
         session_factory: Callable[[], ClientSession] | None = None,
         trace_configs: Sequence[TraceConfig] = (),
@@ -152,6 +164,7 @@ class Client:
             max_body=max_body,
             allow_insecure=allow_insecure,
             proxy=proxy,
+            ssl=ssl,
             user_agent=user_agent,
             session_factory=session_factory,
             trace_configs=trace_configs,
@@ -806,8 +819,9 @@ class Projects:
         """Carry out a plan: create its new projects, and then assign the resources that it moves.
 
         Each source project is listed again just before its first move (at most three times while it
-        changes), and a resource that it no longer lists isn't moved. Otherwise the requests are
-        those of `assign_resources`. Repeating a move changes nothing, so if a plan was carried out
+        changes), and a resource that it no longer lists isn't moved; then the target is listed,
+        too, since an earlier move may have been completed. Otherwise the requests are those of
+        `assign_resources`. Repeating a move changes nothing, so if a plan was carried out
         in part, make another one and carry it out. Requires the scopes of `list_resources` and
         `assign_resources`, and `project:create` if the plan has new projects.
 
@@ -815,8 +829,9 @@ class Projects:
             plan: A plan that `plan` returned.
             chunk_size: Maximum number of resources in a request. The default is 100.
             on_chunk: Function that is called with the outcome of each chunk after its requests, in
-                the thread that sends them; a resource that has left its source is `untouched`. It
-                must not raise an error. None, the default, calls nothing.
+                the thread that sends them, for example to note what was done before an interrupt.
+                A resource that has left its source is `untouched` in it. It must not raise an
+                error. None, the default, calls nothing.
 
         Returns:
             The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or

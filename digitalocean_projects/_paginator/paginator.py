@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from digitalocean_projects._arguments import checked_count
-from digitalocean_projects._codec.headers import RateLimit
+from digitalocean_projects._codec.headers import Headers, RateLimit
 from digitalocean_projects._codec.json import PageDocument
 from digitalocean_projects._codec.models import Page
 from digitalocean_projects._errors import ClientUsageError, PaginationError
@@ -238,6 +238,8 @@ class _Pages(Generic[T]):
             number=number,
             total=document.total,
             rate_limit=RateLimit.from_headers(answer.headers),
+            request_id=answer.request_id,
+            headers=Headers(answer.headers),
         )
 
     async def advance(self) -> tuple[tuple[T, ...], PageDocument[T], Answer]:

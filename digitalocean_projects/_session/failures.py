@@ -7,10 +7,10 @@ this package takes only an error number or a short, redacted text from it.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from ssl import SSLError
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass
 
 import attrs
 from aiohttp import (
@@ -25,14 +25,14 @@ from aiohttp import (
     ServerDisconnectedError,
 )
 
-from digitalocean_projects._config import checked_proxy, is_loopback
+from digitalocean_projects._config import ENVIRONMENT, checked_proxy, environment_proxy
 from digitalocean_projects._errors import (
     SERVER_ERRORS,
     APIConnectionError,
     APITimeoutError,
     ClientUsageError,
 )
-from digitalocean_projects._messages import Secret, one_line
+from digitalocean_projects._messages import one_line
 
 if TYPE_CHECKING:
     from digitalocean_projects._config import Settings
@@ -131,9 +131,12 @@ class Attempt:
             return f"cannot connect to the proxy {self._proxy}".rstrip() + f": {cause}"
         certificate_error = getattr(error, "certificate_error", None)
         if getattr(certificate_error, "verify_code", None) in _UNKNOWN_ISSUER:
+            cause += "; if a private authority issued it, "
             cause += (
-                "; if a private authority issued it, set SSL_CERT_FILE to a file with the "
-                "certificate of the authority before Python starts"
+                "load the certificate of the authority into the context that you pass as ssl"
+                if self.settings.ssl
+                else "set SSL_CERT_FILE to a file with the certificate of the authority before "
+                "Python starts"
             )
         return f"cannot connect to {self._origin}: {cause}"
 
@@ -159,22 +162,13 @@ class Attempt:
 
     def _unused_proxy(self) -> str:
         """Return a hint if the environment names a proxy that could be used; "" if not."""
-        parts = urlsplit(self.settings.base_url)
-        if self.settings.proxy or self.trusts_environment or is_loopback(parts.hostname or ""):
+        if self.settings.proxy or self.trusts_environment:
             return ""
-        for variable in (f"{parts.scheme}_proxy", "all_proxy"):
-            for name in (variable, variable.upper()):
-                if _is_usable(os.environ.get(name)) and not proxy_bypass(parts.netloc):
-                    return f"{name} is set but not used; pass proxy=os.environ[{name!r}] to use it"
+        name, proxy = environment_proxy(self.settings.base_url)
+        with suppress(ValueError):
+            if checked_proxy(proxy) is not None:
+                return f"{name} is set but not used; pass proxy={ENVIRONMENT!r} to use it"
         return ""
-
-
-def _is_usable(proxy: str | None) -> bool:
-    """Return True if a client accepts the value as a proxy."""
-    try:
-        return checked_proxy(Secret.hide(proxy)) is not None
-    except ValueError:
-        return False
 
 
 def _words(errno: int) -> str:

@@ -196,7 +196,8 @@ print(emulator.dump().splitlines()[-1][:21], emulator.projects()[0].name)
 
 `digitalocean-projects emulator` runs it as a process; `--help` describes its options, such as
 `--seed FILE` and `--state FILE`. The page at its URL shows how to use it from a shell. These paths
-control it. They need no token, and faults, limits and `requests` do not concern them.
+control it. They need no token. Faults and rate limits do not apply to them, and `requests` does not
+record them.
 
 | request | body or answer |
 |---|---|
@@ -210,14 +211,19 @@ control it. They need no token, and faults, limits and `requests` do not concern
 | `GET`, `POST /_emulator/clock` | `{"jump": 60}`, in seconds |
 | `GET`, `DELETE /_emulator/requests` | the newest requests, without tokens |
 
-With an `Authorization` header, `state`, `seed` and `tokens` are about the account of that token,
-else about all accounts or the first one. A fault has the arguments of a class of `faults`, and
+With an `Authorization` header, `state`, `seed` and `tokens` apply to that token's account. Without
+it, reading returns all accounts, and a new token belongs to the first account. A text without
+account lines changes the first account. A fault has the arguments of a class of `faults`, and
 optionally `times` (1 by default, null for any number), `method` and `path` (a pattern such as
 `/v2/projects/*`). `{"response": {"status": 418, "body": {}, "headers": {}}}` instead of `fault`
 sends this response.
 
-Requests that a web page of another site may have sent are refused with a 403: those whose `Host` is
-a name that is neither of this machine nor in `allow_hosts`, and those with a foreign `Origin`.
+Requests that a web page of another site may have sent are refused with a 403, except for `health`.
+These are the requests whose `Host` is a name that is neither of this machine nor in `allow_hosts`,
+and those whose `Origin` is not the emulator's own. Requests to the API are refused for such a
+`Host` only if they come from a browser, which adds `Origin` or `Sec-Fetch-Site`. The API allows
+every `Origin`, and the emulator's default token is the same in every run. So choose a token of your
+own when you serve a real account.
 
 # Differences from the API
 

@@ -16,7 +16,7 @@ from . import faults
 from ._accounts import checked_scopes
 from ._answer import Answer, RefusedError, message
 from ._api import bearer
-from ._guard import problem_of_caller
+from ._guard import is_of_browser, problem_of_caller, problem_of_host
 from ._page import page
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _PREFIX = "/_emulator/"
 _LONGEST_JUMP = 10 * 366 * 86_400.0
 # The token is not shown where others may read it.
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+# A browser asks for these by itself.
+_FOR_BROWSERS = frozenset({"/", "/favicon.ico"})
 _HEALTH = "/_emulator/health"
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "bool": bool,
@@ -62,7 +64,8 @@ class Admin:
         record: The newest requests.
         clock: The clock that can be moved.
         reset: A function that restores the first state.
-        allowed_hosts: Names by which the emulator may be called, besides those of this machine.
+        allowed_hosts: Names, in lower case, by which the emulator may be called, besides those of
+            this machine.
     """
 
     def __init__(
@@ -101,24 +104,42 @@ class Admin:
         }
 
     def handles(self, request: RecordedRequest) -> bool:
-        """Return True if a request is for an operation under `/_emulator/`."""
-        return request.path.startswith(_PREFIX)
+        """Return True if a request is not one to the API, but to the emulator itself.
+
+        A request for the API from a web page whose name is not allowed is one of them, since it
+        must be refused.
+        """
+        if request.path.startswith(_PREFIX):
+            return True
+        if request.path in _FOR_BROWSERS and "Authorization" not in request.headers:
+            return True
+        return self._problem_of_page(request) is not None
 
     def answer(self, request: RecordedRequest) -> Answer:
-        """Answer a request for an operation under `/_emulator/`."""
-        name = request.path.removeprefix(_PREFIX)
-        method = "GET" if request.method == "HEAD" else request.method
+        """Answer a request that `handles` accepts."""
         try:
             if request.path != _HEALTH:
                 self._check_caller(request)
-            operation = self._operations.get((method, name))
-            if operation is None:
-                raise self._unknown(name)
-            return operation.handler(request, self._account(request))
+            if request.path.startswith(_PREFIX):
+                return self._perform(request)
+            return self._page(request)
         except RefusedError as refusal:
             return _document({"id": refusal.id, "message": refusal.message}, refusal)
         except (TypeError, ValueError) as error:
             return _document({"id": "bad_request", "message": str(error)}, RefusedError(400))
+
+    def _perform(self, request: RecordedRequest) -> Answer:
+        name = request.path.removeprefix(_PREFIX)
+        operation = self._operations.get((_method(request), name))
+        if operation is None:
+            raise self._unknown(name)
+        return operation.handler(request, self._account(request))
+
+    def _problem_of_page(self, request: RecordedRequest) -> str | None:
+        """Return the reason to refuse a request for the API, if a web page has sent it, or None."""
+        if not is_of_browser(request):
+            return None
+        return problem_of_host(request, self._allowed_hosts)
 
     def _unknown(self, name: str) -> RefusedError:
         methods = [method for method, known in self._operations if known == name]
@@ -129,8 +150,7 @@ class Admin:
         return RefusedError(404, f"the path must be {_PREFIX} and one of {names}")
 
     def _check_caller(self, request: RecordedRequest) -> None:
-        host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
-        if (problem := problem_of_caller(host, origin, self._allowed_hosts)) is not None:
+        if (problem := problem_of_caller(request, self._allowed_hosts)) is not None:
             raise RefusedError(403, f"{problem}; start with --allow-host to allow it")
 
     def _account(self, request: RecordedRequest) -> Account | None:
@@ -261,12 +281,12 @@ class Admin:
         self._record.clear()
         return _NOTHING
 
-    def page(self, request: RecordedRequest) -> Answer:
+    def _page(self, request: RecordedRequest) -> Answer:
         """Return the page at `/`, which says what runs here and how to use it."""
-        try:
-            self._check_caller(request)
-        except RefusedError as refusal:
-            return _document({"id": refusal.id, "message": refusal.message}, refusal)
+        if _method(request) != "GET":
+            raise RefusedError(405, "the method must be GET", {"Allow": "GET, HEAD"})
+        if request.path != "/":
+            return _NOTHING
         accounts = self._api.accounts.all
         text = page(
             self._api.origin_of(request),
@@ -283,6 +303,11 @@ class Admin:
             "Cache-Control": "no-store",
         }
         return Answer(200, headers, text.encode())
+
+
+def _method(request: RecordedRequest) -> str:
+    """Return the method of a request; the server leaves out the body of the answer to a HEAD."""
+    return "GET" if request.method == "HEAD" else request.method
 
 
 _NOTHING = Answer(HTTPStatus.NO_CONTENT, {}, b"")

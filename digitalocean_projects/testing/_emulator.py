@@ -14,6 +14,7 @@ from ._api import API
 from ._call import RESOURCE_TYPES, Rules, checked_types
 from ._clock import MockClock, not_negative
 from ._emulated_account import EmulatedAccount
+from ._guard import checked_hosts
 from ._limits import Limits
 from ._recording import Record, RecordedRequest, checked_bound
 from ._script import Script
@@ -54,7 +55,8 @@ class Emulator(EmulatedAccount):
     All methods may be called from any thread.
 
     Args:
-        host: The address to listen on.
+        host: The address to listen on. `0.0.0.0` stands for all IPv4 addresses of the machine, and
+            `::` for all addresses.
         port: The port to listen on; 0 takes a free one.
         token: The token; None creates one.
         scopes: The scopes of this token, as for `add_token`; None allows everything.
@@ -75,7 +77,8 @@ class Emulator(EmulatedAccount):
             run.
         allow_hosts: Names by which other machines or containers call the emulator. The pages under
             `/_emulator/` are refused to requests for any other name, except for `host`, for
-            addresses, and for the loopback names, so that no web page can use them.
+            addresses, and for the names of this machine, so that no web page can use them. The same
+            holds for requests to the API that come from a browser.
         max_body: The maximum length of a request's body in bytes, after decompression; 16 MiB by
             default.
         keep_requests: The maximum number of requests that `requests` keeps; 10,000 by default.
@@ -84,11 +87,13 @@ class Emulator(EmulatedAccount):
             header and each name in the query as 64 bytes.
 
     Raises:
-        TypeError: A number of requests or bytes is not an integer, or `resource_types` is a string.
+        TypeError: A number of requests or bytes is not an integer, or `resource_types` or
+            `allow_hosts` is a string.
         ValueError: A limit allows no request, or its time is not positive and finite;
             `move_delay`, `latency` or `jitter` is negative, infinite or not a number; `jitter` is
-            more than `latency`; a number of requests or bytes is negative; `scopes` is as wrong as
-            for `add_token`, or `contents` as for `load`; or no header can hold the token.
+            more than `latency`; a number of requests or bytes is negative; `host` is empty; an
+            allowed host has a scheme, brackets or a port; `scopes` or `contents` is invalid, see
+            `add_token` and `load`; or the token contains a character that a header can't have.
     """
 
     def __init__(
@@ -111,6 +116,10 @@ class Emulator(EmulatedAccount):
         keep_requests: int = 10_000,
         keep_bytes: int = 64 * _MEBIBYTE,
     ) -> None:
+        if not host:
+            raise ValueError(
+                "host must be an address or a name, got ''; '0.0.0.0' is all addresses"
+            )
         self._host = host
         self._port = port
         self._clock = MockClock() if clock is None else clock
@@ -134,7 +143,7 @@ class Emulator(EmulatedAccount):
                 record=record,
                 clock=self._clock,
                 reset=self.reset,
-                allowed_hosts=frozenset(name.lower() for name in (host, *allow_hosts)),
+                allowed_hosts=checked_hosts(allow_hosts) | {host.lower()},
             ),
             max_body=checked_bound("max_body", max_body),
             latency=not_negative("latency", latency),

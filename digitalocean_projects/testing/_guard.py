@@ -2,42 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+import re
+import socket
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+
+    from ._recording import RecordedRequest
+
+_match_authority = re.compile(
+    r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::([0-9]{1,5}))?", re.IGNORECASE
+).fullmatch
+_is_name = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.IGNORECASE).fullmatch
+_LAST_PORT = 65535
 
 
-def problem_of_caller(host: str, origin: str | None, allowed: AbstractSet[str]) -> str | None:
+def checked_hosts(names: Iterable[str]) -> frozenset[str]:
+    """Return the names in lower case.
+
+    Raises:
+        TypeError: They are a single string, or one is not a string.
+        ValueError: One is neither a name nor an address.
+    """
+    if isinstance(names, str):
+        raise TypeError(f"allow_hosts must be a collection of names, got {names!r}")
+    checked = set()
+    for name in names:
+        if not (_is_name(name) or _is_address(name)):
+            raise ValueError(
+                f"an allowed host must be a name without scheme and port, such as 'emulator', "
+                f"got {name!r:.100}"
+            )
+        checked.add(name.lower())
+    return frozenset(checked)
+
+
+def problem_of_caller(request: RecordedRequest, allowed: AbstractSet[str]) -> str | None:
     """Return the reason to refuse a request that a web page of another site may have sent.
 
     A page of another origin sends its `Origin`. A page whose name was bound to this machine's
     address (DNS rebinding) has the same origin, but its `Host` is that name.
 
     Args:
-        host: The header `Host`.
-        origin: The header `Origin`, if there is one.
+        request: The request.
         allowed: Names that are allowed, in lower case, besides those of this machine.
 
     Returns:
         None if the request may be answered.
     """
-    name = _host_name(host)
-    if not (_is_address(name) or _is_own(name, allowed)):
-        return f"the host {name!r:.100} is not allowed"
+    if (problem := problem_of_host(request, allowed)) is not None:
+        return problem
+    host, origin = request.headers["Host"], request.headers.get("Origin")
     if origin is None or origin.lower() == f"http://{host}".lower():
         return None
-    _, _, authority = origin.partition("://")
-    if not _is_own(_host_name(authority), allowed):
-        return f"the origin {origin!r:.100} is not allowed"
-    return None
+    return f"the origin {origin!r:.100} is not allowed"
 
 
-def _host_name(authority: str) -> str:
-    """Return the host of an authority in lower case; empty if it has none."""
-    try:
-        return urlsplit(f"//{authority}").hostname or ""
-    except ValueError:
-        return ""
+def problem_of_host(request: RecordedRequest, allowed: AbstractSet[str]) -> str | None:
+    """Return the reason to refuse a request whose `Host` a web page may have chosen, or None."""
+    host = request.headers.get("Host", "")
+    found = _match_authority(host)
+    if found is not None and int(found[3] or 0) <= _LAST_PORT:
+        name = (found[1] or found[2]).lower().removesuffix(".")
+        known = name in allowed or name == "localhost" or name.endswith(".localhost")
+        if _is_address(name) or (found[1] is None and (known or name in _own_names())):
+            return None
+    return f"the host {host!r:.100} is not allowed"
+
+
+def is_of_browser(request: RecordedRequest) -> bool:
+    """Return True if a browser sent the request for a web page."""
+    return "Origin" in request.headers or "Sec-Fetch-Site" in request.headers
+
+
+def _own_names() -> frozenset[str]:
+    """Return the names of this machine, in lower case."""
+    name = socket.gethostname().lower()
+    return frozenset({name, name.partition(".")[0]})
 
 
 def _is_address(host: str) -> bool:
@@ -46,13 +90,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(host: str) -> bool:
-    if _is_address(host):
-        return ip_address(host).is_loopback
-    return host == "localhost" or host.endswith(".localhost")
-
-
-def _is_own(host: str, allowed: AbstractSet[str]) -> bool:
-    return _is_loopback(host) or host in allowed

@@ -186,7 +186,9 @@ class Server:
 
     def __init__(self, site: Site, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family)
+        # All addresses of the machine include those of IPv4.
+        dual = ":" in host and not host.strip("0:") and socket.has_dualstack_ipv6()
+        self._socket = socket.create_server((host, port), family=family, dualstack_ipv6=dual)
         self._site = site
         self._stopping: Future[None] = Future()
         self._thread = Thread(target=self._run, name="emulator", daemon=True)

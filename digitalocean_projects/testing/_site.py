@@ -34,7 +34,7 @@ class Site:
         api: The API, which answers the requests that the script leaves.
         admin: The emulator's own operations.
         max_body: The maximum length of a body in bytes.
-        latency: The real seconds by which answers of the API are late.
+        latency: The real seconds that each answer of the API is delayed.
         jitter: The maximum difference to `latency`.
         changes: The number of requests that may have changed the state.
     """
@@ -81,13 +81,12 @@ class Site:
                 return part._play(self.api, request)  # noqa: SLF001 - not for users
             if not self.api.knows(request):
                 self.record.drop_body(request)
-            if request.path == "/" and "Authorization" not in request.headers:
-                return self.admin.page(request)
             return self.api.answer(request)
 
     def refuse_body(self, request: RecordedRequest) -> Answer:
         """Answer a request whose body is too large."""
         with self.lock:
-            self.record.add(request)
+            if not self.admin.handles(request):
+                self.record.add(request)
             message = f"The request body is larger than {self.max_body} bytes."
             return self.api.refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message=message)

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -204,8 +205,12 @@ OPTIONS = {
     "--move-delay -1": "argument --move-delay: must be a number of seconds, at least 0",
     "--latency 20": "argument --latency: must be such as 20ms",
     "--latency 20ms+-30": "argument --latency: must be such as 20ms",
-    "--scopes project": "argument --scopes: each must have the form droplet:read",
-    "--token ä": "argument --token: must be printable ASCII without spaces",
+}
+REFUSED = {
+    "--scopes project": "a scope must have the form 'droplet:read', got 'project'",
+    "--token ä": "token must be printable ASCII without spaces",
+    "--host=": "host must be an address or a name, got ''",
+    "--allow-host x:1": "an allowed host must be a name without scheme and port",
 }
 
 
@@ -216,6 +221,13 @@ def test_wrong_options(options: str, capsys: pytest.CaptureFixture[str]) -> None
         main(["emulator", *options.split()])
     assert 2 == caught.value.code
     assert OPTIONS[options] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", REFUSED)
+def test_refused_options(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that the emulator refuses is a usage error with its reason."""
+    assert 2 == main(["emulator", *options.split()])
+    assert REFUSED[options] in capsys.readouterr().err
 
 
 def test_options() -> None:
@@ -274,23 +286,26 @@ def test_failed_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert SEED == path.read_text("utf-8")
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - only for a moment
 def test_address_for_other_machines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On all addresses, a note names an address of this machine, or else its name."""
+    """On all addresses, a note has an address of this machine or else its name; all URLs work."""
+    opened = []
 
     def end(_: float) -> None:
+        output = capsys.readouterr()
+        for url in re.findall("http://[^ \n]+", output.out + output.err):
+            assert 200 == Served(url, "").send("GET", "/_emulator/state")[0]
+            opened.append(urlsplit(url).hostname)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(emulator_module, "sleep", end)
     for elsewhere in (("127.0.0.1", 9), ("255.255.255.255", 9)):
         monkeypatch.setattr(emulator_module, "_ELSEWHERE", elsewhere)
-        assert 130 == main(["emulator", "--host", "0.0.0.0"])  # noqa: S104 - only for a moment
-    output = capsys.readouterr()
-    assert 2 == output.out.count("export DIGITALOCEAN_API_URL=http://127.0.0.1:")
-    first, second = (line for line in output.err.splitlines() if "other machines" in line)
-    assert "at http://127.0.0.1:" in first
-    assert f"at http://{socket.gethostname()}:" in second
+        assert 130 == main(["emulator", "--host", host])
+    own = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 - not bound
+    assert [own, "127.0.0.1", own, socket.gethostname()] == opened
 
 
 def test_insecure_emulator(

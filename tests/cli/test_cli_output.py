@@ -14,6 +14,7 @@ from digitalocean_projects._cli import main
 from digitalocean_projects.testing import faults
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from digitalocean_projects.testing import Emulator
@@ -179,6 +180,9 @@ def test_symbols(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: Cap
     lines = capsys.readouterr().out.splitlines()
     cut = [line.partition("…")[0] for line in lines if "…" in line]
     assert [symbol * 3 for symbol in reversed(SYMBOLS)] == cut[:6]
+    monkeypatch.setitem(sys.modules, "wcwidth", None)
+    assert 0 == main(["report"])
+    assert 6 <= capsys.readouterr().out.count("…")
 
 
 def test_widths_of_pages(account: Emulator, capsys: Capture) -> None:
@@ -298,6 +302,48 @@ def test_doctl_aliases(account: Emulator, capsys: Capture) -> None:
     assert 0 == main(["unassign", "do:droplet:1"])
     assert 0 == main(["projects", "d", "web"])
     assert ["first-project"] == [project.name for project in account.projects()]
+
+
+@pytest.mark.parametrize(
+    ("urn", "path", "member"),
+    [
+        ("do:droplet:1", "/v2/droplets/1", "droplet"),
+        ("do:reservedip:192.0.2.1", "/v2/reserved_ips/192.0.2.1", "reserved_ip"),
+        ("do:floatingipv6:2001:db8::1", "/v2/reserved_ipv6/2001%3Adb8%3A%3A1", "reserved_ipv6"),
+        ("do:kubernetes:a-b", "/v2/kubernetes/clusters/a-b", "kubernetes_cluster"),
+    ],
+)
+def test_resources_get(
+    account: Emulator, capsys: Capture, urn: str, path: str, member: str
+) -> None:
+    """`projects resources get` prints the object of the endpoint for the resource's type."""
+    shown = {"id": 1, "name": "b\u00fccher"}
+    account.respond(200, {member: shown}, times=None)
+    for form, expected in (("text", shown), ("json", [shown]), ("jsonl", shown)):
+        assert 0 == main(["projects", "resources", "get", urn, "-o", form])
+        printed = capsys.readouterr().out
+        assert expected == json.loads(printed)
+        assert (printed.isascii(), form != "text") == (True, printed.count("\n") == 1)
+    assert {("GET", path)} == {(request.method, request.path) for request in account.requests}
+
+
+def test_resources_get_fails(
+    account: Emulator, capsys: Capture, say: Callable[[str], None]
+) -> None:
+    """`projects resources get` refuses an unknown type, and reports a missing resource."""
+    get = ["projects", "resources", "g"]
+    assert 2 == main([*get, "do:vpc:1"])
+    assert "the type must be one of app, domain, droplet, " in capsys.readouterr().err
+    say("do:droplet:1\ndo:droplet:2\n")
+    assert 2 == main([*get, "-"])
+    assert "standard input must have exactly one URN, got 2" in capsys.readouterr().err
+    assert [] == account.requests
+    account.respond(404)
+    assert 1 == main([*get, "do:droplet:404"])
+    assert "404 (GET /v2/droplets/404" in capsys.readouterr().err
+    account.respond(200, ["odd"])
+    assert 0 == main([*get, "do:droplet:1", "-o", "jsonl"])
+    assert '["odd"]\n' == capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

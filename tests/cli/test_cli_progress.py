@@ -102,6 +102,7 @@ def hold(account: Emulator, where: str, until: Callable[[], bool]) -> list[bool]
         (["reconcile", "default", "urns"], "POST", "2 requests"),
         (["assign", "default", "-"], "do:droplet:199", "100 of 300 resources"),
         (["unassign", "-"], "do:droplet:299", "200 of 300 resources"),
+        (["apply", "wanted"], "do:droplet:299", "200 of 300 resources"),
         (["projects", "delete", "web", "--wait", "0.5"], "DELETE", "2 requests"),
     ],
 )
@@ -125,6 +126,7 @@ def test_long_work(  # noqa: PLR0917 - fixtures
     urns = "\n".join(f"do:droplet:{number}" for number in range(300))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "urns").write_text(urns, "utf-8")
+    (tmp_path / "wanted").write_text(f"default = {urns.split()}", "utf-8")
     say(urns)
     results = hold(account, where, partial(terminal.shows, shown))
     assert (1 if "delete" in command else 0) == main(command)

@@ -28,6 +28,16 @@ def account(account: Emulator) -> Emulator:
     return account
 
 
+def test_full_disk(account: Emulator, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure to write is an error in each form."""
+    account.seed(["do:droplet:1"])
+    for form in ("text", "json", "jsonl"):
+        with open("/dev/full", "w", encoding="utf-8") as full, monkeypatch.context() as patch:  # noqa: PTH123
+            patch.setattr("sys.stdout", full)
+            assert 1 == main(["report", "-q", "-o", form])
+        assert "No space left on device" in capsys.readouterr().err
+
+
 def test_report(account: Emulator, capsys: Capture) -> None:
     """`report` prints the count of each type with a bar, highest first."""
     assert 0 == main(["report"])

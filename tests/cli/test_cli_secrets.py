@@ -26,6 +26,8 @@ COMMANDS = [
     "assign",
     "unassign",
     "reconcile",
+    "plan",
+    "apply",
     "report",
     "projects",
     "projects list",

@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import attrs
 import pytest
 
 from digitalocean_projects import Client
@@ -206,30 +207,43 @@ def test_refused_operations(  # noqa: PLR0917 - parameters
 ALLOWED = frozenset({"emulator"})
 CALLERS = [
     ("localhost:8080", None, True),
+    ("LOCALHOST.", None, True),
     ("127.0.0.1", None, True),
     ("[::1]:8080", None, True),
     ("192.0.2.1:8080", None, True),
     ("emulator:8080", None, True),
     ("Emulator", None, True),
     ("app.localhost", None, True),
+    (socket.gethostname(), None, True),
     ("", None, False),
+    ("", "null", False),
     ("evil.example", None, False),
     ("[::1", None, False),
+    ("[::1].evil.example", None, False),
+    ("[emulator]", None, False),
+    ("a@127.0.0.1", None, False),
+    ("127.0.0.1:99999", None, False),
+    ("127.0.0.1:", None, False),
     ("localhost.evil.example", None, False),
     ("localhost:8080", "http://localhost:8080", True),
     ("192.0.2.1:8080", "http://192.0.2.1:8080", True),
-    ("localhost:8080", "http://localhost:3000", True),
-    ("localhost:8080", "http://emulator", True),
-    ("localhost:8080", "https://evil.example", False),
+    ("localhost:8080", "http://localhost:3000", False),
+    ("localhost:8080", "http://localhost", False),
+    ("localhost:8080", "http://emulator", False),
+    ("localhost:8080", "https://localhost:8080", False),
+    ("evil.example", "http://evil.example", False),
     ("localhost:8080", "http://203.0.113.5", False),
     ("localhost:8080", "null", False),
+    ("localhost:8080", "", False),
 ]
 
 
 @pytest.mark.parametrize(("host", "origin", "allowed"), CALLERS)
 def test_callers(host: str, origin: str | None, *, allowed: bool) -> None:
-    """A web page of another site is refused, by its `Origin` or by the name in `Host`."""
-    assert allowed == (problem_of_caller(host, origin, ALLOWED) is None)
+    """A web page of another origin is refused, by its `Origin` or by the name in `Host`."""
+    headers = {"Host": host} | ({} if origin is None else {"Origin": origin})
+    request = attrs.evolve(_request("/_emulator/state"), headers=headers)
+    assert allowed == (problem_of_caller(request, ALLOWED) is None)
 
 
 def test_guard(call: Call) -> None:
@@ -246,11 +260,50 @@ def test_guard(call: Call) -> None:
     assert "the origin 'https://evil.example' is not allowed; start with --allow-host" in message
 
 
+def test_guard_of_the_api(emulator: Emulator, call: Call) -> None:
+    """A browser reads the API from each origin, but only by an allowed name of the emulator."""
+    emulator.fail(faults.Status(503))
+    page = {"Host": "evil.example:8080", "Sec-Fetch-Site": "same-origin"}
+    for headers in (page, {"Host": "evil.example:8080", "origin": "http://evil.example:8080"}):
+        reply = call("GET", "/v2/projects", headers=headers)
+        assert (403, None) == (reply.status, reply.headers["Access-Control-Allow-Origin"])
+    assert [] == emulator.requests
+    assert 503 == call("GET", "/v2/projects", headers={"Host": "evil.example"}).status
+    reply = call("GET", "/v2/projects", headers={"Origin": "https://app.example"})
+    assert "https://app.example" == reply.headers["Access-Control-Allow-Origin"]
+
+
 def test_allowed_host() -> None:
     """`allow_hosts` names the emulator in a network of containers; `host` is one of them."""
-    with Emulator("localhost", allow_hosts=["Emulator"]) as emulator:
-        allowed = emulator._site.admin._allowed_hosts
-    assert {"localhost", "emulator"} == allowed
+    emulator = Emulator("Localhost", allow_hosts=["Emulator", "fe80::1"])
+    assert {"localhost", "emulator", "fe80::1"} == emulator._site.admin._allowed_hosts
+
+
+@pytest.mark.parametrize("name", ["", "x:8080", "http://x", "[::1]", "*", "x,y", "x ", ".x"])
+def test_wrong_allowed_host(name: str) -> None:
+    """An allowed host that no request can name is refused."""
+    with pytest.raises(ValueError, match="an allowed host must be a name without scheme and port"):
+        Emulator(allow_hosts=["emulator", name])
+
+
+def test_wrong_hosts() -> None:
+    """A single string is not a collection of hosts, and an empty host is not an address."""
+    with pytest.raises(TypeError, match="allow_hosts must be a collection of names"):
+        Emulator(allow_hosts="emulator")
+    with pytest.raises(ValueError, match="host must be an address or a name, got ''"):
+        Emulator("")
+
+
+def test_requests_of_a_browser_itself(emulator: Emulator, call: Call) -> None:
+    """The page and its icon use up no fault and aren't recorded; they can only be read."""
+    emulator.fail(faults.Status(503))
+    statuses = [
+        call(method, path, authorization=None).status
+        for method, path in (("GET", "/"), ("HEAD", "/"), ("GET", "/favicon.ico"), ("POST", "/"))
+    ]
+    assert [200, 200, 204, 405] == statuses
+    assert [] == emulator.requests
+    assert 503 == call("GET", "/").status
 
 
 def test_page(emulator: Emulator, call: Call) -> None:
@@ -311,10 +364,13 @@ def test_late_answers() -> None:
             assert 1 == len(client.projects.list_resources().collect())
 
 
-def test_all_addresses() -> None:
-    """An emulator on all addresses has a URL that can be called."""
-    with Emulator("0.0.0.0") as emulator:  # noqa: S104 - only for a moment
-        assert emulator.url.startswith("http://127.0.0.1:")
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0::0"])  # noqa: S104 - only for a moment
+def test_all_addresses(host: str) -> None:
+    """An emulator on all addresses has a URL that can be called, and is reached by IPv4."""
+    with Emulator(host) as emulator:
+        port = urlsplit(emulator.url).port or 0
+        for address in {urlsplit(emulator.url).hostname or "", "127.0.0.1"}:
+            socket.create_connection((address, port), 60).close()
 
 
 def test_scopes_of_the_own_token() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
+from ssl import create_default_context
 from typing import TYPE_CHECKING, Any, assert_type
 from uuid import UUID
 
@@ -117,7 +118,9 @@ async def async_client() -> None:
         max_body=1,
         allow_insecure=True,
         proxy=None,
+        ssl=create_default_context(),
         user_agent="me",
+        session=ClientSession(),
         session_factory=ClientSession,
         trace_configs=[TraceConfig()],
         clock=clock,
@@ -235,6 +238,8 @@ def client() -> None:
 
 
 def endpoints(client: Client) -> None:
+    Client(proxy="env", ssl=create_default_context())
+    Client(session=None)  # type: ignore[call-arg]
     response = client.request("GET", "/v2/droplets")
     assert_type(response, APIResponse)
     assert_type(response.status, int)
@@ -322,6 +327,8 @@ def values(resource: Resource, project: Project, page: Page[Resource]) -> None:
     assert_type(page.items, tuple[Resource, ...])
     assert_type(page.total, int | None)
     assert_type(page.rate_limit, RateLimit | None)
+    assert_type(page.request_id, str | None)
+    assert_type(page.headers, Mapping[str, str])
 
     urn = URN(ResourceType.DROPLET, 1)
     assert_type((urn.type, urn.id, urn.canonical), tuple[str, str, URN])
@@ -334,6 +341,8 @@ def values(resource: Resource, project: Project, page: Page[Resource]) -> None:
 
 
 def results(result: AssignmentResult, reconciliation: Reconciliation) -> None:
+    assert_type(result.request_ids, tuple[str, ...])
+    assert_type(reconciliation.request_ids, tuple[str, ...])
     assert_type(result.resources, tuple[Resource, ...])
     assert_type(result.done + result.failed, tuple[Resource, ...])
     assert_type(result.unknown + result.untouched, tuple[URN, ...])
@@ -384,6 +393,7 @@ def other_errors(error: APIError | ClientUsageError) -> None:
             assert_type(error.unknown + error.untouched, tuple[URN, ...])
             assert_type([refusal.status for refusal in error.refused], list[int])
             assert_type(error.error, APIError | ClientUsageError | None)
+            assert_type(error.created, tuple[Project, ...])
         case AssignmentTimeoutError():
             assert_type(error.missing, tuple[URN, ...])
         case InventoryError():

@@ -1,0 +1,273 @@
+"""Diff: the subcommand that compares two exports, or an export with the account."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import attrs
+
+from digitalocean_projects._arguments import DEFAULT_PROJECT
+
+from .account_file import AccountProject, read_account_file
+from .arguments import add_command
+from .input import STDIN
+from .inventory import hidden_in
+from .output import Column, Columns, Output
+from .progress import progress_shown, requests_of
+from .terminal import complain, counted, is_written, note
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from digitalocean_projects._codec.models import ProjectResources
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._facade.sync import Client
+
+    from .arguments import Commands
+
+_DIFFERENT = 1
+_TROUBLE = 2
+_READINGS = 3
+_KINDS = ("moved", "come", "gone")
+
+
+@attrs.frozen
+class Change:
+    """A resource that is not in the same project on both sides.
+
+    Attributes:
+        kind: `moved`, `come` or `gone`.
+        urn: The resource.
+        source: Its project on the old side; None if it has come.
+        target: Its project on the new side; None if it is gone.
+    """
+
+    kind: str
+    urn: URN
+    source: AccountProject | None
+    target: AccountProject | None
+
+    def members(self) -> dict[str, object]:
+        """Return the members of the JSON object for the change."""
+        sides = {"from": self.source, "to": self.target}
+        projects = {
+            name: None if side is None else {"id": side.id, "name": side.name}
+            for name, side in sides.items()
+        }
+        return {"change": self.kind, "urn": str(self.urn), **projects}
+
+    def label(self, side: AccountProject | None) -> str:
+        """Return the text for the project on a side, with its id if the name does not suffice."""
+        if side is None:
+            return ""
+        if self.source and self.target and self.source.label == self.target.label:
+            return f"{side.label} ({side.id})"
+        return side.label
+
+
+CHANGE_COLUMNS = Columns[Change](
+    (
+        Column("Change", "Change", lambda change: change.kind, lambda c: c.kind == _KINDS[-1]),
+        Column("URN", "URN", lambda change: str(change.urn)),
+        Column("From", "From", lambda change: change.label(change.source)),
+        Column("To", "To", lambda change: change.label(change.target)),
+    ),
+    default="Change,URN,From,To",
+    plain=Change.members,
+)
+
+
+def add_diff(commands: Commands) -> None:
+    """Add the subcommand `diff`."""
+    parser = add_command(
+        commands,
+        "diff",
+        diff,
+        "compare two exports, or an export with the account",
+        "inventory --with-projects -o jsonl > old.jsonl",
+        "diff old.jsonl",
+        "diff old.jsonl new.jsonl -o jsonl",
+        details="It prints the resources that have moved, come or gone. The exit status is 0 if\n"
+        "there are none, 1 if there are some, and 2 after an error, such as an account\n"
+        "that cannot be read completely. Only the resources and their projects are\n"
+        "compared. A project is the same if its id is, whatever its name is; if one side\n"
+        "has no id, if its name is. Before a resource is gone, the account is read again.\n"
+        "The members of its JSON objects are change, urn, from and to.",
+        columns=CHANGE_COLUMNS,
+        is_local=lambda options: options.new is not None,
+    )
+    parser.set_defaults(failed=_TROUBLE)
+    parser.add_argument("old", metavar="OLD", help="export; '-' is standard input")
+    parser.add_argument(
+        "new", metavar="NEW", nargs="?", help="newer export (default: read the account)"
+    )
+
+
+def diff(client: Client | None, options: Namespace) -> int:
+    """Compare two exports, or an export with the account."""
+    if options.old == options.new == STDIN:
+        raise ValueError("OLD and NEW must not both be standard input")
+    output = Output(options, CHANGE_COLUMNS)
+    new: Sequence[AccountProject]
+    old = read_account_file(options.old, quiet=options.quiet)
+    if client is None:
+        new = read_account_file(options.new, quiet=options.quiet)
+        changes = compared(old, new)
+    else:
+        with progress_shown(client, requests_of(client), quiet=options.quiet):
+            found = _compared_with_account(client, old)
+        if isinstance(found, str):
+            complain(found)
+            return _TROUBLE
+        changes, new = found
+    if (changes or not output.is_text) and not is_written(partial(output.write, changes)):
+        return _TROUBLE
+    counts = [sum(change.kind == kind for change in changes) for kind in _KINDS]
+    kept = sum(len(project.urns) for project in new) - counts[0] - counts[1]
+    texts = [f"{count:,} {kind}" for count, kind in zip(counts, _KINDS, strict=True)]
+    note(f"{', '.join(texts)}, {kept:,} unchanged", quiet=options.quiet)
+    return _DIFFERENT if changes else 0
+
+
+def compared(old: Sequence[AccountProject], new: Sequence[AccountProject]) -> list[Change]:
+    """Return the changes from an old account to a new one, ordered by their kinds and projects.
+
+    Raises:
+        ValueError: A project of one side may be one of the other side, or another one.
+    """
+    same = _same_projects(old, new)
+    before = {urn: project for project in old for urn in project.urns}
+    after = {urn: project for project in new for urn in project.urns}
+    changes: list[Change] = []
+    for urn in {**before, **after}:
+        source, target = before.get(urn), after.get(urn)
+        if source is None:
+            changes.append(Change("come", urn, source, target))
+        elif target is None:
+            changes.append(Change("gone", urn, source, target))
+        elif same.get(id(source)) is not target:
+            changes.append(Change("moved", urn, source, target))
+
+    def order(change: Change) -> tuple[int, str, str, str]:
+        source, target = change.label(change.source), change.label(change.target)
+        return _KINDS.index(change.kind), source, target, change.urn
+
+    return sorted(changes, key=order)
+
+
+def _same_projects(
+    old: Sequence[AccountProject], new: Sequence[AccountProject]
+) -> dict[int, AccountProject]:
+    """Return the project of the new side by the identity of the same one of the old side."""
+    same: dict[int, AccountProject] = {}
+    left = list(new)
+    for is_same in (_has_same_id, _are_both_default, _has_same_name):
+        for project in old:
+            if id(project) not in same and (
+                twin := next((one for one in left if is_same(project, one)), None)
+            ):
+                same[id(project)] = twin
+                left.remove(twin)
+    for project in old:
+        for one in left if id(project) not in same else ():
+            if not (_ids(project, one) or (project.name and one.name)):
+                raise ValueError(
+                    f"{one.place}: {one.label!r} may be {project.label!r} at {project.place}; "
+                    "write both files with 'inventory --with-projects -o jsonl'"
+                )
+    return same
+
+
+def _ids(project: AccountProject, other: AccountProject) -> tuple[str, str] | None:
+    """Return the ids of two projects; None if one of them is unknown."""
+    if project.id in {None, DEFAULT_PROJECT} or other.id in {None, DEFAULT_PROJECT}:
+        return None
+    return project.id or "", other.id or ""
+
+
+def _has_same_id(project: AccountProject, other: AccountProject) -> bool:
+    ids = _ids(project, other)
+    return ids is not None and ids[0] == ids[1]
+
+
+def _are_both_default(project: AccountProject, other: AccountProject) -> bool:
+    is_named_so = DEFAULT_PROJECT in {project.id, other.id}
+    return is_named_so and project.is_default and other.is_default
+
+
+def _has_same_name(project: AccountProject, other: AccountProject) -> bool:
+    return _ids(project, other) is None and project.name == other.name is not None
+
+
+def _compared_with_account(
+    client: Client, old: Sequence[AccountProject]
+) -> tuple[list[Change], Sequence[AccountProject]] | str:
+    """Return the changes and the projects of the account, or the reason why they are unknown.
+
+    A resource that moves during a reading can be missed by it. So it is gone only if a second
+    reading has the same result.
+    """
+    previous, doubt = None, ""
+    for _ in range(_READINGS):
+        reading = _Reading(client)
+        new, doubt = reading.projects(), reading.doubt
+        changes = [] if doubt else compared(old, new)
+        gone = [change for change in changes if change.target is None]
+        if not doubt and (not gone or new == previous):
+            if gone and reading.hidden:
+                return (
+                    f"{gone[0].urn}: it may be one of the {counted(reading.hidden, 'resource')} "
+                    "that the account has but the token may not see"
+                )
+            return changes, new
+        previous = None if doubt else new
+    return f"{doubt or 'the account changed while it was read'}, in every attempt; try again later"
+
+
+class _Reading:
+    """A reading of the account.
+
+    Attributes:
+        doubt: The sign that the result may be wrong; "" for none.
+        hidden: The number of resources that the API counts but does not list.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.doubt = ""
+        self.hidden = 0
+
+    def projects(self) -> Sequence[AccountProject]:
+        """Return the projects and their resources.
+
+        Raises:
+            APIError: The account could not be read completely.
+        """
+        paginator = self._client.projects.list()
+        listed = paginator.collect()
+        if not paginator.settled:
+            self.doubt = "the projects changed while they were listed"
+        return tuple(self._read(self._client.projects.resources_by_project(listed).pages()))
+
+    def _read(self, pages: Iterable[ProjectResources]) -> Iterator[AccountProject]:
+        places: dict[URN, str] = {}
+        for page in pages:
+            project = page.project
+            urns = tuple({resource.urn.canonical: None for resource in page.resources})
+            self.hidden += max(hidden_in(page), 0)
+            if not page.settled:
+                self.doubt = f"{project.name!r} changed while it was listed"
+            for urn in urns:
+                if urn in places:
+                    self.doubt = f"{urn} was listed in {places[urn]!r} and in {project.name!r}"
+                places[urn] = project.name
+            yield AccountProject(
+                id=project.id.lower(),
+                name=project.name,
+                is_default=project.is_default,
+                attributes={},
+                urns=urns,
+                place="the account",
+            )

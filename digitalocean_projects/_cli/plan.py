@@ -1,0 +1,253 @@
+"""Plan: the subcommands that show and make the moves to a wanted state of several projects."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult
+from digitalocean_projects._codec.models import Project
+from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
+from digitalocean_projects._errors import APIError, AssignmentError, ProjectLookupError
+from digitalocean_projects._messages import one_line
+
+from .account_file import read_account_file
+from .arguments import add_command
+from .assigning import is_short, note_doubts
+from .input import STDIN
+from .output import Column, Columns, Output, print_document
+from .progress import Progress, progress_shown, requests_of
+from .terminal import FAILED, Style, complain, counted, is_written, note, styled
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable, Iterable, Sequence
+
+    from digitalocean_projects._arguments import ProjectLike
+    from digitalocean_projects._assignment.plan import Plan
+    from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._facade.sync import Client
+
+    from .account_file import AccountProject
+    from .arguments import Commands
+
+_FILE = """\
+FILE has the lines that 'inventory -o jsonl' writes, with another 'project' and
+no 'project_id' for the resources to move. Or it maps projects to URNs in JSON
+or TOML, such as: web-shop = ["do:droplet:1", "do:domain:example.com"]
+A resource that FILE doesn't name stays where it is.
+"""
+_PLAN = """\
+Nothing is changed. A resource that no project lists has no project in 'From'.
+The members of the JSON object are new_projects, moves and kept. Its lines are
+the projects to create (with a 'kind') and the moves.
+"""
+_APPLY = """\
+It prints '+' before a URN that it moved and the name of its project, and '!'
+before one that failed. A project that loses resources is listed again just
+before, and what has left it isn't moved. You can stop the command at any time:
+run again, it goes on. The members of its JSON object are created, moved, kept,
+left, failed, unknown, untouched and refused.
+"""
+
+
+def _cell(member: str) -> Callable[[dict[str, Any]], str | None]:
+    """Return a function that returns a member of a move, and "" for a project to create."""
+
+    def text(change: dict[str, Any]) -> str | None:
+        value: str | None = change.get(member, "")
+        return value
+
+    return text
+
+
+# A project to create, or a move, as the members of its JSON object.
+CHANGE_COLUMNS = Columns[dict[str, Any]](
+    (
+        Column("Action", "Action", lambda change: "move" if "urn" in change else "create"),
+        Column("URN", "URN", _cell("urn")),
+        Column("From", "From", _cell("source")),
+        Column("To", "To", lambda change: change.get("target", change.get("name"))),
+        Column("FromID", "From ID", _cell("source_id")),
+        Column("ToID", "To ID", _cell("target_id")),
+    ),
+    default="Action,URN,From,To",
+)
+
+
+def add_plan(commands: Commands) -> None:
+    """Add the subcommands `plan` and `apply`."""
+    command = add_command(
+        commands,
+        "plan",
+        show_plan,
+        "show the moves to a wanted state of several projects",
+        "plan wanted.jsonl",
+        "plan wanted.toml --create -o json",
+        details=_FILE + _PLAN,
+        columns=CHANGE_COLUMNS,
+    )
+    _add_file(command)
+    command = add_command(
+        commands,
+        "apply",
+        apply,
+        "move resources to a wanted state of several projects",
+        "apply wanted.jsonl",
+        "apply wanted.toml --create",
+        details=_FILE + _APPLY,
+    )
+    _add_file(command)
+
+
+def _add_file(command: ArgumentParser) -> None:
+    command.add_argument(
+        "file",
+        nargs="?",
+        default=STDIN,
+        metavar="FILE",
+        help="wanted state (default: standard input)",
+    )
+    command.add_argument(
+        "--create",
+        action="store_true",
+        help="create the projects in FILE whose name doesn't exist, as it describes them",
+    )
+
+
+def show_plan(client: Client, options: Namespace) -> int:
+    """Show the moves to a wanted state."""
+    output = Output(options, CHANGE_COLUMNS)
+    plan = _plan(client, options)
+    if plan is None:
+        return FAILED
+    if options.output == "json":
+        print_document(plan.to_dict())
+    else:
+        new = [{"kind": "project", **project.to_dict()} for project in plan.new_projects]
+        output.write([*new, *(move.to_dict() for move in plan.moves)])
+    _note_plan(plan, quiet=options.quiet)
+    return 0
+
+
+def apply(client: Client, options: Namespace) -> int:
+    """Make the moves to a wanted state."""
+    plan = _plan(client, options)
+    if plan is None:
+        return FAILED
+    outcomes: list[AssignmentResult] = []
+    total = len(plan.moves)
+
+    def look() -> Progress:
+        return Progress("resource", sum(map(_number, outcomes)), total)
+
+    failure = None
+    try:
+        with progress_shown(client, look, quiet=options.quiet):
+            done = client.projects.apply(plan, on_chunk=outcomes.append)
+    except AssignmentError as error:
+        done, failure = _so_far(plan, error), error.error
+    except APIError as error:
+        for text in getattr(error, "__notes__", ()):  # the projects that were created
+            note(text)
+        raise
+    except KeyboardInterrupt:
+        _note_interrupt(plan, outcomes, options)
+        raise
+    written = is_written(
+        partial(_print_changes, plan, done)
+        if options.output == "text"
+        else partial(print_document, done.to_dict())
+    )
+    note_doubts(done)
+    sources = {move.urn: move.source or "" for move in plan.moves}
+    for urn in done.left:
+        note(f"not moved, since {one_line(sources[urn])} no longer lists it: {urn}")
+    note(_counts(done), quiet=options.quiet)
+    if failure:
+        complain(failure)
+    return FAILED if not written or failure or done.left or is_short(done) else 0
+
+
+def _plan(client: Client, options: Namespace) -> Plan | None:
+    """Return the plan for the wanted state in a file; None if a project doesn't exist."""
+    wanted = _wanted(read_account_file(options.file, quiet=options.quiet))
+    try:
+        with progress_shown(client, requests_of(client), quiet=options.quiet):
+            return client.projects.plan(wanted, create=options.create)
+    except ProjectLookupError as error:
+        complain(str(error).replace("create=True", "--create"))
+        return None
+
+
+def _wanted(projects: Iterable[AccountProject]) -> dict[ProjectLike, tuple[URN, ...]]:
+    wanted: dict[ProjectLike, tuple[URN, ...]] = {}
+    for project in projects:
+        key: ProjectLike
+        if project.name is None:
+            key = project.id or ""
+        elif project.id is None:
+            key = f"name:{project.name}"
+        else:
+            texts: dict[str, Any] = project.attributes
+            key = Project(id=project.id, name=project.name, **texts)
+        wanted[key] = project.urns
+    return wanted
+
+
+def _note_plan(plan: Plan, *, quiet: bool) -> None:
+    if unlisted := [move for move in plan.moves if move.source is None]:
+        note(f"no project lists {counted(len(unlisted), 'resource')} of these", quiet=quiet)
+    counts = f"{counted(len(plan.moves), 'move')}, {len(plan.kept):,} kept"
+    if plan.new_projects:
+        counts = f"{counted(len(plan.new_projects), 'new project')}, {counts}"
+    note(counts if plan.changed else f"nothing to do, {len(plan.kept):,} kept", quiet=quiet)
+
+
+def _number(outcome: AssignmentResult) -> int:
+    return len(outcome.resources) + len(outcome.unknown) + len(outcome.untouched)
+
+
+def _so_far(plan: Plan, error: AssignmentError) -> AppliedPlan:
+    """Return the outcome of a plan after an error."""
+    result = AssignmentResult(
+        resources=error.done + error.failed,
+        unknown=error.unknown,
+        untouched=error.untouched,
+        refused=error.refused,
+    )
+    return AppliedPlan.of([result], created=error.created, kept=plan.kept, left=())
+
+
+def _note_interrupt(plan: Plan, outcomes: Sequence[AssignmentResult], options: Namespace) -> None:
+    """Write what was done before an interrupt."""
+    done = AppliedPlan.of(outcomes, created=(), kept=plan.kept, left=())
+    if options.output == "text":
+        is_written(partial(_print_changes, plan, done))
+    note_doubts(done)
+    if plan.new_projects:
+        note("all projects were created" if outcomes else "some projects may have been created")
+    note(
+        f"{len(done.moved):,} of {counted(len(plan.moves), 'resource')} moved, up to "
+        f"{DEFAULT_CHUNK_SIZE} more may have been; run the command again to go on"
+    )
+
+
+def _print_changes(plan: Plan, done: AppliedPlan) -> None:
+    targets = {move.urn.canonical: one_line(move.target) for move in plan.moves}
+    for project in done.created:
+        print(styled(f"+ project {one_line(project.name)}", Style.GREEN))
+    for urn in done.moved:
+        print(styled(f"+ {one_line(str(urn))}  {targets[urn.canonical]}", Style.GREEN))
+    for resource in done.failed:
+        text = f"! {one_line(str(resource.urn))}  {one_line(resource.status or '')}"
+        print(styled(text, Style.RED))
+    print(end="", flush=True)
+
+
+def _counts(done: AppliedPlan) -> str:
+    counts = f"{len(done.moved):,} moved, {len(done.kept):,} kept"
+    left = len(done.left) + len(done.failed) + len(done.unknown) + len(done.untouched)
+    if done.created:
+        counts = f"{counted(len(done.created), 'project')} created, {counts}"
+    return f"{counts}, {left:,} not moved" if left else counts

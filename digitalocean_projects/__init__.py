@@ -10,6 +10,24 @@
 of the API, and `digitalocean_projects.contrib` has the integrations `doctl`, `fastapi`, `pytest`
 and `redis`. README.rst is the guide.
 
+# Coming from another client
+
+| here and in pydo | python-digitalocean | `doctl projects …` | godo |
+|---|---|---|---|
+| `projects.list` | `Manager.get_all_projects` | `list` | `List` |
+| `projects.get` | `Project.load` | `get` | `Get` |
+| `projects.get_default` | `Manager.get_default_project` | `get default` | `GetDefault` |
+| `projects.create` | `Project.create_project` | `create` | `Create` |
+| `projects.patch` | `Project.update_project` | `update` | `Update` |
+| `projects.delete` | `Project.delete_project` | `delete` | `Delete` |
+| `projects.list_resources` | `Project.get_all_resources` | `resources list` | `ListResources` |
+| `projects.assign_resources` | `Project.assign_resource` | `resources assign` | `AssignResources` |
+
+pydo, python-digitalocean and godo don't keep the rate limits; a client here does. pydo and godo
+return one page for each call; here, listings are paginators over all pages. pydo takes and
+returns dictionaries, which `to_dict()` returns here. The command here has doctl's columns, JSON and
+contexts. `client.request` reaches the endpoints that have no method.
+
 # Logging
 
 The logger `digitalocean_projects` reports these events. Its records have the values as attributes.

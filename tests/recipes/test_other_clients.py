@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import digitalocean
@@ -10,6 +12,9 @@ import pydo
 import pydo.aio
 import pytest
 from azure.core.exceptions import HttpResponseError
+
+import digitalocean_projects as package
+from digitalocean_projects import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +33,23 @@ WHOLE = {
     "is_default": False,
 }
 DEMO = 1034
+
+
+def test_table(projects: Any) -> None:
+    """The table for users of other clients names their methods, and tests here call each one."""
+    table = re.findall(
+        r"^\| `projects\.(\w+)` \| `(\w+)\.(\w+)` ", package.__doc__ or "", re.MULTILINE
+    )
+    assert 8 == len(table)
+    tested = Path(__file__).read_text("utf-8")
+    with Client("token") as client:
+        for name, kind, method in table:
+            assert callable(getattr(client.projects, name))
+            assert callable(getattr(projects, name))
+            assert callable(getattr(getattr(digitalocean, kind), method))
+            assert f"projects.{name}(" in tested
+            # This one ignores `end_point`, so it can't be called here.
+            assert method == "get_default_project" or f".{method}(" in tested
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ HOUSE = """
     testing: _limits _call _project_handlers _resource_handlers _handlers _api faults
     testing: _script _guard _page _admin _site _server _emulated_account _emulator _demo __init__
     _cli: terminal output progress signals doctl arguments input urns account_file listing
-    _cli: assigning reconcile report projects demo emulator program __init__
+    _cli: assigning reconcile report projects demo state_file emulator program __init__
     __main__
     contrib: __init__ pytest
     contrib/redis: errors location server limits script connections cluster link ledger

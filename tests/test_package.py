@@ -47,8 +47,8 @@ HOUSE = """
     contrib: __init__ doctl
     contrib/mcp: answers tools __init__
     _cli: terminal output progress signals arguments account input urns account_file inventory
-    _cli: diff listing lookup assigning reconcile plan report projects demo emulator mcp
-    _cli: completion program __init__
+    _cli: diff listing lookup assigning reconcile plan report projects demo state_file
+    _cli: emulator mcp completion program __init__
     __main__
     contrib: pytest
     contrib/redis: errors location server limits script connections cluster link ledger

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import re
 import shlex
-import shutil
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
 
     from .arguments import Commands
+    from .state_file import StateFile
 
 _LAST_PORT = 65535
 # Seconds between two looks for a change, and for a signal, which does not interrupt a wait on every
@@ -98,8 +97,10 @@ def _add_account(parser: argparse.ArgumentParser) -> None:
         "--state",
         metavar="FILE",
         type=Path,
-        help="keep the state in this file: start with it if it exists, instead of --demo and "
-        "--seed, and write it after changes and at the end",
+        help="keep the projects, resources, accounts and tokens in this file: start with it if it "
+        "exists and isn't empty, instead of --demo and --seed, write it within about a second "
+        "after a change, and at the end. The clock, the limits, attachments and moves under way "
+        "aren't kept: a resource that moves is in its new project",
     )
     group.add_argument(
         "--token",
@@ -186,23 +187,54 @@ def _latency(text: str) -> tuple[float, float]:
 
 def _emulate(options: Namespace) -> int:
     """Serve an emulator of the API until a signal ends the command."""
+    from .state_file import StateFile  # noqa: PLC0415 - it loads slowly
+
+    with ExitStack() as stack:
+        state = None
+        if options.state is not None:
+            state = stack.enter_context(closing(StateFile(options.state)))
+        emulator = _emulator(options, state)
+        stack.enter_context(emulator)
+        try:
+            if state is not None:
+                state.try_to_save(emulator)
+            _print_settings(emulator, options)
+            while True:
+                sleep(_A_WHILE)
+                if state is not None:
+                    state.try_to_save(emulator)
+        finally:
+            if state is not None:
+                # Another Ctrl-C may interrupt the stop, so the state is saved before it, too.
+                state.try_to_save(emulator)
+                emulator.stop()
+                state.save(emulator)
+
+
+def _emulator(options: Namespace, state: StateFile | None) -> Emulator:
+    """Return the emulator that the options describe, with the state of a file if it has one."""
     # The emulator loads slowly.
     from digitalocean_projects.testing import Emulator  # noqa: PLC0415 - as above
 
     from .demo import seed  # noqa: PLC0415 - as above
 
-    first = Emulator()
-    projects = seed(first) if options.demo else ""
-    for name in options.seed:
-        _load(first, name)
+    first = Emulator(token=options.token)
+    if state is not None and state.content:
+        _load(first, str(options.state), state.content)
+    else:
+        if options.demo:
+            note(seed(first), quiet=options.quiet)
+        for name in options.seed:
+            data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+            _load(first, name, data)
     arguments = {} if options.limits is None else {"limits": options.limits}
     latency, jitter = options.latency
-    emulator = Emulator(
+    return Emulator(
         options.host,
         options.port,
         token=options.token,
         scopes=options.scopes,
-        contents=first.dump() if projects or options.seed else "",
+        contents=first.dump(),
         move_delay=options.move_delay,
         latency=latency,
         jitter=jitter,
@@ -211,79 +243,20 @@ def _emulate(options: Namespace) -> int:
         keep_bytes=_KEPT_BYTES,
         **arguments,
     )
-    state = None if options.state is None else _State(emulator, options.state)
-    if projects and not (state and state.loaded):
-        note(projects, quiet=options.quiet)
-    with emulator:
-        try:
-            _save(state)
-            _print_settings(emulator, options)
-            while True:
-                sleep(_A_WHILE)
-                _save(state)
-        finally:
-            emulator.stop()
-            _save(state)
 
 
-def _load(emulator: Emulator, name: str, *, replace: bool = False) -> None:
-    """Load a file into an emulator.
+def _load(emulator: Emulator, name: str, data: bytes) -> None:
+    """Load the content of a file into an emulator.
 
     Raises:
-        OSError: The file can't be read.
-        ValueError: Its text is invalid; the message names the file.
+        ValueError: It is invalid; the message names the file.
     """
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     try:
-        emulator.load(data.decode("utf-8-sig"), replace=replace)
+        emulator.load(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ValueError(f"{one_line(name)}: the file must be UTF-8 text") from None
     except ValueError as error:
         raise ValueError(f"{one_line(name)}: {error}") from None
-
-
-class _State:
-    """The file that keeps the state of an emulator, which starts with it if it isn't empty.
-
-    Attributes:
-        loaded: True if the emulator started with it.
-
-    Raises:
-        OSError: The file can't be read.
-        ValueError: Its text is invalid; it is unchanged.
-    """
-
-    def __init__(self, emulator: Emulator, path: Path) -> None:
-        self._emulator = emulator
-        # If the name is a link, the file is replaced and the link stays.
-        self._path = path.resolve()
-        self._saved: int | None = None
-        self.loaded = self._path.exists() and self._path.stat().st_size > 0
-        if self.loaded:
-            _load(emulator, str(self._path), replace=True)
-
-    def save(self) -> None:
-        """Write the state if it may have changed since the last time.
-
-        The file is replaced in one step, so a crash leaves either the old state or the new one.
-        """
-        changes = self._emulator.changes
-        if changes == self._saved:
-            return
-        temporary = self._path.with_name(f".{self._path.name}.new")
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(self._emulator.dump())
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            shutil.copymode(self._path, temporary)
-        temporary.replace(self._path)
-        self._saved = changes
-
-
-def _save(state: _State | None) -> None:
-    if state is not None:
-        state.save()
 
 
 def _print_settings(emulator: Emulator, options: Namespace) -> None:

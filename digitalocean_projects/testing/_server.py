@@ -205,7 +205,9 @@ class Server:
 
     def stop(self) -> None:
         """End all connections, and wait for the end of the thread and of all sockets."""
-        self._stopping.set_result(None)
+        # An earlier call may have been interrupted.
+        if not self._stopping.done():
+            self._stopping.set_result(None)
         self._thread.join()
 
     def _run(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import http.client
 import json
 import os
@@ -12,6 +14,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread, active_count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,8 +23,9 @@ import pytest
 
 from digitalocean_projects._cli import emulator as emulator_module
 from digitalocean_projects._cli import main
-from digitalocean_projects._cli.emulator import _latency, _limits, _State
+from digitalocean_projects._cli.emulator import _latency, _limits
 from digitalocean_projects._cli.program import make_parser
+from digitalocean_projects._cli.state_file import StateFile
 from digitalocean_projects.testing import Emulator, seed_demo
 
 if TYPE_CHECKING:
@@ -147,10 +151,11 @@ def test_scenario_over_http(tmp_path: Path) -> None:
     with running("--seed", str(seed), "--state", str(state)) as command:
         assert before == command.send("GET", "/_emulator/state")[1]
         assert 200 == command.send("GET", path, token=token)[0]
-        # `reset` returns to the seed.
-        command.send("POST", "/_emulator/reset")
+        # `reset` returns to the state of the start.
+        assert 204 == command.send("PUT", "/_emulator/state", "")[0]
         assert 401 == command.send("GET", path, token=token)[0]
-        assert 2 == command.document("GET", path, token=command.token)["meta"]["total"]
+        assert 204 == command.send("POST", "/_emulator/reset")[0]
+        assert before == command.send("GET", "/_emulator/state")[1]
 
 
 def test_state_of_one_emulator_in_another() -> None:
@@ -260,30 +265,149 @@ def test_wrong_file(
 def test_state_file(tmp_path: Path) -> None:
     """The file is replaced through a link, keeps its mode, and is written only after changes."""
     path, link = tmp_path / "state.jsonl", tmp_path / "link"
-    path.touch(mode=0o600)
+    path.touch(mode=0o640)
     link.symlink_to(path)
     emulator = Emulator(contents=SEED)
-    state = _State(emulator, link)
-    assert 4 == len(emulator.dump().splitlines()) - 1
-    state.save()
-    assert emulator.dump() == path.read_text("utf-8")
-    assert (True, 0o600) == (link.is_symlink(), path.stat().st_mode & 0o777)
-    path.write_text("", "utf-8")
-    state.save()
-    assert not path.read_text("utf-8")
+    with contextlib.closing(StateFile(link)) as state:
+        state.save(emulator)
+        assert emulator.dump() == path.read_text("utf-8")
+        assert (True, 0o640) == (link.is_symlink(), path.stat().st_mode & 0o777)
+        path.unlink()
+        state.save(emulator)
+        assert [link] == list(tmp_path.iterdir())
+        emulator._site.changes += 1
+        state.save(emulator)
+    assert {link, path} == set(tmp_path.iterdir())
+    assert 0o600 == path.stat().st_mode & 0o777
 
 
-def test_failed_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the state can't be written, the earlier file is whole, and the command fails."""
-    path = tmp_path / "state.jsonl"
+def test_file_of_another_emulator(tmp_path: Path) -> None:
+    """Two emulators can't use one file at a time, also after the file was replaced."""
+    path, emulator = tmp_path / "state.jsonl", Emulator()
+    with contextlib.closing(StateFile(path)) as state:
+        assert (0o600, b"") == (path.stat().st_mode & 0o777, state.content)
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"no other emulator uses, got .*state\.jsonl;"):
+                StateFile(path)
+            state.save(emulator)
+    with contextlib.closing(StateFile(path)) as state:
+        assert emulator.dump().encode() == state.content
+
+
+def test_file_replaced_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is replaced between its opening and its lock is opened again."""
+    path, flock = tmp_path / "state.jsonl", fcntl.flock
+
+    def replace(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        path.unlink()
+        path.write_text("new", "utf-8")
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", replace)
+    with contextlib.closing(StateFile(path)) as state:
+        assert b"new" == state.content
+        with pytest.raises(ValueError, match="no other emulator"):
+            StateFile(path)
+
+
+def test_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is used without a lock if its file system has none."""
+
+    def refuse(_: int, __: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for _ in range(2):
+        StateFile(tmp_path / "state.jsonl").close()
+
+
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EACCES, errno.EXDEV])
+def test_file_that_cannot_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """A file that is mounted, or in a read-only folder, is overwritten, and nothing is left."""
+    path, emulator = tmp_path / "state.jsonl", Emulator()
+    path.write_text(SEED * 100, "utf-8")
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, "no")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with contextlib.closing(StateFile(path)) as state:
+        state.save(emulator)
+        assert emulator.dump() == path.read_text("utf-8")
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A FIFO, a directory or a missing folder is refused, also through a link."""
+    fifo, link = tmp_path / "fifo", tmp_path / "link"
+    os.mkfifo(fifo)
+    link.symlink_to(fifo)
+    for path in (fifo, link, tmp_path):
+        assert 2 == main(["emulator", "--state", str(path)])
+        assert f"--state must be a regular file, got {path}\n" in capsys.readouterr().err
+    assert 1 == main(["emulator", "--state", str(tmp_path / "no" / "state.jsonl")])
+    assert f"'{tmp_path}/no/state.jsonl'" in capsys.readouterr().err
+    assert fifo.is_fifo()
+
+
+def test_failed_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the state can't be written, the command says so once, goes on, and fails at its end.
+
+    The earlier file is whole, no other one is left, and the state is written as soon as possible.
+    """
+    path, looks, fsync = tmp_path / "state.jsonl", list[str](), os.fsync
     path.write_text(SEED, "utf-8")
 
     def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
+    def look(_: float) -> None:
+        looks.append(path.read_text("utf-8"))
+        monkeypatch.setattr(os, "fsync", fsync if len(looks) == 2 else full)
+        if len(looks) == 4:
+            raise KeyboardInterrupt
+        for emulator in emulators:
+            emulator._site.changes += 1
+
+    def start(emulator: Emulator) -> None:
+        emulators.append(emulator)
+        started(emulator)
+
+    emulators, started = list[Emulator](), Emulator.start
+    monkeypatch.setattr(Emulator, "start", start)
+    monkeypatch.setattr(emulator_module, "sleep", look)
     monkeypatch.setattr(os, "fsync", full)
     assert 1 == main(["emulator", "-q", "--state", str(path)])
-    assert SEED == path.read_text("utf-8")
+    assert looks[:2] == [SEED] * 2
+    assert looks[2] == looks[3] == path.read_text("utf-8") != SEED
+    assert [path] == list(tmp_path.iterdir())
+    line = f"digitalocean-projects: [Errno 28] No space left on device: '{path}'"
+    again = f"{line}; the emulator goes on and tries again"
+    assert [again, again, line] == capsys.readouterr().err.splitlines()
+
+
+def test_second_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second Ctrl-C during the stop loses no state and leaves no thread."""
+    path, join = tmp_path / "state.jsonl", Thread.join
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def interrupt_once(_: Thread) -> None:
+        monkeypatch.setattr(Thread, "join", join)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(emulator_module, "sleep", interrupt)
+    monkeypatch.setattr(Thread, "join", interrupt_once)
+    threads = active_count()
+    assert 130 == main(["emulator", "-q", "--state", str(path)])
+    assert '"name":"first-project"' in path.read_text("utf-8")
+    assert threads == active_count()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - only for a moment

@@ -143,6 +143,13 @@ def recipes(session: nox.Session) -> None:
 
 
 @nox.session
+def airflow(session: nox.Session) -> None:
+    """Test the recipe for Airflow, in an environment without the other extras."""
+    session.install("-e", ".[redis]", *nox.project.dependency_groups(PROJECT, "airflow"))
+    session.run("pytest", "tests/airflow", *session.posargs)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """Test the FastAPI guide's application in Chromium, which must be installed."""
     _install(session, "browser")

@@ -142,9 +142,9 @@ def recipes(session: nox.Session) -> None:
     session.run("pytest", "tests/recipes", *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 def airflow(session: nox.Session) -> None:
-    """Test the recipe for Airflow, in an environment without the other extras."""
+    """Test the recipe for Airflow, which is large and can't be installed beside the extra `mcp`."""
     session.install("-e", ".[redis]", *nox.project.dependency_groups(PROJECT, "airflow"))
     session.run("pytest", "tests/airflow", *session.posargs)
 

@@ -104,19 +104,20 @@ class AsyncClient:
             file with all trusted certificates before Python starts.
         user_agent: Value of the User-Agent header. The default names the package and its version.
         session: `aiohttp.ClientSession` of yours, whose connections the client uses. The client
-            never closes it. It must belong to the event loop of the requests, and stay open as
-            long as the client. It must have `cookie_jar=aiohttp.DummyCookieJar()`, and no
+            never closes it. It must belong to the event loop of the requests, and stay open until
+            the client is closed. It must have `cookie_jar=aiohttp.DummyCookieJar()`, and no
             `trust_env`, auth, proxy or default headers with credentials. Of its other settings,
             the client uses its trace configs. The limits of its connector, by default 100
             connections for all users of the session, bound the number of concurrent requests; a
             request that waits for a connection longer than `connect_timeout` fails. A
-            `TCPConnector(limit=0)` has no limits.
+            `TCPConnector(limit=0)` has no limits. It can't be combined with `session_factory` or
+            `trace_configs`.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
             event loop that uses the session, and the client closes the session. All views share
             the session, including its cookies. If the function raises an exception, the request
             raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
-            with `session_factory` or `session`.
+            with `session_factory`.
         clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
             the monotonic clock of the machine.
 

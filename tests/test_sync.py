@@ -21,7 +21,7 @@ from digitalocean_projects import (
     Paginator,
     Projects,
 )
-from digitalocean_projects._facade.generator import rename
+from digitalocean_projects._facade.generator import LEFT_OUT, rename
 from digitalocean_projects.testing import Emulator
 
 if TYPE_CHECKING:
@@ -79,12 +79,13 @@ def parameters(function: Member) -> list[tuple[str, object, object, str]]:
     return [
         (parameter.name, parameter.kind, parameter.default, rename(str(parameter.annotation)))
         for parameter in inspect.signature(function).parameters.values()
+        if parameter.name != LEFT_OUT
     ]
 
 
 def documentation(documented: object) -> str | None:
-    text = documented.__doc__
-    return text and rename(inspect.cleandoc(text))
+    text = documented.__doc__ and rename(inspect.cleandoc(documented.__doc__))
+    return text and re.sub(rf"\n {{4}}{LEFT_OUT}: .*(\n {{8}}.*)*", "", text)
 
 
 @pytest.mark.parametrize(("original", "twin"), TWINS)

@@ -119,7 +119,7 @@ class Client:
             the session, including its cookies. If the function raises an exception, the request
             raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
-            with `session_factory` or `session`.
+            with `session_factory`.
         clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
             the monotonic clock of the machine.
 

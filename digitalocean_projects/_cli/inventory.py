@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from .arguments import Commands
 
+UNSETTLED = "the listing changed while it was read; items may be missing or out of date"
 _is_type = re.compile(LISTED_TYPE_PATTERN).fullmatch
 _ORDER = (
     "id",
@@ -185,7 +186,7 @@ def inventory(client: Client, options: Namespace) -> int:
                 projects = paginator.collect()
             if not paginator.settled:
                 text = "the projects changed while they were listed; some may be missing"
-                writer.doubt(f"{_start(context)}{text}")
+                writer.doubt(f"{start_of(context)}{text}")
         projects.sort(key=attrgetter("name", "id"))
         writer.add(client, projects, context)
         return 0
@@ -224,7 +225,7 @@ class RowWriter:
         Raises:
             APIError: An error concerns all projects, and no project could be read.
         """
-        before, look, start = self._projects, requests_of(client), _start(context)
+        before, look, start = self._projects, requests_of(client), start_of(context)
         streamed, places = self._is_streamed, dict[str, str]()
         failures: list[str] = []
         try:
@@ -285,11 +286,8 @@ class RowWriter:
         """
         name = one_line(page.project.name)
         if not page.settled:
-            text = "the listing changed while it was read; items may be missing or out of date"
-            self.doubt(f"{start}{name}: {text}")
-        if (hidden := hidden_in(page)) > 0:
-            missing = counted(hidden, "resource")
-            note(f"{start}{name}: the listing lacks {missing}; the token may lack scopes")
+            self.doubt(f"{start}{name}: {UNSETTLED}")
+        note_hidden(page, start)
         for resource in page.resources:
             urn = str(resource.urn.canonical)
             other = places.setdefault(urn, name)
@@ -297,7 +295,15 @@ class RowWriter:
                 yield f"{one_line(urn)}: it is in {other} and in {name}, so it has just been moved"
 
 
-def _start(context: str) -> str:
+def note_hidden(page: ProjectResources, start: str) -> None:
+    """Note that the API counts more resources in a project than it lists; `start` goes first."""
+    if (hidden := hidden_in(page)) > 0:
+        missing = counted(hidden, "resource")
+        name = one_line(page.project.name)
+        note(f"{start}{name}: the listing lacks {missing}; the token may lack scopes")
+
+
+def start_of(context: str) -> str:
     """Return the start of a message on an account; "" if there is only one account."""
     return f"{one_line(context)}: " if context else ""
 

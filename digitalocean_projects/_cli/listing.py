@@ -17,7 +17,7 @@ from .arguments import (
     chosen_project,
     chosen_projects,
 )
-from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, Row, RowWriter, add_type, of_types
+from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, UNSETTLED, Row, RowWriter, add_type, of_types
 from .output import RESOURCE_COLUMNS, Output
 from .progress import Progress, progress_shown, requests_of
 from .terminal import FAILED, counted, note
@@ -128,5 +128,5 @@ def status_of(paginator: Paginator[Any], options: Namespace) -> int:
     """Return the exit status of a listing, and warn the user if it may be incomplete."""
     if paginator.settled:
         return 0
-    note("the listing changed while it was read; items may be missing or out of date")
+    note(UNSETTLED)
     return FAILED if options.strict else 0

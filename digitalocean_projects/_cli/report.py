@@ -14,6 +14,7 @@ from digitalocean_projects._messages import one_line
 
 from .account import for_each_account
 from .arguments import add_command
+from .inventory import UNSETTLED, note_hidden, start_of
 from .output import print_document, print_documents
 from .progress import progress_shown, requests_of
 from .terminal import (
@@ -84,11 +85,14 @@ def _report(
     summaries: list[Summary] = []
     failures: list[str] = []
     is_streamed = options.output == "jsonl"
-    look = requests_of(client)
+    look, start = requests_of(client), start_of(context)
     try:
         with progress_shown(client, look, quiet=options.quiet, streamed=is_streamed) as watched:
             for page in watched(client.projects.resources_by_project().pages()):
                 summaries.append(Summary.of(page, context))
+                if not page.settled:
+                    note(f"{start}{one_line(page.project.name)}: {UNSETTLED}")
+                note_hidden(page, start)
                 if is_streamed:
                     print_document(summaries[-1].members())
     except InventoryError as error:

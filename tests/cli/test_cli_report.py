@@ -55,6 +55,20 @@ def test_report(account: Emulator, capsys: Capture) -> None:
     assert 1 + 3 == len(account.requests)
 
 
+def test_doubts(account: Emulator, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes say which counts may be too small."""
+    twice = {"resources": [{"urn": "do:droplet:98"}] * 2, "meta": {"total": 2}}
+    web = next(project.id for project in account.projects() if project.name == "web")
+    account.respond(200, twice, when=lambda request: web in request.path, times=3)
+    assert 0 == main(["report", "-q", "-o", "jsonl"])
+    changed = "the listing changed while it was read; items may be missing or out of date"
+    hidden = "the listing lacks 1 resource; the token may lack scopes"
+    assert [f"# web: {changed}", f"# web: {hidden}"] == capsys.readouterr().err.splitlines()
+    monkeypatch.setenv("DIGITALOCEAN_TOKEN", account.add_token(["project:read", "droplet:read"]))
+    assert 0 == main(["report", "-q", "-o", "json"])
+    assert f"# web: {hidden.replace('1 resource', '2 resources')}\n" == capsys.readouterr().err
+
+
 def test_report_as_json(account: Emulator, capsys: Capture) -> None:
     """JSON output has the same counts, in an array or a line for each project."""
     expected = [

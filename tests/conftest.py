@@ -126,6 +126,10 @@ class BlockingPaginator(Generic[T]):
     def settled(self) -> bool | None:
         return self._paginator.settled
 
+    @property
+    def total(self) -> int | None:
+        return self._paginator.total
+
     def __aiter__(self) -> AsyncIterator[T]:
         return _stepped(iter(self._paginator))
 

@@ -200,10 +200,10 @@ async def test_hidden_resources(
         assert [] == await paginator.collect()
 
 
-async def test_totals(emulator: Emulator, make_client: MakeClient) -> None:
+async def test_totals(emulator: Emulator, make_either: MakeClient) -> None:
     """A paginator knows the total after a complete reading, if the API sends it."""
     emulator.seed([f"do:droplet:{number}" for number in range(3)], default=True)
-    async with make_client() as client:
+    async with make_either() as client:
         paginator = client.projects.list_resources(per_page=2)
         assert None is paginator.total
         assert [None, None, 3] == [paginator.total async for _ in paginator]

@@ -40,8 +40,8 @@ HOUSE = """
     _client
     _facade: __init__ loop_thread portal sync generator
     __init__
-    testing: _answer _recording _clock _attachments _assignment _project _account _file _accounts
-    testing: _limits _call _project_handlers _resource_handlers _handlers _api faults
+    testing: _answer _recording _clock _attachments _assignment _project _account _file _merge
+    testing: _accounts _limits _call _project_handlers _resource_handlers _handlers _api faults
     testing: _script _guard _page _admin _site _server _emulated_account _emulator _demo __init__
     _cli: terminal output progress signals doctl arguments input urns account_file listing
     _cli: assigning reconcile report projects demo state_file emulator program __init__

@@ -166,7 +166,10 @@ the state. Each line is a JSON object, so the resource lines alone are a table.
 listing. All members of a resource but `urn` are optional. A project that has no line is made from
 its resource lines. A resource that names no project belongs to the project line or array of one
 project before it, or else to the default project. A null `assigned_at`, `status` or `self_link` is
-left out of answers. Times after a load are later than those in the text.
+left out of answers. Times after a load are later than those in the text. The empty project
+`first-project` of a new account gives way to a default project of the text, unless it was changed.
+Files don't hold attachments, so the load balancers that they hide are left out. A text that
+contradicts itself is refused.
 
 `load` also reads what doctl prints with `-o json`, so an account can be replayed offline:
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import count
@@ -20,6 +21,8 @@ from ._attachments import Attachments
 from ._clock import MockClock
 from ._project import StoredProject
 
+UNUSED = "first-project"
+"""The name of the default project of a new account."""
 _NO_DEFAULT = "you must always have a default project"
 _NUMBER = attrgetter("number")
 
@@ -39,6 +42,36 @@ class Token:
             return True
         reads = any(scope.endswith(":read") for scope in scopes)
         return not self.scopes.isdisjoint(scopes) or (reads and "api:read" in self.scopes)
+
+
+_is_token = re.compile("[!-~]+").fullmatch
+_is_scope = re.compile("[!-9;-~]+:[!-9;-~]+").fullmatch
+
+
+def checked_scopes(scopes: Iterable[str]) -> frozenset[str]:
+    """Return the scopes as a set.
+
+    Raises:
+        TypeError: They are a single string.
+        ValueError: A scope is not of the form `resource:action`, in printable ASCII.
+    """
+    if isinstance(scopes, str):
+        raise TypeError(f"scopes must be a collection of strings, got {scopes!r}")
+    scopes = frozenset(scopes)
+    for scope in scopes:
+        if not _is_scope(scope):
+            raise ValueError(f"a scope must have the form 'droplet:read', got {scope!r}")
+    return scopes
+
+
+def check_token(token: str) -> None:
+    """Check that a token can be sent in a header.
+
+    Raises:
+        ValueError: It is empty, or it contains a space or a character beyond ASCII.
+    """
+    if not _is_token(token):
+        raise ValueError("token must be printable ASCII without spaces, and not empty")
 
 
 class NameTakenError(ValueError):
@@ -117,7 +150,7 @@ class Account:
         self._shown: dict[URN, _Holding] = {}
         self._moves: list[tuple[float, int, Assignment]] = []
         self._number = 0
-        self.add_project("first-project", is_default=True)
+        self.add_project(UNUSED, is_default=True)
 
     @property
     def default(self) -> StoredProject:
@@ -255,19 +288,28 @@ class Account:
 
     @contents.setter
     def contents(self, contents: Contents) -> None:
+        # A resource with the same assignment as before may be on its way, and stays so.
         self._epoch = contents.epoch
         self._projects = dict(contents.projects)
-        self._project_ids = set(contents.projects)
+        self._project_ids |= contents.projects.keys()
         self._changes = contents.changes
-        self._holdings = {project_id: _Holding() for project_id in contents.projects}
-        self._assignments, self._shown, self._moves = {}, {}, []
-        self._number = 0
+        self._holdings = {
+            project_id: self._holdings.get(project_id) or _Holding()
+            for project_id in contents.projects
+        }
         for listing in contents.listings.values():
             for assignment in listing:
-                self._number = max(self._number, assignment.number)
-                self._assignments[assignment.urn] = assignment
-                self._show(assignment)
+                if self._assignments.get(assignment.urn) is not assignment:
+                    self._number = max(self._number, assignment.number)
+                    self._assignments[assignment.urn] = assignment
+                    self._show(assignment)
         self.attachments.keep(self._assignments)
+
+    def clear(self) -> None:
+        """Remove all projects, resources and attachments; `contents` must be set after that."""
+        self.attachments = Attachments()
+        self._project_ids, self._holdings = set(), {}
+        self._assignments, self._shown, self._moves, self._number = {}, {}, [], 0
 
     def attach(self, urn: URN, to: URN) -> None:
         """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
@@ -330,10 +372,6 @@ class Account:
                     f"name must be unique, but another project has the name {project.name!r}"
                 )
 
-    def new_token(self, taken: Container[str]) -> str:
-        """Return the text of a new token, which the number of tokens and the others determine."""
-        texts = (
-            f"dop_v1_{hashlib.sha256(f'{self._salt}token {number}'.encode()).hexdigest()}"
-            for number in count(len(self.tokens))
-        )
-        return next(text for text in texts if text not in taken)
+    def token_text(self, number: int) -> str:
+        """Return the text of the token with a number, which determines it."""
+        return f"dop_v1_{hashlib.sha256(f'{self._salt}token {number}'.encode()).hexdigest()}"

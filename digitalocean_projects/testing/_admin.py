@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from . import faults
-from ._accounts import checked_scopes
+from ._account import checked_scopes
 from ._answer import Answer, RefusedError, message
 from ._api import bearer
 from ._guard import is_of_browser, problem_of_caller, problem_of_host

@@ -7,22 +7,33 @@ from threading import RLock
 
 from digitalocean_projects._codec.urn import URN
 
-from ._account import Account
-from ._accounts import Accounts, checked_scopes
+from ._account import Account, checked_scopes
+from ._accounts import Accounts
 from ._project import StoredProject
 
 
 class EmulatedAccount:
     """An account of an `Emulator`, which `Emulator.add_account` returns.
 
-    All methods may be called from any thread.
+    All methods may be called from any thread. If the account was removed, by `Emulator.reset` or by
+    a load that replaces everything, all of them but `token` raise `RuntimeError`.
     """
 
     def __init__(self, account: Account, accounts: Accounts, lock: RLock) -> None:
-        self._account = account
+        self._own = account
         self._accounts = accounts
         self._lock = lock
         self._token = next(iter(account.tokens))
+
+    @property
+    def _account(self) -> Account:
+        """The account; the lock must be held."""
+        if self._own not in self._accounts.all:
+            raise RuntimeError(
+                "this account was removed by a reset or a load; create another one with "
+                "add_account()"
+            )
+        return self._own
 
     @property
     def token(self) -> str:
@@ -39,6 +50,7 @@ class EmulatedAccount:
         not read. So pages may be short or empty, and `meta.total` counts everything.
 
         Raises:
+            TypeError: `scopes` is a string.
             ValueError: A scope is not of the form `resource:action`.
         """
         checked = checked_scopes(scopes)
@@ -151,7 +163,8 @@ class EmulatedAccount:
 
         Args:
             text: The text.
-            replace: True to remove everything else: projects, resources and added tokens.
+            replace: True to remove everything else: projects, resources, attachments and added
+                tokens. Otherwise, the moves of resources that the text doesn't name go on.
 
         Raises:
             ValueError: The text is not in the format, or contradicts itself or the account. The

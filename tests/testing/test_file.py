@@ -305,7 +305,7 @@ WRONG = {
     '{"name":"a","is_default":true}\n{"name":"b","is_default":true}': "line 2: is_default must be",
     '{"kind":"token"}': "line 1: token must be given",
     '{"kind":"token","token":"a","scopes":[1]}': "line 1: scopes must be a list of strings",
-    '{"kind":"token","token":"a b"}': "token must be printable ASCII",
+    '{"kind":"token","token":"a b"}': "line 1: token must be printable ASCII",
     '{"kind":"account","token":"a"}\n{"kind":"token","token":"taken"}': "a token must be that of",
     '{"kind":"account","token":"a"}\n{"kind":"account","token":"first"}': "each account must have",
 }
@@ -351,3 +351,25 @@ def test_tokens_after_a_load() -> None:
     other.load("".join(line(kind="account", token=token) for token in accounts[::-1]))
     other.load(line(kind="account", token="new") + line(kind="account", token=accounts[0]))
     assert other.add_account().token not in accounts
+
+
+def test_unused_project() -> None:
+    """The project of a new account gives way to a default project, unless it was changed."""
+    text = '{"kind":"project","name":"web","is_default":true}'
+    emulators = [Emulator() for _ in range(3)]
+    emulators[1].load('{"kind":"project","name":"first-project","description":"mine"}')
+    emulators[2].seed(["do:droplet:1"], default=True)
+    for emulator in emulators:
+        emulator.load(text)
+    assert [1, 2, 2] == [len(emulator.projects()) for emulator in emulators]
+
+
+@pytest.mark.parametrize("where", ["", '{"urn":"do:droplet:1"}\n'])
+def test_repeated_members(where: str) -> None:
+    """An object can't have a member twice, also not in an object within it."""
+    line = 2 if where else 1
+    for text in ('{"urn":"do:droplet:2","urn":"do:droplet:3"}', '[{"links":{"a":1,"a":1}}]'):
+        with pytest.raises(
+            ValueError, match=f"line {line}: the member '(urn|a)' must be given once"
+        ):
+            Emulator().load(where + text)

@@ -16,6 +16,7 @@ from . import faults
 from ._account import checked_scopes
 from ._answer import Answer, RefusedError, message
 from ._api import bearer
+from ._clock import MOST_SECONDS
 from ._guard import is_of_browser, problem_of_caller, problem_of_host
 from ._page import page
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ._script import Script
 
 _PREFIX = "/_emulator/"
-_LONGEST_JUMP = 10 * 366 * 86_400.0
 # The token is not shown where others may read it.
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 # A browser asks for these by itself.
@@ -253,10 +253,10 @@ class Admin:
 
     def _jump(self, request: RecordedRequest, account: Account | None) -> Answer:
         match _members(request, "jump").get("jump"):
-            case int() | float() as seconds if 0 <= seconds <= _LONGEST_JUMP:
+            case int() | float() as seconds if _is_number(seconds) and 0 <= seconds <= MOST_SECONDS:
                 self._clock.jump(seconds)
             case _:
-                raise ValueError(f"jump must be from 0 to {_LONGEST_JUMP:.0f} seconds")
+                raise ValueError(f"jump must be a number from 0 to {MOST_SECONDS:.0f} seconds")
         return self._time(request, account)
 
     def _requests(self, _: RecordedRequest, __: Account | None) -> Answer:
@@ -344,6 +344,10 @@ def _members(request: RecordedRequest, *names: str) -> dict[str, Any]:
     if names and (unknown := members.keys() - set(names)):
         raise ValueError(f"the body must have only {', '.join(names)}, got {sorted(unknown)}")
     return members
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _optional_string(name: str, value: object) -> str | None:

@@ -124,8 +124,8 @@ class API:
 
         The request counts for the limits if its token is valid.
         """
-        self.count(request)
         now = self._clock.time()
+        self._count(request, now)
         headers = {}
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             headers["ratelimit-remaining"] = "0"
@@ -144,8 +144,11 @@ class API:
 
     def count(self, request: RecordedRequest) -> None:
         """Count a request that is answered by a script, if its token is valid."""
+        self._count(request, self._clock.time())
+
+    def _count(self, request: RecordedRequest, now: float) -> None:
         if self.knows(request):
-            self._limits.count(bearer(request), self._clock.time())
+            self._limits.count(bearer(request), now)
 
     def knows(self, request: RecordedRequest) -> bool:
         """Return True if the request's token is valid."""

@@ -42,7 +42,8 @@ HOUSE = """
     __init__
     testing: _answer _recording _clock _attachments _assignment _project _account _file _merge
     testing: _accounts _limits _call _project_handlers _resource_handlers _handlers _api faults
-    testing: _script _guard _page _admin _site _server _emulated_account _emulator _demo __init__
+    testing: _scripted _script _guard _page _admin _site _server _emulated_account _emulator
+    testing: _demo __init__
     _cli: terminal output progress signals doctl arguments input urns account_file listing
     _cli: assigning reconcile report projects demo state_file emulator program __init__
     __main__

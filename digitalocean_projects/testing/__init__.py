@@ -242,8 +242,9 @@ Projects:
   the documentation has no such operation.
 - A PATCH without any attribute is a 400, because the documentation requires one. Null counts as
   missing.
-- A purpose that starts with `Other:`, in any case, keeps one prefix, and a capital follows it. Any
-  other free text only gets the prefix.
+- A purpose that starts with `Other:`, in any case and also repeatedly, keeps one prefix, and a
+  capital follows it. Any other free text only gets the prefix. `seed` does the same, `load` keeps
+  the text.
 - A project's UUID may be in capitals, and a path may end with a slash.
 
 Resources:

@@ -9,7 +9,7 @@ from digitalocean_projects._codec.urn import URN
 
 from ._account import Account, checked_scopes
 from ._accounts import Accounts
-from ._project import StoredProject
+from ._project import StoredProject, answered_purpose
 
 
 class EmulatedAccount:
@@ -85,7 +85,8 @@ class EmulatedAccount:
                 before. None chooses a name.
             default: Put the resources into the default project, and ignore the other arguments.
             description: As in `StoredProject`.
-            purpose: As in `StoredProject`; any other text gets `Other: ` before it.
+            purpose: As in `StoredProject`; any other text gets `Other: ` before it, as in a
+                request to the API.
             environment: As in `StoredProject`.
 
         Raises:
@@ -100,7 +101,10 @@ class EmulatedAccount:
                 account.default
                 if default
                 else account.add_project(
-                    name, description=description, purpose=purpose, environment=environment
+                    name,
+                    description=description,
+                    purpose=answered_purpose(purpose),
+                    environment=environment,
                 )
             )
             for urn in reversed(urns):

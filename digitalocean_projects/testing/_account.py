@@ -304,6 +304,7 @@ class Account:
                     self._assignments[assignment.urn] = assignment
                     self._show(assignment)
         self.attachments.keep(self._assignments)
+        self.follow_droplets()
 
     def clear(self) -> None:
         """Remove all projects, resources and attachments; `contents` must be set after that."""
@@ -330,6 +331,11 @@ class Account:
             self._shown.pop(urn).remove(urn)
         else:
             self._follow(to, 0.0)
+
+    def follow_droplets(self) -> None:
+        """Move all attached reserved IPs to the projects of their Droplets."""
+        for droplet in self.attachments.droplets:
+            self._follow(droplet, 0.0)
 
     def _follow(self, droplet: URN, delay: float) -> None:
         """Move the reserved IPs of a Droplet to its project."""

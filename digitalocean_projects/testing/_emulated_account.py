@@ -77,7 +77,7 @@ class EmulatedAccount:
 
         Resources that do not exist are created, and existing ones move to the project, both at
         once. They are listed in the given order, before those that the project held, as if the
-        first one had been assigned last.
+        first one had been assigned last. A reserved IP that is attached to a Droplet stays with it.
 
         Args:
             resources: The URNs; repeats are dropped.
@@ -109,6 +109,7 @@ class EmulatedAccount:
             )
             for urn in reversed(urns):
                 account.place(urn, project)
+            account.follow_droplets()
             return project.id
 
     def attach(self, resource: URN | str, to: URN | str) -> None:

@@ -73,10 +73,13 @@ class _Merger:
         # The project of resources that name none.
         self._current = _DEFAULT
         self._new: dict[URN, tuple[str, Entry]] = {}
+        # Resources in two places, which may turn out to be the default project.
+        self._elsewhere: list[tuple[URN, str, Entry]] = []
 
     def add_project(self, entry: Entry) -> None:
-        for each in ("owner_uuid", "created_at", "updated_at"):
-            entry.text(each)
+        entry.text("owner_uuid")
+        for each in ("created_at", "updated_at"):
+            _check_time(entry, each)
         if not isinstance(entry.members.get("owner_id", 0), int | None):
             raise entry.error("owner_id must be an integer")
         attributes = {
@@ -107,17 +110,25 @@ class _Merger:
 
     def add_resource(self, entry: Entry) -> None:
         try:
-            urn = listed_urn(entry.members["urn"]).canonical
+            listed = listed_urn(entry.members["urn"])
         except (TypeError, ValueError) as error:
             raise entry.error(error) from None
-        for name in ("assigned_at", "status", "self_link"):
+        urn = listed.canonical
+        for name in ("type", "id"):
+            value = entry.members.get(name)
+            if value is not None and str(value) not in {getattr(listed, name), getattr(urn, name)}:
+                raise entry.error(f"{name} must be that of the urn {urn!s:.100}, got {value!r:.60}")
+        for name in ("status", "self_link"):
             entry.text(name)
+        _check_time(entry, "assigned_at")
         # The link has another place in the API's form of a resource, which doctl prints.
         if "self_link" not in entry.members and "links" in entry.members:
             links = entry.members["links"]
             nested = attrs.evolve(entry, members=links if isinstance(links, dict) else {})
             entry.members["self_link"] = nested.text("self")
-        self._new.setdefault(urn, (self._project_of(entry), entry))
+        place = self._project_of(entry)
+        if self._new.setdefault(urn, (place, entry))[0] != place:
+            self._elsewhere.append((urn, place, entry))
 
     def _project_of(self, entry: Entry) -> str:
         name = entry.text("project")
@@ -126,6 +137,9 @@ class _Merger:
         if text is not None:
             project_id = entry.uuid("project_id") or ""
             if project_id in self._projects:
+                own = self._projects[project_id].name
+                if name not in {None, _DEFAULT, own}:
+                    raise entry.error(f"project must be the name {own!r}, got {name!r:.60}")
                 return project_id
             return self._create(entry, project_id, name or f"project-{project_id}")
         if name is None:
@@ -161,24 +175,33 @@ class _Merger:
 
     def contents(self) -> Contents:
         default = self._default_of_the_file or self._default
+        for urn, place, entry in self._elsewhere:
+            if {place, self._new[urn][0]} != {_DEFAULT, default}:
+                raise entry.error(f"a resource must be in one project, got {urn} in two")
         if default != self._unused and all(
             project_id != self._unused for project_id, _ in self._new.values()
         ):
             self._drop_unused()
         epoch = _latest(self._before.epoch, self._times())
-        projects = {
-            project.id: attrs.evolve(
-                project,
-                is_default=project.id == default,
-                created_at=project.created_at or second(epoch, 0),
-                updated_at=project.updated_at or project.created_at or second(epoch, 0),
+        # Projects of the same time are ordered by name, as in the file.
+        projects, changes = list[StoredProject](), 0
+        for project in self._projects.values():
+            created = project.created_at or second(epoch, changes)
+            changes += not project.created_at
+            updated = project.updated_at or created
+            projects.append(
+                attrs.evolve(
+                    project,
+                    is_default=project.id == default,
+                    created_at=created,
+                    updated_at=updated,
+                )
             )
-            for project in self._projects.values()
-        }
+        projects.sort(key=lambda project: (_time(project.created_at) or epoch, project.name))
         return Contents(
             epoch=epoch,
-            changes=1,
-            projects=dict(sorted(projects.items(), key=lambda item: item[1].created_at)),
+            changes=max(changes, 1),
+            projects={project.id: project for project in projects},
             listings=self._listings(epoch, default),
         )
 
@@ -229,11 +252,23 @@ def _assignment(
 def _latest(epoch: datetime, times: Iterable[str | None]) -> datetime:
     """Return the first full second after all times; times that can't be read are ignored."""
     for text in times:
-        try:
-            time = datetime.fromisoformat(text or "")
-        except ValueError:
-            continue
-        if time.year < _LAST_YEAR:
-            time = (time if time.tzinfo else time.replace(tzinfo=UTC)).replace(microsecond=0)
-            epoch = max(epoch, time + timedelta(seconds=1))
+        time = _time(text)
+        if time is not None and time.year < _LAST_YEAR:
+            epoch = max(epoch, time.replace(microsecond=0) + timedelta(seconds=1))
     return epoch
+
+
+def _time(text: str | None) -> datetime | None:
+    """Return a time, in UTC if it names no zone, or None if it can't be read."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _check_time(entry: Entry, name: str) -> None:
+    """Check a time, which may be null, missing or empty, as in answers of the API."""
+    text = entry.text(name)
+    if text and _time(text) is None:
+        raise entry.error(f"{name} must be a time such as 2018-09-28T19:26:37Z, got {text!r:.60}")

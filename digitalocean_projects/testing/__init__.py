@@ -164,8 +164,9 @@ the state. Each line is a JSON object, so the resource lines alone are a table.
 
 `dump` orders projects by name, puts each before its resources, and these in the order of their
 listing. All members of a resource but `urn` are optional. A project that has no line is made from
-its resource lines. A resource that names no project belongs to the project line or array of one
-project before it, or else to the default project. A null `assigned_at`, `status` or `self_link` is
+its resource lines. A resource without `project` or `project_id` belongs to the last project
+before it, if that project stands alone (a line, or an array of one). Otherwise it belongs to the
+default project. A null `assigned_at`, `status` or `self_link` is
 left out of answers. Times after a load are later than those in the text. The empty project
 `first-project` of a new account gives way to a default project of the text, unless it was changed.
 Files don't hold attachments, so the load balancers that they hide are left out. A text that

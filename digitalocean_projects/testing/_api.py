@@ -69,6 +69,7 @@ class API:
             account = self._account(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
+            self._limits.keep(self.accounts.by_token)
             call = Call(
                 account=account,
                 rules=self._rules,

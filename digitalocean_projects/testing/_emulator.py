@@ -37,9 +37,9 @@ class Emulator(EmulatedAccount):
     Ids, tokens and the times of projects and assignments are the same in every run. The port, the
     request ids and the dates differ.
 
-    The rate limits apply to each token. Each request counts for one period, from its arrival on.
-    Requests that these limits refuse and requests with an unknown token don't count. All others do,
-    even those with an error, a scripted response or a fault. The headers `ratelimit-limit`,
+    The rate limits apply to each token. A request counts towards a limit from its arrival until the
+    limit's period has passed. Refused requests and requests with an unknown token don't count.
+    Failed and scripted ones do. The headers `ratelimit-limit`,
     `ratelimit-remaining` and `ratelimit-reset` (rounded up) describe the longest limit. If there
     are several limits, a 429 for the longest one has no `retry-after`. Any other 429 has it, in
     whole seconds rounded up.

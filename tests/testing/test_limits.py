@@ -258,3 +258,14 @@ def test_clock_that_moves_during_a_request(fault: faults.Fault | None, status: i
     )
     assert isinstance(answer, Answer)
     assert (status, "4") == (answer.status, answer.headers["ratelimit-remaining"])
+
+
+def test_removed_tokens_are_forgotten(emulator: Emulator, call: Call) -> None:
+    """The requests of tokens that a load removed don't stay in memory."""
+    for _ in range(3):
+        for _ in range(3):
+            token = emulator.add_token(["project:read"])
+            assert 200 == call("GET", "/v2/projects", authorization=f"Bearer {token}").status
+        emulator.load("", replace=True)
+    assert 200 == call("GET", "/v2/projects").status
+    assert [emulator.token] == list(emulator._site.api._limits._logs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import http.client
 import json
 import shlex
 import socket
@@ -201,6 +203,7 @@ WRONG: list[tuple[str, str, object, int, str]] = [
         400,
         "headers must be one line",
     ),
+    ("POST", "faults", {"response": {"headers": [1]}}, 400, "headers must be an object"),
     ("POST", "faults", {"response": {"headers": {"a b": ""}}}, 400, "headers must be one line"),
     ("POST", "faults", {"fault": "Status", "status": "x"}, 400, "Status has no status 'x'"),
     ("POST", "faults", {"fault": "Status", "status": True}, 400, "Status has no status True"),
@@ -410,3 +413,14 @@ def test_scopes_of_the_own_token() -> None:
         set(token.scopes or ()) for token in emulator._account.tokens.values()
     ]
     assert "token" not in {json.loads(line)["kind"] for line in emulator.dump().splitlines()}
+
+
+def test_large_body_of_an_operation() -> None:
+    """A body that is too large for an operation is refused, and isn't recorded."""
+    with Emulator(max_body=10) as emulator:
+        address = urlsplit(emulator.url).netloc
+        connection = http.client.HTTPConnection(address, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("POST", "/_emulator/seed", WEB)
+            assert 413 == connection.getresponse().status
+        assert [] == emulator.requests

@@ -417,6 +417,8 @@ def test_faulty_answer_to_a_head(
     """The answer to a HEAD ends with its headers."""
     emulator.fail(fault)
     assert [b""] == raw("HEAD").split(b"\r\n\r\n")[1:]
+    emulator.fail(faults.Disconnect())
+    assert b"" == raw("HEAD")
 
 
 @pytest.mark.parametrize("fault", [faults.Omit(["do:droplet:1"]), faults.NotAssigned("gone")])

@@ -151,7 +151,10 @@ def airflow(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test the FastAPI guide's application in Chromium, which must be installed."""
+    """Test the FastAPI guide's application and the emulator's page in Chromium.
+
+    Chromium and its driver must be installed.
+    """
     _install(session, "browser")
     session.run("pytest", "tests/browser", *session.posargs)
 

@@ -242,7 +242,8 @@ class PermissionDeniedError(APIStatusError):
         scopes = request.scopes if lacks_scope else ()
         hint = f", needs the scopes {', '.join(scopes)}" if scopes else ""
         super().__init__(id=id, message=message, request=request, hint=hint, **members)
-        self.scopes = scopes
+        # A scope may be followed by its alternative, which is only for the message.
+        self.scopes = tuple(scope.partition(" ")[0] for scope in scopes)
 
 
 class NotFoundError(APIStatusError):

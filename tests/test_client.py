@@ -277,19 +277,18 @@ async def test_wrong_token(make_either: MakeClient) -> None:
             await client.projects.list_resources().collect()
 
 
+ALTERNATIVE = r"needs the scopes project:update \(or project:assign_resource with project:read\), b"
+
+
 async def test_narrow_token(emulator: Emulator, make_either: MakeClient) -> None:
     """The error for a token without the scopes to assign names them."""
     emulator.seed(["do:droplet:1", "do:volume:1"], default=True)
     async with make_either(emulator.add_token(["project:read", "droplet:read"])) as client:
         paginator = client.projects.list_resources()
         assert ["do:droplet:1"] == [str(resource.urn) for resource in await paginator.collect()]
-        with pytest.raises(PermissionDeniedError, match="project:update") as caught:
+        with pytest.raises(PermissionDeniedError, match=ALTERNATIVE) as caught:
             await client.projects.assign_resources("default", ["do:volume:1", "do:droplet:1"])
-    assert (
-        "project:update (or project:assign_resource with project:read)",
-        "block_storage:read",
-        "droplet:read",
-    ) == caught.value.scopes
+    assert ("project:update", "block_storage:read", "droplet:read") == caught.value.scopes
 
 
 async def test_narrow_scopes(emulator: Emulator, make_either: MakeClient) -> None:
@@ -298,8 +297,7 @@ async def test_narrow_scopes(emulator: Emulator, make_either: MakeClient) -> Non
     async with make_either(emulator.add_token(["project:read"])) as client:
         with pytest.raises(PermissionDeniedError) as caught:
             await client.projects.assign_resources("default", urns)
-    _, *scopes = caught.value.scopes
-    token = emulator.add_token(["project:update", *scopes])
+    token = emulator.add_token(caught.value.scopes)
     async with make_either(token) as client:
         result = await client.projects.assign_resources("default", urns)
     assert () == (*result.failed, *result.unknown)

@@ -41,9 +41,10 @@ HOUSE = """
     _client
     _facade: __init__ loop_thread portal sync generator
     __init__
-    testing: _answer _recording _clock _attachments _assignment _project _account _file _accounts
-    testing: _limits _call _project_handlers _resource_handlers _handlers _api faults
-    testing: _script _guard _page _admin _site _server _emulated_account _emulator _demo __init__
+    testing: _answer _recording _clock _attachments _assignment _project _token _account
+    testing: _file _merge _accounts _limits _call _project_handlers _resource_handlers _handlers
+    testing: _api faults _scripted _script _guard _page _admin _site _server
+    testing: _emulated_account _emulator _demo __init__
     contrib: __init__ doctl
     contrib/mcp: answers tools __init__
     _cli: terminal output progress signals arguments account input urns account_file inventory

@@ -136,10 +136,10 @@ def _add_behavior(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--latency",
-        metavar="TIME[+-TIME]",
+        metavar="TIME[±TIME]",
         type=_latency,
         default=(0.0, 0.0),
-        help="delay of answers, such as 20ms, 20ms+-10 or 0.5s (default: 0ms)",
+        help="delay of answers, such as 20ms, 20ms±10, 20ms+-10 or 0.5s (default: 0ms)",
     )
 
 
@@ -169,7 +169,7 @@ def _limits(text: str) -> list[tuple[int, float]]:
 
 
 def _seconds(text: str) -> float:
-    seconds = _number(text)
+    seconds = _number(text) if "_" not in text else math.nan
     if not 0 <= seconds < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number of seconds, at least 0, got {text!r}")
     return seconds

@@ -164,10 +164,13 @@ the state. Each line is a JSON object, so the resource lines alone are a table.
 
 `dump` orders projects by name, puts each before its resources, and these in the order of their
 listing. The line of a Droplet may have a `name` and `tags`, see `Emulator.add_droplet`. All members
-of a resource but `urn` are optional. A project that has no line is made from
-its resource lines. A resource that names no project belongs to the project line or array of one
-project before it, or else to the default project. A null `assigned_at`, `status` or `self_link` is
-left out of answers. Times after a load are later than those in the text.
+of a resource but `urn` are optional. A project that has no line is made from its resource lines. A
+resource without `project` or `project_id` belongs to the last project before it, if that project
+stands alone (a line, or an array of one). Otherwise it belongs to the default project. A null
+`assigned_at`, `status` or `self_link` is left out of answers. Times after a load are later than
+those in the text. The empty project `first-project` of a new account gives way to a default project
+of the text, unless it was changed. Files don't hold attachments, so the load balancers that they
+hide are left out. A text that contradicts itself is refused.
 
 `load` also reads what doctl prints with `-o json`, so an account can be replayed offline:
 
@@ -242,8 +245,9 @@ Projects:
   the documentation has no such operation.
 - A PATCH without any attribute is a 400, because the documentation requires one. Null counts as
   missing.
-- A purpose that starts with `Other:`, in any case, keeps one prefix, and a capital follows it. Any
-  other free text only gets the prefix.
+- A purpose that starts with `Other:`, in any case and also repeatedly, keeps one prefix, and a
+  capital follows it. Any other free text only gets the prefix. `seed` does the same, `load` keeps
+  the text.
 - A project's UUID may be in capitals, and a path may end with a slash.
 
 Resources:

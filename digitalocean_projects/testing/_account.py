@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
 from itertools import count
@@ -20,27 +20,13 @@ from ._assignment import EPOCH, Assignment, Labels, instant, second, self_link
 from ._attachments import Attachments
 from ._clock import MockClock
 from ._project import StoredProject
+from ._token import Token
 
+UNUSED = "first-project"
+"""The name of the default project of a new account."""
 _NO_DEFAULT = "you must always have a default project"
 _NUMBER = attrgetter("number")
 _is_droplet = re.compile("do:droplet:[1-9][0-9]{0,17}").fullmatch
-
-
-@attrs.frozen
-class Token:
-    """A bearer token's scopes; None allows everything.
-
-    `api:read` stands for every scope that reads, and `api:write` for every scope.
-    """
-
-    scopes: frozenset[str] | None
-
-    def allows(self, *scopes: str) -> bool:
-        """Return True if the token has one of these scopes."""
-        if self.scopes is None or "api:write" in self.scopes:
-            return True
-        reads = any(scope.endswith(":read") for scope in scopes)
-        return not self.scopes.isdisjoint(scopes) or (reads and "api:read" in self.scopes)
 
 
 class NameTakenError(ValueError):
@@ -123,7 +109,7 @@ class Account:
         self._shown: dict[URN, _Holding] = {}
         self._moves: list[tuple[float, int, Assignment]] = []
         self._number = 0
-        self.add_project("first-project", is_default=True)
+        self.add_project(UNUSED, is_default=True)
 
     @property
     def default(self) -> StoredProject:
@@ -273,20 +259,30 @@ class Account:
 
     @contents.setter
     def contents(self, contents: Contents) -> None:
+        # A resource with the same assignment as before may be on its way, and stays so.
         self._epoch = contents.epoch
         self._projects = dict(contents.projects)
-        self._project_ids = set(contents.projects)
+        self._project_ids |= contents.projects.keys()
         self._changes = contents.changes
         self.labels = dict(contents.labels)
-        self._holdings = {project_id: _Holding() for project_id in contents.projects}
-        self._assignments, self._shown, self._moves = {}, {}, []
-        self._number = 0
+        self._holdings = {
+            project_id: self._holdings.get(project_id) or _Holding()
+            for project_id in contents.projects
+        }
         for listing in contents.listings.values():
             for assignment in listing:
-                self._number = max(self._number, assignment.number)
-                self._assignments[assignment.urn] = assignment
-                self._show(assignment)
+                if self._assignments.get(assignment.urn) is not assignment:
+                    self._number = max(self._number, assignment.number)
+                    self._assignments[assignment.urn] = assignment
+                    self._show(assignment)
         self.attachments.keep(self._assignments)
+        self.follow_droplets()
+
+    def clear(self) -> None:
+        """Remove all projects, resources and attachments; `contents` must be set after that."""
+        self.attachments = Attachments()
+        self._project_ids, self._holdings = set(), {}
+        self._assignments, self._shown, self._moves, self._number = {}, {}, [], 0
 
     def attach(self, urn: URN, to: URN) -> None:
         """Attach a reserved IP to a Droplet, or a load balancer to a Kubernetes cluster.
@@ -307,6 +303,11 @@ class Account:
             self._shown.pop(urn).remove(urn)
         else:
             self._follow(to, 0.0)
+
+    def follow_droplets(self) -> None:
+        """Move all attached reserved IPs to the projects of their Droplets."""
+        for droplet in self.attachments.droplets:
+            self._follow(droplet, 0.0)
 
     def _follow(self, droplet: URN, delay: float) -> None:
         """Move the reserved IPs of a Droplet to its project."""
@@ -349,10 +350,6 @@ class Account:
                     f"name must be unique, but another project has the name {project.name!r}"
                 )
 
-    def new_token(self, taken: Container[str]) -> str:
-        """Return the text of a new token, which the number of tokens and the others determine."""
-        texts = (
-            f"dop_v1_{hashlib.sha256(f'{self._salt}token {number}'.encode()).hexdigest()}"
-            for number in count(len(self.tokens))
-        )
-        return next(text for text in texts if text not in taken)
+    def token_text(self, number: int) -> str:
+        """Return the text of the token with a number, which determines it."""
+        return f"dop_v1_{hashlib.sha256(f'{self._salt}token {number}'.encode()).hexdigest()}"

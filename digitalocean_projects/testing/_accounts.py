@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from ._account import Account, Token
-from ._file import line_of, lines_of, merged, read
+from ._account import Account
+from ._file import line_of, lines_of, read
+from ._merge import merged
+from ._token import Token, check_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ._account import Contents
     from ._clock import MockClock
     from ._file import Section
-
-_is_token = re.compile("[!-~]+").fullmatch
-
-
-def checked_scopes(scopes: Iterable[str]) -> frozenset[str]:
-    """Return the scopes as a set.
-
-    Raises:
-        ValueError: A scope is not of the form `resource:action`.
-    """
-    scopes = frozenset(scopes)
-    for scope in scopes:
-        if ":" not in scope:
-            raise ValueError(f"a scope must have the form 'droplet:read', got {scope!r}")
-    return scopes
-
-
-def check_token(token: str) -> None:
-    """Check that a token can be sent in a header.
-
-    Raises:
-        ValueError: It is empty, or it contains a space or a character beyond ASCII.
-    """
-    if not _is_token(token):
-        raise ValueError("token must be printable ASCII without spaces, and not empty")
 
 
 class Accounts:
@@ -61,6 +37,9 @@ class Accounts:
         self, clock: MockClock, token: str | None = None, scopes: frozenset[str] | None = None
     ) -> None:
         self._clock = clock
+        # The numbers of the next tokens, by those of the accounts. They never decrease, so a token
+        # that was removed never comes back.
+        self._next_tokens: dict[int, int] = {}
         self.all: list[Account] = [Account(clock)]
         self.by_token: dict[str, Account] = {}
         self.add_token(self.all[0], scopes, token)
@@ -97,8 +76,11 @@ class Accounts:
         Raises:
             ValueError: The token is in use, or no header can hold it.
         """
-        if token is None:
-            token = account.new_token(self.by_token)
+        number = max(self._next_tokens.get(account.number, 0), len(account.tokens))
+        while (created := account.token_text(number)) in self.by_token:
+            number += 1
+        self._next_tokens[account.number] = number + 1
+        token = created if token is None else token
         check_token(token)
         if token in self.by_token:
             raise ValueError("token must be new, but this one is already in use")
@@ -134,31 +116,33 @@ class Accounts:
         Raises:
             ValueError: The text is invalid, or does not fit; the accounts are unchanged.
         """
-        first, *further = read(text)
+        target = self.all[0] if account is None else account
+        first, *further = read(text, next(iter(target.tokens)))
         if account is not None and further:
             raise ValueError("the text must contain one account, got several")
-        target = self.all[0] if account is None else account
         changed = {target: self._changed(target, first, replace=replace)}
         number = self._last_number()
         for section in further:
-            each = self.by_token.get(section.token or "")
+            each = self.by_token.get(section.token)
             if each is None:
                 number += 1
                 each = self._new(number)
-                each.tokens = {section.token or "": Token(None)}
+                each.tokens = {section.token: Token(None)}
             elif each in changed:
                 raise ValueError("each account must have a token of its own")
             changed[each] = self._changed(each, section, replace=replace)
         accounts = list(dict.fromkeys([*self.all, *changed]))
         if replace and account is None:
             accounts = list(changed)
-        by_token: dict[str, Account] = {}
-        for each in accounts:
-            for token in changed[each][1] if each in changed else each.tokens:
-                check_token(token)
-                if by_token.setdefault(token, each) is not each:
-                    raise ValueError("a token must be that of one account")
+        tokens_of = {
+            each: changed[each][1] if each in changed else each.tokens for each in accounts
+        }
+        by_token = {token: each for each, tokens in tokens_of.items() for token in tokens}
+        if len(by_token) < sum(map(len, tokens_of.values())):
+            raise ValueError("a token must be that of one account")
         for each, (contents, tokens) in changed.items():
+            if replace:
+                each.clear()
             each.contents, each.tokens = contents, tokens
         self.all, self.by_token = accounts, by_token
 

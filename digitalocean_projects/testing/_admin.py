@@ -6,18 +6,18 @@ import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from . import faults
-from ._accounts import checked_scopes
-from ._answer import Answer, RefusedError, message
+from ._answer import Answer, RefusedError
 from ._api import bearer
+from ._clock import MOST_SECONDS
 from ._guard import is_of_browser, problem_of_caller, problem_of_host
 from ._page import page
+from ._scripted import FAULTS, Requests, optional_string, part_of, requests_of
+from ._token import checked_scopes
 
 if TYPE_CHECKING:
     from ._account import Account
@@ -27,19 +27,11 @@ if TYPE_CHECKING:
     from ._script import Script
 
 _PREFIX = "/_emulator/"
-_LONGEST_JUMP = 10 * 366 * 86_400.0
 # The token is not shown where others may read it.
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 # A browser asks for these by itself.
 _FOR_BROWSERS = frozenset({"/", "/favicon.ico"})
 _HEALTH = "/_emulator/health"
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "bool": bool,
-    "int": int,
-    "int | None": (int, type(None)),
-    "float": (int, float),
-    "str": str,
-}
 
 
 @attrs.frozen
@@ -194,7 +186,7 @@ class Admin:
 
     def _add_account(self, request: RecordedRequest, _: Account | None) -> Answer:
         token = _members(request, "token").get("token")
-        account = self._api.accounts.add(_optional_string("token", token))
+        account = self._api.accounts.add(optional_string("token", token))
         return _document({"token": next(iter(account.tokens))}, HTTPStatus.CREATED)
 
     def _tokens(self, _: RecordedRequest, account: Account | None) -> Answer:
@@ -217,7 +209,7 @@ class Admin:
             case _:
                 raise TypeError("scopes must be a list of strings, or null for every scope")
         accounts = self._api.accounts
-        token = _optional_string("token", members.get("token"))
+        token = optional_string("token", members.get("token"))
         token = accounts.add_token(account or accounts.all[0], scopes, token)
         return _document({"token": token}, HTTPStatus.CREATED)
 
@@ -227,6 +219,7 @@ class Admin:
                 {
                     "fault": "response" if isinstance(entry.part, bytes) else repr(entry.part),
                     "times": None if math.isinf(entry.left) else entry.left,
+                    **(attrs.asdict(entry.when) if isinstance(entry.when, Requests) else {}),
                 }
                 for entry in self._script.entries
             ]
@@ -237,8 +230,8 @@ class Admin:
         times = members.pop("times", 1)
         if times is not None and type(times) is not int:
             raise TypeError("times must be an integer, or null for no limit")
-        when = _when(members.pop("method", None), members.pop("path", None))
-        self._script.add(_part(members), when=when, times=times)
+        when = requests_of(members.pop("method", None), members.pop("path", None))
+        self._script.add(part_of(members), when=when, times=times)
         return _NOTHING
 
     def _clear_faults(self, _: RecordedRequest, __: Account | None) -> Answer:
@@ -253,10 +246,10 @@ class Admin:
 
     def _jump(self, request: RecordedRequest, account: Account | None) -> Answer:
         match _members(request, "jump").get("jump"):
-            case int() | float() as seconds if 0 <= seconds <= _LONGEST_JUMP:
+            case int() | float() as seconds if _is_number(seconds) and 0 <= seconds <= MOST_SECONDS:
                 self._clock.jump(seconds)
             case _:
-                raise ValueError(f"jump must be from 0 to {_LONGEST_JUMP:.0f} seconds")
+                raise ValueError(f"jump must be a number from 0 to {MOST_SECONDS:.0f} seconds")
         return self._time(request, account)
 
     def _requests(self, _: RecordedRequest, __: Account | None) -> Answer:
@@ -296,6 +289,7 @@ class Admin:
                 (f"{method} {_PREFIX}{name}", operation.text)
                 for (method, name), operation in self._operations.items()
             ],
+            FAULTS,
         )
         headers = {
             "Content-Type": "text/html; charset=utf-8",
@@ -346,45 +340,5 @@ def _members(request: RecordedRequest, *names: str) -> dict[str, Any]:
     return members
 
 
-def _optional_string(name: str, value: object) -> str | None:
-    if not isinstance(value, str | None):
-        raise TypeError(f"{name} must be a string")
-    return value
-
-
-def _when(method: object, path: object) -> Callable[[RecordedRequest], bool] | None:
-    """Return a function that accepts requests with a method, and a path that fits a pattern."""
-    method, path = _optional_string("method", method), _optional_string("path", path)
-    if method is None and path is None:
-        return None
-    return lambda request: (
-        method in {None, request.method} and (path is None or fnmatchcase(request.path, path))
-    )
-
-
-def _part(members: dict[str, Any]) -> bytes | faults.Fault:
-    """Return the answer or the fault that a document describes."""
-    if "response" in members:
-        response = members.pop("response")
-        if members or not isinstance(response, dict):
-            raise ValueError("response must be an object with status, body and headers")
-        return _response(**response)
-    name = members.pop("fault", None)
-    names = [each for each in faults.__all__ if each != "Fault"]
-    if name not in names:
-        raise ValueError(f"fault must be one of {', '.join(names)}, or response must be given")
-    fault = getattr(faults, name)
-    fields = {field.name: field.type for field in attrs.fields(fault)}
-    for argument, value in members.items():
-        expected = _TYPES.get(str(fields.get(argument)), (list, type(None)))
-        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-            raise TypeError(f"{name} has no {argument} {value!r:.60}; see testing.faults")
-    part: faults.Fault = fault(**members)
-    return part
-
-
-def _response(status: object = 200, body: object = "", headers: object = None) -> bytes:
-    if type(status) is not int or not isinstance(headers, dict | None):
-        raise TypeError("status must be an integer, and headers must be an object")
-    texts = {str(name): str(value) for name, value in (headers or {}).items()}
-    return message(status, body.encode() if isinstance(body, str) else body, texts)
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -69,6 +69,7 @@ class API:
             account = self._account(text)
             self._limits.check(text, now)
             self._limits.count(text, now)
+            self._limits.keep(self.accounts.by_token)
             call = Call(
                 account=account,
                 rules=self._rules,
@@ -124,8 +125,8 @@ class API:
 
         The request counts for the limits if its token is valid.
         """
-        self.count(request)
         now = self._clock.time()
+        self._count(request, now)
         headers = {}
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             headers["ratelimit-remaining"] = "0"
@@ -144,8 +145,11 @@ class API:
 
     def count(self, request: RecordedRequest) -> None:
         """Count a request that is answered by a script, if its token is valid."""
+        self._count(request, self._clock.time())
+
+    def _count(self, request: RecordedRequest, now: float) -> None:
         if self.knows(request):
-            self._limits.count(bearer(request), self._clock.time())
+            self._limits.count(bearer(request), now)
 
     def knows(self, request: RecordedRequest) -> bool:
         """Return True if the request's token is valid."""

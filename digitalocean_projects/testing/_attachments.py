@@ -42,6 +42,11 @@ class Attachments:
         """Return the Droplet to which a resource is attached, or None."""
         return self._droplets.get(urn)
 
+    @property
+    def droplets(self) -> list[URN]:
+        """The Droplets that have reserved IPs."""
+        return list(dict.fromkeys(self._droplets.values()))
+
     def addresses(self, droplet: URN) -> list[URN]:
         """Return the reserved IPs that are attached to a Droplet."""
         return [urn for urn, to in self._droplets.items() if to == droplet]
@@ -55,7 +60,10 @@ class Attachments:
         self._clusters.pop(urn, None)
 
     def keep(self, listed: Container[URN]) -> None:
-        """Drop the attachments of resources that no longer exist, and of hidden ones that do."""
+        """Drop an attachment if one of its resources no longer exists.
+
+        It is also dropped if its load balancer is listed again.
+        """
         self._droplets = {
             urn: to for urn, to in self._droplets.items() if urn in listed and to in listed
         }

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._codec.urn import URN
 
-    from ._account import Account, Token
+    from ._account import Account
     from ._project import StoredProject
     from ._recording import RecordedRequest
+    from ._token import Token
 
 T = TypeVar("T")
 

@@ -12,6 +12,9 @@ from time import monotonic
 
 import attrs
 
+MOST_SECONDS = 1000 * 365.25 * 86_400
+"""The maximum of the clock in seconds, since dates have years of four digits."""
+
 
 def not_negative(name: str, value: float) -> float:
     """Return `value` if it is finite and at least 0.
@@ -106,24 +109,31 @@ class MockClock:
         loop.
 
         Raises:
-            ValueError: `seconds` is negative, infinite or not a number.
+            ValueError: `seconds` is negative, infinite or not a number, or the clock would reach
+                1,000 years. It is not moved.
         """
         not_negative("seconds", seconds)
         with self._lock:
-            self._move(self._look() + seconds)
+            # Both use one reading: what passes between two readings would be lost, and the clock
+            # would go back for a thread that reads it meanwhile.
+            real = self._looked_at = monotonic()
+            to = self._at(real) + seconds
+            if to > MOST_SECONDS:
+                raise ValueError(
+                    f"the clock must stay below {MOST_SECONDS:.0f} seconds, which is 1000 years, "
+                    f"got a jump to {to:g}"
+                )
+            self._moved = (to, real)
         self._wake_all()
 
-    def _now(self) -> float:
+    def _at(self, real: float) -> float:
+        """Return the seconds on the clock at a real time."""
         to, at = self._moved
-        return to + (monotonic() - at) * self._rate
+        return to + (real - at) * self._rate
 
     def _look(self) -> float:
-        self._looked_at = monotonic()
-        return self._now()
-
-    def _move(self, to: float) -> None:
-        self._looked_at = monotonic()
-        self._moved = (to, self._looked_at)
+        real = self._looked_at = monotonic()
+        return self._at(real)
 
     def _wake_all(self) -> None:
         with self._lock:
@@ -135,12 +145,14 @@ class MockClock:
     def _wake(self, loop: asyncio.AbstractEventLoop, room: _Room) -> None:
         """Wake the tasks whose sleep is over; if there are none and the clock is idle, jump."""
         with self._lock:
-            now = self._now()
+            real = monotonic()
+            now = self._at(real)
             over = room.sleepers[: bisect_right(room.sleepers, now, key=_END)]
-            idle = monotonic() - self._looked_at >= self._threshold
+            idle = real - self._looked_at >= self._threshold
             jumps = idle and bool(room.sleepers) and not over
             if jumps:
-                self._move(self._earliest_after(now))
+                self._looked_at = real
+                self._moved = (self._earliest_after(now), real)
             elif over:
                 self._look()
         for sleeper in over:
@@ -174,7 +186,7 @@ class MockClock:
         asleep = (sleeper for sleeper in room.sleepers if not sleeper.future.done())
         if (earliest := next(asleep, None)) is None:
             return math.inf
-        left = earliest.end - self._now()
+        left = earliest.end - self._at(monotonic())
         if left <= 0:
             return 0.0
         by_rate = left / self._rate if self._rate else math.inf

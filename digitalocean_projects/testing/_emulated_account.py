@@ -8,22 +8,34 @@ from threading import RLock
 from digitalocean_projects._codec.urn import URN
 
 from ._account import Account
-from ._accounts import Accounts, checked_scopes
+from ._accounts import Accounts
 from ._assignment import Labels
-from ._project import StoredProject
+from ._project import StoredProject, answered_purpose
+from ._token import checked_scopes
 
 
 class EmulatedAccount:
     """An account of an `Emulator`, which `Emulator.add_account` returns.
 
-    All methods may be called from any thread.
+    All methods may be called from any thread. If the account was removed, by `Emulator.reset` or by
+    a load that replaces everything, all of them but `token` raise `RuntimeError`.
     """
 
     def __init__(self, account: Account, accounts: Accounts, lock: RLock) -> None:
-        self._account = account
+        self._own = account
         self._accounts = accounts
         self._lock = lock
         self._token = next(iter(account.tokens))
+
+    @property
+    def _account(self) -> Account:
+        """The account; the lock must be held."""
+        if self._own not in self._accounts.all:
+            raise RuntimeError(
+                "this account was removed by a reset or a load; create another one with "
+                "add_account()"
+            )
+        return self._own
 
     @property
     def token(self) -> str:
@@ -40,6 +52,7 @@ class EmulatedAccount:
         not read. So pages may be short or empty, and `meta.total` counts everything.
 
         Raises:
+            TypeError: `scopes` is a string.
             ValueError: A scope is not of the form `resource:action`.
         """
         checked = checked_scopes(scopes)
@@ -66,7 +79,7 @@ class EmulatedAccount:
 
         Resources that do not exist are created, and existing ones move to the project, both at
         once. They are listed in the given order, before those that the project held, as if the
-        first one had been assigned last.
+        first one had been assigned last. A reserved IP that is attached to a Droplet stays with it.
 
         Args:
             resources: The URNs; repeats are dropped.
@@ -74,7 +87,8 @@ class EmulatedAccount:
                 before. None chooses a name.
             default: Put the resources into the default project, and ignore the other arguments.
             description: As in `StoredProject`.
-            purpose: As in `StoredProject`; any other text gets `Other: ` before it.
+            purpose: As in `StoredProject`; any other text gets `Other: ` before it, as in a
+                request to the API.
             environment: As in `StoredProject`.
 
         Raises:
@@ -89,11 +103,15 @@ class EmulatedAccount:
                 account.default
                 if default
                 else account.add_project(
-                    name, description=description, purpose=purpose, environment=environment
+                    name,
+                    description=description,
+                    purpose=answered_purpose(purpose),
+                    environment=environment,
                 )
             )
             for urn in reversed(urns):
                 account.place(urn, project)
+            account.follow_droplets()
             return project.id
 
     def add_droplet(
@@ -187,7 +205,8 @@ class EmulatedAccount:
 
         Args:
             text: The text.
-            replace: True to remove everything else: projects, resources and added tokens.
+            replace: True to remove everything else: projects, resources, attachments and added
+                tokens. Otherwise, the moves of resources that the text doesn't name go on.
 
         Raises:
             ValueError: The text is not in the format, or contradicts itself or the account. The

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Lock, RLock
 from typing import Self
 
-from ._accounts import Accounts, checked_scopes
+from ._accounts import Accounts
 from ._admin import Admin
 from ._answer import message
 from ._api import API
@@ -20,6 +20,7 @@ from ._recording import Record, RecordedRequest, checked_bound
 from ._script import Script
 from ._server import Server
 from ._site import Site
+from ._token import checked_scopes
 from .faults import Fault
 
 _LIMITS = ((250, 60.0), (5000, 3600.0))
@@ -36,9 +37,9 @@ class Emulator(EmulatedAccount):
     Ids, tokens and the times of projects and assignments are the same in every run. The port, the
     request ids and the dates differ.
 
-    The rate limits apply to each token. Each request counts for one period, from its arrival on.
-    Requests that these limits refuse and requests with an unknown token don't count. All others do,
-    even those with an error, a scripted response or a fault. The headers `ratelimit-limit`,
+    The rate limits apply to each token. A request counts towards a limit from its arrival until the
+    limit's period has passed. Refused requests and requests with an unknown token don't count.
+    Failed and scripted ones do. The headers `ratelimit-limit`,
     `ratelimit-remaining` and `ratelimit-reset` (rounded up) describe the longest limit. If there
     are several limits, a 429 for the longest one has no `retry-after`. Any other 429 has it, in
     whole seconds rounded up.
@@ -87,8 +88,8 @@ class Emulator(EmulatedAccount):
             header and each name in the query as 64 bytes.
 
     Raises:
-        TypeError: A number of requests or bytes is not an integer, or `resource_types` or
-            `allow_hosts` is a string.
+        TypeError: A number of requests or bytes is not an integer, or `resource_types`,
+            `allow_hosts` or `scopes` is a string.
         ValueError: A limit allows no request, or its time is not positive and finite;
             `move_delay`, `latency` or `jitter` is negative, infinite or not a number; `jitter` is
             more than `latency`; a number of requests or bytes is negative; `host` is empty; an
@@ -125,7 +126,8 @@ class Emulator(EmulatedAccount):
         self._clock = MockClock() if clock is None else clock
         checked = None if scopes is None else checked_scopes(scopes)
         accounts = Accounts(self._clock, token, checked)
-        accounts.all[0].move_delay = not_negative("move_delay", move_delay)
+        self._first_move_delay = not_negative("move_delay", move_delay)
+        accounts.all[0].move_delay = self._first_move_delay
         super().__init__(accounts.all[0], accounts, RLock())
         rules = Rules(resource_types=checked_types(resource_types), sparse=sparse)
         record = Record(
@@ -281,11 +283,13 @@ class Emulator(EmulatedAccount):
     def reset(self) -> None:
         """Restore the state of the start: one account with the `contents` of the constructor.
 
-        All requests, faults, scripted responses, added tokens and further accounts are removed, and
-        all limits are unused. The clock goes on.
+        All requests, faults, scripted responses, attachments, added tokens and further accounts are
+        removed, all limits are unused, and `move_delay` is that of the constructor. The clock goes
+        on. Later tokens differ from all that existed before.
         """
         with self._lock:
             self._accounts.load(self._contents, replace=True)
+            self.move_delay = self._first_move_delay
             self._site.script.entries.clear()
             self._site.record.clear()
             self._site.api.forget()

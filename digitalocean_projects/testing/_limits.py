@@ -12,7 +12,7 @@ import attrs
 from ._answer import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 
 @attrs.frozen
@@ -70,6 +70,12 @@ class Limits:
             raise RefusedError(429, headers=headers)
         if (wait := max(waits, default=0)) > 0:
             raise RefusedError(429, headers={**headers, "retry-after": str(math.ceil(wait))})
+
+    def keep(self, tokens: Collection[str]) -> None:
+        """Forget the requests of other tokens than these, if there are more than these."""
+        if len(self._logs) > len(tokens):
+            for token in self._logs.keys() - set(tokens):
+                del self._logs[token]
 
     def clear(self) -> None:
         """Forget all requests."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from shlex import quote
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ td:first-child {{ white-space: nowrap; }}
 <pre>export DIGITALOCEAN_API_URL={origin}
 export DIGITALOCEAN_TOKEN={token}
 export DIGITALOCEAN_ACCESS_TOKEN={token}
-curl -H "Authorization: Bearer $DIGITALOCEAN_TOKEN" {origin}/v2/projects</pre>
+curl -H "Authorization: Bearer $DIGITALOCEAN_TOKEN" {origin}/v2/projects
+curl -d '{{"fault": "Status", "status": 503}}' {origin}/_emulator/faults</pre>
 <h2>Control it</h2>
 <table>
 {rows}
@@ -43,8 +45,8 @@ curl -H "Authorization: Bearer $DIGITALOCEAN_TOKEN" {origin}/v2/projects</pre>
 <p>Requests for tokens, faults and the clock have a JSON body, such as
 <code>{{"scopes": ["project:read", "droplet:read"]}}</code>,
 <code>{{"fault": "Status", "status": 503, "times": 2}}</code> and
-<code>{{"jump": 60}}</code>. With an <code>Authorization</code> header, state, seed and tokens are
-those of that token's account.</p>
+<code>{{"jump": 60}}</code>. With an <code>Authorization</code> header, state, seed and tokens apply
+to that token's account. The faults are {faults}.</p>
 </body>
 </html>
 """
@@ -55,7 +57,11 @@ def _counted(count: int, noun: str) -> str:
 
 
 def page(
-    origin: str, token: str, accounts: Sequence[Contents], operations: Iterable[tuple[str, str]]
+    origin: str,
+    token: str,
+    accounts: Sequence[Contents],
+    operations: Iterable[tuple[str, str]],
+    faults: Iterable[str],
 ) -> str:
     """Return the page as HTML.
 
@@ -64,14 +70,16 @@ def page(
         token: The token of the first account.
         accounts: The contents of the accounts.
         operations: The method and path of each operation of the emulator, and a description.
+        faults: The names of the faults.
     """
     listings = [listing for each in accounts for listing in each.listings.values()]
     return _PAGE.format(
         projects=_counted(sum(len(each.projects) for each in accounts), "project"),
         resources=_counted(sum(map(len, listings)), "resource"),
         accounts=_counted(len(accounts), "account"),
-        origin=escape(origin),
-        token=escape(token),
+        origin=escape(quote(origin)),
+        token=escape(quote(token)),
+        faults=escape(", ".join(faults)),
         rows="\n".join(
             f"<tr><td><code>{escape(name)}</code></td><td>{escape(text)}</td></tr>"
             for name, text in operations

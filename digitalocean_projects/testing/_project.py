@@ -21,6 +21,7 @@ _PURPOSES = frozenset(
     }
 )
 _OTHER = "Other: "
+_match_other = re.compile("(?:other: *)+(.?)", re.IGNORECASE | re.DOTALL).match
 _ENVIRONMENTS = {name.lower(): name for name in ("", "Development", "Staging", "Production")}
 _has_surrogate = re.compile("[\ud800-\udfff]").search
 
@@ -53,6 +54,12 @@ def _purpose(value: str) -> str:
         return value
     # A client may send an answered purpose back, though its prefix makes it longer.
     return _OTHER + _text("purpose", value.removeprefix(_OTHER))
+
+
+def answered_purpose(text: str) -> str:
+    """Return a purpose with one prefix `Other: `, if it has one, and a capital after it."""
+    found = _match_other(text)
+    return text if found is None else f"{_OTHER}{found[1].upper()}{text[found.end() :]}"
 
 
 def _environment(value: str) -> str:

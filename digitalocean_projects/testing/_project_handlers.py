@@ -9,13 +9,13 @@ invalid attribute is a 400, too. Read-only attributes and unknown ones are ignor
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from ._account import NameTakenError
 from ._answer import RefusedError
+from ._project import answered_purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_match_other = re.compile("other: *(.?)", re.IGNORECASE | re.DOTALL).match
 _CREATED = ("name", "description", "purpose", "environment")
 _CHANGED = (*_CREATED, "is_default")
 
@@ -84,18 +83,12 @@ def _attributes(call: Call, names: tuple[str, ...], required: tuple[str, ...]) -
         raise RefusedError(400, "the request body must be an object")
     attributes = {name: document[name] for name in names if document.get(name) is not None}
     if isinstance(purpose := attributes.get("purpose"), str):
-        attributes["purpose"] = _purpose(purpose)
+        attributes["purpose"] = answered_purpose(purpose)
     if missing := [name for name in required if name not in attributes]:
         raise RefusedError(400, f"{', '.join(missing)} must be given")
     if not attributes:
         raise RefusedError(400, f"one of {', '.join(names)} must be given")
     return attributes
-
-
-def _purpose(text: str) -> str:
-    """Return a purpose with its prefix `Other: `, if it has one, and then a capital."""
-    found = _match_other(text)
-    return text if found is None else f"Other: {found[1].upper()}{text[found.end() :]}"
 
 
 def _checked(change: Callable[..., T], *arguments: Any, **attributes: Any) -> T:

@@ -53,7 +53,7 @@ class RecordedRequest:
 
 def assigned_urns(request: RecordedRequest) -> frozenset[URN]:
     """Return the canonical URNs of an assignment; none for a malformed one or another request."""
-    if request.method != "POST" or not request.path.endswith("/resources"):
+    if request.method != "POST" or not request.path.removesuffix("/").endswith("/resources"):
         return frozenset()
     try:
         return frozenset(URN.of(urn).canonical for urn in json.loads(request.body)["resources"])

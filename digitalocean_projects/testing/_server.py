@@ -19,6 +19,8 @@ from ._answer import Wire
 from ._recording import RecordedRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from aiohttp.abc import AbstractStreamWriter
 
     from ._answer import Answer
@@ -149,6 +151,17 @@ def _malformed() -> web.Response:
     return response
 
 
+def _head(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks of a response up to the end of its headers."""
+    sent = b""
+    for chunk in chunks:
+        sent += chunk
+        if (end := sent.find(b"\r\n\r\n")) >= 0:
+            yield chunk[: end + 4 - len(sent) + len(chunk)]
+            return
+        yield chunk
+
+
 class _WireResponse(web.StreamResponse):
     """Raw bytes in place of an answer; the connection ends after them."""
 
@@ -161,7 +174,7 @@ class _WireResponse(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         handler, wire = request.protocol, self._wire
         delay = wire.delay
-        for chunk in wire.chunks:
+        for chunk in _head(wire.chunks) if request.method == "HEAD" else wire.chunks:
             await self._server.wait(handler, delay)
             await request.writer.write(chunk)
             delay = wire.pause

@@ -21,8 +21,8 @@
 
 `Status`, `StaleReset`, `NotAssigned` and `Omit` leave the connection open; every other fault ends
 it. Every fault counts for the rate limits. Seconds are real seconds: they do not follow the
-emulator's clock. A fault raises `ValueError` for a negative size or time, and for a malformed URN.
-Faults are immutable.
+emulator's clock. The answer to a HEAD has no body. Faults are immutable. They raise `ValueError`
+for a negative size or time, a status without three digits, and a malformed URN.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ __all__ = [
 _GZIP = 16 + zlib.MAX_WBITS
 _BLOCK = b" " * (1 << 16)
 _CHUNKED = {"Transfer-Encoding": "chunked"}
-_PAGE = b"""\
-<!DOCTYPE html>
+_PAGE = b"""<!DOCTYPE html>
 <html><head><title>Error</title></head><body><h1>Something went wrong</h1></body></html>
 """
 _GARBAGE = b'{"resources": [\xff\xfe\x00'
 
 _not_negative = attrs.validators.ge(0)
+_valid_status = attrs.validators.and_(attrs.validators.ge(100), attrs.validators.le(999))
 _optional = attrs.validators.optional(_not_negative)
 
 
@@ -98,7 +98,7 @@ class Fault(ABC):
         """Return the response or the bytes to send instead of the API's response."""
 
 
-class _Undone(Fault):
+class _NotCarriedOut(Fault):
     """A fault of a request that is not carried out, but counts for the rate limits."""
 
     __slots__ = ()
@@ -112,7 +112,7 @@ class _Undone(Fault):
         """Return the bytes that are sent."""
 
 
-class _Spoilt(Fault):
+class _WrongResponse(Fault):
     """A fault of the response; the request is carried out."""
 
     __slots__ = ()
@@ -140,7 +140,7 @@ class Status(Fault):
             None, the default, keeps the value of the emulator's limits.
     """
 
-    status: int
+    status: int = attrs.field(validator=_valid_status)
     retry_after: int | None = attrs.field(default=None, kw_only=True, validator=_optional)
     reset_after: int | None = attrs.field(default=None, kw_only=True)
 
@@ -219,35 +219,35 @@ class Omit(Fault):
 
 
 @attrs.frozen
-class Html(_Undone):
+class Html(_NotCarriedOut):
     """A web page, as a proxy may send it; the request is not carried out.
 
     Attributes:
         status: The HTTP status, 502 by default.
     """
 
-    status: int = 502
+    status: int = attrs.field(default=502, validator=_valid_status)
 
     def _wire(self) -> Wire:
         return Wire(chunks=(message(self.status, _PAGE, {"Content-Type": "text/html"}),))
 
 
 @attrs.frozen
-class Garbage(_Undone):
+class Garbage(_NotCarriedOut):
     """A body of type `application/json` that is not even text; the request is not carried out.
 
     Attributes:
         status: The HTTP status, 200 by default.
     """
 
-    status: int = 200
+    status: int = attrs.field(default=200, validator=_valid_status)
 
     def _wire(self) -> Wire:
         return Wire(chunks=(message(self.status, _GARBAGE, {}),))
 
 
 @attrs.frozen
-class Reset(_Undone):
+class Reset(_NotCarriedOut):
     """A reset of the connection (RST) without a response; the request is not carried out."""
 
     def _wire(self) -> Wire:
@@ -255,7 +255,7 @@ class Reset(_Undone):
 
 
 @attrs.frozen
-class Disconnect(_Undone):
+class Disconnect(_NotCarriedOut):
     """An end of the connection (FIN) without a response; the request is not carried out."""
 
     def _wire(self) -> Wire:
@@ -263,7 +263,7 @@ class Disconnect(_Undone):
 
 
 @attrs.frozen
-class Silence(_Undone):
+class Silence(_NotCarriedOut):
     """No response until the client disconnects or the emulator stops; nothing is carried out."""
 
     def _wire(self) -> Wire:
@@ -271,14 +271,14 @@ class Silence(_Undone):
 
 
 @attrs.frozen
-class Endless(_Undone):
+class Endless(_NotCarriedOut):
     """A body without end, sent as fast as it is read; the request is not carried out.
 
     Attributes:
         status: The HTTP status, 200 by default.
     """
 
-    status: int = 200
+    status: int = attrs.field(default=200, validator=_valid_status)
 
     def _wire(self) -> Wire:
         start = message(self.status, b"", _CHUNKED)
@@ -286,7 +286,7 @@ class Endless(_Undone):
 
 
 @attrs.frozen
-class Bomb(_Undone):
+class Bomb(_NotCarriedOut):
     """A small gzip body that is large after decompression; the request is not carried out.
 
     Attributes:
@@ -295,7 +295,7 @@ class Bomb(_Undone):
     """
 
     size: int = attrs.field(validator=_not_negative)
-    status: int = attrs.field(default=200, kw_only=True)
+    status: int = attrs.field(default=200, kw_only=True, validator=_valid_status)
 
     def _wire(self) -> Wire:
         start = message(self.status, b"", {"Content-Encoding": "gzip", **_CHUNKED})
@@ -303,7 +303,7 @@ class Bomb(_Undone):
 
 
 @attrs.frozen
-class HugeHeaders(_Undone):
+class HugeHeaders(_NotCarriedOut):
     """A huge header; the request is not carried out.
 
     Attributes:
@@ -317,7 +317,7 @@ class HugeHeaders(_Undone):
 
 
 @attrs.frozen
-class Delay(_Spoilt):
+class Delay(_WrongResponse):
     """The correct response, late; the request is carried out at once.
 
     Attributes:
@@ -331,7 +331,7 @@ class Delay(_Spoilt):
 
 
 @attrs.frozen
-class Drip(_Spoilt):
+class Drip(_WrongResponse):
     """The correct response, byte by byte.
 
     Attributes:
@@ -349,7 +349,7 @@ class Drip(_Spoilt):
 
 
 @attrs.frozen
-class Truncate(_Spoilt):
+class Truncate(_WrongResponse):
     """The first part of the correct response, with the `Content-Length` of the whole.
 
     Attributes:
@@ -366,7 +366,7 @@ class Truncate(_Spoilt):
 
 
 @attrs.frozen
-class WrongLength(_Spoilt):
+class WrongLength(_WrongResponse):
     """The whole correct response, with a wrong `Content-Length`.
 
     Attributes:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi.openapi.docs import get_swagger_ui_html
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
@@ -16,9 +14,6 @@ from starlette.staticfiles import StaticFiles
 from tests.contrib.serving import example, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from fastapi import FastAPI
     from selenium.webdriver.chrome.webdriver import WebDriver
     from selenium.webdriver.remote.webelement import WebElement
@@ -27,38 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--disable-sync",
-    "--no-first-run",
-    "--window-size=1200,2400",
-]
 DOCS = "/offline-docs"
 OPERATIONS = ["GET", "GET", "GET", "POST", "PUT"]
-
-
-def executable(*names: str) -> str:
-    found = [path for path in map(shutil.which, names) if path]
-    assert found, f"no {names[0]} on the PATH: install Chromium and its driver"
-    return found[0]
-
-
-@pytest.fixture
-def driver(tmp_path: Path) -> Iterator[WebDriver]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = executable("chromium", "chromium-browser", "google-chrome")
-    for option in [*OPTIONS, f"--user-data-dir={tmp_path}"]:
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable("chromedriver"))
-    driver = webdriver.Chrome(options, service)
-    yield driver
-    driver.quit()
 
 
 def add_docs(app: FastAPI) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from digitalocean_projects._codec.urn import URN
 from digitalocean_projects.testing import Emulator, MockClock, StoredProject
-from digitalocean_projects.testing._account import Account, NameTakenError, Token
+from digitalocean_projects.testing._account import Account, NameTakenError
+from digitalocean_projects.testing._token import Token
 
 if TYPE_CHECKING:
     from digitalocean_projects.testing._assignment import Assignment

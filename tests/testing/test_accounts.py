@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from digitalocean_projects import URN
 from digitalocean_projects.testing import Emulator
 
 if TYPE_CHECKING:
@@ -72,3 +74,103 @@ def test_moves_of_all_accounts(call: Call, emulator: Emulator) -> None:
         body = {"resources": ["do:droplet:1"]}
         assert 200 == call("POST", path, body, authorization=bearer(tenant.token)).status
         assert ["do:droplet:1"] == tenant.resources()
+
+
+def test_removed_account(emulator: Emulator, call: Call) -> None:
+    """An account that a reset removed can't be used, and its token is never another account's."""
+    tenant, added = emulator.add_account(), emulator.add_token(["project:read"])
+    emulator.reset()
+    for use in (lambda: tenant.add_token([]), tenant.seed, tenant.projects, tenant.dump):
+        with pytest.raises(RuntimeError, match="this account was removed by a reset or a load"):
+            use()
+    other = emulator.add_account()
+    tokens = {emulator.token, tenant.token, added, other.token, emulator.add_token([])}
+    assert 5 == len(tokens)
+    assert 401 == call("GET", PROJECTS, authorization=bearer(tenant.token)).status
+
+
+def test_reset_of_attachments(emulator: Emulator) -> None:
+    """A reset drops attachments and restores `move_delay`; a load for an account drops its own."""
+    for end in (emulator.reset, lambda: emulator.load("", replace=True)):
+        emulator.seed(["do:loadbalancer:1", "do:kubernetes:2", "do:floatingip:192.0.2.1"])
+        emulator.seed(["do:droplet:1"])
+        emulator.attach("do:loadbalancer:1", "do:kubernetes:2")
+        emulator.attach("do:floatingip:192.0.2.1", "do:droplet:1")
+        emulator.move_delay = 90.0
+        end()
+        project = emulator.seed(["do:kubernetes:2", "do:droplet:1", "do:floatingip:192.0.2.1"])
+        assert "do:loadbalancer:1" not in emulator.dump()
+        account = emulator._account
+        assert not account.attachments.hides(URN("loadbalancer", "1"))
+        assert [] == account.attachments.addresses(URN("droplet", "1"))
+        assert 3 == len(emulator.resources(project))
+    emulator.reset()
+    assert 0.0 == emulator.move_delay
+
+
+@pytest.mark.parametrize("text", ["", '{"urn":"do:droplet:3"}', '{"kind":"project","name":"new"}'])
+def test_load_during_a_move(text: str, call: Call, emulator: Emulator) -> None:
+    """A load, also into another account, leaves a move under way, unless it names the resource."""
+    emulator.move_delay = 90.0
+    emulator.seed(["do:droplet:1", "do:droplet:2"], default=True)
+    web = emulator.seed(["do:droplet:9"], name="web")
+    tenant = emulator.add_account()
+    body = {"resources": ["do:droplet:1"]}
+    assert 200 == call("POST", f"{PROJECTS}/{web}/resources", body).status
+    emulator.load(text)
+    tenant.load('{"urn":"do:droplet:1"}')
+    assert "do:droplet:1" in emulator.resources()
+    assert ["do:droplet:9"] == emulator.resources(web)
+    emulator.clock.jump(90.0)
+    assert "do:droplet:1" not in emulator.resources()
+    assert ["do:droplet:1", "do:droplet:9"] == emulator.resources(web)
+
+
+def test_load_of_a_moving_resource(call: Call, emulator: Emulator) -> None:
+    """A load that names a resource ends its move."""
+    emulator.move_delay = 90.0
+    emulator.seed(["do:droplet:1"], default=True)
+    web = emulator.seed(name="web")
+    body = {"resources": ["do:droplet:1"]}
+    assert 200 == call("POST", f"{PROJECTS}/{web}/resources", body).status
+    emulator.load('{"urn":"do:droplet:1","project":"default"}')
+    emulator.clock.jump(90.0)
+    assert (["do:droplet:1"], []) == (emulator.resources(), emulator.resources(web))
+
+
+SCOPES = ["", "droplet", ":read", "droplet:", "\ud800:read", "a b:read", "a:b:c", "ä:read"]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_refused_scopes(scope: str, call: Call, emulator: Emulator) -> None:
+    """A scope that isn't of the form is refused by each way in, and the state can be written."""
+    with pytest.raises(ValueError, match="a scope must have the form 'droplet:read', got "):
+        emulator.add_token([scope])
+    assert 400 == call("POST", "/_emulator/tokens", {"scopes": [scope]}).status
+    line = json.dumps({"kind": "token", "token": "t", "scopes": [scope]})
+    with pytest.raises(ValueError, match="line 2: a scope must have the form"):
+        emulator.load(f"\n{line}")
+    emulator.dump().encode()
+
+
+def test_scopes_in_one_string(emulator: Emulator) -> None:
+    """A single string is not a collection of scopes."""
+    with pytest.raises(TypeError, match="scopes must be a collection of strings"):
+        emulator.add_token("project:read")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"kind":"token","token":"own"}',
+        '{"kind":"token","token":"t"}{"kind":"token","token":"t","scopes":[]}',
+        '{"kind":"account","token":"a"}{"kind":"token","token":"a"}',
+    ],
+)
+def test_repeated_tokens_in_a_file(text: str) -> None:
+    """A token line can't name the account's own token, or a token twice."""
+    emulator = Emulator(token="own")
+    before = emulator.dump()
+    with pytest.raises(ValueError, match="line 1: token must differ from the account's other"):
+        emulator.load(text)
+    assert before == emulator.dump()

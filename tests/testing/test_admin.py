@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
+import http.client
 import json
+import shlex
 import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +17,7 @@ import pytest
 from digitalocean_projects import Client
 from digitalocean_projects.testing import Emulator, RecordedRequest, faults
 from digitalocean_projects.testing._guard import problem_of_caller
+from digitalocean_projects.testing._page import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,12 +113,17 @@ def test_faults(emulator: Emulator, call: Call, control: Callable[..., Reply]) -
     ):
         assert 204 == control("POST", "faults", fault).status
     assert [
-        {"fault": "Status(status=503, retry_after=3, reset_after=None)", "times": 1},
+        {
+            "fault": "Status(status=503, retry_after=3, reset_after=None)",
+            "times": 1,
+            "method": None,
+            "path": "/v2/projects/*",
+        },
         {
             "fault": "NotAssigned(status='service_down', urns=frozenset({'do:droplet:1'}))",
             "times": 2,
         },
-        {"fault": "response", "times": 1},
+        {"fault": "response", "times": 1, "method": "GET", "path": None},
         {"fault": "response", "times": None},
     ] == control("GET", "faults").document
     emulator.seed(["do:droplet:1"], default=True)
@@ -172,12 +182,29 @@ WRONG: list[tuple[str, str, object, int, str]] = [
     ("POST", "tokens", {"scopes": ["droplet"]}, 400, "a scope must have the form"),
     ("POST", "tokens", {"token": 1}, 400, "token must be a string"),
     ("POST", "accounts", {"token": "a b"}, 400, "token must be printable ASCII"),
-    ("POST", "clock", {"jump": "1"}, 400, "jump must be from 0 to"),
-    ("POST", "clock", {"jump": -1}, 400, "jump must be from 0 to"),
-    ("POST", "clock", {"jump": 1e300}, 400, "jump must be from 0 to"),
+    ("POST", "clock", {"jump": "1"}, 400, "jump must be a number from 0 to"),
+    ("POST", "clock", {"jump": -1}, 400, "jump must be a number from 0 to"),
+    ("POST", "clock", {"jump": True}, 400, "jump must be a number from 0 to"),
+    ("POST", "clock", {"jump": 1e300}, 400, "jump must be a number from 0 to"),
     ("POST", "faults", {}, 400, "fault must be one of Bomb, Delay"),
     ("POST", "faults", {"fault": "Fault"}, 400, "fault must be one of Bomb, Delay"),
-    ("POST", "faults", {"fault": "Status"}, 400, "missing"),
+    ("POST", "faults", {"fault": "Status"}, 400, "Status must have a status, which is missing"),
+    ("POST", "faults", {"fault": "Status", "status": 99}, 400, "'status' must be >= 100"),
+    ("POST", "faults", {"fault": "Html", "status": 1000}, 400, "'status' must be <= 999"),
+    ("POST", "faults", {"fault": "Bomb", "size": 1, "status": -5}, 400, "'status' must be >= 100"),
+    ("POST", "faults", b'{"fault": "Reset", "times": 1e400}', 400, "times must be an integer"),
+    ("POST", "faults", {"response": {}}, 400, "response must be an object with status, body or"),
+    ("POST", "faults", {"response": {"code": 1}}, 400, "response must be an object with status"),
+    ("POST", "faults", {"response": {"status": 99}}, 400, "status must be an integer from 100 to"),
+    (
+        "POST",
+        "faults",
+        {"response": {"headers": {"a": "b\r\nc: d"}}},
+        400,
+        "headers must be one line",
+    ),
+    ("POST", "faults", {"response": {"headers": [1]}}, 400, "headers must be an object"),
+    ("POST", "faults", {"response": {"headers": {"a b": ""}}}, 400, "headers must be one line"),
     ("POST", "faults", {"fault": "Status", "status": "x"}, 400, "Status has no status 'x'"),
     ("POST", "faults", {"fault": "Status", "status": True}, 400, "Status has no status True"),
     ("POST", "faults", {"fault": "Reset", "size": 1}, 400, "Reset has no size 1"),
@@ -187,7 +214,6 @@ WRONG: list[tuple[str, str, object, int, str]] = [
     ("POST", "faults", {"fault": "Reset", "path": 1}, 400, "path must be a string"),
     ("POST", "faults", {"response": 1}, 400, "response must be an object"),
     ("POST", "faults", {"response": {"status": "x"}}, 400, "status must be an integer"),
-    ("POST", "faults", {"response": {"code": 1}}, 400, "unexpected keyword"),
 ]
 
 
@@ -316,9 +342,16 @@ def test_page(emulator: Emulator, call: Call) -> None:
     assert "2 projects and 1 resource in\n1 account" in text
     assert "export DIGITALOCEAN_API_URL=http://localhost:1\n" in text
     assert f"export DIGITALOCEAN_ACCESS_TOKEN={emulator.token}\n" in text
+    assert "The faults are Bomb, Delay, " in text
     assert "<code>POST /_emulator/clock</code>" in text
     # A request with a token is one to the API, which has no such path.
     assert 404 == call("GET", "/").status
+
+
+def test_page_is_quoted_for_the_shell() -> None:
+    """The page quotes a token that means something else to a shell."""
+    text = page("http://localhost:1", strange := "a'b$(c)<", [], [], [])
+    assert html.escape(f"export DIGITALOCEAN_TOKEN={shlex.quote(strange)}\n") in text
 
 
 def test_links_name_the_host_of_the_request(call: Call) -> None:
@@ -380,3 +413,14 @@ def test_scopes_of_the_own_token() -> None:
         set(token.scopes or ()) for token in emulator._account.tokens.values()
     ]
     assert "token" not in {json.loads(line)["kind"] for line in emulator.dump().splitlines()}
+
+
+def test_large_body_of_an_operation() -> None:
+    """A body that is too large for an operation is refused, and isn't recorded."""
+    with Emulator(max_body=10) as emulator:
+        address = urlsplit(emulator.url).netloc
+        connection = http.client.HTTPConnection(address, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("POST", "/_emulator/seed", WEB)
+            assert 413 == connection.getresponse().status
+        assert [] == emulator.requests

@@ -401,3 +401,33 @@ def test_stop(
         rest(sock)
     assert [] == caplog.records
     assert "emulator" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(faults.Html(), faults.Garbage(), faults.Endless(), faults.Bomb(1000)),
+        *(faults.Drip(0, headers=True), faults.Truncate(), faults.Delay(0)),
+    ],
+    ids=str,
+)
+def test_faulty_answer_to_a_head(
+    emulator: Emulator, raw: Callable[..., bytes], fault: faults.Fault
+) -> None:
+    """The answer to a HEAD ends with its headers."""
+    emulator.fail(fault)
+    assert [b""] == raw("HEAD").split(b"\r\n\r\n")[1:]
+    emulator.fail(faults.Disconnect())
+    assert b"" == raw("HEAD")
+
+
+@pytest.mark.parametrize("fault", [faults.Omit(["do:droplet:1"]), faults.NotAssigned("gone")])
+def test_assignment_with_a_slash_at_the_end(
+    emulator: Emulator, call: Call, fault: faults.Fault
+) -> None:
+    """A fault of an assignment applies to a path that ends with a slash, too."""
+    emulator.seed(["do:droplet:1"], default=True)
+    emulator.fail(fault)
+    reply = call("POST", "/v2/projects/default/resources/", {"resources": ["do:droplet:1"]})
+    statuses = [resource["status"] for resource in reply.document["resources"]]
+    assert statuses == (["gone"] if isinstance(fault, faults.NotAssigned) else [])

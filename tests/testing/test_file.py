@@ -202,7 +202,7 @@ def test_resource_lines_alone() -> None:
         + line(project="default", urn="do:droplet:6")
         + line(project_id="default", urn="do:droplet:7")
         + line(urn="do:droplet:8")
-        + line(project="shop", urn="do:droplet:1")
+        + line(project="web", urn="do:droplet:1")
     )
     found = {
         project.name: [urn.id for urn in emulator.resources(project.id)]
@@ -269,10 +269,10 @@ def test_names_and_tags(emulator: Emulator, call: Call) -> None:
 
 
 def test_new_times_are_later() -> None:
-    """After a load, changes are later than all times of the text; odd times are ignored."""
+    """After a load, changes are later than all times of the text that leave room for later ones."""
     emulator = Emulator()
     emulator.load(
-        line(kind="project", name="web", created_at="2030-01-01 00:00:00", updated_at="soon")
+        line(kind="project", name="web", created_at="2030-01-01 00:00:00", updated_at="")
         + line(urn="do:droplet:1", assigned_at="2031-05-05T05:05:05.5Z")
         + line(urn="do:droplet:2", assigned_at="9999-12-31T23:59:59Z")
     )
@@ -334,7 +334,7 @@ WRONG = {
     '{"name":"a","is_default":true}\n{"name":"b","is_default":true}': "line 2: is_default must be",
     '{"kind":"token"}': "line 1: token must be given",
     '{"kind":"token","token":"a","scopes":[1]}': "line 1: scopes must be a list of strings",
-    '{"kind":"token","token":"a b"}': "token must be printable ASCII",
+    '{"kind":"token","token":"a b"}': "line 1: token must be printable ASCII",
     '{"kind":"account","token":"a"}\n{"kind":"token","token":"taken"}': "a token must be that of",
     '{"kind":"account","token":"a"}\n{"kind":"account","token":"first"}': "each account must have",
 }
@@ -380,3 +380,91 @@ def test_tokens_after_a_load() -> None:
     other.load("".join(line(kind="account", token=token) for token in accounts[::-1]))
     other.load(line(kind="account", token="new") + line(kind="account", token=accounts[0]))
     assert other.add_account().token not in accounts
+
+
+def test_unused_project() -> None:
+    """The project of a new account gives way to a default project, unless it was changed."""
+    text = '{"kind":"project","name":"web","is_default":true}'
+    emulators = [Emulator() for _ in range(3)]
+    emulators[1].load('{"kind":"project","name":"first-project","description":"mine"}')
+    emulators[2].seed(["do:droplet:1"], default=True)
+    for emulator in emulators:
+        emulator.load(text)
+    assert [1, 2, 2] == [len(emulator.projects()) for emulator in emulators]
+
+
+@pytest.mark.parametrize("where", ["", '{"urn":"do:droplet:1"}\n'])
+def test_repeated_members(where: str) -> None:
+    """An object can't have a member twice, also not in an object within it."""
+    line = 2 if where else 1
+    for text in ('{"urn":"do:droplet:2","urn":"do:droplet:3"}', '[{"links":{"a":1,"a":1}}]'):
+        with pytest.raises(
+            ValueError, match=f"line {line}: the member '(urn|a)' must be given once"
+        ):
+            Emulator().load(where + text)
+
+
+A = '{"kind":"project","id":"11111111-1111-4111-8111-111111111111","name":"a"}'
+B = '{"kind":"project","id":"22222222-2222-4222-8222-222222222222","name":"b"}'
+CONTRADICTIONS = {
+    '{"urn":"do:droplet:1","project":"a","project_id":"22222222-2222-4222-8222-222222222222"}': (
+        "project must be the name 'b', got 'a'"
+    ),
+    '{"urn":"do:droplet:1","type":"volume"}': "type must be that of the urn do:droplet:1",
+    '{"urn":"do:droplet:1","id":2}': "id must be that of the urn do:droplet:1, got 2",
+    '{"urn":"do:droplet:1","assigned_at":"2024-99-99"}': "assigned_at must be a time such as",
+    '{"kind":"project","name":"c","created_at":"yesterday"}': "created_at must be a time such as",
+    '{"kind":"project","name":"c","updated_at":"1"}': "updated_at must be a time such as",
+    '{"urn":"do:droplet:9","project":"b"}': "a resource must be in one project, got do:droplet:9",
+    '{"urn":"do:droplet:9"}': "a resource must be in one project, got do:droplet:9 in two",
+}
+
+
+@pytest.mark.parametrize("text", CONTRADICTIONS)
+def test_contradictions(text: str) -> None:
+    """A line that contradicts itself or another one is refused, and changes nothing."""
+    emulator = Emulator()
+    before = emulator.dump()
+    with pytest.raises(ValueError, match=f"^line 4: {CONTRADICTIONS[text]}"):
+        # A project stands alone only outside of an array.
+        emulator.load(f'[{A},\n{B}]\n{{"urn":"do:droplet:9","project":"a"}}\n{text}')
+    assert before == emulator.dump()
+
+
+def test_lines_that_agree() -> None:
+    """A resource may be repeated in the same project, and have another notation of its type."""
+    emulator = Emulator()
+    emulator.load(
+        f'{A}{{"urn":"do:reservedip:192.0.2.1","type":"reservedip","id":"192.0.2.1"}}'
+        '{"urn":"do:floatingip:192.0.2.1","project":"a","assigned_at":""}'
+        '{"urn":"do:droplet:1","project":"default"}'
+        '{"urn":"do:droplet:1","project":"first-project"}'
+    )
+    assert ["do:floatingip:192.0.2.1"] == emulator.resources("11111111-1111-4111-8111-111111111111")
+    assert ["do:droplet:1"] == emulator.resources()
+
+
+def test_order_of_projects() -> None:
+    """The order of projects goes through the file, and follows the instants of their creation."""
+    names, emulator = ["z", "y", "m", "a"], Emulator()
+    times = ["2024-05-01T12:00:00+05:00", "2024-05-01T08:00:00Z", None, None]
+    emulator.load(
+        "".join(
+            line(kind="project", name=name, created_at=time)
+            for name, time in zip(names, times, strict=True)
+        )
+    )
+    projects = [project.name for project in emulator.projects()]
+    assert [*reversed(names), "first-project"] == projects
+    assert projects == [project.name for project in Emulator(contents=emulator.dump()).projects()]
+
+
+def test_attached_address_stays_with_its_droplet() -> None:
+    """Neither `seed` nor `load` separates an attached reserved IP from its Droplet."""
+    emulator = Emulator()
+    web = emulator.seed(["do:droplet:1", "do:floatingip:192.0.2.1"], name="web")
+    emulator.attach("do:floatingip:192.0.2.1", "do:droplet:1")
+    emulator.seed(["do:floatingip:192.0.2.1"], default=True)
+    emulator.load('{"urn":"do:floatingip:192.0.2.1","project":"default"}')
+    assert {"do:droplet:1", "do:floatingip:192.0.2.1"} == set(emulator.resources(web))
+    assert [] == emulator.resources()

@@ -133,6 +133,8 @@ def test_create_with_little(call: Call) -> None:
         ("other: probe", "Other: Probe"),
         ("OTHER:probe 2", "Other: Probe 2"),
         ("Other: ", "Other: "),
+        ("Other: Other: x", "Other: X"),
+        ("other:OTHER: other", "Other: Other"),
         ("Otherwise", "Other: Otherwise"),
         ("iot", "Other: iot"),
     ],

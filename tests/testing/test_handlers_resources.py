@@ -255,22 +255,21 @@ def test_wrong_attachment(emulator: Emulator, resource: str, to: str, message: s
 
 
 def test_attachments_of_another_state(emulator: Emulator, call: Call) -> None:
-    """A replaced state keeps the attachments of the resources that it still has."""
+    """A state that is added keeps the attachments, one that replaces everything drops them."""
     cluster, balancer = "do:kubernetes:1", "do:loadbalancer:1"
     emulator.seed([IP, DROPLET, cluster, balancer], name="web")
     emulator.attach(IP, DROPLET)
     emulator.attach(balancer, cluster)
-    emulator.load(emulator.dump(), replace=True)
+    emulator.load(emulator.dump())
     body = {"resources": [IP, balancer]}
     assert 412 == call("POST", DEFAULT, body).status
     document = call("POST", DEFAULT, {"resources": [DROPLET, balancer]}).document
     assert [(DROPLET, "assigned"), (balancer, "assigned")] == statuses(document)
     assert {IP, DROPLET} == set(emulator.resources())
-    emulator.load("", replace=True)
-    assert [(IP, "not_found"), (balancer, "not_found")] == statuses(
-        call("POST", DEFAULT, body).document
-    )
-    emulator.seed([DROPLET], default=True)
+    emulator.load(emulator.dump(), replace=True)
+    web = emulator.seed(name="shop")
+    document = call("POST", f"/v2/projects/{web}/resources", body).document
+    assert [(IP, "assigned"), (balancer, "not_found")] == statuses(document)
 
 
 def test_unknown_space(emulator: Emulator, call: Call) -> None:

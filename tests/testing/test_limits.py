@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from digitalocean_projects.testing import Emulator, MockClock, faults
-from digitalocean_projects.testing._answer import RefusedError
+from digitalocean_projects.testing import Emulator, MockClock, RecordedRequest, faults
+from digitalocean_projects.testing._answer import Answer, RefusedError
 from digitalocean_projects.testing._limits import Limits
 
 if TYPE_CHECKING:
@@ -236,3 +236,36 @@ def test_limit_of_no_number() -> None:
     limits: Any = [(1.5, 60.0)]
     with pytest.raises(TypeError):
         Emulator(limits=limits)
+
+
+class _Restless(MockClock):
+    """A clock that moves while a request is answered."""
+
+    def time(self) -> float:
+        self.jump(200.0)
+        return super().time()
+
+
+@pytest.mark.parametrize(("fault", "status"), [(faults.Status(503), 503), (None, 200)])
+def test_clock_that_moves_during_a_request(fault: faults.Fault | None, status: int) -> None:
+    """A request is counted and described at one time, though the clock moves meanwhile."""
+    emulator = Emulator(limits=[(5, 100.0)], clock=_Restless(rate=0))
+    if fault is not None:
+        emulator.fail(fault)
+    headers = {"Authorization": f"Bearer {emulator.token}"}
+    answer = emulator._site.answer(
+        RecordedRequest(method="GET", path="/v2/projects", query={}, headers=headers, body=b"")
+    )
+    assert isinstance(answer, Answer)
+    assert (status, "4") == (answer.status, answer.headers["ratelimit-remaining"])
+
+
+def test_removed_tokens_are_forgotten(emulator: Emulator, call: Call) -> None:
+    """The requests of tokens that a load removed don't stay in memory."""
+    for _ in range(3):
+        for _ in range(3):
+            token = emulator.add_token(["project:read"])
+            assert 200 == call("GET", "/v2/projects", authorization=f"Bearer {token}").status
+        emulator.load("", replace=True)
+    assert 200 == call("GET", "/v2/projects").status
+    assert [emulator.token] == list(emulator._site.api._limits._logs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ import pytest
 
 from digitalocean_projects import AsyncClient, RetryPolicy
 from digitalocean_projects.testing import Emulator, MockClock
+from digitalocean_projects.testing import _clock as clock_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -311,3 +313,25 @@ async def test_clock_of_a_client() -> None:
                 assert [] == await client.projects.list_resources().collect()
         assert 120 <= clock.time() < 150
         assert 5 == len(emulator.requests)
+
+
+def test_jumps_are_bounded() -> None:
+    """The sum of all jumps leaves the clock below 1,000 years, so that its dates can be written."""
+    clock = MockClock(rate=0)
+    for _ in range(99):
+        clock.jump(10 * 365 * 86_400)
+    before = clock.time()
+    for seconds in (1e12, 20 * 366 * 86_400):
+        with pytest.raises(ValueError, match="the clock must stay below 31557600000 seconds"):
+            clock.jump(seconds)
+    assert before == clock.time()
+
+
+def test_time_passes_during_a_jump(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock loses no time while it is moved, so no thread sees it go back."""
+    readings = itertools.count()
+    monkeypatch.setattr(clock_module, "monotonic", lambda: float(next(readings)))
+    clock = MockClock()
+    for number in range(1, 10):
+        clock.jump(0)
+        assert 2.0 * number == clock.time()

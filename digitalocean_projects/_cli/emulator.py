@@ -149,10 +149,10 @@ def _add_behavior(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--latency",
-        metavar="TIME[±TIME]",
+        metavar="TIME[+-TIME]",
         type=_latency,
         default=(0.0, 0.0),
-        help="delay of answers, such as 20ms, 20ms±10, 20ms+-10 or 0.5s (default: 0ms)",
+        help="delay of answers, such as 20ms, 20ms+-10 or 0.5s (default: 0ms)",
     )
 
 

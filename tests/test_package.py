@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,7 @@ FOREIGN = {
 }
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     return {
         str(path.relative_to(PACKAGE).with_suffix("")): ast.parse(path.read_text("utf-8"))
@@ -122,6 +124,7 @@ def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
         yield from at_run_time(child)
 
 
+@cache
 def packages(tree: ast.Module) -> set[str]:
     """Return the packages that a module imports at run time, including those in functions."""
     names = list[str]()

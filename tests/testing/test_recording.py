@@ -83,14 +83,13 @@ def test_size() -> None:
 
     def ratio(part: str, count: int, text: str) -> float:
         request(-1, part, count, text)
-        gc.collect(1)
+        gc.collect()
         before, _ = tracemalloc.get_traced_memory()
         kept = [request(number, part, count, text) for number in range(10)]
         after, _ = tracemalloc.get_traced_memory()
         return (after - before) / sum(each.size for each in kept)
 
     # It starts once only: before CPython 3.12.9 it might not stop safely while other threads run.
-    gc.collect()
     tracemalloc.start()
     try:
         ratios = {

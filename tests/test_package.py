@@ -26,7 +26,7 @@ HOUSE = """
     _clock
     _process
     _messages
-    _codec: __init__ urn headers models structure errors json pydantic
+    _codec: __init__ urn headers models structure errors json value pydantic
     _errors
     _arguments
     _config

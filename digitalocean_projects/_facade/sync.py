@@ -273,8 +273,8 @@ class Client:
                 `false`), or sequences of these, which repeat the name. None, the default, sends no
                 query.
             json: The body: a JSON value of dicts with string keys, lists, tuples, strings, ints,
-                finite floats, bools and None, at most 100 levels deep. None, the default, sends no
-                body.
+                finite floats, bools and None, at most 100 levels deep, with at most 1,000,000
+                values and 16 MiB of text. None, the default, sends no body.
             idempotent: True to retry the request although an earlier attempt may have been carried
                 out. None, the default, is True for `GET`, `HEAD`, `PUT` and `DELETE`. If False, the
                 request is retried only if it was certainly not carried out. A `DELETE` that is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from io import BytesIO
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,6 +59,7 @@ _SHORTEST = 0.001
 # The timeout for the connection must expire before that of the attempt: only after the former does
 # aiohttp report that nothing was sent. With 0.995, both expired at once in a busy loop.
 _PART_TO_CONNECT = 0.95
+_LARGE = 2**20
 
 
 @attrs.frozen(kw_only=True)
@@ -183,7 +185,8 @@ class Transport:
         return await session.request(
             request.method,
             URL(f"{self._settings.base_url}{request.path}", encoded=True),
-            data=body,
+            # aiohttp sends a BytesIO in parts, and warns of longer bytes.
+            data=BytesIO(body) if body and len(body) > _LARGE else body,
             headers=self._headers,
             timeout=self._time_out(seconds),
             proxy=self._settings.proxy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._arguments import project_path
@@ -123,6 +124,11 @@ class _Places:
         self.left: list[URN] = []
         self._list_resources = list_resources
         self._moves = {move.urn.canonical: move for move in moves}
+        # By the id of a project, the resources to look for in it.
+        self._wanted: defaultdict[str, set[URN]] = defaultdict(set)
+        for urn, move in self._moves.items():
+            for project_id in filter(None, (move.source_id, move.target_id)):
+                self._wanted[project_id].add(urn)
         self._in_sources: dict[str, set[URN]] = {}
         self._in_targets: dict[str, set[URN]] = {}
 
@@ -144,29 +150,29 @@ class _Places:
 
     async def _is_in(self, listings: dict[str, set[URN]], project_id: str, urn: URN) -> bool:
         if project_id not in listings:
-            listings[project_id] = await self._listed(project_id)
+            listing = self._list_resources(project_id)
+            listings[project_id] = await still_listed(listing, self._wanted[project_id])
         return urn.canonical in listings[project_id]
 
-    async def _listed(self, project_id: str) -> set[URN]:
-        """Return the resources of the plan that a project lists.
 
-        The project is listed again if it changed meanwhile and a resource is missing. Only the last
-        reading counts: a resource in an earlier one may have left.
-        """
-        wanted = {
-            urn
-            for urn, move in self._moves.items()
-            if project_id in {move.source_id, move.target_id}
-        }
-        listing = self._list_resources(project_id)
-        there: set[URN] = set()
-        try:
-            for _ in range(_READINGS):
-                there = wanted & {resource.urn.canonical async for resource in listing}
-                if listing.settled or there == wanted:
-                    break
-        except NotFoundError as error:
-            if error.id != NOT_FOUND:
-                raise
-            return set()
-        return there
+async def still_listed(listing: AsyncPaginator[Resource], urns: set[URN]) -> set[URN]:
+    """Return those of the resources that a project lists now.
+
+    The project is listed again if it changed meanwhile and a resource is missing. Only the last
+    reading counts: a resource in an earlier one may have left.
+
+    Args:
+        listing: The resources of the project. One that doesn't exist any more has none.
+        urns: The resources in their canonical form.
+    """
+    there: set[URN] = set()
+    try:
+        for _ in range(_READINGS):
+            there = urns & {resource.urn.canonical async for resource in listing}
+            if listing.settled or there == urns:
+                break
+    except NotFoundError as error:
+        if error.id != NOT_FOUND:
+            raise
+        return set()
+    return there

@@ -538,7 +538,7 @@ class AsyncProjects:
                 resource was known. A note names the projects that were created.
             AssignmentError: A later request failed. It holds the outcome for each resource that the
                 plan moves.
-            ValueError: An argument is invalid. No request was sent.
+            ValueError: An argument or a part of the plan is invalid. No request was sent.
         """
         checked_count("chunk_size", chunk_size)
         return await apply(

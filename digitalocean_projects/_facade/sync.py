@@ -843,7 +843,7 @@ class Projects:
                 resource was known. A note names the projects that were created.
             AssignmentError: A later request failed. It holds the outcome for each resource that the
                 plan moves.
-            ValueError: An argument is invalid. No request was sent.
+            ValueError: An argument or a part of the plan is invalid. No request was sent.
         """
         return self._portal.call(self._async.apply, plan, chunk_size=chunk_size, on_chunk=on_chunk)
 

@@ -103,7 +103,8 @@ def _with_article(cls: type) -> str:
     if cls is NoneType:
         return "None"
     name = "string" if cls is str else cls.__name__
-    return f"{'an' if name.startswith(tuple('AEIOUaeiou')) or name[:3] == 'SSL' else 'a'} {name}"
+    is_vowel = name.startswith(("SSL", *"AEIOUaeiou")) and name != "URN"
+    return f"{'an' if is_vowel else 'a'} {name}"
 
 
 def checked_count(name: str, value: int, most: int | None = None) -> int:
@@ -244,6 +245,19 @@ def settable(**members: object) -> dict[str, object]:
             environment is unknown.
     """
     return {name: _CHECKS[name](name, value) for name, value in members.items()}
+
+
+def creatable(*, purpose: str, **members: object) -> dict[str, object]:
+    """Return the checked attributes of a project to create, as the API spells them.
+
+    Raises:
+        TypeError: An attribute has the wrong type.
+        ValueError: As in `settable`, or the purpose is empty.
+    """
+    checked = settable(purpose=purpose, **members)
+    if not purpose:
+        raise ValueError("purpose must have 1 to 255 characters, got 0")
+    return checked
 
 
 def _checked_text(name: str, value: str) -> str:

@@ -345,7 +345,41 @@ def move(urn: str, **members: Any) -> Move:
         ),
         (Plan(moves=(move("do:app:1", target_id="x"),)), ValueError, "project must be a UUID"),
         (Plan(moves=(move("do:app:1", source_id="../x"),)), ValueError, "project must be a UUID"),
-        (Plan(moves=(Move(**{**move("do:app:1").to_dict(), "urn": "x"}),)), ValueError, r"s\[0\]"),
+        (
+            Plan(
+                moves=(move("do:app:1", target_id="", target="x"),),
+                new_projects=(NewProject(name="x"),),
+            ),
+            ValueError,
+            "project must be a UUID",
+        ),
+        (Plan(moves=(move("do:app:1", target_id=5),)), TypeError, "project must be a UUID"),
+        (
+            Plan(moves=(Move(**{**move("do:app:1").to_dict(), "urn": "do:app:1"}),)),
+            TypeError,
+            "urn of each of plan.moves must be a URN, got str",
+        ),
+        (Plan(moves=("x",)), TypeError, "each of plan.moves must be a Move, got str"),  # type: ignore[arg-type]  # refused
+        (
+            Plan(new_projects=(NewProject(name="x"), "y")),  # type: ignore[arg-type]  # refused
+            TypeError,
+            "each of plan.new_projects must be a NewProject, got str",
+        ),
+        (
+            Plan(new_projects=(NewProject(name="x"), NewProject(name=None))),  # type: ignore[arg-type]  # refused
+            TypeError,
+            "name must be a string, got NoneType",
+        ),
+        (
+            Plan(new_projects=(NewProject(name="x"), NewProject(name="y", purpose=""))),
+            ValueError,
+            "purpose must have 1 to 255 characters, got 0",
+        ),
+        (
+            Plan(new_projects=(NewProject(name="x"),) * 2),
+            ValueError,
+            "plan.new_projects must have each name once, got 'x' twice",
+        ),
     ],
 )
 async def test_invalid_plan(

@@ -481,7 +481,8 @@ async def test_reconcile_does_nothing(emulator: Emulator, make_client: MakeClien
         done = await client.projects.reconcile(web, droplets(2), prune=True)
     assert droplets(2, 1) == [str(refusal.urn) for refusal in done.refused]
     assert ((), (), ()) == (done.added, done.removed, done.kept)
-    assert 4 == len(emulator.requests)
+    # The project and the default one, the addition, the project again, and the removal.
+    assert 5 == len(emulator.requests)
 
 
 async def test_reconcile_with_undecided(emulator: Emulator, make_client: MakeClient) -> None:

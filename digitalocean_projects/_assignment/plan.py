@@ -7,7 +7,7 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from digitalocean_projects._arguments import AnyProject, ProjectLike, settable
+from digitalocean_projects._arguments import AnyProject, ProjectLike, creatable
 from digitalocean_projects._codec.models import (
     Environment,
     Project,
@@ -57,7 +57,7 @@ class NewProject(Value):
             description=project.description,
             environment=project.environment,
         )
-        settable(**attrs.asdict(new))
+        creatable(**attrs.asdict(new))
         return new
 
 

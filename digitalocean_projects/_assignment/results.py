@@ -133,7 +133,8 @@ class Reconciliation(Value):
         kept: The desired resources that the project held already, or that were moving to it.
         failed: The resources that the API didn't move; their `status` says why.
         unknown: The resources that are missing from the API's response.
-        untouched: The resources that were sent only in requests that the API refused as a whole.
+        untouched: The resources that were sent only in requests that the API refused as a whole,
+            and those to remove that had left the project before the first removal.
         refused: The API's error for each resource whose status is `refused`.
         request_ids: The ids of the requests whose responses had outcomes, in order. DigitalOcean's
             support asks for them. Two results may be equal although their ids differ.

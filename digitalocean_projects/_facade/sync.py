@@ -748,7 +748,8 @@ class Projects:
         """Assign the desired resources that a project lacks.
 
         With `prune`, also move all its other resources to the default project. The project is
-        listed first; `reservedip` and `floatingip` name the same resource. Repeated calls change
+        listed first, and again before the first removal if resources were added: one that has left
+        isn't moved. `reservedip` and `floatingip` name the same resource. Repeated calls change
         nothing. While a move is in progress, the old project still lists the resource: wait with
         `wait_until_assigned` before you prune. Requires the scopes of `list_resources` and
         `assign_resources`.
@@ -843,7 +844,7 @@ class Projects:
                 resource was known. A note names the projects that were created.
             AssignmentError: A later request failed. It holds the outcome for each resource that the
                 plan moves.
-            ValueError: An argument is invalid. No request was sent.
+            ValueError: An argument or a part of the plan is invalid. No request was sent.
         """
         return self._portal.call(self._async.apply, plan, chunk_size=chunk_size, on_chunk=on_chunk)
 

@@ -208,7 +208,18 @@ def test_known_secrets(secret: str) -> None:
 
 def test_long_texts() -> None:
     """A long text is searched in linear time."""
-    for part in ("bearer ", "bearer \t", "dop_v1", "do", "a", "0", f"{HEX[:63]}x", "dop_v1_a ", "://", "://a:"):
+    for part in (
+        "bearer ",
+        "bearer \t",
+        "dop_v1",
+        "do",
+        "a",
+        "0",
+        f"{HEX[:63]}x",
+        "dop_v1_a ",
+        "://",
+        "://a:",
+    ):
         text = f"@{part * (2_000_000 // len(part))}"
         assert len(redacted(text)) <= len(text)
 

@@ -139,7 +139,13 @@ def test_token_as_argument(account: Emulator, capsys: Capture, arguments: str) -
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--proxy {} list", "list --pro={}", "list --proxys={}", "list --timeout {}", "projects list {}"],
+    [
+        "--proxy {} list",
+        "list --pro={}",
+        "list --proxys={}",
+        "list --timeout {}",
+        "projects list {}",
+    ],
 )
 def test_password_as_argument(account: Emulator, capsys: Capture, arguments: str) -> None:
     """A usage error masks the user and the password of a proxy in any argument."""

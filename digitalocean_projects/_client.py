@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from ssl import CERT_NONE, SSLContext
+from ssl import SSLContext
 from types import NoneType, TracebackType
 from typing import Any, Self
 
-from aiohttp import ClientSession, DummyCookieJar, TraceConfig
+from aiohttp import ClientSession, TraceConfig
 from attrs import NOTHING, NothingType
 
 from ._arguments import checked_count, checked_seconds, checked_type
@@ -40,6 +40,7 @@ from ._paginator.paginator import AsyncPaginator
 from ._projects import AsyncProjects
 from ._public import publish
 from ._request import APIResponse, checked_path, encoded_query, endpoint_request, identity
+from ._session.connections import checked_session, checked_ssl
 from ._session.manager import SessionManager, Statistics
 from ._session.tracing import trace_operations
 
@@ -89,8 +90,8 @@ class AsyncClient:
             first, and `Limits.reserve` requests are kept for them. The default is False.
         max_body: Maximum size of a response body in bytes, after decompression. The default is
             16 MiB.
-        allow_insecure: Allow http to any host, and `ssl` without verification. Others may then read
-            the token. The default is False.
+        allow_insecure: Allow http to any host, and `ssl` and sessions that don't verify the
+            server. Others may then read the token. The default is False.
         proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`; `"env"` for that of the
             environment; or None (the default) for no proxy. `"env"` reads the variable
             `https_proxy` (`http_proxy` if `base_url` is http), or else `all_proxy`, in lower or
@@ -105,16 +106,18 @@ class AsyncClient:
         user_agent: Value of the User-Agent header. The default names the package and its version.
         session: `aiohttp.ClientSession` of yours, whose connections the client uses. The client
             never closes it. It must belong to the event loop of the requests, and stay open until
-            the client is closed. It must have `cookie_jar=aiohttp.DummyCookieJar()`, and no
-            `trust_env`, auth, proxy or default headers with credentials. Of its other settings,
-            the client uses its trace configs. The limits of its connector, by default 100
-            connections for all users of the session, bound the number of concurrent requests; a
-            request that waits for a connection longer than `connect_timeout` fails. A
+            the client is closed. It must have `cookie_jar=aiohttp.DummyCookieJar()` and no
+            `trust_env`, and its connector must verify the server, unless `ssl` is passed or
+            `allow_insecure` is true. Of its other settings, the client uses its trace configs; its
+            auth, proxy and default headers are for requests of yours. The limits of its connector,
+            by default 100 connections for all users of the session, bound the number of concurrent
+            requests; a request that waits for a connection longer than `connect_timeout` fails. A
             `TCPConnector(limit=0)` has no limits. It can't be combined with `session_factory` or
             `trace_configs`.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
-            event loop that uses the session, and the client closes the session. All views share
-            the session, including its cookies. If the function raises an exception, the request
+            event loop that uses the session, and the client closes the session. Its connector must
+            verify the server, as that of `session`. All views share the session, including its
+            cookies. If the function raises an exception, the request
             raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
             with `session_factory`.
@@ -171,8 +174,9 @@ class AsyncClient:
             max_body=checked_count("max_body", max_body),
             proxy=checked_proxy(proxy, base_url, allow_insecure=allow_insecure),
             user_agent=checked_user_agent(user_agent),
-            ssl=_checked_ssl(ssl, allow_insecure=allow_insecure),
-            session=_checked_session(session),
+            allow_insecure=allow_insecure,
+            ssl=checked_ssl(ssl, allow_insecure=allow_insecure),
+            session=checked_session(session, allow_insecure=allow_insecure or ssl is not None),
             session_factory=session_factory,
             trace_configs=tuple(trace_configs),
             retry=_checked_retry(retry),
@@ -285,8 +289,8 @@ class AsyncClient:
                 `false`), or sequences of these, which repeat the name. None, the default, sends no
                 query.
             json: The body: a JSON value of dicts with string keys, lists, tuples, strings, ints,
-                finite floats, bools and None, at most 100 levels deep. None, the default, sends no
-                body.
+                finite floats, bools and None, at most 100 levels deep, with at most 1,000,000
+                values and 16 MiB of text. None, the default, sends no body.
             idempotent: True to retry the request although an earlier attempt may have been carried
                 out. None, the default, is True for `GET`, `HEAD`, `PUT` and `DELETE`. If False, the
                 request is retried only if it was certainly not carried out. A `DELETE` that is
@@ -408,60 +412,6 @@ def _checked_bulk(bulk: bool) -> bool:  # noqa: FBT001 - it is only checked
 
 def _checked_deadline(deadline: float | None) -> float | None:
     return None if deadline is None else checked_seconds("deadline", deadline)
-
-
-def _checked_ssl(context: SSLContext | None, *, allow_insecure: bool) -> SSLContext | None:
-    """Return the TLS settings after checking that they verify the server.
-
-    Raises:
-        TypeError: They are no SSLContext.
-        ValueError: They don't verify the certificate or its host name.
-    """
-    if context is None:
-        return None
-    hint = "for example ssl.create_default_context(cafile='authority.pem')"
-    checked_type("ssl", context, (SSLContext, NoneType), hint=hint)
-    verifies = context.verify_mode != CERT_NONE and context.check_hostname
-    if not (verifies or allow_insecure):
-        raise ValueError(
-            "ssl must verify the certificate and its host name; "
-            "pass allow_insecure=True to allow any server to read the token"
-        )
-    return context
-
-
-def _checked_session(session: ClientSession | None) -> ClientSession | None:
-    """Return a session of the caller after checking that it adds nothing to requests.
-
-    Raises:
-        TypeError: It is no ClientSession.
-        ValueError: It has credentials, cookies or proxies of its own.
-    """
-    if session is None:
-        return None
-    hint = "a function as session_factory" if callable(session) else ""
-    checked_type("session", session, (ClientSession, NoneType), hint=hint)
-    if session.trust_env:
-        raise ValueError(
-            "session must not have trust_env=True, which reads netrc files, too; "
-            "pass proxy='env' to the client for the proxies of the environment"
-        )
-    jar = type(session.cookie_jar).__name__
-    if not isinstance(session.cookie_jar, DummyCookieJar):
-        raise ValueError(  # noqa: TRY004 - the type of the session is right
-            f"session must not store cookies, got a session with a {jar}; "
-            "create it with cookie_jar=aiohttp.DummyCookieJar()"
-        )
-    if session.auth is not None:
-        raise ValueError("session must have no auth, since the client sends its token")
-    for name in _OWN_HEADERS & {name.lower() for name in session.headers}:
-        raise ValueError(f"session must have no default header {name!r}; set it in other requests")
-    if getattr(session, "_default_proxy", None) is not None:
-        raise ValueError("session must have no proxy; pass proxy=… to the client")
-    return session
-
-
-_OWN_HEADERS = frozenset({"authorization", "cookie", "host", "proxy-authorization"})
 
 
 def _checked_clock(clock: Clock) -> Clock:

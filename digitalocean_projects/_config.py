@@ -41,6 +41,7 @@ class Settings:
     max_body: int
     proxy: Secret | None
     user_agent: str
+    allow_insecure: bool
     ssl: SSLContext | None
     session: ClientSession | None
     session_factory: Callable[[], ClientSession] | None

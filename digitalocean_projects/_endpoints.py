@@ -155,7 +155,8 @@ class Endpoints:
             concurrency=concurrency,
             max_pages=DEFAULT_MAX_PAGES,
             secret=self.manager.settings.token,
-            skips_deleted=chosen is None,
+            get=lambda project: self.send("GET", project_path(project), READ),
+            skips_deleted=chosen is None and wanted is None and not strict,
             wanted=wanted,
             strict=strict,
         )

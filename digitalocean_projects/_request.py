@@ -11,7 +11,8 @@ import attrs
 
 from ._arguments import checked_type
 from ._codec.headers import Headers, RateLimit
-from ._codec.json import DecodeError, decode_value, encode_value
+from ._codec.json import DecodeError, decode_value
+from ._codec.value import encode_value
 from ._errors import APIResponseError
 from ._messages import Request, quoted
 from ._paginator.listing import Unidentified

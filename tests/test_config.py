@@ -56,6 +56,7 @@ def test_settings() -> None:
         connect_timeout=10.0,
         max_body=1,
         proxy=Secret(f"http://user:{HIDDEN}@proxy"),
+        allow_insecure=False,
         ssl=None,
         session=None,
         user_agent="x",

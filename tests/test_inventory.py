@@ -334,10 +334,33 @@ async def test_deleted_meanwhile(emulator: Emulator, make_either: MakeClient) ->
     """A project that was deleted before it was read is returned without resources."""
     fill(emulator, 3)
     gone = next(project.id for project in emulator.projects() if project.name == "p1")
-    emulator.fail(faults.Status(404), when=lambda request: gone in request.path)
+    emulator.fail(faults.Status(404), when=lambda request: gone in request.path, times=2)
     async with make_either() as client:
         pages = [page async for page in client.projects.resources_by_project().pages()]
     assert [3, 0, 3, 0] == [len(page.resources) for page in pages]
+
+
+@pytest.mark.parametrize("status", [200, 403])
+async def test_listing_that_is_missing(
+    emulator: Emulator, make_either: MakeClient, status: int
+) -> None:
+    """A project whose listing alone is missing is a failure, and nothing else takes it as empty."""
+    fill(emulator, 3)
+    there = next(project.id for project in emulator.projects() if project.name == "p1")
+    emulator.fail(
+        faults.Status(404), when=lambda request: f"{there}/res" in request.path, times=None
+    )
+    if status != 200:
+        emulator.fail(faults.Status(status), when=lambda request: there in request.path, times=None)
+    async with make_either() as client:
+        with pytest.raises(InventoryError) as caught:
+            await client.projects.resources_by_project().collect()
+        ((project, error),) = caught.value.failures
+        assert (there, NotFoundError) == (project.id, type(error))
+        with pytest.raises(InventoryError):
+            await client.projects.plan({"p2": ["do:droplet:404"]})
+        with pytest.raises(InventoryError):
+            await client.projects.project_of("do:droplet:404")
 
 
 async def test_missing_behind_a_gateway(emulator: Emulator, make_either: MakeClient) -> None:

@@ -432,6 +432,10 @@ WRONG_PARAMS: list[tuple[Any, type[Exception], str]] = [
 ]
 DEEP: list[Any] = []
 DEEP.append(DEEP)
+SHARED: list[Any] = []
+for _ in range(99):
+    SHARED = [SHARED, SHARED]
+LARGE = "json must have at most 1,000,000 values and 16 MiB of text, got more"
 WRONG_JSON: list[tuple[Any, type[Exception], str]] = [
     ({1: 2}, TypeError, "the keys in json must be strings, got int"),
     ({"a": [{None: 2}]}, TypeError, "the keys in json must be strings, got NoneType"),
@@ -447,6 +451,11 @@ WRONG_JSON: list[tuple[Any, type[Exception], str]] = [
     ({"\udfff": 1}, ValueError, "json must be valid Unicode text, got a lone surrogate"),
     (10**5000, ValueError, "json must have numbers of fewer digits"),
     (DEEP, ValueError, "json must have at most 100 levels of lists and dicts, got more"),
+    (SHARED, ValueError, LARGE),
+    ([[None] * 1000] * 1000, ValueError, LARGE),
+    (["x" * 2**20] * 17, ValueError, LARGE),
+    ([{"x" * 2**20: None}] * 17, ValueError, LARGE),
+    ([10**4000] * 10_000, ValueError, LARGE),
 ]
 
 
@@ -511,6 +520,17 @@ async def test_json(make_client: MakeClient, emulator: Emulator, value: object) 
     async with make_client() as client:
         await client.request("POST", "/v2/x", json=value)
     assert json.loads(json.dumps(value)) == json.loads(emulator.requests[0].body)
+
+
+async def test_large_body(make_client: MakeClient, emulator: Emulator) -> None:
+    """A body of several MiB is sent completely in each attempt, and causes no warning."""
+    text = "x" * 3 * 2**20
+    emulator.respond(503)
+    emulator.respond(200)
+    async with make_client(retry=ONE_MORE) as client:
+        await client.request("PUT", "/v2/x", json=text)
+    assert [f'"{text}"'.encode()] * 2 == [it.body for it in emulator.requests]
+    assert {str(len(text) + 2)} == {it.headers["Content-Length"] for it in emulator.requests}
 
 
 # Retries

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from aiohttp import BasicAuth, ClientSession, DummyCookieJar, TCPConnector, TraceConfig
+from aiohttp import (
+    BasicAuth,
+    ClientSession,
+    DummyCookieJar,
+    Fingerprint,
+    TCPConnector,
+    TraceConfig,
+    UnixConnector,
+)
 
 from digitalocean_projects import (
     APIConnectionError,
@@ -46,6 +54,7 @@ async def session() -> AsyncIterator[ClientSession]:
         yield session
 
 
+@pytest.mark.filterwarnings("ignore:The 'auth' parameter:DeprecationWarning")
 async def test_session(make_client: MakeClient, emulator: Emulator) -> None:
     """A client and its views use the connections and traces of a session, and don't close it."""
     seen: list[str] = []
@@ -55,7 +64,19 @@ async def test_session(make_client: MakeClient, emulator: Emulator) -> None:
         seen.append(arguments[2].method)
 
     trace.on_request_start.append(note)
-    async with made(trace_configs=[trace], headers={"X-Mine": "1"}) as session:
+    mine = {"X-Mine": "1", "COOKIE": "a=b", "Host": "mine.example", "Proxy-Authorization": "x"}
+    # aiohttp refuses a session with both.
+    for credentials in ({"auth": AUTH}, {"headers": {**mine, "authorization": "x"}}):
+        async with (
+            made(proxy="http://127.0.0.1:1", **credentials) as session,
+            make_client(session=session) as client,
+        ):
+            await client.projects.get_default()
+    for request in emulator.requests:
+        assert f"Bearer {emulator.token}" == request.headers["Authorization"]
+        assert request.headers["Host"] in emulator.url
+        assert not {"X-Mine", "Cookie", "Proxy-Authorization"} & {*request.headers}
+    async with made(trace_configs=[trace]) as session:
         async with session.get(emulator.url) as page:
             await page.read()
         for _ in range(2):
@@ -69,8 +90,6 @@ async def test_session(make_client: MakeClient, emulator: Emulator) -> None:
         assert [1] == [len(idle) for idle in connector._conns.values()]
         assert session._retry_connection
     assert ["GET", "GET", "HEAD", "GET", "HEAD", "GET"] == seen
-    requests = [it for it in emulator.requests if it.path.startswith("/v2")]
-    assert [None] * 4 == [it.headers.get("X-Mine") for it in requests]
 
 
 async def test_session_that_is_closed(
@@ -157,7 +176,6 @@ async def test_idle_connections_of_the_owner(make_client: MakeClient, emulator: 
     assert 1 == connections
 
 
-@pytest.mark.filterwarnings("ignore:The 'auth' parameter:DeprecationWarning")
 async def test_wrong_sessions() -> None:
     """A session with credentials, cookies or proxies of its own is refused at once."""
     wrong: list[tuple[dict[str, Any], str]] = [
@@ -166,12 +184,6 @@ async def test_wrong_sessions() -> None:
             {"cookie_jar": None},
             r"session must not store cookies, got a session with a CookieJar; create it",
         ),
-        ({"auth": AUTH}, "session must have no auth, since the client sends its"),
-        ({"headers": {"AUTHORIZATION": "x"}}, "session must have no default header 'authoriz"),
-        ({"headers": {"Cookie": "x"}}, "session must have no default header 'cookie'"),
-        ({"headers": {"Host": "x"}}, "session must have no default header 'host'"),
-        ({"headers": {"Proxy-Authorization": "x"}}, "session must have no default header 'proxy-"),
-        ({"proxy": "http://proxy.example"}, "session must have no proxy; pass proxy=… to the"),
     ]
     for options, message in wrong:
         async with made(**options) as session:
@@ -191,6 +203,42 @@ async def test_wrong_sessions() -> None:
         AsyncClient("token", session=odd)
     with pytest.raises(TypeError, match="unexpected keyword argument 'session'"):
         Client("token", session=None)  # type: ignore[call-arg]
+
+
+async def test_unverified_sessions(make_client: MakeClient, emulator: Emulator) -> None:
+    """A session whose connector doesn't verify the server is refused, unless that is allowed."""
+    anybody = ssl.create_default_context()
+    anybody.check_hostname = False
+    verifying = ssl.create_default_context()
+    message = "must verify the certificate and its host name; pass allow_insecure=True"
+    settings: Any
+    for settings in (False, anybody):
+        async with made(connector=TCPConnector(ssl=settings)) as session:
+            with pytest.raises(ValueError, match=f"^the connector of session {message}"):
+                make_client(session=session)
+            for allowed in ({"allow_insecure": True}, {"ssl": verifying}):
+                await make_client(session=session, **allowed).projects.get_default()
+
+        def make(settings: Any = settings) -> ClientSession:
+            return made(connector=TCPConnector(ssl=settings))
+
+        async with make_client(session_factory=make) as client:
+            for _ in range(2):
+                with pytest.raises(ValueError, match=f"^the connector of .*_factory {message}"):
+                    await client.projects.get_default()
+        for allowed in ({"allow_insecure": True}, {"ssl": verifying}):
+            async with make_client(session_factory=make, **allowed) as client:
+                await client.projects.get_default()
+    assert 8 == len(emulator.requests)
+    for settings in (True, verifying, Fingerprint(b"x" * 32)):
+        async with (
+            made(connector=TCPConnector(ssl=settings)) as session,
+            make_client(session=session) as client,
+        ):
+            await client.projects.get_default()
+    async with made(connector=UnixConnector("/nowhere")) as session:
+        make_client(session=session)
+    make_client(session=session)
 
 
 @pytest.mark.parametrize("client_class", [AsyncClient, Client])

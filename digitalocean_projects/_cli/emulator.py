@@ -135,11 +135,24 @@ def _add_behavior(parser: argparse.ArgumentParser) -> None:
         help="time until listings show an assignment (default: 0)",
     )
     group.add_argument(
+        "--resource-types",
+        metavar="TYPE,...",
+        type=lambda text: [name.strip() for name in text.split(",")],
+        default=[],
+        help="types that assignments accept besides the known ones, such as one that the API has "
+        "since learned",
+    )
+    group.add_argument(
+        "--sparse",
+        action="store_true",
+        help="leave out of listings what the API leaves out at times: links, times and statuses",
+    )
+    group.add_argument(
         "--latency",
-        metavar="TIME[±TIME]",
+        metavar="TIME[+-TIME]",
         type=_latency,
         default=(0.0, 0.0),
-        help="delay of answers, such as 20ms, 20ms±10, 20ms+-10 or 0.5s (default: 0ms)",
+        help="delay of answers, such as 20ms, 20ms+-10 or 0.5s (default: 0ms)",
     )
 
 
@@ -214,7 +227,7 @@ def _emulate(options: Namespace) -> int:
 def _emulator(options: Namespace, state: StateFile | None) -> Emulator:
     """Return the emulator that the options describe, with the state of a file if it has one."""
     # The emulator loads slowly.
-    from digitalocean_projects.testing import Emulator  # noqa: PLC0415 - as above
+    from digitalocean_projects.testing import RESOURCE_TYPES, Emulator  # noqa: PLC0415 - as above
 
     from .demo import seed  # noqa: PLC0415 - as above
 
@@ -236,6 +249,8 @@ def _emulator(options: Namespace, state: StateFile | None) -> Emulator:
         scopes=options.scopes,
         contents=first.dump(),
         move_delay=options.move_delay,
+        resource_types={*RESOURCE_TYPES, *options.resource_types},
+        sparse=options.sparse,
         latency=latency,
         jitter=jitter,
         allow_hosts=options.allow_host,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import datetime
 from itertools import islice
-from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 
 import attrs
@@ -87,7 +85,6 @@ _NAMES = ("id", "request_id")
 _OTHER_MESSAGES = ("error", "messages", "errors", "detail", "title", "root_causes")
 _DEEPEST_TEXT = 5
 _MOST_TEXTS = 10
-_DEEPEST_VALUE = 100
 _MOST_VALUES = 1000
 # Each text repeats the name, so that a longer name would cost memory.
 _LONGEST_NAME = 50
@@ -141,44 +138,6 @@ def decode_value(body: bytes) -> Any:
         raise DecodeError("invalid JSON: it is nested too deeply") from None
     except _NO_JSON as error:
         raise DecodeError(f"invalid JSON: {error}") from None
-
-
-def encode_value(name: str, value: object) -> bytes:
-    """Return any JSON value as JSON.
-
-    Raises:
-        TypeError: The value holds a type that JSON doesn't have, or a key that is not a string.
-        ValueError: The value holds a number that is not finite or has too many digits, text that is
-            not valid Unicode, or is nested too deeply.
-    """
-    _check_value(name, value, _DEEPEST_VALUE)
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        problem = f"{name} must be valid Unicode text, got a lone surrogate"
-    except ValueError:
-        problem = f"{name} must have numbers of fewer digits"
-    raise ValueError(problem)
-
-
-def _check_value(name: str, value: object, depth: int) -> None:
-    if not depth:
-        most = f"at most {_DEEPEST_VALUE} levels of lists and dicts"
-        raise ValueError(f"{name} must have {most}, got more")
-    if isinstance(value, dict):
-        for key, part in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"the keys in {name} must be strings, got {type(key).__name__}")
-            _check_value(name, part, depth - 1)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            _check_value(name, part, depth - 1)
-    elif isinstance(value, float):
-        if not isfinite(value):
-            raise ValueError(f"the numbers in {name} must be finite, got {value}")
-    elif not isinstance(value, str | int | None):
-        kinds = "dicts, lists, strings, numbers, bools and None"
-        raise TypeError(f"{name} must consist of {kinds}, got {type(value).__name__}")
 
 
 def _page(document: Mapping[str, Any], items: list[T]) -> PageDocument[T]:

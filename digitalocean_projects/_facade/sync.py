@@ -100,8 +100,8 @@ class Client:
             first, and `Limits.reserve` requests are kept for them. The default is False.
         max_body: Maximum size of a response body in bytes, after decompression. The default is
             16 MiB.
-        allow_insecure: Allow http to any host, and `ssl` without verification. Others may then read
-            the token. The default is False.
+        allow_insecure: Allow http to any host, and `ssl` and sessions that don't verify the
+            server. Others may then read the token. The default is False.
         proxy: URL of an HTTP proxy, `http://[user:password@]host[:port]`; `"env"` for that of the
             environment; or None (the default) for no proxy. `"env"` reads the variable
             `https_proxy` (`http_proxy` if `base_url` is http), or else `all_proxy`, in lower or
@@ -115,8 +115,9 @@ class Client:
             file with all trusted certificates before Python starts.
         user_agent: Value of the User-Agent header. The default names the package and its version.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
-            event loop that uses the session, and the client closes the session. All views share
-            the session, including its cookies. If the function raises an exception, the request
+            event loop that uses the session, and the client closes the session. Its connector must
+            verify the server, as that of `session`. All views share the session, including its
+            cookies. If the function raises an exception, the request
             raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
             with `session_factory`.
@@ -273,8 +274,8 @@ class Client:
                 `false`), or sequences of these, which repeat the name. None, the default, sends no
                 query.
             json: The body: a JSON value of dicts with string keys, lists, tuples, strings, ints,
-                finite floats, bools and None, at most 100 levels deep. None, the default, sends no
-                body.
+                finite floats, bools and None, at most 100 levels deep, with at most 1,000,000
+                values and 16 MiB of text. None, the default, sends no body.
             idempotent: True to retry the request although an earlier attempt may have been carried
                 out. None, the default, is True for `GET`, `HEAD`, `PUT` and `DELETE`. If False, the
                 request is retried only if it was certainly not carried out. A `DELETE` that is

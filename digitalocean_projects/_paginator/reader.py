@@ -47,8 +47,9 @@ class Reader:
         concurrency: The maximum number of concurrent requests.
         max_pages: The maximum number of pages of a project.
         secret: The token, which no error may show.
-        skips_deleted: True to take a project that does not exist any more for an empty one; False
-            to report it as a failure.
+        get: Function that requests a project.
+        skips_deleted: True to treat a deleted project as empty; False to report it as a failure,
+            since its resources may have moved to a project that was read before.
         wanted: The only resource to return, in its canonical form; None for all. A project that
             holds it is read up to its page only.
         strict: True to report a project as a failure if it changes during each reading.
@@ -59,6 +60,7 @@ class Reader:
     concurrency: int
     max_pages: int
     secret: str
+    get: Callable[[Project], Awaitable[Project]]
     skips_deleted: bool = True
     wanted: URN | None = None
     strict: bool = False
@@ -79,8 +81,7 @@ class Reader:
         except APIError as error:
             if _concerns_all(error):
                 raise
-            is_missing = isinstance(error, NotFoundError) and error.id == NOT_FOUND
-            if is_missing and self.skips_deleted:
+            if self.skips_deleted and _is_missing(error) and await self._is_deleted(project, gate):
                 return ProjectResources(project=project, resources=())
             # Its traceback holds this frame, which would hold the error: a reference cycle.
             return project, error.with_traceback(None)
@@ -90,6 +91,15 @@ class Reader:
             total=paginator.total,
             settled=paginator.settled is not False,
         )
+
+    async def _is_deleted(self, project: Project, gate: asyncio.Semaphore) -> bool:
+        """Return True if the API doesn't know the project; its listing alone may be in error."""
+        try:
+            async with gate:
+                await self.get(project)
+        except APIError as error:
+            return _is_missing(error)
+        return False
 
     async def _resources_in(self, paginator: AsyncPaginator[Resource]) -> Sequence[Resource]:
         if self.wanted is None:
@@ -102,6 +112,10 @@ class Reader:
         # A resource may have been missed, so this raises an error if every reading sees a change.
         held = await paginator.collect(strict=True)
         return [resource for resource in held if resource.urn.canonical == self.wanted]
+
+
+def _is_missing(error: APIError) -> bool:
+    return isinstance(error, NotFoundError) and error.id == NOT_FOUND
 
 
 def _concerns_all(error: APIError) -> bool:

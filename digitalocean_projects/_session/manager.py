@@ -27,10 +27,11 @@ from digitalocean_projects._limiter.shared import shared_bucket
 from digitalocean_projects._messages import Request
 from digitalocean_projects._public import publish
 
+from .connections import open_session
 from .pool import Pool
 from .retry import Retries
 from .tracing import Attempt, note_wait
-from .transport import Transport, open_session
+from .transport import Transport
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

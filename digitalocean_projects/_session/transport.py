@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from io import BytesIO
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
-from aiohttp import (
-    ClientHttpProxyError,
-    ClientResponseError,
-    ClientSession,
-    ClientTimeout,
-    DummyCookieJar,
-    TCPConnector,
-)
+from aiohttp import ClientHttpProxyError, ClientResponseError, ClientTimeout
 from yarl import URL
 
 from digitalocean_projects._codec.headers import RateLimit, retry_after, retry_after_refusal
@@ -40,12 +34,11 @@ from digitalocean_projects._errors import (
 from digitalocean_projects._messages import Secret, one_line
 
 from .failures import Attempt
-from .pool import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from aiohttp import ClientResponse
+    from aiohttp import ClientResponse, ClientSession
 
     from digitalocean_projects._config import Settings
     from digitalocean_projects._errors import APIError
@@ -58,6 +51,7 @@ _SHORTEST = 0.001
 # The timeout for the connection must expire before that of the attempt: only after the former does
 # aiohttp report that nothing was sent. With 0.995, both expired at once in a busy loop.
 _PART_TO_CONNECT = 0.95
+_LARGE = 2**20
 
 
 @attrs.frozen(kw_only=True)
@@ -183,7 +177,8 @@ class Transport:
         return await session.request(
             request.method,
             URL(f"{self._settings.base_url}{request.path}", encoded=True),
-            data=body,
+            # aiohttp sends a BytesIO in parts, and warns of longer bytes.
+            data=BytesIO(body) if body and len(body) > _LARGE else body,
             headers=self._headers,
             timeout=self._time_out(seconds),
             proxy=self._settings.proxy,
@@ -281,51 +276,6 @@ def _close_idle_connections(session: ClientSession, keys: Iterable[Any], since: 
                 protocol.abort()
         if not connections:
             idle.pop(key, None)
-
-
-def open_session(settings: Settings) -> ClientSession:
-    """Return a new session for these settings, in the running loop."""
-    if settings.session is not None:
-        session = _borrowed(settings.session)
-    elif settings.session_factory is not None:
-        session = settings.session_factory()
-        if not isinstance(session, ClientSession):
-            kind = type(session).__name__
-            raise TypeError(f"session_factory must return an aiohttp.ClientSession, got {kind}")
-    else:
-        session = ClientSession(
-            # Only the token buckets limit the requests. If the connector had a limit, one tenant
-            # whose requests hang could occupy all connections.
-            connector=TCPConnector(limit=0),
-            cookie_jar=DummyCookieJar(),
-            trace_configs=list(settings.trace_configs),
-        )
-    # Otherwise aiohttp sends a failed GET again by itself, and nothing here would count that.
-    session._retry_connection = False  # noqa: SLF001 - there is no public switch
-    return session
-
-
-def _borrowed(original: ClientSession) -> ClientSession:
-    """Return a session on the connections of another one, which remains open.
-
-    The settings of the original session that concern requests, such as its headers and its retry
-    of a failed GET, are for the requests of its owner.
-
-    Raises:
-        ClientUsageError: The original is closed, or belongs to another event loop.
-    """
-    if original.closed:
-        raise ClientUsageError("the session is closed; close the client before its session")
-    if original._loop is not running_loop():  # noqa: SLF001 - the property is deprecated
-        raise ClientUsageError(
-            "the session belongs to another event loop; make one session for each event loop"
-        )
-    session = ClientSession(
-        connector=original.connector, connector_owner=False, cookie_jar=DummyCookieJar()
-    )
-    # An instrumentation adds its own to each new session, and so to the original one.
-    session.trace_configs[:] = original.trace_configs
-    return session
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

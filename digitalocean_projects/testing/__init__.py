@@ -207,6 +207,7 @@ record them.
 | `GET /_emulator/health` | `{"status": "ok"}` |
 | `GET`, `PUT /_emulator/state` | the state, as text of `dump` |
 | `POST /_emulator/seed` | a text for `load` |
+| `POST /_emulator/attach` | `{"resource": "do:floatingip:192.0.2.1", "to": "do:droplet:1"}` |
 | `POST /_emulator/reset` | see `Emulator.reset` |
 | `GET`, `POST /_emulator/accounts` | optional: `{"token": "..."}` |
 | `GET`, `POST /_emulator/tokens` | `{"scopes": ["project:read"]}`; without scopes, every scope |

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from digitalocean_projects._codec.urn import URN
+
 from ._answer import Answer, RefusedError
 from ._api import bearer
 from ._clock import MOST_SECONDS
@@ -81,6 +83,7 @@ class Admin:
             ("GET", "state"): _Operation("Return the state as JSON lines", self._state),
             ("PUT", "state"): _Operation("Replace the state", self._replace),
             ("POST", "seed"): _Operation("Add projects and resources", self._seed),
+            ("POST", "attach"): _Operation("Attach a reserved IP to a Droplet", self._attach),
             ("POST", "reset"): _Operation("Return to the state of the start", self._reset_all),
             ("GET", "accounts"): _Operation("List the accounts", self._accounts),
             ("POST", "accounts"): _Operation("Add an account", self._add_account),
@@ -167,6 +170,12 @@ class Admin:
 
     def _seed(self, request: RecordedRequest, account: Account | None) -> Answer:
         self._api.accounts.load(_text(request), account, replace=False)
+        return _NOTHING
+
+    def _attach(self, request: RecordedRequest, account: Account | None) -> Answer:
+        members = _members(request, "resource", "to")
+        resource, to = (_urn(members.get(name), name) for name in ("resource", "to"))
+        (account or self._api.accounts.all[0]).attach(resource, to)
         return _NOTHING
 
     def _reset_all(self, _: RecordedRequest, __: Account | None) -> Answer:
@@ -313,6 +322,12 @@ def _document(document: object, status: int | RefusedError = 200) -> Answer:
         headers |= status.headers
         status = status.status
     return Answer(status, headers, json.dumps(document).encode())
+
+
+def _urn(value: object, name: str) -> URN:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a URN, such as 'do:droplet:1'")
+    return URN.parse(value)
 
 
 def _text(request: RecordedRequest) -> str:

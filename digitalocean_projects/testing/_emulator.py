@@ -322,7 +322,8 @@ class Emulator(EmulatedAccount):
                 `Content-Type: application/json`, the correct `Content-Length` (unless there is a
                 `Transfer-Encoding`) and `Connection: close` are added; to a 204, only the last.
             when: A function that returns True if this response is for the request. It is called in
-                the emulator's thread. None, the default, accepts every request.
+                the emulator's thread. If it raises an exception, the response is a 500 in plain
+                text. None, the default, accepts every request.
             times: The number of requests to answer, 1 by default; None sets no limit.
 
         Raises:

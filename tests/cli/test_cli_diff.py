@@ -49,7 +49,7 @@ def lines(*objects: object) -> str:
 def change(account: Emulator) -> None:
     """Move a resource, delete one, and create one."""
     empty = next(project for project in account.projects() if project.name == "empty")
-    text = account.dump().replace('"do:app:1"', '"do:app:2"')
+    text = account.dump().replace('app:1","type":"app","id":"1"', 'app:2","type":"app","id":"2"')
     account.load(text, replace=True)
     account.load(lines({"urn": "do:floatingip:192.0.2.1", "project_id": empty.id}))
 

@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 
+from digitalocean_projects import BadRequestError, Client
 from digitalocean_projects._cli import emulator as emulator_module
 from digitalocean_projects._cli import main
-from digitalocean_projects._cli.emulator import _latency, _limits
+from digitalocean_projects._cli.emulator import _emulator, _latency, _limits
 from digitalocean_projects._cli.program import make_parser
 from digitalocean_projects._cli.state_file import StateFile
 from digitalocean_projects.testing import Emulator, seed_demo
@@ -245,6 +246,21 @@ def test_options() -> None:
         ["emulator", "--no-limits", "--scopes", "project:read, droplet:read"]
     )
     assert ((), ["project:read", "droplet:read"]) == (parsed.limits, parsed.scopes)
+
+
+def test_types_and_sparse_answers() -> None:
+    """Another type can be assigned, and a sparse listing lacks links."""
+    parsed = make_parser().parse_args(["emulator", "--sparse", "--resource-types", "agent, key"])
+    with (
+        _emulator(parsed, None) as emulator,
+        Client(emulator.token, base_url=emulator.url) as client,
+    ):
+        emulator.seed([f"do:key:{number}" for number in range(9)], name="web")
+        assert 1 == len(client.projects.assign_resources("default", ["do:key:0"]).done)
+        with pytest.raises(BadRequestError):
+            client.projects.assign_resources("default", ["do:other:1"])
+        listing = client.projects.list_resources(client.projects.find("web"))
+        assert None in [resource.assigned_at for resource in listing]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ IDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, ma
 @given(
     held=st.dictionaries(NAMES, st.lists(IDS, unique=True, max_size=4), max_size=4),
     status=st.sampled_from(["ok", "odd", None]),
-    assigned_at=st.sampled_from(["2024-05-06T07:08:09Z", "2024-05-06T07:08:09.5Z", "soon", None]),
+    assigned_at=st.sampled_from(["2024-05-06T07:08:09Z", "2024-05-06T07:08:09.5Z", "", None]),
 )
 def test_round_trip(
     held: dict[str, list[str]],

@@ -39,6 +39,21 @@ def control(call: Call) -> Callable[..., Reply]:
     return control
 
 
+def test_attach(emulator: Emulator, control: Callable[..., Reply]) -> None:
+    """A reserved IP is attached to a Droplet, in the account of the token."""
+    ip, droplet = "do:floatingip:192.0.2.1", "do:droplet:1"
+    tenant = emulator.add_account()
+    for each, token in ((emulator, None), (tenant, tenant.token)):
+        shop = each.seed([droplet], name="shop")
+        each.seed([ip], default=True)
+        assert 204 == control("POST", "attach", {"resource": ip, "to": droplet}, token).status
+        assert {ip, droplet} == set(each.resources(shop))
+    for wrong in ({"resource": ip}, {"resource": ip, "to": 1}, {"resource": ip, "to": "x"}):
+        assert 400 == control("POST", "attach", wrong).status
+    reply = control("POST", "attach", {"resource": droplet, "to": ip})
+    assert 400 == reply.status
+
+
 def test_state_and_seed(emulator: Emulator, control: Callable[..., Reply]) -> None:
     """The state can be read, added to and replaced; a token selects its account."""
     tenant = emulator.add_account()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._errors import ClientUsageError
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from digitalocean_projects._facade.sync import Client
 
     from .arguments import Commands
+
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def add_mcp(commands: Commands) -> None:
@@ -45,10 +48,34 @@ def serve(client: Client, options: Namespace) -> int:
     except ImportError as error:
         raise ClientUsageError(str(error)) from None
 
+    errors: list[BaseException] = []
+
     async def run() -> None:
         # The blocking client has sent nothing, so its connections belong to this loop.
         async with client._async as asynchronous:  # noqa: SLF001 - of this package
             await make_server(asynchronous, write=options.write).run_stdio_async()
 
-    asyncio.run(run())
+    def work() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
+            errors.append(error)
+
+    # A signal reaches this thread, which does not wait for the other one. The package mcp reads and
+    # writes in threads that no signal interrupts. They inherit `daemon`, so that Python doesn't
+    # wait for them when it exits.
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        # On Windows, only a wait with a maximum lets Ctrl-C through.
+        thread.join(_SECONDS_BETWEEN_LOOKS)
+    for error in errors:
+        raise _first(error) from None
     return 0
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the first error in a group of errors, or an error that is no group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

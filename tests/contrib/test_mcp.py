@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -194,6 +195,34 @@ async def test_command() -> None:
         tools = (await client.list_tools()).tools
         assert [*READ, *WRITE] == [tool.name for tool in tools]
         assert 1234 == (await call(client, "report"))["total"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("end", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("client", 0)])
+def test_end_of_command(end: str, status: int) -> None:
+    """A signal ends the server while its input is open. The end of its client is no error."""
+    command = [sys.executable, "-m", "digitalocean_projects", "mcp", "--demo"]
+    message = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n'
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as server:
+        assert server.stdin
+        assert server.stdout
+        assert server.stderr
+        try:
+            server.stdin.write(message)
+            assert b'"id":1' in server.stdout.readline()
+            if end == "client":
+                server.stdout.close()
+                server.stdin.write(message)
+                server.stdin.close()
+            else:
+                server.send_signal(signal.Signals[end])
+            assert status == server.wait(timeout=10)
+            text = server.stderr.read()
+        finally:
+            server.kill()
+    assert b"Error" not in text
+    assert b"Traceback" not in text
 
 
 @pytest.mark.process

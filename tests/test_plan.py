@@ -26,7 +26,7 @@ from digitalocean_projects._arguments import urns_by_project
 from digitalocean_projects._assignment.plan import find_targets, plan_moves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 WEB = Project(id="4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679", name="web")
 API = Project(id="5e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679", name="api")
@@ -57,6 +57,16 @@ def plan(wanted: Mapping[Any, list[str]], *, create: bool = False, account: Any 
 
 def moves(wanted: Mapping[Any, list[str]], **options: Any) -> list[tuple[str, str | None, str]]:
     return [(move.urn, move.source, move.target) for move in plan(wanted, **options).moves]
+
+
+class Counted(list[Project]):
+    """A list that counts its iterations."""
+
+    readings = 0
+
+    def __iter__(self) -> Iterator[Project]:
+        self.readings += 1
+        return super().__iter__()
 
 
 def test_moves() -> None:
@@ -126,6 +136,14 @@ def test_one_project_by_two_names() -> None:
     assert [3, 2] == [int(move.urn.id) for move in plan(wanted).moves]
     made = plan({"new": urns(1), "name:new": urns(2)}, create=True)
     assert (1, 2) == (len(made.new_projects), len(made.moves))
+
+
+def test_projects_are_looked_through_once() -> None:
+    """The time for a plan grows with its projects, not with the square of their number."""
+    projects = Counted(each.project for each in ACCOUNT)
+    wanted: dict[Any, list[URN]] = {key: [] for key in ("web", "new", "newer", API.id, "default")}
+    assert 5 == len(find_targets(wanted, projects, create=True, secret=TOKEN))
+    assert 1 == projects.readings
 
 
 def test_no_source() -> None:

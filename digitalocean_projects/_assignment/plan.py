@@ -16,8 +16,7 @@ from digitalocean_projects._codec.models import (
     Value,
 )
 from digitalocean_projects._codec.urn import URN
-from digitalocean_projects._errors import ProjectLookupError
-from digitalocean_projects._lookup import looked_up
+from digitalocean_projects._lookup import Directory
 from digitalocean_projects._paginator.reader import ProjectPages, Reader
 from digitalocean_projects._public import publish
 
@@ -143,16 +142,13 @@ def find_targets(
     secret: str,
 ) -> list[_Target]:
     """Return the projects that must hold resources, together with these."""
+    directory = Directory(projects, secret=secret)
     new: dict[str, NewProject] = {}
     targets: list[_Target] = []
     for key, urns in wanted.items():
-        target: Project | NewProject
-        try:
-            hint = "create it, or pass create=True"
-            target = looked_up(key, projects, hint=hint, secret=secret)
-        except ProjectLookupError as error:
-            if error.found or error.is_id or not create:
-                raise
+        target: Project | NewProject | None
+        target = directory.get(key, hint="create it, or pass create=True", or_none=create)
+        if target is None:
             target = NewProject.of(key)
             target = new.setdefault(target.name, target)
         targets.append((target, urns))

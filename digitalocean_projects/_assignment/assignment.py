@@ -130,6 +130,10 @@ class Assignment:
             for (_, urns), start, end in zip(self._parts, starts, ends, strict=True)
         ]
 
+    def keep(self, urn: URN) -> None:
+        """Record that a resource is in its project already, so that it isn't sent."""
+        self._fates[urn.canonical] = Resource(urn, status=ResourceStatus.ALREADY_ASSIGNED)
+
     async def _assign(self, request: Request, chunk: Sequence[URN]) -> None:
         """Send a chunk, and if it is refused, parts of it to find the refused resources."""
         search = Search(chunk, extra=EXTRA_REQUESTS if self._vain < _MOST_VAIN_SEARCHES else 0)

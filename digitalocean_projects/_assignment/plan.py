@@ -17,6 +17,7 @@ from digitalocean_projects._codec.models import (
 )
 from digitalocean_projects._codec.urn import URN
 from digitalocean_projects._lookup import Directory
+from digitalocean_projects._messages import quoted
 from digitalocean_projects._paginator.reader import ProjectPages, Reader
 from digitalocean_projects._public import publish
 
@@ -47,9 +48,19 @@ class NewProject(Value):
 
     @classmethod
     def of(cls, project: ProjectLike) -> Self:
-        """Return the project to create for a name, or for a `Project` of another account."""
+        """Return the project to create for a name, or for a `Project` of another account.
+
+        Raises:
+            ValueError: An attribute is invalid, or white space surrounds the name.
+        """
         if not isinstance(project, Project):
-            return cls(name=str(project).removeprefix("name:"))
+            name = str(project).removeprefix("name:")
+            if name != name.strip():
+                raise ValueError(
+                    "the name of a project to create must not begin or end with white space, "
+                    f"got {quoted(name)}; remove it"
+                )
+            return cls(name=name)
         new = cls(
             name=project.name,
             purpose=project.purpose or _PURPOSE.value,

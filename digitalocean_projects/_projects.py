@@ -526,8 +526,8 @@ class AsyncProjects:
             chunk_size: Maximum number of resources in a request. The default is 100.
             on_chunk: Function that is called with the outcome of each chunk after its requests, in
                 the thread that sends them, for example to note what was done before an interrupt.
-                A resource that has left its source is `untouched` in it. It must not raise an
-                error. None, the default, calls nothing.
+                A resource in neither its source nor its target is `untouched` in it. It must not
+                raise an error. None, the default, calls nothing.
 
         Returns:
             The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or
@@ -537,7 +537,8 @@ class AsyncProjects:
             APIError: A project could not be created, or a request failed before the outcome for any
                 resource was known. A note names the projects that were created.
             AssignmentError: A later request failed. It holds the outcome for each resource that the
-                plan moves.
+                plan moves. Resources that had arrived in their target are in `done`, and those that
+                would be in `left` are in `untouched`.
             ValueError: An argument or a part of the plan is invalid. No request was sent.
         """
         checked_count("chunk_size", chunk_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from digitalocean_projects import (
@@ -150,6 +151,28 @@ async def test_arrived(emulator: Emulator, make_client: MakeClient, web: str) ->
     assert (urns(6), urns(3, 4), urns(5)) == (list(done.moved), list(done.kept), list(done.left))
     # After the new project: api and web for the first Droplet, and the default project for the 6.
     assert ["POST", "GET", "GET", "GET", "POST"] == sent(emulator)
+
+
+@pytest.mark.parametrize("emulator", [{"clock": MockClock(rate=0)}], indirect=True)
+async def test_arrived_before_a_failure(
+    emulator: Emulator, make_client: MakeClient, web: str
+) -> None:
+    """A resource whose earlier move is completed is done even if a later request fails."""
+    emulator.move_delay = 30.0
+    async with make_client() as client:
+        await client.projects.assign_resources(web, urns(3))
+        plan = await client.projects.plan({web: urns(3, 4, 6)})
+        emulator.clock.jump(60)
+        emulator.seed(urns(4))
+        emulator.seed(urns(6), name="new")
+        emulator.fail(faults.Status(403), when=is_post)
+        plan = attrs.evolve(plan, moves=(*plan.moves, move("do:droplet:1", target_id=web)))
+        with pytest.raises(AssignmentError) as caught:
+            await client.projects.apply(plan, chunk_size=3)
+    assert [("do:droplet:3", "already_assigned")] == [
+        (resource.urn, resource.status) for resource in caught.value.done
+    ]
+    assert urns(4, 6, 1) == list(caught.value.untouched)
 
 
 async def test_source_that_cannot_be_listed(

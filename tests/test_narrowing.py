@@ -460,6 +460,19 @@ async def test_requests_in_vain(emulator: Emulator, make_client: MakeClient) -> 
     assert 4 * 17 + 16 == len(emulator.requests)
 
 
+async def test_requests_in_vain_after_an_accepted_one(
+    emulator: Emulator, make_client: MakeClient
+) -> None:
+    """An accepted chunk doesn't let all the chunks be searched that the API refuses after it."""
+    urns = droplets(*range(1_000))
+    emulator.seed(urns)
+    refuse(emulator, urns[100:])
+    async with make_client() as client:
+        result = await client.projects.assign_resources("default", urns)
+    assert 100 == len(result.done)
+    assert 1 + 4 * 17 + 5 == len(emulator.requests)
+
+
 async def test_innocent_chunk_after_vain_searches(
     emulator: Emulator, make_client: MakeClient
 ) -> None:

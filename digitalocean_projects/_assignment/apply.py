@@ -62,7 +62,6 @@ async def apply(
         raise TypeError(f"on_chunk must be a function or None, got {type(on_chunk).__name__}")
     _check(plan)
     created: dict[str, Project] = {}
-    places = _Places(plan.moves, list_resources)
     try:
         for new in plan.new_projects:
             created[new.name] = await create(new)
@@ -71,6 +70,7 @@ async def apply(
             path = project_path(move.target_id or created[move.target])
             parts.setdefault(path, []).append(move.urn)
         assignment = Assignment(manager, *parts.items())
+        places = _Places(plan.moves, list_resources, assignment.keep)
         results = await assignment.run(
             chunk_size, strict=False, check=places.still_there, on_chunk=on_chunk
         )
@@ -82,8 +82,7 @@ async def apply(
             names = ", ".join(quoted(name, manager.settings.token) for name in created)
             error.add_note(f"created before the error: {names}; another plan finds them")
         raise
-    kept = [*plan.kept, *places.arrived]
-    return AppliedPlan.of(results, created=created.values(), kept=kept, left=places.left)
+    return AppliedPlan.of(results, created=created.values(), kept=plan.kept, left=places.left)
 
 
 def _check(plan: Plan) -> None:
@@ -122,18 +121,25 @@ def _check(plan: Plan) -> None:
 class _Places:
     """The projects of moves, in which resources are looked for.
 
-    Each source is listed just before its first move, and a target only if it may have got a
-    resource meanwhile: an earlier move completes later.
+    Each source is listed just before its first move. A target is listed only if a resource has left
+    its source, since an earlier move may have brought it there.
+
+    Args:
+        moves: The moves.
+        list_resources: Function that returns the resources of a project.
+        keep: Function that is called with each resource that is in its target already.
 
     Attributes:
-        arrived: The resources that have left their source, and are in their target.
-        left: The resources that are in neither.
+        left: The resources that are in neither their source nor their target.
     """
 
     def __init__(
-        self, moves: Iterable[Move], list_resources: Callable[[str], AsyncPaginator[Resource]]
+        self,
+        moves: Iterable[Move],
+        list_resources: Callable[[str], AsyncPaginator[Resource]],
+        keep: Callable[[URN], None],
     ) -> None:
-        self.arrived: list[URN] = []
+        self._keep = keep
         self.left: list[URN] = []
         self._list_resources = list_resources
         self._moves = {move.urn.canonical: move for move in moves}
@@ -156,7 +162,7 @@ class _Places:
             if move.source_id is None or await self._is_in(self._in_sources, move.source_id, urn):
                 there.append(urn)
             elif move.target_id and await self._is_in(self._in_targets, move.target_id, urn):
-                self.arrived.append(urn)
+                self._keep(urn)
             else:
                 self.left.append(urn)
         return there

@@ -249,17 +249,17 @@ class AppliedPlan(Value):
         Args:
             results: The results of its assignments.
             created: The projects that were created.
-            kept: The resources that were in their project already, or have arrived there.
+            kept: The resources that were in their project when the plan was made.
             left: The resources that weren't sent, because they had left their source.
         """
         result = AssignmentResult.joined(results)
         assigned, there = _split(result.done)
-        found, gone = tuple(kept), tuple(left)
-        not_sent = {*found, *gone}
+        gone = tuple(left)
+        not_sent = set(gone)
         return cls(
             created=tuple(created),
             moved=assigned,
-            kept=found + there,
+            kept=(*kept, *there),
             left=gone,
             failed=result.failed,
             unknown=result.unknown,

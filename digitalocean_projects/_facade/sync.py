@@ -271,8 +271,8 @@ class Client:
             path: Path from `/v2/` on, such as `/v2/droplets`, without a query. Encode each part
                 that may hold other characters with `urllib.parse.quote(part, safe="")`.
             params: The query: a mapping of names to strings, ints, bools (sent as `true` and
-                `false`), or sequences of these, which repeat the name. None, the default, sends no
-                query.
+                `false`), or lists or tuples of these, which repeat the name. It has at most 8,000
+                characters after encoding. None, the default, sends no query.
             json: The body: a JSON value of dicts with string keys, lists, tuples, strings, ints,
                 finite floats, bools and None, at most 100 levels deep, with at most 1,000,000
                 values and 16 MiB of text. None, the default, sends no body.

@@ -115,10 +115,10 @@ class Client:
             file with all trusted certificates before Python starts.
         user_agent: Value of the User-Agent header. The default names the package and its version.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
-            event loop that uses the session, and the client closes the session. Its connector must
-            verify the server, as that of `session`. All views share the session, including its
-            cookies. If the function raises an exception, the request
-            raises it unchanged.
+            event loop that uses the session, and the client closes the session. The connector of
+            the session must verify the server, unless `ssl` is passed or `allow_insecure` is true.
+            All views share the session, including its cookies. If the function raises an exception,
+            the request raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
             with `session_factory`.
         clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is

@@ -69,8 +69,8 @@ def serve(client: Client, options: Namespace) -> int:
     while thread.is_alive():
         # On Windows, only a wait with a maximum lets Ctrl-C through.
         thread.join(_SECONDS_BETWEEN_LOOKS)
-    for error in errors:
-        raise _first(error) from None
+    if errors:
+        raise _first(errors[0]) from None
     return 0
 
 

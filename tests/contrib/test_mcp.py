@@ -318,7 +318,8 @@ async def test_progress_of_one_call(make_client: MakeClient, emulator: Emulator)
     """The progress of a call doesn't count the requests of another one."""
     messages: list[str | None] = []
 
-    async def note(_progress: float, _total: float | None, message: str | None) -> None:
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        assert (2, None) == (progress, total)
         messages.append(message)
 
     emulator.fail(faults.Delay(0.05), times=2)

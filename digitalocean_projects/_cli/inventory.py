@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from digitalocean_projects._codec.structure import time_text
-from digitalocean_projects._codec.urn import LISTED_TYPE_PATTERN, listed_urn, type_hint
+from digitalocean_projects._codec.urn import listed_type
 from digitalocean_projects._errors import APIError, ClientUsageError, InventoryError
 from digitalocean_projects._messages import one_line
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from .arguments import Commands
 
 UNSETTLED = "the listing changed while it was read; items may be missing or out of date"
-_is_type = re.compile(LISTED_TYPE_PATTERN).fullmatch
 _ORDER = (
     "id",
     "owner_uuid",
@@ -159,11 +157,10 @@ def add_type(parser: argparse.ArgumentParser) -> None:
 
 def _listed_type(text: str) -> str:
     """Return the name of a type in listings."""
-    if hint := type_hint(text):
-        raise argparse.ArgumentTypeError(hint)
-    if not _is_type(text):
-        raise argparse.ArgumentTypeError(f"must be a type, such as droplet, got {text!r}")
-    return listed_urn(f"do:{text}:").canonical.type
+    try:
+        return listed_type(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def of_types(resources: Sequence[Resource], types: Sequence[str] | None) -> Sequence[Resource]:

@@ -69,8 +69,8 @@ def serve(client: Client, options: Namespace) -> int:
     while thread.is_alive():
         # On Windows, only a wait with a maximum lets Ctrl-C through.
         thread.join(_SECONDS_BETWEEN_LOOKS)
-    for failure in errors:
-        raise _first(failure) from None
+    if errors:
+        raise _first(errors[0]) from None
     return 0
 
 

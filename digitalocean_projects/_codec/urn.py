@@ -202,6 +202,22 @@ def type_hint(resource_type: str) -> str:
     return ""
 
 
+def listed_type(text: str) -> str:
+    """Return the name that listings have for a type that a user passes.
+
+    Raises:
+        ValueError: It can't be the type of a listed resource.
+    """
+    lower = text.lower()
+    if hint := type_hint(lower):
+        raise ValueError(hint)
+    if not re.fullmatch(LISTED_TYPE_PATTERN, text):
+        raise ValueError(f"type must be a resource type, such as 'droplet', got {quoted(text)}")
+    if text != lower and lower in _KNOWN_TYPES:
+        raise ValueError(f"types are in lower case; use {lower!r} instead of {text!r}")
+    return _LISTED_AS.get(text, text)
+
+
 class URN(str):
     """A uniform resource name, `do:TYPE:ID`: the name of a resource.
 

@@ -225,6 +225,11 @@ class _Pages(Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
+    @property
+    def ended(self) -> bool:
+        """True if the last page was read."""
+        return self._reading.ended
+
     async def __anext__(self) -> Page[T]:
         if self._reading.ended:
             raise StopAsyncIteration

@@ -214,8 +214,9 @@ def test_types(types: list[str], expected: list[str], capsys: Capture) -> None:
     ("text", "message"),
     [
         ("droplets", "argument --type: use the type 'droplet' instead of 'droplets'"),
-        ("do:droplet:1", "argument --type: must be a type, such as droplet, got"),
-        ("", "argument --type: must be a type, such as droplet, got ''"),
+        ("Volume", "argument --type: types are in lower case; use 'volume' instead of 'Volume'"),
+        ("do:droplet:1", "argument --type: type must be a resource type, such as 'droplet', got"),
+        ("", "argument --type: type must be a resource type, such as 'droplet', got ''"),
     ],
 )
 def test_wrong_types(text: str, message: str, capsys: Capture) -> None:

@@ -94,6 +94,8 @@ def test_existing_application() -> None:
         lifespan=unrelated, exception_handlers={NotFoundError: handle}, responses=described
     )
     add_clients(app)
+    with pytest.raises(ClientUsageError, match="must be called once for an application"):
+        add_clients(app)
 
     @app.get("/")
     async def endpoint(client: AsyncClientDep, request: Request) -> str:

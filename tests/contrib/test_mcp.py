@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
 import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
+from mcp.server.mcpserver import Context
 
 from digitalocean_projects.contrib.mcp import make_server, tools
 from digitalocean_projects.testing import faults
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from digitalocean_projects import AsyncClient
-    from digitalocean_projects.testing import Emulator
+    from digitalocean_projects.testing import Emulator, RecordedRequest
 
     MakeClient = Callable[..., AsyncClient]
 
@@ -134,7 +138,7 @@ async def test_writing(make_client: MakeClient, emulator: Emulator) -> None:
         done = await call(client, "assign", project="shop", resources=["do:droplet:99"])
         assert not done["complete"]
         wanted = {"shop": DROPLETS[:1], "new": DROPLETS[1:]}
-        assert "create=True" in await error_of(client, "apply", wanted=wanted)
+        assert "call again with create: true" in await error_of(client, "apply", wanted=wanted)
         done = await call(client, "apply", wanted=wanted, create=True)
         assert (True, ["new"]) == (
             done["complete"],
@@ -183,6 +187,157 @@ async def test_progress(
     assert (2, "2 requests sent") == reports[-1]
     assert 1 < len(reports)
     assert sorted(reports) == reports
+
+
+async def test_partial_outcome(make_client: MakeClient, emulator: Emulator) -> None:
+    """An error leaves the outcome of each resource, and the created projects, in the answer."""
+    urns = [f"do:droplet:{number}" for number in range(250)]
+    emulator.seed(urns, default=True)
+    shop = emulator.seed([], name="shop")
+
+    def is_last(request: RecordedRequest) -> bool:
+        return request.method == "POST" and b'"do:droplet:249"' in request.body
+
+    async with make_client() as account, Client(make_server(account, write=True)) as client:
+        emulator.fail(faults.Status(403), when=is_last)
+        answer = await call(client, "assign", project=shop, resources=urns)
+        assert (False, urns[200:]) == (answer["complete"], answer["result"]["untouched"])
+        assert urns[:200] == [each["urn"] for each in answer["result"]["resources"]]
+        assert "403" in answer["error"]
+
+        emulator.fail(faults.Status(403), when=is_last)
+        answer = await call(client, "apply", wanted={"new": urns}, create=True)
+        assert (False, 200) == (answer["complete"], len(answer["result"]["moved"]))
+        assert 50 == len(answer["result"]["untouched"])
+        assert ["new"] == [each["name"] for each in answer["result"]["created"]]
+        assert "403" in answer["error"]
+
+        emulator.fail(faults.Status(403), when=lambda request: b'"two"' in request.body)
+        wanted = {"one": urns[:1], "two": urns[1:2]}
+        text = await error_of(client, "apply", wanted=wanted, create=True)
+        assert "created before the error: 'one'; another plan finds them" in text
+
+
+async def test_other_name(make_client: MakeClient, emulator: Emulator) -> None:
+    """An assignment is complete although the API answers with another name of a resource."""
+    emulator.seed(["do:floatingip:192.0.2.1"], default=True)
+    shop = emulator.seed([], name="shop")
+    resources = ["do:reservedip:192.0.2.1", "do:floatingip:192.0.2.1"]
+    async with make_client() as account, Client(make_server(account, write=True)) as client:
+        answer = await call(client, "assign", project=shop, resources=resources)
+    assert (True, None) == (answer["complete"], answer["error"])
+    assert resources[1:] == emulator.resources(shop)
+
+
+async def test_page_without_total(make_client: MakeClient, emulator: Emulator) -> None:
+    """A page has a next one if it links to one, even if the API sends no total."""
+    page = {"resources": [{"urn": DROPLETS[0]}], "links": {"pages": {"next": "/?page=3"}}}
+    emulator.respond(200, page)
+    async with make_client() as account, Client(make_server(account)) as client:
+        answer = await call(client, "list_resources", page=2)
+        assert (None, 3) == (answer["total"], answer["next_page"])
+
+
+async def test_doubts(make_client: MakeClient, emulator: Emulator) -> None:
+    """Answers say why they may be incomplete, and an excess of these reasons is cut."""
+    emulator.seed(DROPLETS, default=True)
+    shop = emulator.seed(["do:droplet:9", "do:volume:1"], name="shop")
+    token = emulator.add_token(["project:read", "droplet:read"])
+    changing = {"resources": [{"urn": DROPLETS[0]}] * 2, "meta": {"total": 2}}
+    expected = [
+        "shop: the listing changed while it was read; items may be missing or out of date",
+        "shop: resources that the listing lacks: 1; the token may lack scopes",
+        "do:droplet:0: it is in shop and in first-project, so it has just been moved",
+    ]
+    async with make_client(token) as account, Client(make_server(account)) as client:
+        for tool in ("inventory", "report"):
+            assert [expected[1]] == (await call(client, tool))["doubts"]
+            emulator.respond(200, changing, when=lambda request: shop in request.path, times=3)
+            answer = await call(client, tool)
+            assert sorted(expected) == sorted(answer["doubts"])
+            assert not answer["cut"]
+            emulator.respond(200, changing, when=lambda request: shop in request.path, times=3)
+            answer = await call(client, tool, limit=2)
+            assert (2, True) == (len(answer["doubts"]), answer["cut"])
+        assert [] == (await call(client, "list_projects"))["doubts"]
+        project = {"id": shop, "name": "shop"}
+        emulator.respond(200, {"projects": [project] * 2, "meta": {"total": 2}}, times=3)
+        answer = await call(client, "list_projects")
+    assert [
+        "the listing changed while it was read; items may be missing or out of date",
+        "projects that the listing lacks: 1",
+    ] == answer["doubts"]
+
+
+async def test_bounds_and_types(make_client: MakeClient) -> None:
+    """A wanted state has a maximum size, a plan is cut, and a type has a listed name."""
+    async with make_client() as account, Client(make_server(account)) as client:
+        urns = [f"do:droplet:{number}" for number in range(1000)]
+        text = await error_of(client, "plan", wanted={"default": urns})
+        assert "wanted must have at most 1000 projects and resources, got 1001" in text
+        wanted: dict[str, list[str]] = {name: [] for name in "abc"}
+        plan = await call(client, "plan", wanted=wanted, create=True, limit=2)
+        assert (2, 3, True) == (len(plan["new_projects"]), plan["total_new_projects"], plan["cut"])
+        for name, expected in (
+            ("Droplet", "types are in lower case; use 'droplet' instead of 'Droplet'"),
+            ("Droplets", "use the type 'droplet' instead of 'droplets'"),
+            ("do:droplet:1", "type must be a resource type, such as 'droplet', got"),
+        ):
+            assert expected in await error_of(client, "inventory", type=name)
+        assert 0 == (await call(client, "inventory", type="reservedip"))["total"]
+
+
+async def test_input_is_hidden(make_client: MakeClient) -> None:
+    """The error for a wrong argument doesn't repeat it, since it may be a token."""
+    wrong = "not-a-known-form-of-a-token"
+    async with make_client() as account, Client(make_server(account, write=True)) as client:
+        for arguments in ({"project": [wrong]}, {"per_page": wrong}):
+            text = await error_of(client, "list_resources", **arguments)
+            assert "validation error" in text
+            assert wrong not in text
+        text = await error_of(client, "assign", project="shop", resources=wrong)
+        assert wrong not in text
+
+
+async def test_failing_progress(
+    make_client: MakeClient, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report of progress that fails doesn't cost the outcome of a write."""
+    monkeypatch.setattr(tools, "_SECONDS_BETWEEN_REPORTS", 0.001)
+    emulator.seed(DROPLETS, default=True)
+    shop = emulator.seed([], name="shop")
+    emulator.fail(faults.Delay(0.05))
+    monkeypatch.setattr(Context, "report_progress", failing := AsyncMock(side_effect=OSError))
+    async with make_client() as account, Client(make_server(account, write=True)) as client:
+        assert (await call(client, "assign", project=shop, resources=DROPLETS))["complete"]
+    assert 1 < failing.call_count
+    assert DROPLETS == sorted(emulator.resources(shop))
+
+
+async def test_progress_of_one_call(make_client: MakeClient, emulator: Emulator) -> None:
+    """The progress of a call doesn't count the requests of another one."""
+    messages: list[str | None] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        assert (2, None) == (progress, total)
+        messages.append(message)
+
+    emulator.fail(faults.Delay(0.05), times=2)
+    async with make_client() as account, Client(make_server(account)) as client:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(client.call_tool("report", {}, progress_callback=note))
+            group.create_task(client.call_tool("inventory", {}, progress_callback=note))
+        assert 4 == account.statistics().requests
+    assert ["2 requests sent"] * 2 == messages
+
+
+async def test_logging_is_kept(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server doesn't change the root logger of the program."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    async with make_client() as account:
+        make_server(account)
+    assert ([], logging.WARNING) == (root.handlers, root.level)
 
 
 @pytest.mark.process

@@ -151,7 +151,8 @@ def add_clients(
     Raises:
         TypeError: An argument has another type than annotated.
         ValueError: `waiting_threads` is less than 1.
-        ClientUsageError: The application has already started.
+        ClientUsageError: The application has already started, or already has the clients of another
+            call.
     """
     checked_type("app", app, FastAPI)
     lifespan = client_lifespan(make_async_client, make_client, waiting_threads=waiting_threads)
@@ -160,12 +161,19 @@ def add_clients(
             "add_clients must be called before the application starts; "
             "call it right after FastAPI()"
         )
+    if app in _equipped:
+        raise ClientUsageError(
+            "add_clients must be called once for an application; remove the second call"
+        )
+    _equipped.add(app)
     app.include_router(APIRouter(lifespan=lifespan))
     for error, handler in exception_handlers.items():
         app.exception_handlers.setdefault(error, handler)
     app.router.responses = {**problem_responses, **app.router.responses}
 
 
+# The applications that `add_clients` was called for.
+_equipped: WeakSet[object] = WeakSet()
 # The running applications whose lifespan has made clients.
 _running: WeakSet[object] = WeakSet()
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Annotated, Self
+
 from pydantic import BaseModel, Field
 
 from digitalocean_projects._assignment.plan import Move, NewProject
 from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult
-from digitalocean_projects._codec.models import Project, Resource
+from digitalocean_projects._codec.models import Project, ProjectResources, Resource
+
+_Doubts = Annotated[
+    list[str], Field(description="Reasons why items may be missing, out of date or misplaced")
+]
+_Error = Annotated[
+    str | None, Field(description="The error that ended the call early; null if there was none")
+]
 
 
 class Projects(BaseModel):
@@ -15,6 +25,7 @@ class Projects(BaseModel):
     projects: list[Project]
     total: int
     cut: bool = Field(description="True if there are more projects than the limit")
+    doubts: _Doubts
 
 
 class FoundProject(BaseModel):
@@ -58,8 +69,9 @@ class Inventory(BaseModel):
 
     rows: list[Row]
     total: int = Field(description="Matching resources, including those that were cut")
-    cut: bool = Field(description="True if there are more rows than the limit")
+    cut: bool = Field(description="True if a list was cut to the limit")
     failures: list[Failure]
+    doubts: _Doubts
 
 
 class Summary(BaseModel):
@@ -71,23 +83,36 @@ class Summary(BaseModel):
     resources: int
     types: dict[str, int]
 
+    @classmethod
+    def of(cls, page: ProjectResources) -> Self:
+        """Return the summary of a project and its resources."""
+        return cls(
+            id=page.project.id,
+            name=page.project.name,
+            is_default=page.project.is_default,
+            resources=len(page.resources),
+            types=dict(Counter(each.type for each in page.resources).most_common()),
+        )
+
 
 class Report(BaseModel):
     """The number of resources of each project."""
 
     projects: list[Summary]
     total: int = Field(description="Resources of all projects, including those that were cut")
-    cut: bool = Field(description="True if there are more projects than the limit")
+    cut: bool = Field(description="True if a list was cut to the limit")
     failures: list[Failure]
+    doubts: _Doubts
 
 
 class PlannedChanges(BaseModel):
     """The changes that would bring the account to a wanted state."""
 
     new_projects: list[NewProject]
+    total_new_projects: int
     moves: list[Move]
     total_moves: int
-    cut: bool = Field(description="True if there are more moves than the limit")
+    cut: bool = Field(description="True if a list was cut to the limit")
     kept: int = Field(description="Resources that are in their project already")
 
 
@@ -96,6 +121,7 @@ class Assigned(BaseModel):
 
     result: AssignmentResult
     complete: bool = Field(description="True if each resource is assigned")
+    error: _Error
 
 
 class Applied(BaseModel):
@@ -103,3 +129,4 @@ class Applied(BaseModel):
 
     result: AppliedPlan
     complete: bool = Field(description="True if each resource is in its project")
+    error: _Error

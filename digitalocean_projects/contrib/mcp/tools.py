@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import wraps
 from typing import Annotated, Any, TypeVar
 
-from digitalocean_projects._arguments import is_project_id
+from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult
 from digitalocean_projects._client import AsyncClient
-from digitalocean_projects._codec.models import Environment, Project, Resource
-from digitalocean_projects._codec.urn import URN
-from digitalocean_projects._errors import APIError, ClientUsageError, InventoryError
+from digitalocean_projects._codec.models import Environment
+from digitalocean_projects._codec.urn import URN, listed_type
+from digitalocean_projects._errors import (
+    APIError,
+    AssignmentError,
+    ClientUsageError,
+)
+from digitalocean_projects._projects import AsyncProjects
 from digitalocean_projects._version import __version__
 
 try:
     from mcp.server.mcpserver import Context, MCPServer
     from mcp.server.mcpserver.exceptions import ToolError
+    from mcp.server.mcpserver.tools import Tool
     from mcp_types import ToolAnnotations
     from pydantic import Field
 except ModuleNotFoundError as _missing:
@@ -30,7 +36,6 @@ except ModuleNotFoundError as _missing:
 from .answers import (
     Applied,
     Assigned,
-    Failure,
     FoundProject,
     Inventory,
     Place,
@@ -41,6 +46,7 @@ from .answers import (
     Row,
     Summary,
 )
+from .reading import UNSETTLED, Reading, found_project, project_id
 
 T = TypeVar("T")
 
@@ -57,7 +63,10 @@ _Project = Annotated[str, Field(description="UUID, name, or 'default' for the de
 _Limit = Annotated[int, Field(ge=1, le=_MOST, description="Maximum number of rows to return")]
 _Wanted = Annotated[
     dict[str, list[URN]],
-    Field(description="The URNs that each project must hold, by its UUID, name or 'default'"),
+    Field(
+        description="The URNs that each project must hold, by its UUID, name or 'default'; at most "
+        f"{_MOST} projects and URNs"
+    ),
 ]
 _Create = Annotated[bool, Field(description="Create the projects whose name doesn't exist")]
 
@@ -70,7 +79,9 @@ def _with_errors(tool: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T
         try:
             return await tool(*arguments, **options)
         except _FAILURES as error:
-            reason = str(error)
+            notes: list[str] = getattr(error, "__notes__", [])
+            reason = "\n".join([str(error), *notes])
+            reason = reason.replace("pass create=True", "call again with create: true")
         raise ToolError(reason)
 
     return run
@@ -85,12 +96,19 @@ class _Tools:
 
     async def list_projects(self, limit: _Limit = 200) -> Projects:
         """List the projects of the account."""
-        found = await self._projects.list().collect()
-        return Projects(projects=found[:limit], total=len(found), cut=len(found) > limit)
+        listing = self._projects.list()
+        found = await listing.collect()
+        doubts = []
+        if not listing.settled:
+            doubts.append(UNSETTLED)
+        if (hidden := (listing.total or 0) - len(found)) > 0:
+            doubts.append(f"projects that the listing lacks: {hidden}")
+        cut = len(found) > limit
+        return Projects(projects=found[:limit], total=len(found), cut=cut, doubts=doubts)
 
     async def find_project(self, project: _Project) -> FoundProject:
         """Find a project by its UUID or exact name; 'default' is the default project."""
-        return FoundProject(project=await self._found(project))
+        return FoundProject(project=await found_project(self._projects, project))
 
     async def project_of(self, resource: URN) -> Place:
         """Find the project that holds a resource."""
@@ -103,14 +121,17 @@ class _Tools:
         per_page: Annotated[int, Field(ge=1, le=200)] = 100,
     ) -> ResourcePage:
         """List one page of the resources of a project, newest assignment first."""
-        listing = self._projects.list_resources(await self._id(project), per_page=per_page)
-        found = await anext(listing.pages(page))
-        more = found.total is not None and page * per_page < found.total
+        listing = self._projects.list_resources(
+            await project_id(self._projects, project), per_page=per_page
+        )
+        pages = listing.pages(page)
+        found = await anext(pages)
+        ended: bool = pages.ended  # type: ignore[attr-defined]  # internal
         return ResourcePage(
             resources=list(found.items),
             page=page,
             total=found.total,
-            next_page=page + 1 if more else None,
+            next_page=None if ended else page + 1,
         )
 
     async def inventory(
@@ -120,37 +141,40 @@ class _Tools:
         limit: _Limit = 200,
     ) -> Inventory:
         """List the resources of all projects with their projects, of one type or of all types."""
+        chosen_type = None if type is None else listed_type(type)
         rows: list[Row] = []
         total = 0
-        failures: list[Failure] = []
-        async with self._progress(context):
-            async for project, resources in self._all(failures):
-                chosen = [each for each in resources if type in {None, each.type}]
+        async with self._progress(context) as projects:
+            reading = Reading(projects)
+            async for page in reading.pages():
+                chosen = [each for each in page.resources if chosen_type in {None, each.type}]
                 total += len(chosen)
                 rows += [
-                    Row(project=project.name, project_id=project.id, resource=each)
+                    Row(project=page.project.name, project_id=page.project.id, resource=each)
                     for each in chosen[: limit - len(rows)]
                 ]
-        return Inventory(rows=rows, total=total, cut=total > len(rows), failures=failures)
+        longest = max(total, len(reading.failures), len(reading.doubts))
+        return Inventory(
+            rows=rows,
+            total=total,
+            cut=longest > limit,
+            failures=reading.failures[:limit],
+            doubts=reading.doubts[:limit],
+        )
 
     async def report(self, context: Context, limit: _Limit = 200) -> Report:
         """Count the resources of each project by type."""
-        found: list[Summary] = []
-        failures: list[Failure] = []
-        async with self._progress(context):
-            async for project, resources in self._all(failures):
-                found.append(
-                    Summary(
-                        id=project.id,
-                        name=project.name,
-                        is_default=project.is_default,
-                        resources=len(resources),
-                        types=dict(Counter(each.type for each in resources).most_common()),
-                    )
-                )
-        total = sum(each.resources for each in found)
-        cut = len(found) > limit
-        return Report(projects=found[:limit], total=total, cut=cut, failures=failures)
+        async with self._progress(context) as projects:
+            reading = Reading(projects)
+            found = [Summary.of(page) async for page in reading.pages()]
+        longest = max(len(found), len(reading.failures), len(reading.doubts))
+        return Report(
+            projects=found[:limit],
+            total=sum(each.resources for each in found),
+            cut=longest > limit,
+            failures=reading.failures[:limit],
+            doubts=reading.doubts[:limit],
+        )
 
     async def plan(
         self, context: Context, wanted: _Wanted, *, create: _Create = False, limit: _Limit = 200
@@ -159,13 +183,15 @@ class _Tools:
 
         A resource that isn't named stays where it is.
         """
-        async with self._progress(context):
-            plan = await self._projects.plan(wanted, create=create)
+        _check_size(wanted)
+        async with self._progress(context) as projects:
+            plan = await projects.plan(wanted, create=create)
         return PlannedChanges(
-            new_projects=list(plan.new_projects),
+            new_projects=list(plan.new_projects[:limit]),
+            total_new_projects=len(plan.new_projects),
             moves=list(plan.moves[:limit]),
             total_moves=len(plan.moves),
-            cut=len(plan.moves) > limit,
+            cut=max(len(plan.moves), len(plan.new_projects)) > limit,
             kept=len(plan.kept),
         )
 
@@ -174,11 +200,18 @@ class _Tools:
 
         Call `plan` first to see the moves. A resource that isn't named stays where it is.
         """
-        async with self._progress(context):
-            plan = await self._projects.plan(wanted, create=create)
-            result = await self._projects.apply(plan)
+        _check_size(wanted)
+        reason = None
+        async with self._progress(context) as projects:
+            plan = await projects.plan(wanted, create=create)
+            try:
+                result = await projects.apply(plan)
+            except AssignmentError as error:
+                reason = str(error)
+                part = _result_of(error)
+                result = AppliedPlan.of([part], created=error.created, kept=plan.kept, left=())
         bad = result.left or result.failed or result.unknown or result.untouched
-        return Applied(result=result, complete=not bad)
+        return Applied(result=result, complete=not (bad or reason), error=reason)
 
     async def assign(
         self,
@@ -187,9 +220,16 @@ class _Tools:
         resources: Annotated[list[URN], Field(min_length=1, max_length=_MOST)],
     ) -> Assigned:
         """Move resources into a project, wherever they are now."""
-        async with self._progress(context):
-            result = await self._projects.assign_resources(await self._id(project), resources)
-        return Assigned(result=result, complete=len(result.done) == len(set(resources)))
+        reason = None
+        async with self._progress(context) as projects:
+            target = await project_id(projects, project)
+            try:
+                result = await projects.assign_resources(target, resources)
+            except AssignmentError as error:
+                reason = str(error)
+                result = _result_of(error)
+        bad = result.failed or result.unknown or result.untouched
+        return Assigned(result=result, complete=not (bad or reason), error=reason)
 
     async def create_project(
         self,
@@ -202,35 +242,19 @@ class _Tools:
         options = {"description": description, "environment": environment}
         return FoundProject(project=await self._projects.create(name, purpose, **options))  # type: ignore[arg-type]  # each has its type
 
-    async def _found(self, project: str) -> Project:
-        if is_project_id(project):
-            return await self._projects.get(project)
-        return await self._projects.find(project.removeprefix("name:"))
-
-    async def _id(self, project: str) -> str:
-        return project if is_project_id(project) else (await self._found(project)).id
-
-    async def _all(
-        self, failures: list[Failure]
-    ) -> AsyncIterator[tuple[Project, Sequence[Resource]]]:
-        """Yield each project with its resources, and note those that can't be read."""
-        try:
-            async for page in self._projects.resources_by_project().pages():
-                yield page.project, page.resources
-        except InventoryError as error:
-            failures += [
-                Failure(project=project.name, error=str(reason))
-                for project, reason in error.failures
-            ]
-
     @asynccontextmanager
-    async def _progress(self, context: Context) -> AsyncIterator[None]:
-        """Report the number of requests that were sent during the block, once a second."""
-        before = self._client.statistics().requests
+    async def _progress(self, context: Context) -> AsyncIterator[AsyncProjects]:
+        """Report the number of requests that the block sends, once a second.
+
+        The block sends them with the projects that it receives. A report that fails, such as to a
+        client that has gone, doesn't change the outcome.
+        """
+        client = self._client.with_options()
 
         async def report() -> None:
-            sent = self._client.statistics().requests - before
-            await context.report_progress(sent, message=f"{sent} requests sent")
+            sent = client.statistics().requests
+            with suppress(Exception):
+                await context.report_progress(sent, message=f"{sent} requests sent")
 
         async def repeat() -> None:
             while True:
@@ -239,12 +263,44 @@ class _Tools:
 
         task = asyncio.create_task(repeat())
         try:
-            yield
+            yield client.projects
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
         await report()
+
+
+def _check_size(wanted: Mapping[str, Sequence[URN]]) -> None:
+    """Check that a wanted state, and so each answer about it, is not too long."""
+    size = len(wanted) + sum(map(len, wanted.values()))
+    if size > _MOST:
+        raise ValueError(
+            f"wanted must have at most {_MOST} projects and resources, got {size}; "
+            "make several calls with a part of them"
+        )
+
+
+def _result_of(error: AssignmentError) -> AssignmentResult:
+    """Return the outcome for each resource of an assignment that an error has ended."""
+    return AssignmentResult(
+        resources=error.done + error.failed,
+        unknown=error.unknown,
+        untouched=error.untouched,
+        refused=error.refused,
+        request_ids=error.request_ids,
+    )
+
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Keep the handlers and the level of the root logger, which `MCPServer` sets if it has none."""
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 def make_server(client: AsyncClient, *, write: bool = False) -> MCPServer:
@@ -254,35 +310,38 @@ def make_server(client: AsyncClient, *, write: bool = False) -> MCPServer:
         client: The client. The server doesn't close it.
         write: True to add the tools that change the account. The default is False.
     """
-    server: MCPServer = MCPServer(
-        "digitalocean-projects",
-        title="DigitalOcean projects",
-        instructions=_INSTRUCTIONS,
-        version=__version__,
-        log_level="WARNING",
-    )
     tools = _Tools(client)
     reading = ToolAnnotations(read_only_hint=True, open_world_hint=True)
     moving = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True)
     creating = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
-    read = (
-        tools.list_projects,
-        tools.find_project,
-        tools.project_of,
-        tools.list_resources,
-        tools.inventory,
-        tools.report,
-        tools.plan,
+    kinds: dict[Callable[..., Awaitable[Any]], ToolAnnotations] = dict.fromkeys(
+        (
+            tools.list_projects,
+            tools.find_project,
+            tools.project_of,
+            tools.list_resources,
+            tools.inventory,
+            tools.report,
+            tools.plan,
+        ),
+        reading,
     )
-    _add(server, read, reading)
     if write:
-        _add(server, (tools.assign, tools.apply), moving)
-        _add(server, (tools.create_project,), creating)
-    return server
+        kinds |= {tools.assign: moving, tools.apply: moving, tools.create_project: creating}
+    with _logging_kept():
+        return MCPServer(
+            "digitalocean-projects",
+            title="DigitalOcean projects",
+            instructions=_INSTRUCTIONS,
+            version=__version__,
+            tools=[_made(tool, kind) for tool, kind in kinds.items()],
+        )
 
 
-def _add(
-    server: MCPServer, tools: Iterable[Callable[..., Awaitable[Any]]], kind: ToolAnnotations
-) -> None:
-    for tool in tools:
-        server.add_tool(_with_errors(tool), annotations=kind)
+def _made(tool: Callable[..., Awaitable[Any]], kind: ToolAnnotations) -> Tool:
+    """Return a tool for the server. Its errors don't repeat the input, which may hold a token."""
+    made = Tool.from_function(_with_errors(tool), annotations=kind)
+    model = made.fn_metadata.arg_model
+    model.model_config["hide_input_in_errors"] = True
+    model.model_rebuild(force=True)
+    return made

@@ -317,9 +317,10 @@ class AsyncProjects:
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
 
         Args:
-            projects: The projects, in the order to read them. A UUID or `default` takes one more
-                request, whose error is raised before anything is read. A project that doesn't
-                exist is a failure. The default, None, stands for all projects, in the API's order.
+            projects: The projects, in the order to read them. A UUID or `default` is looked up
+                first; an error of that request is raised before any project is read. A `Project`
+                that was deleted is a failure. The default, None, stands for all projects, in the
+                API's order.
             concurrency: Maximum number of concurrent requests. The default is 16.
 
         Returns:
@@ -482,7 +483,7 @@ class AsyncProjects:
         it may be new, or of a type that the token may not read. Its move has no `source`.
 
         While an earlier move is in progress, the old project still lists the resource, so the move
-        is planned again. `apply` does no harm by repeating it. Requires the scopes of
+        is planned again. Applying the move again has no effect. Requires the scopes of
         `list_resources`.
 
         Args:
@@ -516,18 +517,19 @@ class AsyncProjects:
 
         Each source project is listed again just before its first move (at most three times while it
         changes), and a resource that it no longer lists isn't moved; then the target is listed,
-        too, since an earlier move may have been completed. Otherwise the requests are those of
-        `assign_resources`. Repeating a move changes nothing, so if a plan was carried out
-        in part, make another one and carry it out. Requires the scopes of `list_resources` and
-        `assign_resources`, and `project:create` if the plan has new projects.
+        too, since an earlier move may have been completed. A source isn't listed again for its
+        later chunks, so a resource that leaves it during a long plan is moved nevertheless. Each
+        chunk is sent as `assign_resources` sends it. Applying a move again has no effect, so if a
+        plan was carried out in part, make another one and carry it out. Requires the scopes of
+        `list_resources` and `assign_resources`, and `project:create` if the plan has new projects.
 
         Args:
             plan: A plan that `plan` returned.
             chunk_size: Maximum number of resources in a request. The default is 100.
             on_chunk: Function that is called with the outcome of each chunk after its requests, in
                 the thread that sends them, for example to note what was done before an interrupt.
-                A resource in neither its source nor its target is `untouched` in it. It must not
-                raise an error. None, the default, calls nothing.
+                A resource in neither its source nor its target is `untouched` in it. An error that
+                it raises stops the move, and loses the outcome. None, the default, calls nothing.
 
         Returns:
             The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or

@@ -345,6 +345,12 @@ async def test_failure_of_a_creation(emulator: Emulator, make_client: MakeClient
         with pytest.raises(ConflictError) as caught:
             await client.projects.apply(plan)
         assert not hasattr(caught.value, "__notes__")
+        plan = await client.projects.plan({"four": urns(1)}, create=True)
+        with pytest.raises(KeyError) as failed:
+            await client.projects.apply(plan, on_chunk=lambda _: {"y": 1}["x"])
+        assert ["created before the error: 'four'; another plan finds them"] == (
+            failed.value.__notes__
+        )
         plan = await client.projects.plan({"three": urns(1)}, create=True)
         emulator.respond(201, {"project": {"id": "x", "name": "three"}})
         with pytest.raises(APIResponseError, match=r"to be a UUID, got \"x\" \(POST /v2/projects"):
@@ -416,4 +422,9 @@ async def test_invalid_plan(
             await client.projects.apply(Plan(), chunk_size=0)
         with pytest.raises(TypeError, match="on_chunk must be a function or None, got list"):
             await client.projects.apply(Plan(), on_chunk=[])  # type: ignore[arg-type]  # refused
+
+        async def note(_: object) -> None: ...
+
+        with pytest.raises(TypeError, match="or None, got a coroutine function"):
+            await client.projects.apply(Plan(), on_chunk=note)
     assert [] == emulator.requests

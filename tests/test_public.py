@@ -138,6 +138,8 @@ def test_repr_of_asynchronous_clients() -> None:
         assert f"<AsyncProjects at {URL}>" == repr(client.projects)
         assert "<AsyncPaginator of /v2/projects>" == repr(client.projects.list())
         assert "<AsyncInventory of all projects>" == repr(client.projects.resources_by_project())
+        chosen = client.projects.resources_by_project(["default"])
+        assert "<AsyncInventory of chosen projects>" == repr(chosen)
 
     asyncio.run(main())
 

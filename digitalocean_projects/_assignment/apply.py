@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING
 
 import attrs
@@ -10,9 +11,7 @@ import attrs
 from digitalocean_projects._arguments import checked_type, creatable, project_path
 from digitalocean_projects._codec.urn import URN, checked_urns
 from digitalocean_projects._errors import (
-    APIError,
     AssignmentError,
-    ClientUsageError,
     NotFoundError,
 )
 from digitalocean_projects._messages import quoted
@@ -55,11 +54,13 @@ async def apply(
         on_chunk: Function that is called with the outcome of each chunk, or None.
 
     Raises:
-        TypeError: `on_chunk` can't be called, or as in `_check`. No request was sent.
+        TypeError: `on_chunk` isn't a plain function, or as in `_check`. No request was sent.
         ValueError: As in `_check`. No request was sent.
     """
     if not (on_chunk is None or callable(on_chunk)):
         raise TypeError(f"on_chunk must be a function or None, got {type(on_chunk).__name__}")
+    if iscoroutinefunction(on_chunk):
+        raise TypeError("on_chunk must be a function or None, got a coroutine function")
     _check(plan)
     created: dict[str, Project] = {}
     try:
@@ -77,7 +78,7 @@ async def apply(
     except AssignmentError as error:
         error.created = tuple(created.values())
         raise
-    except (APIError, ClientUsageError) as error:
+    except Exception as error:
         if created:
             names = ", ".join(quoted(name, manager.settings.token) for name in created)
             error.add_note(f"created before the error: {names}; another plan finds them")

@@ -1,4 +1,4 @@
-"""AsyncInventory: the resources of all projects."""
+"""AsyncInventory: the resources of all or of chosen projects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .reader import ProjectPages, Reader
 
 
 class AsyncInventory:
-    """The resources of all projects, as pairs of a project and a resource.
+    """The resources of all or of chosen projects, as pairs of a project and a resource.
 
     `AsyncProjects.resources_by_project` returns inventories.
 
@@ -21,15 +21,15 @@ class AsyncInventory:
     leave the loop at any point. Each iteration reads everything again, and reads each project as
     `collect` of a paginator does. A resource that moves to another project meanwhile can appear
     with either project, with both, or with none. A project that is deleted meanwhile is returned
-    without resources. If a project can't be read, the iteration continues, and raises an
-    `InventoryError` at the end; see `pages`.
+    without resources if all projects are read, and is a failure if it was chosen. If a project
+    can't be read, the iteration continues, and raises an `InventoryError` at the end; see `pages`.
     """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
     def __repr__(self) -> str:
-        return "<AsyncInventory of all projects>"
+        return f"<AsyncInventory of {'all' if self._reader.skips_deleted else 'chosen'} projects>"
 
     def __aiter__(self) -> AsyncIterator[tuple[Project, Resource]]:
         return Items(self.pages())

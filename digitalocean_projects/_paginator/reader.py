@@ -47,7 +47,8 @@ class Reader:
         concurrency: The maximum number of concurrent requests.
         max_pages: The maximum number of pages of a project.
         secret: The token, which no error may show.
-        skips_deleted: True to treat a deleted project as empty; False to report it as a failure.
+        skips_deleted: True to take a project that does not exist any more for an empty one; False
+            to report it as a failure.
         wanted: The only resource to return, in its canonical form; None for all. A project that
             holds it is read up to its page only.
         strict: True to report a project as a failure if it changes during each reading.

@@ -40,6 +40,10 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 _NAME_PREFIX = "name:"
 _decode = json.JSONDecoder(object_pairs_hook=_members).raw_decode
+# A dotted key in TOML with more parts than a domain name has labels, for which tomllib needs a time
+# that grows with the square of their number. The limit of a quoted part keeps the search linear.
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.){0,64}+"|'[^'\n]{0,64}+')"""
+_find_long_key = re.compile(rf"(?<![\w.-])(?:{_PART}[ \t]*+\.[ \t]*+){{128}}").search
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
 _space = re.compile(r"[ \t\r\n]*")
 # An id is repeated for each resource of a project.
@@ -198,6 +202,9 @@ def _toml(text: str, source: str) -> Iterator[_Entry]:
     """Yield the mapping in a text."""
     import tomllib  # noqa: PLC0415 - few files are in TOML
 
+    if found := _find_long_key(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(f"{source}:{line}: a key must not have more than 128 parts")
     try:
         entry = _Entry(source, tomllib.loads(text), stands_alone=False)
     except tomllib.TOMLDecodeError as error:

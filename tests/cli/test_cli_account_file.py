@@ -279,6 +279,8 @@ def test_mapping(text: str) -> None:
         ('{"urn":"do:a:1","project":"web","urn":"do:a:2"}', "each member once, got 'urn' twice"),
         ('web = ["do:a:1"]\nweb = ["do:a:2"]', "x: invalid TOML (Cannot overwrite a value (at "),
         ("web = " + "[" * 100_000, "x: invalid TOML (the nesting is too large)"),
+        ("web = []\n" + "a . " * 50_000 + "a = 1", "x:2: a key must not have more than 128 parts"),
+        ("web = []\n[" + "\"a b\".'c'." * 50_000 + "a]", "x:2: a key must not have more than 128"),
         ('a.b = ["do:a:1"]', "x: each key must be a project, and its value a list of URNs; put "),
         ('{"web": ["do:a:1"], "api": "do:a:2"}', "or map each project to a list of URNs"),
         ('{"web": ["do:a:1", 2]}', "x:1: web[1]: a URN must be a string, got int"),

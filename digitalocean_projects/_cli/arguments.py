@@ -273,13 +273,14 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=DEFAULT_TIMEOUT,
         metavar="SECONDS",
-        help="for one attempt of a request (default: %(default)g)",
+        help="maximum time of one attempt of a request (default: %(default)g)",
     )
     limits.add_argument(
         "--deadline",
         type=float,
         metavar="SECONDS",
-        help="for one request with its retries and its waits for the rate limit (default: none)",
+        help="maximum time of one request with its retries and its waits for the rate limit "
+        "(default: none)",
     )
 
 

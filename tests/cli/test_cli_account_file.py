@@ -220,7 +220,7 @@ def test_files(tmp_path: Path, say: Callable[[str], None]) -> None:
     text = lines({"name": "web"}) + "?"
     (tmp_path / "odd\nname").write_text(text, "utf-8-sig")
     say(text)
-    for name, place in (str(tmp_path / "odd\nname"), "odd name"), ("-", "standard input"):
+    for name, place in (str(tmp_path / "odd\nname"), r"odd\\nname'"), ("-", "standard input"):
         with pytest.raises(ValueError, match=f"{place}:2: invalid JSON"):
             read_account_file(name, quiet=True)
 

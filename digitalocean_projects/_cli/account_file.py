@@ -263,6 +263,27 @@ class _Project:
     urns: list[URN] = attrs.field(factory=list)
 
 
+def _conflict(
+    entry: _Entry,
+    project_id: str | None,
+    name: str | None,
+    project: _Project,
+    namesake: _Project | None,
+) -> str:
+    """Return the message for an id and a name that stand for different projects before."""
+    move = "delete project_id to move the resource"
+    action = move if "urn" in entry.members else "give each project one name and one id"
+    if namesake and namesake.id:
+        return (
+            f"project {quoted(name or '')} has the id {namesake.id} at {namesake.place} and the id "
+            f"{project_id} here; {action}"
+        )
+    return (
+        f"project {quoted(name or '')} has the id {project_id} here, which is that of another "
+        f"project at {project.place}; {action}"
+    )
+
+
 class _Reader:
     """The projects and resources that were read so far."""
 
@@ -345,11 +366,7 @@ class _Reader:
             self._all.append(project)
         ids, names = {project_id, project.id} - {None, DEFAULT_PROJECT}, {name, project.name}
         if len(ids) > 1 or len(names - {None}) > 1 or by_name not in {None, project}:
-            other = by_name if by_name not in {None, project} else project
-            raise entry.error(
-                f"the name and the id of a project must be as at {other.place}, got "
-                f"{quoted(name or '')} and {project_id}; leave out the id to name another project"
-            )
+            raise entry.error(_conflict(entry, project_id, name, project, by_name))
         if project_id is not None:
             self._by_id[project_id] = project
             if project.id in {None, DEFAULT_PROJECT}:

@@ -190,21 +190,27 @@ def test_texts(text: str, expected: list[tuple[str | None, str | None, list[str]
                 {"name": "web", "id": WEB}, {"project": "api", "project_id": WEB, "urn": "do:a:1"}
             ),
             (
-                f"x:2: the name and the id of a project must be as at x:1, got 'api' and {WEB}; "
-                "leave out the id to name another project"
+                f"x:2: project 'api' has the id {WEB} here, which is that of another project at "
+                "x:1; delete project_id to move the resource"
             ),
         ),
         (
             lines(
                 {"name": "web", "id": WEB}, {"project": "web", "project_id": API, "urn": "do:a:1"}
             ),
-            f"x:2: the name and the id of a project must be as at x:1, got 'web' and {API}",
+            (
+                f"x:2: project 'web' has the id {WEB} at x:1 and the id {API} here; "
+                "delete project_id to move the resource"
+            ),
         ),
         (
             lines(
                 {"name": "web", "id": WEB}, {"name": "api", "id": API}, {"name": "api", "id": WEB}
             ),
-            f"x:3: the name and the id of a project must be as at x:2, got 'api' and {WEB}",
+            (
+                f"x:3: project 'api' has the id {API} at x:2 and the id {WEB} here; "
+                "give each project one name and one id"
+            ),
         ),
     ],
 )

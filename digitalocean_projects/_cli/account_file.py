@@ -16,7 +16,7 @@ from uuid import UUID
 
 import attrs
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT, is_project_id
+from digitalocean_projects._arguments import DEFAULT_PROJECT, NAME_PREFIX, is_project_id
 from digitalocean_projects._codec.urn import URN, listed_urn
 from digitalocean_projects._messages import one_line, quoted
 
@@ -38,7 +38,6 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_NAME_PREFIX = "name:"
 _decode = json.JSONDecoder(object_pairs_hook=_members).raw_decode
 # A dotted key in TOML with more parts than a domain name has labels, for which tomllib needs a time
 # that grows with the square of their number. The limit of a quoted part keeps the search linear.
@@ -342,7 +341,7 @@ class _Reader:
     def add_mapping(self, entry: _Entry) -> None:
         for key, texts in entry.members.items():
             is_id = is_project_id(key)
-            name = None if is_id else key.removeprefix(_NAME_PREFIX)
+            name = None if is_id else key.removeprefix(NAME_PREFIX)
             if name == "":
                 raise entry.error("the name of a project must not be empty")
             project = self._project(entry, key.lower() if is_id else None, name)

@@ -33,7 +33,7 @@ PROJECT_ID_PATTERN = (
     f"^({DEFAULT_PROJECT}|[0-9a-fA-F]{{8}}(-[0-9a-fA-F]{{4}}){{3}}-[0-9a-fA-F]{{12}})$"
 )
 _is_project_id = re.compile(PROJECT_ID_PATTERN).fullmatch
-_NAME_PREFIX = "name:"
+NAME_PREFIX = "name:"
 _LONGEST = {"name": 175, "description": 255, "purpose": 255}
 
 
@@ -207,11 +207,11 @@ def name_of(project: ProjectLike) -> str | None:
     if isinstance(project, Project) or not isinstance(project, str) or is_project_id(project):
         project_path(project)
         return None
-    name = project.removeprefix(_NAME_PREFIX)
+    name = project.removeprefix(NAME_PREFIX)
     if name == project and name.strip().lower() == DEFAULT_PROJECT:
         raise ValueError(
             f"project must be a UUID, a name, {DEFAULT_PROJECT!r} or a Project, got "
-            f"{quoted(name)}; write {DEFAULT_PROJECT!r}, or {_NAME_PREFIX + name!r} for its name"
+            f"{quoted(name)}; write {DEFAULT_PROJECT!r}, or {NAME_PREFIX + name!r} for its name"
         )
     if name.startswith("do:") and name == project:
         raise ValueError(

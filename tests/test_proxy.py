@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from digitalocean_projects import APIConnectionError, AsyncClient, Client
+from digitalocean_projects import APIConnectionError, AsyncClient, Client, RetryPolicy
 from digitalocean_projects._cli import main
 
 if TYPE_CHECKING:
@@ -152,6 +152,13 @@ async def test_without_the_authority_or_the_proxy(
             "load the certificate of the authority into the context that you pass as ssl",
         ),
         ({"ssl": trusting(proxy)}, f"cannot connect to {BASE}: the host name can't be resolved"),
+        (
+            {
+                "proxy": f"http://user:{PASSWORD}@none.invalid:3128",
+                "retry": RetryPolicy(attempts=1),
+            },
+            "cannot connect to the proxy none.invalid:3128: the host name can't be resolved",
+        ),
         ({"proxy": "env", "base_url": "https://other.invalid"}, "the proxy responded with status"),
     ]
     for options, text in cases:

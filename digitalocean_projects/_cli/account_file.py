@@ -16,7 +16,7 @@ from uuid import UUID
 
 import attrs
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT, is_project_id
+from digitalocean_projects._arguments import DEFAULT_PROJECT, NAME_PREFIX, is_project_id
 from digitalocean_projects._codec.urn import URN, listed_urn
 from digitalocean_projects._messages import one_line, quoted
 
@@ -38,8 +38,11 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_NAME_PREFIX = "name:"
 _decode = json.JSONDecoder(object_pairs_hook=_members).raw_decode
+# A dotted key in TOML with more parts than a domain name has labels, for which tomllib needs a time
+# that grows with the square of their number. The limit of a quoted part keeps the search linear.
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.){0,64}+"|'[^'\n]{0,64}+')"""
+_find_long_key = re.compile(rf"(?<![\w.-])(?:{_PART}[ \t]*+\.[ \t]*+){{128}}").search
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
 _space = re.compile(r"[ \t\r\n]*")
 # An id is repeated for each resource of a project.
@@ -198,6 +201,9 @@ def _toml(text: str, source: str) -> Iterator[_Entry]:
     """Yield the mapping in a text."""
     import tomllib  # noqa: PLC0415 - few files are in TOML
 
+    if found := _find_long_key(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(f"{source}:{line}: a key must not have more than 128 parts")
     try:
         entry = _Entry(source, tomllib.loads(text), stands_alone=False)
     except tomllib.TOMLDecodeError as error:
@@ -254,6 +260,27 @@ class _Project:
     name: str | None = None
     attributes: dict[str, str] = attrs.field(factory=dict)
     urns: list[URN] = attrs.field(factory=list)
+
+
+def _conflict(
+    entry: _Entry,
+    project_id: str | None,
+    name: str | None,
+    project: _Project,
+    namesake: _Project | None,
+) -> str:
+    """Return the message for an id and a name that stand for different projects before."""
+    move = "delete project_id to move the resource"
+    action = move if "urn" in entry.members else "give each project one name and one id"
+    if namesake and namesake.id:
+        return (
+            f"project {quoted(name or '')} has the id {namesake.id} at {namesake.place} and the id "
+            f"{project_id} here; {action}"
+        )
+    return (
+        f"project {quoted(name or '')} has the id {project_id} here, which is that of another "
+        f"project at {project.place}; {action}"
+    )
 
 
 class _Reader:
@@ -314,7 +341,7 @@ class _Reader:
     def add_mapping(self, entry: _Entry) -> None:
         for key, texts in entry.members.items():
             is_id = is_project_id(key)
-            name = None if is_id else key.removeprefix(_NAME_PREFIX)
+            name = None if is_id else key.removeprefix(NAME_PREFIX)
             if name == "":
                 raise entry.error("the name of a project must not be empty")
             project = self._project(entry, key.lower() if is_id else None, name)
@@ -338,11 +365,7 @@ class _Reader:
             self._all.append(project)
         ids, names = {project_id, project.id} - {None, DEFAULT_PROJECT}, {name, project.name}
         if len(ids) > 1 or len(names - {None}) > 1 or by_name not in {None, project}:
-            other = by_name if by_name not in {None, project} else project
-            raise entry.error(
-                f"the name and the id of a project must be as at {other.place}, got "
-                f"{quoted(name or '')} and {project_id}; leave out the id to name another project"
-            )
+            raise entry.error(_conflict(entry, project_id, name, project, by_name))
         if project_id is not None:
             self._by_id[project_id] = project
             if project.id in {None, DEFAULT_PROJECT}:

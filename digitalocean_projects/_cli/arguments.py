@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from digitalocean_projects._arguments import checked_wait, is_project_id
+from digitalocean_projects._arguments import NAME_PREFIX, checked_wait, is_project_id
 from digitalocean_projects._config import DEFAULT_TIMEOUT, ENVIRONMENT
 from digitalocean_projects._messages import TOKEN_VARIABLES, Secret, redacted
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 
 ALLOW_INSECURE_VARIABLE = "DIGITALOCEAN_PROJECTS_ALLOW_INSECURE"
-_NAME_PREFIX = "name:"
 _TOKEN_OPTION = "--access-token"  # noqa: S105 - a name
 _USAGE = 2
 _FORMS_TEXT = "text, json for one JSON document, or jsonl for one JSON object per line"
@@ -273,13 +272,14 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=DEFAULT_TIMEOUT,
         metavar="SECONDS",
-        help="for one attempt of a request (default: %(default)g)",
+        help="maximum time of one attempt of a request (default: %(default)g)",
     )
     limits.add_argument(
         "--deadline",
         type=float,
         metavar="SECONDS",
-        help="for one request with its retries and its waits for the rate limit (default: none)",
+        help="maximum time of one request with its retries and its waits for the rate limit "
+        "(default: none)",
     )
 
 
@@ -362,9 +362,9 @@ def chosen_projects(client: Client, names: Iterable[str], *, quiet: bool) -> lis
 
 def project_named(client: Client, text: str) -> Project:
     """Return the project with this UUID or name, or the default one; see `project_id`."""
-    if not text.startswith(_NAME_PREFIX) and is_project_id(text):
+    if not text.startswith(NAME_PREFIX) and is_project_id(text):
         return client.projects.get(text)
-    return client.projects.find(text.removeprefix(_NAME_PREFIX))
+    return client.projects.find(text.removeprefix(NAME_PREFIX))
 
 
 def project_id(client: Client, text: str) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _DIFFERENT = 1
 _TROUBLE = 2
 _READINGS = 3
-_KINDS = ("moved", "come", "gone")
+_KINDS = ("moved", "added", "removed")
 
 
 @attrs.frozen
@@ -38,10 +38,10 @@ class Change:
     """A resource that is not in the same project on both sides.
 
     Attributes:
-        kind: `moved`, `come` or `gone`.
+        kind: `moved`, `added` or `removed`.
         urn: The resource.
-        source: Its project on the old side; None if it has come.
-        target: Its project on the new side; None if it is gone.
+        source: Its project on the old side; None if it is added.
+        target: Its project on the new side; None if it is removed.
     """
 
     kind: str
@@ -89,12 +89,12 @@ def add_diff(commands: Commands) -> None:
         "inventory --with-projects -o jsonl > old.jsonl",
         "diff old.jsonl",
         "diff old.jsonl new.jsonl -o jsonl",
-        details="It prints the resources that have moved, come or gone. The exit status is 0 if\n"
-        "there are none, 1 if there are some, and 2 after an error, such as an account\n"
+        details="It prints the resources that were moved, added or removed. The exit status is 0\n"
+        "if there are none, 1 if there are some, and 2 after an error, such as an account\n"
         "that cannot be read completely. Only the resources and their projects are\n"
         "compared. A project is the same if its id is, whatever its name is; if one side\n"
-        "has no id, if its name is. Before a resource is gone, the account is read again.\n"
-        "The members of its JSON objects are change, urn, from and to.",
+        "has no id, if its name is. Before a resource is removed, the account is read\n"
+        "again. The members of its JSON objects are change, urn, from and to.",
         columns=CHANGE_COLUMNS,
         is_local=lambda options: options.new is not None,
     )
@@ -144,9 +144,9 @@ def compared(old: Sequence[AccountProject], new: Sequence[AccountProject]) -> li
     for urn in {**before, **after}:
         source, target = before.get(urn), after.get(urn)
         if source is None:
-            changes.append(Change("come", urn, source, target))
+            changes.append(Change("added", urn, source, target))
         elif target is None:
-            changes.append(Change("gone", urn, source, target))
+            changes.append(Change("removed", urn, source, target))
         elif same.get(id(source)) is not target:
             changes.append(Change("moved", urn, source, target))
 
@@ -162,43 +162,57 @@ def _same_projects(
 ) -> dict[int, AccountProject]:
     """Return the project of the new side by the identity of the same one of the old side."""
     same: dict[int, AccountProject] = {}
-    left = list(new)
-    for is_same in (_has_same_id, _are_both_default, _has_same_name):
-        for project in old:
-            if id(project) not in same and (
-                twin := next((one for one in left if is_same(project, one)), None)
-            ):
-                same[id(project)] = twin
-                left.remove(twin)
+    left = {id(one): one for one in new}
+
+    twin: AccountProject | None
+
+    def pair(project: AccountProject, twin: AccountProject | None) -> None:
+        if twin is not None:
+            same[id(project)] = left.pop(id(twin))
+
+    by_id = {known: one for one in new if (known := _known_id(one))}
     for project in old:
-        for one in left if id(project) not in same else ():
-            if not (_ids(project, one) or (project.name and one.name)):
+        pair(project, by_id.get(_known_id(project)))  # none has ""
+    for project in _defaults(old, same):
+        for twin in _defaults(new, {id(one): one for one in new if id(one) not in left}):
+            if DEFAULT_PROJECT in {project.id, twin.id}:
+                pair(project, twin)
+    by_name = {one.name: one for one in left.values() if one.name is not None}
+    for project in old:
+        twin = None if id(project) in same else by_name.get(project.name or "")
+        if twin is not None and not (_known_id(project) and _known_id(twin)):
+            pair(project, twin)
+    _check_strangers([one for one in old if id(one) not in same], left.values())
+    return same
+
+
+def _check_strangers(old: Iterable[AccountProject], new: Iterable[AccountProject]) -> None:
+    """Check that projects without a same one on the other side are other ones for certain.
+
+    Raises:
+        ValueError: A project may be one of the other side.
+    """
+    # Projects that have the same members give the same answer.
+    kinds = {(bool(_known_id(one)), bool(one.name)): one for one in new}
+    for project in old:
+        for (has_id, has_name), one in kinds.items():
+            if not ((_known_id(project) and has_id) or (project.name and has_name)):
                 raise ValueError(
                     f"{one.place}: {one.label!r} may be {project.label!r} at {project.place}; "
                     "write both files with 'inventory --with-projects -o jsonl'"
                 )
-    return same
 
 
-def _ids(project: AccountProject, other: AccountProject) -> tuple[str, str] | None:
-    """Return the ids of two projects; None if one of them is unknown."""
-    if project.id in {None, DEFAULT_PROJECT} or other.id in {None, DEFAULT_PROJECT}:
-        return None
-    return project.id or "", other.id or ""
+def _known_id(project: AccountProject) -> str:
+    """Return the UUID of a project; "" if it is unknown."""
+    return "" if project.id is None or project.id == DEFAULT_PROJECT else project.id
 
 
-def _has_same_id(project: AccountProject, other: AccountProject) -> bool:
-    ids = _ids(project, other)
-    return ids is not None and ids[0] == ids[1]
-
-
-def _are_both_default(project: AccountProject, other: AccountProject) -> bool:
-    is_named_so = DEFAULT_PROJECT in {project.id, other.id}
-    return is_named_so and project.is_default and other.is_default
-
-
-def _has_same_name(project: AccountProject, other: AccountProject) -> bool:
-    return _ids(project, other) is None and project.name == other.name is not None
+def _defaults(
+    some: Sequence[AccountProject], paired: dict[int, AccountProject]
+) -> list[AccountProject]:
+    """Return the default project, unless it is paired."""
+    return [project for project in some if project.is_default and id(project) not in paired]
 
 
 def _compared_with_account(

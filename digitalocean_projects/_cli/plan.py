@@ -198,7 +198,8 @@ def _wanted(projects: Iterable[AccountProject]) -> dict[ProjectLike, tuple[URN, 
 
 def _note_plan(plan: Plan, *, quiet: bool) -> None:
     if unlisted := [move for move in plan.moves if move.source is None]:
-        note(f"no project lists {counted(len(unlisted), 'resource')} of these", quiet=quiet)
+        verb = "is" if len(unlisted) == 1 else "are"
+        note(f"{len(unlisted):,} of the resources {verb} in no project", quiet=quiet)
     counts = f"{counted(len(plan.moves), 'move')}, {len(plan.kept):,} kept"
     if plan.new_projects:
         counts = f"{counted(len(plan.new_projects), 'new project')}, {counts}"

@@ -203,7 +203,7 @@ def get_project(client: Client, options: Namespace) -> int:
 def create_project(client: Client, options: Namespace) -> int:
     """Create a project."""
     name = options.name if options.named is None else options.named
-    before, failure = first_attempts(client), None
+    failure = None
     try:
         with progress_shown(client, requests_of(client), quiet=options.quiet):
             project = client.projects.create(
@@ -213,8 +213,7 @@ def create_project(client: Client, options: Namespace) -> int:
                 environment=options.environment,
             )
     except KeyboardInterrupt:
-        if first_attempts(client) > before:
-            note(f"may have been created: {label_of(name)}")
+        note(f"may have been created: {label_of(name)}")
         raise
     if options.default:
         try:
@@ -235,7 +234,6 @@ def create_project(client: Client, options: Namespace) -> int:
 def update_project(client: Client, options: Namespace) -> int:
     """Update a project."""
     project = chosen_project(client, options.project, quiet=options.quiet)
-    before = first_attempts(client)
     try:
         with progress_shown(client, requests_of(client), quiet=options.quiet):
             updated = client.projects.patch(
@@ -247,8 +245,7 @@ def update_project(client: Client, options: Namespace) -> int:
                 is_default=options.default,
             )
     except KeyboardInterrupt:
-        if first_attempts(client) > before:
-            note(f"may have been updated: {label_of(options.project)}")
+        note(f"may have been updated: {label_of(options.project)}")
         raise
     _write([updated], options)
     return 0

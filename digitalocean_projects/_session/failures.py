@@ -127,7 +127,9 @@ class Attempt:
 
     def _connector_text(self, error: ClientConnectorError) -> str:
         cause = self._cause(error)
-        if isinstance(error, ClientProxyConnectionError):
+        # With a proxy, only the name of the proxy is resolved here.
+        is_unknown = isinstance(error, ClientConnectorDNSError) and bool(self._proxy)
+        if is_unknown or isinstance(error, ClientProxyConnectionError):
             return f"cannot connect to the proxy {self._proxy}".rstrip() + f": {cause}"
         certificate_error = getattr(error, "certificate_error", None)
         if getattr(certificate_error, "verify_code", None) in _UNKNOWN_ISSUER:

@@ -190,21 +190,27 @@ def test_texts(text: str, expected: list[tuple[str | None, str | None, list[str]
                 {"name": "web", "id": WEB}, {"project": "api", "project_id": WEB, "urn": "do:a:1"}
             ),
             (
-                f"x:2: the name and the id of a project must be as at x:1, got 'api' and {WEB}; "
-                "leave out the id to name another project"
+                f"x:2: project 'api' has the id {WEB} here, which is that of another project at "
+                "x:1; delete project_id to move the resource"
             ),
         ),
         (
             lines(
                 {"name": "web", "id": WEB}, {"project": "web", "project_id": API, "urn": "do:a:1"}
             ),
-            f"x:2: the name and the id of a project must be as at x:1, got 'web' and {API}",
+            (
+                f"x:2: project 'web' has the id {WEB} at x:1 and the id {API} here; "
+                "delete project_id to move the resource"
+            ),
         ),
         (
             lines(
                 {"name": "web", "id": WEB}, {"name": "api", "id": API}, {"name": "api", "id": WEB}
             ),
-            f"x:3: the name and the id of a project must be as at x:2, got 'api' and {WEB}",
+            (
+                f"x:3: project 'api' has the id {API} at x:2 and the id {WEB} here; "
+                "give each project one name and one id"
+            ),
         ),
     ],
 )
@@ -220,7 +226,7 @@ def test_files(tmp_path: Path, say: Callable[[str], None]) -> None:
     text = lines({"name": "web"}) + "?"
     (tmp_path / "odd\nname").write_text(text, "utf-8-sig")
     say(text)
-    for name, place in (str(tmp_path / "odd\nname"), "odd name"), ("-", "standard input"):
+    for name, place in (str(tmp_path / "odd\nname"), r"odd\\nname'"), ("-", "standard input"):
         with pytest.raises(ValueError, match=f"{place}:2: invalid JSON"):
             read_account_file(name, quiet=True)
 
@@ -279,6 +285,8 @@ def test_mapping(text: str) -> None:
         ('{"urn":"do:a:1","project":"web","urn":"do:a:2"}', "each member once, got 'urn' twice"),
         ('web = ["do:a:1"]\nweb = ["do:a:2"]', "x: invalid TOML (Cannot overwrite a value (at "),
         ("web = " + "[" * 100_000, "x: invalid TOML (the nesting is too large)"),
+        ("web = []\n" + "a . " * 50_000 + "a = 1", "x:2: a key must not have more than 128 parts"),
+        ("web = []\n[" + "\"a b\".'c'." * 50_000 + "a]", "x:2: a key must not have more than 128"),
         ('a.b = ["do:a:1"]', "x: each key must be a project, and its value a list of URNs; put "),
         ('{"web": ["do:a:1"], "api": "do:a:2"}', "or map each project to a list of URNs"),
         ('{"web": ["do:a:1", 2]}', "x:1: web[1]: a URN must be a string, got int"),

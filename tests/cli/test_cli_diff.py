@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digitalocean_projects._cli import main
-from digitalocean_projects._cli.account_file import parse_account
+from digitalocean_projects._cli.account_file import AccountProject, parse_account
 from digitalocean_projects._cli.diff import compared
 from digitalocean_projects.testing import faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from digitalocean_projects.testing import Emulator
@@ -57,7 +57,7 @@ def change(account: Emulator) -> None:
 def test_same(account: Emulator, old: Path, capsys: Capture) -> None:
     """Without differences, nothing is printed and the exit status is 0."""
     assert 0 == main(["diff", str(old)])
-    assert ("", "# 0 moved, 0 come, 0 gone, 4 unchanged\n") == capsys.readouterr()
+    assert ("", "# 0 moved, 0 added, 0 removed, 4 unchanged\n") == capsys.readouterr()
     assert 1 + 3 == len(account.requests)
     assert 0 == main(["projects", "update", "web", "--name", "renamed"])
     for form, expected in (("json", "[]\n"), ("jsonl", ""), ("csv", "change,urn,from,to\n")):
@@ -67,16 +67,16 @@ def test_same(account: Emulator, old: Path, capsys: Capture) -> None:
 
 
 def test_different(account: Emulator, old: Path, capsys: Capture, tmp_path: Path) -> None:
-    """Moved, come and gone resources are printed in this order; the exit status is 1."""
+    """Moved, added and removed resources are printed in this order; the exit status is 1."""
     change(account)
     table = (
-        "Change  URN                      From           To\n"
-        "moved   do:floatingip:192.0.2.1  first-project  empty\n"
-        "come    do:app:2                                web\n"
-        "gone    do:app:1                 web\n"
+        "Change   URN                      From           To\n"
+        "moved    do:floatingip:192.0.2.1  first-project  empty\n"
+        "added    do:app:2                                web\n"
+        "removed  do:app:1                 web\n"
     )
     assert 1 == main(["diff", str(old)])
-    assert (table, "# 1 moved, 1 come, 1 gone, 2 unchanged\n") == capsys.readouterr()
+    assert (table, "# 1 moved, 1 added, 1 removed, 2 unchanged\n") == capsys.readouterr()
     # A resource that is gone was missing in two readings.
     assert 2 * (1 + 3) == len(account.requests)
     new = tmp_path / "new.json"
@@ -96,8 +96,8 @@ def test_different(account: Emulator, old: Path, capsys: Capture, tmp_path: Path
             "from": first,
             "to": {"id": ids["empty"], "name": "empty"},
         },
-        {"change": "come", "urn": "do:app:2", "from": None, "to": web},
-        {"change": "gone", "urn": "do:app:1", "from": web, "to": None},
+        {"change": "added", "urn": "do:app:2", "from": None, "to": web},
+        {"change": "removed", "urn": "do:app:1", "from": web, "to": None},
     ]
     assert expected == json.loads(capsys.readouterr().out)
     assert 1 == main(["diff", str(old), str(new), "-o", "jsonl"])
@@ -314,3 +314,37 @@ def test_edited_export(account: Emulator, old: Path, capsys: Capture) -> None:
     assert 0 == main(["apply", str(old), "-q"])
     assert 0 == main(["diff", str(old), "-q"])
     assert account.requests
+
+
+def test_many_projects() -> None:
+    """The number of comparisons of names grows with the number of projects, not with its square."""
+    comparisons = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal comparisons
+            comparisons += 1
+            return str.__eq__(self, other)
+
+    def account(numbers: Iterable[int]) -> list[AccountProject]:
+        return [
+            AccountProject(
+                id=None, name=Name(f"p{i}"), is_default=False, attributes={}, urns=(), place="x"
+            )
+            for i in numbers
+        ]
+
+    assert [] == compared(account(range(300)), account(reversed(range(300))))
+    assert 0 < comparisons < 3_000
+
+
+def test_other_default_project() -> None:
+    """Default projects with different ids are different ones."""
+    line = (
+        '{{"name": "{0}", "id": "{1}", "is_default": true}}\n{{"project": "{0}", "urn": "do:a:1"}}'
+    )
+    old, new = (parse_account(line.format(*it), "x") for it in (("a", A), ("b", B)))
+    assert ["moved"] == [change.kind for change in compared(old, new)]

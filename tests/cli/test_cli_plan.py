@@ -113,7 +113,7 @@ def test_forms(account: Emulator, capsys: Capture, say: Callable[[str], None]) -
         },
     ]
     new = {"name": "new", "purpose": "Web Application", "description": "", "environment": ""}
-    notes = "# no project lists 1 resource of these\n# 1 new project, 2 moves, 1 kept\n"
+    notes = "# 1 of the resources is in no project\n# 1 new project, 2 moves, 1 kept\n"
     say(json.dumps(wanted))
     assert 0 == main(["plan", "--create", "-o", "json"])
     output = capsys.readouterr()

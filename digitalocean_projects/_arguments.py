@@ -103,7 +103,8 @@ def _with_article(cls: type) -> str:
     if cls is NoneType:
         return "None"
     name = "string" if cls is str else cls.__name__
-    return f"{'an' if name.startswith(tuple('AEIOUaeiou')) or name[:3] == 'SSL' else 'a'} {name}"
+    is_vowel = name.startswith(("SSL", *"AEIOUaeiou")) and name != "URN"
+    return f"{'an' if is_vowel else 'a'} {name}"
 
 
 def checked_count(name: str, value: int, most: int | None = None) -> int:
@@ -152,14 +153,22 @@ def checked_projects(projects: Iterable[ProjectLike]) -> list[ProjectLike]:
 
     Raises:
         TypeError: `projects` is not an iterable of several, or a project has another type.
-        ValueError: A project is a text that is neither `default` nor a UUID.
+        ValueError: A project is a text that is neither `default` nor a UUID, or a `Project` whose
+            id is not a UUID.
     """
     if isinstance(projects, str) or not isinstance(projects, Iterable):
         raise TypeError(
             f"projects must be a list of projects, {_got(projects)}; "
             "put a single project into a list"
         )
-    return list({project_path(project): project for project in projects}.values())
+    found = {project_path(project): project for project in projects}
+    for project in found.values():
+        if isinstance(project, Project) and project.id == DEFAULT_PROJECT:
+            raise ValueError(
+                f"{_PROJECT}, got a Project with the id {DEFAULT_PROJECT!r}; "
+                f"pass {DEFAULT_PROJECT!r}"
+            )
+    return list(found.values())
 
 
 _PROJECT = f"project must be a UUID, {DEFAULT_PROJECT!r} or a Project"
@@ -199,6 +208,11 @@ def name_of(project: ProjectLike) -> str | None:
         project_path(project)
         return None
     name = project.removeprefix(_NAME_PREFIX)
+    if name == project and name.strip().lower() == DEFAULT_PROJECT:
+        raise ValueError(
+            f"project must be a UUID, a name, {DEFAULT_PROJECT!r} or a Project, got "
+            f"{quoted(name)}; write {DEFAULT_PROJECT!r}, or {_NAME_PREFIX + name!r} for its name"
+        )
     if name.startswith("do:") and name == project:
         raise ValueError(
             f"project must be a UUID, a name, {DEFAULT_PROJECT!r} or a Project, "
@@ -227,9 +241,10 @@ def urns_by_project(
         urns[project] = checked_urns(resources, f"wanted[{place}]")
         for urn in (urn.canonical for urn in urns[project]):
             if urn in places:
+                first = places[urn]
+                where = f"twice in {place}" if first == place else f"in {first} and in {place}"
                 raise ValueError(
-                    f"wanted must have each resource once, got {urn} in {places[urn]} and in "
-                    f"{place}; remove one of them"
+                    f"wanted must have each resource once, got {urn} {where}; remove one of them"
                 )
             places[urn] = place
     return urns
@@ -244,6 +259,19 @@ def settable(**members: object) -> dict[str, object]:
             environment is unknown.
     """
     return {name: _CHECKS[name](name, value) for name, value in members.items()}
+
+
+def creatable(*, purpose: str, **members: object) -> dict[str, object]:
+    """Return the checked attributes of a project to create, as the API spells them.
+
+    Raises:
+        TypeError: An attribute has the wrong type.
+        ValueError: As in `settable`, or the purpose is empty.
+    """
+    checked = settable(purpose=purpose, **members)
+    if not purpose:
+        raise ValueError("purpose must have 1 to 255 characters, got 0")
+    return checked
 
 
 def _checked_text(name: str, value: str) -> str:

@@ -115,10 +115,10 @@ class AsyncClient:
             `TCPConnector(limit=0)` has no limits. It can't be combined with `session_factory` or
             `trace_configs`.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
-            event loop that uses the session, and the client closes the session. Its connector must
-            verify the server, as that of `session`. All views share the session, including its
-            cookies. If the function raises an exception, the request
-            raises it unchanged.
+            event loop that uses the session, and the client closes the session. The connector of
+            the session must verify the server, unless `ssl` is passed or `allow_insecure` is true.
+            All views share the session, including its cookies. If the function raises an exception,
+            the request raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
             with `session_factory`.
         clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
@@ -286,8 +286,8 @@ class AsyncClient:
             path: Path from `/v2/` on, such as `/v2/droplets`, without a query. Encode each part
                 that may hold other characters with `urllib.parse.quote(part, safe="")`.
             params: The query: a mapping of names to strings, ints, bools (sent as `true` and
-                `false`), or sequences of these, which repeat the name. None, the default, sends no
-                query.
+                `false`), or lists or tuples of these, which repeat the name. It has at most 8,000
+                characters after encoding. None, the default, sends no query.
             json: The body: a JSON value of dicts with string keys, lists, tuples, strings, ints,
                 finite floats, bools and None, at most 100 levels deep, with at most 1,000,000
                 values and 16 MiB of text. None, the default, sends no body.

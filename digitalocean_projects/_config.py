@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
@@ -71,7 +70,7 @@ def _as_windows(windows: Iterable[tuple[int, float]]) -> tuple[tuple[int, float]
         raise ValueError("limits must have at least one window; pass limits=None for no limits")
     checked = [
         (
-            checked_count("the requests of a window", requests),
+            checked_count("the requests of a window", requests, 10**9),
             checked_seconds("the seconds of a window", seconds),
         )
         for requests, seconds in pairs
@@ -86,10 +85,9 @@ def _check_wait(_: object, attribute: attrs.Attribute[Any], value: float) -> Non
 def _check_finite(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{attribute.name} must be a number, got {type(value).__name__}")
-    if not 0 <= value < math.inf:
-        raise ValueError(
-            f"{attribute.name} must be finite and at least 0, got {number_text(value)}"
-        )
+    if not 0 <= value <= sys.float_info.max:  # a longer int can't be converted to a float
+        got = number_text(value)
+        raise ValueError(f"{attribute.name} must be finite and at least 0, got {got}")
 
 
 def _check_count(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
@@ -112,8 +110,8 @@ class Limits:
     https://docs.digitalocean.com/reference/api/reference/#rate-limit
 
     Args:
-        windows: Pairs of (requests, seconds): the maximum number of requests, an int of at least 1,
-            in each period. The default is `((250, 60.0), (5000, 3600.0))`.
+        windows: Pairs of (requests, seconds): the maximum number of requests, an int from 1 to
+            10^9, in each period. The default is `((250, 60.0), (5000, 3600.0))`.
         margin: Seconds that are added to each period, since clocks differ. The default is 1.
         grace: Seconds that are added to the period of a request if it is unknown when it reached
             the API, such as after a timeout. The default is 30.
@@ -356,7 +354,9 @@ def environment_proxy(base_url: str) -> tuple[str, Secret | None]:
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - it loads slowly
 
     parts = urlsplit(base_url)
-    if is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
+    # The environment may name the host with or without its port, which may be that of the scheme.
+    address = parts.netloc if parts.port else f"{parts.netloc}:{_PORTS.get(parts.scheme)}"
+    if is_loopback(parts.hostname or "") or proxy_bypass(address):
         return "", None
     for scheme in (parts.scheme, "all"):
         if url := Secret.hide(getproxies().get(scheme)):

@@ -14,6 +14,7 @@ from ._arguments import (
     PROJECTS_PATH,
     checked_count,
     checked_projects,
+    creatable,
     is_project_id,
     project_path,
     settable,
@@ -72,9 +73,7 @@ class Endpoints:
             TypeError: An attribute has a wrong type.
             ValueError: An attribute has an invalid value.
         """
-        members = settable(name=name, purpose=purpose, description=description)
-        if not purpose:
-            raise ValueError("purpose must have 1 to 255 characters, got 0")
+        members = creatable(name=name, purpose=purpose, description=description)
         if environment is not None:
             members |= settable(environment=environment)
         return await self.send("POST", PROJECTS_PATH, ("project:create",), members)

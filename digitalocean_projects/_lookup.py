@@ -10,7 +10,7 @@ from ._errors import ProjectLookupError
 from ._paginator.reader import ProjectPages
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ._arguments import ProjectLike
     from ._paginator.reader import Reader
@@ -29,47 +29,73 @@ async def first_holder(reader: Reader) -> Project | None:
     return None
 
 
-def named(name: str, projects: Sequence[Project], *, hint: str = "", secret: str) -> Project:
+def named(name: str, projects: Sequence[Project], *, secret: str) -> Project:
     """Return the project with this name.
 
     Args:
         name: The name.
         projects: All projects of the account.
-        hint: What to do if no project has the name, nor a similar one.
         secret: The token, which no message may show.
 
     Raises:
         ProjectLookupError: No project has the name, or several have it.
     """
-    found = tuple(project for project in projects if project.name == name)
-    if len(found) != 1:
-        alike = () if found else near(name, projects)
-        hint = hint or _lookup_hint(name)
-        raise ProjectLookupError(name, found, near=alike, hint=hint, secret=secret)
-    return found[0]
+    return Directory(projects, secret=secret).named(name, hint=_lookup_hint(name))
 
 
-def looked_up(
-    project: ProjectLike, projects: Sequence[Project], *, hint: str, secret: str
-) -> Project:
-    """Return the project of the account that is given by its id or its name.
+class Directory:
+    """The projects of an account, by their ids and by their names.
 
-    A `Project` is looked up by its id, and then by its name: it may be of another account, or the
-    project may have been deleted and created again.
-
-    Raises:
-        ProjectLookupError: No project has the id or the name, or several have the name.
+    Args:
+        projects: All projects of the account.
+        secret: The token, which no message may show.
     """
-    name = name_of(project)
-    if name is None:
-        wanted = (project.id if isinstance(project, Project) else str(project)).lower()
-        for one in projects:
-            if one.id.lower() == wanted or (wanted == DEFAULT_PROJECT and one.is_default):
-                return one
-        if not isinstance(project, Project):
-            raise ProjectLookupError(wanted, is_id=True, secret=secret)
-        name = project.name
-    return named(name, projects, hint=hint, secret=secret)
+
+    def __init__(self, projects: Sequence[Project], *, secret: str) -> None:
+        self._secret = secret
+        self._by_id: dict[str, Project] = {}
+        self._by_name: dict[str, list[Project]] = {}
+        for project in projects:
+            self._by_id.setdefault(project.id.lower(), project)
+            if project.is_default:
+                self._by_id.setdefault(DEFAULT_PROJECT, project)
+            self._by_name.setdefault(project.name, []).append(project)
+
+    def get(self, project: ProjectLike, *, hint: str, or_none: bool) -> Project | None:
+        """Return the project that is given by its id or its name.
+
+        A `Project` is looked up by its id, and then by its name: it may be of another account, or
+        the project may have been deleted and created again.
+
+        Args:
+            project: The project.
+            hint: What to do if no project has the name, nor a similar one.
+            or_none: Return None if no project has the name.
+
+        Raises:
+            ProjectLookupError: No project has the id or the name, or several have the name.
+        """
+        name = name_of(project)
+        if name is None:
+            wanted = (project.id if isinstance(project, Project) else str(project)).lower()
+            if found := self._by_id.get(wanted):
+                return found
+            if not isinstance(project, Project):
+                raise ProjectLookupError(wanted, is_id=True, secret=self._secret)
+            name = project.name
+        return None if or_none and name not in self._by_name else self.named(name, hint=hint)
+
+    def named(self, name: str, *, hint: str) -> Project:
+        """Return the project with this name.
+
+        Raises:
+            ProjectLookupError: No project has the name, or several have it.
+        """
+        found = tuple(self._by_name.get(name, ()))
+        if len(found) != 1:
+            alike = () if found else near(name, self._by_name)
+            raise ProjectLookupError(name, found, near=alike, hint=hint, secret=self._secret)
+        return found[0]
 
 
 def _lookup_hint(name: str) -> str:
@@ -79,15 +105,15 @@ def _lookup_hint(name: str) -> str:
     return "pass an id to get()" if is_project_id(name.strip()) else ""
 
 
-def near(name: str, projects: Sequence[Project]) -> Sequence[str]:
+def near(name: str, existing: Iterable[str]) -> Sequence[str]:
     """Return up to three names of projects that a user may have meant, the nearest first."""
     from difflib import get_close_matches  # noqa: PLC0415 - only this error needs it
     from heapq import nlargest  # noqa: PLC0415 - only this error needs it
 
     wanted = " ".join(name.casefold().split())
     names: dict[str, list[str]] = {}
-    for project in projects:
-        names.setdefault(" ".join(project.name.casefold().split()), []).append(project.name)
+    for one in existing:
+        names.setdefault(" ".join(one.casefold().split()), []).append(one)
     if same := names.get(wanted):
         return same[:_MOST_NEAR]
     # The comparison of difflib takes 3 ms for two texts of 175 characters, and blocks the event

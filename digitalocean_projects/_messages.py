@@ -33,6 +33,11 @@ _find_token = re.compile(_TOKEN).search
 _WORD = r"(?:tokens?|auth(?:entication|orization)?)[.:!?]*+(?![^\s'\",;)])"
 _mask_tokens = re.compile(rf"{_TOKEN}|\bbearer\s++(?!{_WORD})[^\s'\",;)]++").sub
 
+# The user and password in a URL, such as that of a proxy. A password may hold characters that a URL
+# must escape, but what follows a port is a path. The limit keeps the search linear.
+_USER = r"[^\s/?#:@]*+:(?!\d++[/?#])\S{0,256}|[^\s/?#]{0,256}"
+_mask_users = re.compile(rf"://(?!\[user:password@\])(?:{_USER})@").sub
+
 
 class Secret(str):
     """A string whose `repr` is `***`, and so is the `repr` of its parts.
@@ -118,7 +123,8 @@ for _name in _DERIVING.split():
 def redacted(text: str, *secrets: str) -> str:
     """Return `text` with `***` in place of secrets, cut after at most 65,536 characters.
 
-    Secrets are the arguments, the tokens in the environment, and all text that looks like a token.
+    Secrets are the arguments, the tokens in the environment, all text that looks like a token, and
+    the user and password of each URL.
     """
     variables = (Secret(os.environ.get(name, "").strip()) for name in TOKEN_VARIABLES)
     # The longest first, since one may be a part of another.
@@ -128,6 +134,8 @@ def redacted(text: str, *secrets: str) -> str:
     for secret in known:
         text = _without(text, secret)
     text = _mask_tokens(_MASK, text)
+    if "@" in text:
+        text = _mask_users(f"://{_MASK}@", text)
     if is_cut:
         longest = max([_LONGEST_SECRET, *(len(_escaped(secret)) for secret in known)])
         text = f"{text[:-longest]}…"

@@ -431,7 +431,8 @@ class AsyncProjects:
         """Assign the desired resources that a project lacks.
 
         With `prune`, also move all its other resources to the default project. The project is
-        listed first; `reservedip` and `floatingip` name the same resource. Repeated calls change
+        listed first, and again before the first removal if resources were added: one that has left
+        isn't moved. `reservedip` and `floatingip` name the same resource. Repeated calls change
         nothing. While a move is in progress, the old project still lists the resource: wait with
         `wait_until_assigned` before you prune. Requires the scopes of `list_resources` and
         `assign_resources`.
@@ -525,8 +526,8 @@ class AsyncProjects:
             chunk_size: Maximum number of resources in a request. The default is 100.
             on_chunk: Function that is called with the outcome of each chunk after its requests, in
                 the thread that sends them, for example to note what was done before an interrupt.
-                A resource that has left its source is `untouched` in it. It must not raise an
-                error. None, the default, calls nothing.
+                A resource in neither its source nor its target is `untouched` in it. It must not
+                raise an error. None, the default, calls nothing.
 
         Returns:
             The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or
@@ -536,8 +537,9 @@ class AsyncProjects:
             APIError: A project could not be created, or a request failed before the outcome for any
                 resource was known. A note names the projects that were created.
             AssignmentError: A later request failed. It holds the outcome for each resource that the
-                plan moves.
-            ValueError: An argument is invalid. No request was sent.
+                plan moves. Resources that had arrived in their target are in `done`, and those that
+                would be in `left` are in `untouched`.
+            ValueError: An argument or a part of the plan is invalid. No request was sent.
         """
         checked_count("chunk_size", chunk_size)
         return await apply(

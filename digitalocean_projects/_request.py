@@ -26,6 +26,8 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _ROOT = "/v2/"
 _LONGEST_PATH = 2000
+_LONGEST_QUERY = 8000
+_MOST_BITS = 1024
 _is_path = re.compile(r"(?:[a-zA-Z0-9/._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})*+").fullmatch
 # The last one stands for bytes that are not UTF-8, which some servers read as dots.
 _find_control = re.compile("[\x00-\x1f\x7f\\\\\ufffd]").search
@@ -183,7 +185,11 @@ def _moves(path: str) -> bool:
 
 
 def _holds(text: str, secret: Secret) -> bool:
-    """Return True if a text contains a token. A digest of 64 digits is part of some paths."""
+    """Return True if a text contains a token.
+
+    Only the prefix identifies another token, since some paths contain a digest of 64 hexadecimal
+    digits.
+    """
     own = len(secret) >= _SHORTEST_TOKEN and str(secret) in text
     return own or _find_token(text) is not None
 
@@ -203,31 +209,53 @@ def encoded_query(
 
     Raises:
         TypeError: A name or value has another type than annotated.
-        ValueError: A name or list is empty, a text contains a token or is not valid Unicode, or a
-            name is that of a parameter for paging.
+        ValueError: A name or list is empty, a text contains a token or is not valid Unicode, a
+            name is that of a parameter for paging, or the query is too long.
     """
     if params is None:
         return ""
     pairs: list[tuple[str, str]] = []
-    for name, value in checked_type("params", params, Mapping, hint="a dict").items():
-        if not checked_type("the name of a parameter", name, str):
-            raise ValueError("the name of a parameter must not be empty")
+    length = 0
+    for name, text in _params(checked_type("params", params, Mapping, hint="a dict"), secret):
         if paging and name in _PAGING:
             raise ValueError(f"params must not have {name!r}; pass per_page=… to paginate()")
-        where = f"params[{quoted(name, secret)}]"
-        several = isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
-        values: Sequence[Any] = value if several else [value]  # type: ignore[assignment]  # see above
-        if not values:
-            # Without the parameter, the API would return everything.
-            raise ValueError(f"{where} must not be an empty list; leave it out for no filter")
-        pairs += [(str.__str__(name), _param_text(where, each)) for each in values]
+        length += len(name) + len(text)
+        if length > _LONGEST_QUERY:
+            raise ValueError(_TOO_LONG)
+        pairs.append((name, text))
     if any(_holds(text, secret) for pair in pairs for text in pair):
         raise ValueError("params must not contain an API token")
     try:
-        return urlencode(pairs, quote_via=quote)
+        query = urlencode(pairs, quote_via=quote)
     except UnicodeEncodeError:
-        pass
-    raise ValueError("params must be valid Unicode text, got a lone surrogate")
+        query = None
+    if query is None:
+        raise ValueError("params must be valid Unicode text, got a lone surrogate")
+    if len(query) > _LONGEST_QUERY:
+        raise ValueError(_TOO_LONG)
+    return query
+
+
+_TOO_LONG = (
+    f"params must have at most {_LONGEST_QUERY} characters as a query, got more; "
+    "send several requests, each with a part of the values"
+)
+
+
+def _params(
+    params: Mapping[str, str | int | Sequence[str | int]], secret: Secret
+) -> Iterator[tuple[str, str]]:
+    """Yield each name and value as text, after checking it."""
+    for name, value in params.items():
+        if not checked_type("the name of a parameter", name, str):
+            raise ValueError("the name of a parameter must not be empty")
+        where = f"params[{quoted(name, secret)}]"
+        values: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
+        if not values:
+            # Without the parameter, the API would return everything.
+            raise ValueError(f"{where} must not be an empty list; leave it out for no filter")
+        for each in values:
+            yield str.__str__(name), _param_text(where, each)
 
 
 def _param_text(where: str, value: object) -> str:
@@ -235,8 +263,13 @@ def _param_text(where: str, value: object) -> str:
         return "true" if value else "false"
     hint = "a list of these for several values, or leave it out for none"
     checked: Any = checked_type(where, value, (str, int), hint=hint)
-    # As plain text, for members of enums, too.
-    return str.__str__(checked) if isinstance(checked, str) else int.__repr__(checked)
+    if isinstance(checked, str):
+        # As plain text, for members of enums, too.
+        return str.__str__(checked)
+    if checked.bit_length() > _MOST_BITS:
+        wanted = f"an int of at most {_MOST_BITS} bits"
+        raise ValueError(f"{where} must be {wanted}, got {checked.bit_length()}")
+    return int.__repr__(checked)
 
 
 def identity(item: dict[str, Any]) -> Hashable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from digitalocean_projects import (
@@ -150,6 +151,28 @@ async def test_arrived(emulator: Emulator, make_client: MakeClient, web: str) ->
     assert (urns(6), urns(3, 4), urns(5)) == (list(done.moved), list(done.kept), list(done.left))
     # After the new project: api and web for the first Droplet, and the default project for the 6.
     assert ["POST", "GET", "GET", "GET", "POST"] == sent(emulator)
+
+
+@pytest.mark.parametrize("emulator", [{"clock": MockClock(rate=0)}], indirect=True)
+async def test_arrived_before_a_failure(
+    emulator: Emulator, make_client: MakeClient, web: str
+) -> None:
+    """A resource whose earlier move is completed is done even if a later request fails."""
+    emulator.move_delay = 30.0
+    async with make_client() as client:
+        await client.projects.assign_resources(web, urns(3))
+        plan = await client.projects.plan({web: urns(3, 4, 6)})
+        emulator.clock.jump(60)
+        emulator.seed(urns(4))
+        emulator.seed(urns(6), name="new")
+        emulator.fail(faults.Status(403), when=is_post)
+        plan = attrs.evolve(plan, moves=(*plan.moves, move("do:droplet:1", target_id=web)))
+        with pytest.raises(AssignmentError) as caught:
+            await client.projects.apply(plan, chunk_size=3)
+    assert [("do:droplet:3", "already_assigned")] == [
+        (resource.urn, resource.status) for resource in caught.value.done
+    ]
+    assert urns(4, 6, 1) == list(caught.value.untouched)
 
 
 async def test_source_that_cannot_be_listed(
@@ -345,7 +368,41 @@ def move(urn: str, **members: Any) -> Move:
         ),
         (Plan(moves=(move("do:app:1", target_id="x"),)), ValueError, "project must be a UUID"),
         (Plan(moves=(move("do:app:1", source_id="../x"),)), ValueError, "project must be a UUID"),
-        (Plan(moves=(Move(**{**move("do:app:1").to_dict(), "urn": "x"}),)), ValueError, r"s\[0\]"),
+        (
+            Plan(
+                moves=(move("do:app:1", target_id="", target="x"),),
+                new_projects=(NewProject(name="x"),),
+            ),
+            ValueError,
+            "project must be a UUID",
+        ),
+        (Plan(moves=(move("do:app:1", target_id=5),)), TypeError, "project must be a UUID"),
+        (
+            Plan(moves=(Move(**{**move("do:app:1").to_dict(), "urn": "do:app:1"}),)),
+            TypeError,
+            "urn of each of plan.moves must be a URN, got str",
+        ),
+        (Plan(moves=("x",)), TypeError, "each of plan.moves must be a Move, got str"),  # type: ignore[arg-type]  # refused
+        (
+            Plan(new_projects=(NewProject(name="x"), "y")),  # type: ignore[arg-type]  # refused
+            TypeError,
+            "each of plan.new_projects must be a NewProject, got str",
+        ),
+        (
+            Plan(new_projects=(NewProject(name="x"), NewProject(name=None))),  # type: ignore[arg-type]  # refused
+            TypeError,
+            "name must be a string, got NoneType",
+        ),
+        (
+            Plan(new_projects=(NewProject(name="x"), NewProject(name="y", purpose=""))),
+            ValueError,
+            "purpose must have 1 to 255 characters, got 0",
+        ),
+        (
+            Plan(new_projects=(NewProject(name="x"),) * 2),
+            ValueError,
+            "plan.new_projects must have each name once, got 'x' twice",
+        ),
     ],
 )
 async def test_invalid_plan(

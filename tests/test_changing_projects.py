@@ -125,3 +125,27 @@ async def test_wait_for_what_left(emulator: Emulator, make_client: MakeClient) -
             AssignmentTimeoutError, match=r"1 resource is missing in project .+: do:droplet:1"
         ):
             await client.projects.wait_until_assigned(web, urns(1, 2), timeout=20.0)
+
+
+async def test_prune_of_what_left(emulator: Emulator, make_client: MakeClient) -> None:
+    """A resource that leaves the project while others are added isn't moved, and is untouched."""
+    emulator.seed(urns(4, 5))
+    web = emulator.seed(urns(1, 2, 3), name="web")
+
+    def leave(request: Any) -> bool:
+        if b"do:droplet:5" in request.body:
+            emulator.seed(urns(2), name="new")
+        return False
+
+    emulator.respond(500, when=leave, times=None)
+    async with make_client() as client:
+        done = await client.projects.reconcile(web, urns(4, 5), prune=True, chunk_size=1)
+    assert (urns(4, 5), urns(1, 3), urns(2)) == (
+        list(done.added),
+        sorted(done.removed),
+        list(done.untouched),
+    )
+    new = next(project.id for project in emulator.projects() if project.name == "new")
+    assert urns(2) == list(emulator.resources(new))
+    # The project and the default one, two additions, the project again, and two removals.
+    assert 7 == len(emulator.requests)

@@ -371,6 +371,8 @@ def test_impossible_count(value: int, most: int | None, limits: str) -> None:
         lambda value: Limits(reserve=value),
         lambda value: RetryPolicy(attempts=-value),
         lambda value: RetryPolicy(base_delay=-value),
+        lambda value: RetryPolicy(max_delay=value),
+        lambda value: Limits(windows=((value, 60.0),)),
     ],
 )
 def test_long_numbers(refuse: Callable[[int], object]) -> None:

@@ -460,6 +460,19 @@ async def test_requests_in_vain(emulator: Emulator, make_client: MakeClient) -> 
     assert 4 * 17 + 16 == len(emulator.requests)
 
 
+async def test_requests_in_vain_after_an_accepted_one(
+    emulator: Emulator, make_client: MakeClient
+) -> None:
+    """An accepted chunk doesn't let all the chunks be searched that the API refuses after it."""
+    urns = droplets(*range(1_000))
+    emulator.seed(urns)
+    refuse(emulator, urns[100:])
+    async with make_client() as client:
+        result = await client.projects.assign_resources("default", urns)
+    assert 100 == len(result.done)
+    assert 1 + 4 * 17 + 5 == len(emulator.requests)
+
+
 async def test_innocent_chunk_after_vain_searches(
     emulator: Emulator, make_client: MakeClient
 ) -> None:
@@ -481,7 +494,8 @@ async def test_reconcile_does_nothing(emulator: Emulator, make_client: MakeClien
         done = await client.projects.reconcile(web, droplets(2), prune=True)
     assert droplets(2, 1) == [str(refusal.urn) for refusal in done.refused]
     assert ((), (), ()) == (done.added, done.removed, done.kept)
-    assert 4 == len(emulator.requests)
+    # The project and the default one, the addition, the project again, and the removal.
+    assert 5 == len(emulator.requests)
 
 
 async def test_reconcile_with_undecided(emulator: Emulator, make_client: MakeClient) -> None:

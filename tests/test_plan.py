@@ -26,7 +26,7 @@ from digitalocean_projects._arguments import urns_by_project
 from digitalocean_projects._assignment.plan import find_targets, plan_moves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 WEB = Project(id="4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679", name="web")
 API = Project(id="5e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679", name="api")
@@ -57,6 +57,16 @@ def plan(wanted: Mapping[Any, list[str]], *, create: bool = False, account: Any 
 
 def moves(wanted: Mapping[Any, list[str]], **options: Any) -> list[tuple[str, str | None, str]]:
     return [(move.urn, move.source, move.target) for move in plan(wanted, **options).moves]
+
+
+class Counted(list[Project]):
+    """A list that counts its iterations."""
+
+    readings = 0
+
+    def __iter__(self) -> Iterator[Project]:
+        self.readings += 1
+        return super().__iter__()
 
 
 def test_moves() -> None:
@@ -124,8 +134,16 @@ def test_one_project_by_two_names() -> None:
     """Two keys for the same project add up."""
     wanted = {"web": urns(3), WEB.id: urns(1), "default": urns(2), "first": urns(4)}
     assert [3, 2] == [int(move.urn.id) for move in plan(wanted).moves]
-    made = plan({"new": urns(1), "name:new": urns(2)}, create=True)
-    assert (1, 2) == (len(made.new_projects), len(made.moves))
+    made = plan({"new": urns(1), "name:new": urns(2), "name:DEFAULT": []}, create=True)
+    assert (["new", "DEFAULT"], 2) == ([one.name for one in made.new_projects], len(made.moves))
+
+
+def test_projects_are_looked_through_once() -> None:
+    """The time for a plan grows with its projects, not with the square of their number."""
+    projects = Counted(each.project for each in ACCOUNT)
+    wanted: dict[Any, list[URN]] = {key: [] for key in ("web", "new", "newer", API.id, "default")}
+    assert 5 == len(find_targets(wanted, projects, create=True, secret=TOKEN))
+    assert 1 == projects.readings
 
 
 def test_no_source() -> None:
@@ -210,7 +228,10 @@ def test_no_such_project(wanted: Any, account: Any, message: str) -> None:
 
 
 def test_project_that_cannot_be_created() -> None:
-    """An attribute that the API would refuse is an error of the plan."""
+    """An attribute that the API would refuse is an error, and so is white space around a name."""
+    for name in (" web", "name:web\n"):
+        with pytest.raises(ValueError, match="must not begin or end with white space, got"):
+            plan({name: []}, create=True)
     with pytest.raises(ValueError, match="description must have 0 to 255 characters, got 256"):
         plan({Project(id=str(UUID(int=1)), name="x", description="x" * 256): []}, create=True)
 
@@ -221,6 +242,8 @@ def test_project_that_cannot_be_created() -> None:
         ([], TypeError, "wanted must be a mapping of projects to their URNs, got list"),
         ({1: []}, TypeError, "project must be a UUID, 'default' or a Project, got int"),
         ({"": []}, ValueError, "name must have 1 to 175 characters, got 0"),
+        ({"DEFAULT": []}, ValueError, "got 'DEFAULT'; write 'default', or 'name:DEFAULT' for its"),
+        ({" default": []}, ValueError, "got ' default'; write 'default', or"),
         ({"name:": []}, ValueError, "name must have 1 to 175 characters, got 0"),
         ({TOKEN: []}, ValueError, "name must not contain an API token"),
         (
@@ -238,7 +261,7 @@ def test_project_that_cannot_be_created() -> None:
             ValueError,
             "must have each resource once, got do:app:1 in 'a' and in 'b'; remove one of them",
         ),
-        ({"a": ["do:app:1"] * 2}, ValueError, "got do:app:1 in 'a' and in 'a'"),
+        ({"a": ["do:app:1"] * 2}, ValueError, "got do:app:1 twice in 'a'; remove one"),
         ({"a": ["do:app:1"], "name:a": ["do:app:1"]}, ValueError, "in 'a' and in 'name:a'"),
         (
             {"a": ["do:floatingip:192.0.2.1"], WEB: ["do:reservedip:192.0.2.1"]},

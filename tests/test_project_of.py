@@ -177,6 +177,7 @@ async def test_chosen_project_that_does_not_exist(make_either: MakeClient) -> No
         ("default", TypeError, "must be a list of projects, got str; put a single project into a"),
         (1, TypeError, "projects must be a list of projects, got int"),
         (Project(id=UNKNOWN, name="x"), TypeError, "must be a list of projects, got Project"),
+        ([Project(id="default", name="x")], ValueError, "the id 'default'; pass 'default'"),
         (["default", "web"], ValueError, "project must be a UUID, 'default' or a Project, got"),
         ([1], TypeError, "project must be a UUID, 'default' or a Project, got int"),
     ],

@@ -23,7 +23,6 @@ from digitalocean_projects import (
     NotFoundError,
     PermissionDeniedError,
     PreconditionFailedError,
-    Project,
     ProjectLookupError,
     Purpose,
     Reconciliation,
@@ -161,33 +160,29 @@ async def test_find_near_names(emulator: Emulator, make_client: MakeClient) -> N
         assert "did you mean 'web-shop-***'?" in str(c.value)
 
 
-def named(*names: str) -> list[Project]:
-    return [Project(id=UNKNOWN, name=name) for name in names]
-
-
 def test_near_name_among_many() -> None:
     """The name that is meant is found among all names, also behind many others."""
-    projects = named(*(f"tenant-{number:05}" for number in range(10_000)), "web-shop", "Web  Shop")
-    assert ["web-shop", "Web  Shop"] == near("webshop", projects)
-    assert "web-shop" == near("wbe-shop", projects)[0]
-    assert ["Web  Shop"] == near(" web shop", projects)
-    assert "tenant-04711" in near("tenant-4711", projects)
+    existing = (*(f"tenant-{number:05}" for number in range(10_000)), "web-shop", "Web  Shop")
+    assert ["web-shop", "Web  Shop"] == near("webshop", existing)
+    assert "web-shop" == near("wbe-shop", existing)[0]
+    assert ["Web  Shop"] == near(" web shop", existing)
+    assert "tenant-04711" in near("tenant-4711", existing)
 
 
 def test_near_names_with_the_same_beginning() -> None:
     """Names that differ only at their end are different names."""
     start = "a" * 100
     assert [f"{start}-one", f"{start}-ones"] == near(
-        f"{start}-onn", named(f"{start}-one", f"{start}-ones", "b")
+        f"{start}-onn", (f"{start}-one", f"{start}-ones", "b")
     )
-    assert ["web", "WEB", "wEb"] == near("Web", named("web", "WEB", "wEb", "WeB"))
+    assert ["web", "WEB", "wEb"] == near("Web", ("web", "WEB", "wEb", "WeB"))
 
 
 @pytest.mark.parametrize("name", ["testing", "ba" * 5000, "w", ""])
 def test_no_near_name(name: str) -> None:
     """No name is suggested rather than one that differs much."""
     names = [f"{number:06}{'ab' * 80}" for number in range(100)]
-    assert [] == near(name, named("staging", "web-shop", *names))
+    assert [] == near(name, ("staging", "web-shop", *names))
 
 
 @pytest.mark.parametrize(

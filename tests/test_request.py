@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections import deque
 from datetime import UTC, datetime
 from enum import IntEnum
 from types import MappingProxyType
@@ -410,6 +411,17 @@ async def test_params(make_either: MakeClient, emulator: Emulator) -> None:
     ]
 
 
+async def test_longest_query(make_client: MakeClient, emulator: Emulator) -> None:
+    """A query has at most 8,000 characters."""
+    emulator.respond(200)
+    async with make_client() as client:
+        await client.request("GET", PATH, params={"a": "b" * 7998})
+        with pytest.raises(ValueError, match=LONG):
+            await client.request("GET", PATH, params={"a": "b" * 7999})
+    assert 7998 == len(emulator.requests[0].query["a"])
+
+
+LONG = "params must have at most 8000 characters as a query, got more; send several requests, each"
 WRONG_PARAMS: list[tuple[Any, type[Exception], str]] = [
     ("tag_name=x", TypeError, "params must be a Mapping, got str; pass a dict"),
     ([("tag_name", "x")], TypeError, "params must be a Mapping, got list"),
@@ -424,11 +436,21 @@ WRONG_PARAMS: list[tuple[Any, type[Exception], str]] = [
     ({"a": b"x"}, TypeError, r"params\['a'\] must be a string or an int, got bytes"),
     ({"a": {"b": "c"}}, TypeError, r"params\['a'\] must be a string or an int, got dict"),
     ({"a": {"b"}}, TypeError, r"params\['a'\] must be a string or an int, got set"),
+    ({"a": range(2_000_000)}, TypeError, r"params\['a'\] must be a string or an int, got range"),
+    ({"a": deque(["b"])}, TypeError, r"params\['a'\] must be a string or an int, got deque"),
+    ({"a": 10**5000}, ValueError, r"params\['a'\] must be an int of at most 1024 bits, got 16610$"),
+    ({"a": [1, -(10**400)]}, ValueError, r"params\['a'\] must be an int of .* bits, got 1329$"),
     ({"a": ["b", None]}, TypeError, r"params\['a'\] must be a string or an int, got NoneType"),
     ({"a": [["b"]]}, TypeError, r"params\['a'\] must be a string or an int, got list"),
     ({"a": []}, ValueError, r"params\['a'\] must not be an empty list; leave it out for no filter"),
     ({"a": "\ud800"}, ValueError, "params must be valid Unicode text, got a lone surrogate"),
     ({"\udfff": "a"}, ValueError, "params must be valid Unicode text, got a lone surrogate"),
+    ({"a": [1] * 5000}, ValueError, LONG),
+    ({"a": "b" * 10**7}, ValueError, LONG),
+    ({"a" * 10**7: "b"}, ValueError, LONG),
+    ({f"a{number}": "b" for number in range(3000)}, ValueError, LONG),
+    # Each of these characters is encoded as nine.
+    ({"a": "\u20ac" * 889}, ValueError, LONG),
 ]
 DEEP: list[Any] = []
 DEEP.append(DEEP)

@@ -180,10 +180,14 @@ def test_tracebacks(length: int) -> None:
         ("Bearer  Tokens, 'bearer auth'", "Bearer  Tokens, 'bearer auth'"),
         ("no bearer token. bearer authorization: no", "no bearer token. bearer authorization: no"),
         ("do:droplet:1", "do:droplet:1"),
+        ("--x=http://user:pw@host:1/a, x", "--x=http://***@host:1/a, x"),
+        ("'SOCKS5://u:p@ss@h' https://u@h a@b.c", "'SOCKS5://***@h' https://***@h a@b.c"),
+        ("http://u:p/w#d?e@h", "http://***@h"),
+        ("http://h/a@b http://h:1/a@b http://h?a@b", "http://h/a@b http://h:1/a@b http://h?a@b"),
     ],
 )
 def test_redacted(text: str, expected: str) -> None:
-    """A text that looks like a token is masked at any position; other texts are unchanged."""
+    """A token, or the user of a URL, is masked at any position; other texts are unchanged."""
     assert expected == redacted(text)
 
 
@@ -204,8 +208,19 @@ def test_known_secrets(secret: str) -> None:
 
 def test_long_texts() -> None:
     """A long text is searched in linear time."""
-    for part in ("bearer ", "bearer \t", "dop_v1", "do", "a", "0", f"{HEX[:63]}x", "dop_v1_a "):
-        text = part * (2_000_000 // len(part))
+    for part in (
+        "bearer ",
+        "bearer \t",
+        "dop_v1",
+        "do",
+        "a",
+        "0",
+        f"{HEX[:63]}x",
+        "dop_v1_a ",
+        "://",
+        "://a:",
+    ):
+        text = f"@{part * (2_000_000 // len(part))}"
         assert len(redacted(text)) <= len(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -28,8 +29,11 @@ from digitalocean_projects import (
     RateLimitError,
     RateLimitWaitError,
     RetryPolicy,
+    ServerError,
+    _session,
 )
 from digitalocean_projects._messages import Request
+from digitalocean_projects._session import telemetry, tracing
 from digitalocean_projects._session.telemetry import add_gauges
 from digitalocean_projects._session.tracing import Attempt, operation
 from digitalocean_projects.testing import MockClock, faults
@@ -149,6 +153,22 @@ async def test_left_early(make_client: MakeClient, emulator: Emulator, spans: Sp
     assert span.end_time is not None
     assert attempt.end_time is not None
     assert 0 <= span.end_time - attempt.end_time < 5e9
+
+
+async def test_inventory_left_early(
+    make_client: MakeClient, emulator: Emulator, spans: Spans
+) -> None:
+    """The span of an inventory that was left ends, without a run of the garbage collector."""
+    emulator.seed(DROPLETS, name="shop")
+    gc.disable()
+    try:
+        async with make_client() as client:
+            async for _ in client.projects.resources_by_project():
+                break
+            await asyncio.sleep(0)
+            assert spans.only("projects.resources_by_project").end_time is not None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -325,6 +345,77 @@ async def test_not_imported(
             pass
     assert "opentelemetry.trace" not in sys.modules
     assert [] == spans.all
+
+
+async def test_old_opentelemetry(
+    make_either: MakeClient,
+    spans: Spans,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With a version of OpenTelemetry that can't be used, requests have no spans."""
+    monkeypatch.delattr(metrics, "Observation")
+    monkeypatch.delattr(_session, "telemetry")
+    monkeypatch.delitem(sys.modules, telemetry.__name__)
+    tracing._loaded.cache_clear()
+    try:
+        async with make_either() as client:
+            await client.projects.get_default()
+            await client.projects.list().collect()
+    finally:
+        tracing._loaded.cache_clear()
+    assert ["requests have no spans, since OpenTelemetry raised ImportError"] == caplog.messages
+    assert [] == spans.all
+
+
+class Failing(SpanProcessor):
+    """A processor that raises an exception at the start or at the end of each span."""
+
+    def __init__(self, moment: str) -> None:
+        setattr(self, moment, self._fail)
+
+    def _fail(self, *_: object, **__: object) -> None:
+        raise ZeroDivisionError(TEXT)
+
+
+TEXT = "a text of the processor"
+
+
+@pytest.mark.usefixtures("spans")
+@pytest.mark.parametrize("moment", ["on_start", "on_end"])
+async def test_failing_processor(
+    make_either: MakeClient,
+    emulator: Emulator,
+    caplog: pytest.LogCaptureFixture,
+    moment: str,
+) -> None:
+    """A span processor that fails changes no outcome of a request, and is logged once."""
+    shop = emulator.seed(name="shop")
+    emulator.seed(DROPLETS, default=True)
+    telemetry._report.cache_clear()
+    provider: Any = trace.get_tracer_provider()
+    provider.add_span_processor(Failing(moment))
+    async with make_either() as client:
+        await client.projects.assign_resources(shop, DROPLETS)
+        emulator.fail(faults.Status(500))
+        with pytest.raises(ServerError):
+            await client.with_options(retry=RetryPolicy(attempts=1)).projects.get_default()
+        async for _ in client.projects.list():
+            pass
+    assert len(DROPLETS) == len(emulator.resources(shop))
+    text = "OpenTelemetry raised ZeroDivisionError, so spans of requests are missing or incomplete"
+    assert [text] == caplog.messages
+
+
+async def test_failing_provider(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that can't be created, such as one of the environment, is no provider."""
+
+    def fail() -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(trace, "get_tracer_provider", fail)
+    async with make_client() as client:
+        await client.projects.get_default()
 
 
 async def test_other_thread_of_steps(

@@ -238,6 +238,13 @@ def test_urn_as_type(arguments: tuple[Any, ...]) -> None:
         URN(*arguments)
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_long_number(digits: int) -> None:
+    """A long int is refused before its digits, which Python may refuse to convert, are needed."""
+    with pytest.raises(ValueError, match=r"^id must be an int of at most 1024 bits, got \d+$"):
+        URN("droplet", 10**digits)
+
+
 def test_type_alone() -> None:
     with pytest.raises(ValueError, match=r"^id must be the id of a resource, got ''"):
         URN("droplet")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._arguments import project_path
-from digitalocean_projects._codec.urn import checked_urns
+import attrs
+
+from digitalocean_projects._arguments import checked_type, creatable, project_path
+from digitalocean_projects._codec.urn import URN, checked_urns
 from digitalocean_projects._errors import (
     APIError,
     AssignmentError,
@@ -16,17 +19,17 @@ from digitalocean_projects._messages import quoted
 from digitalocean_projects._paginator.reader import NOT_FOUND
 
 from .assignment import Assignment
+from .plan import Move, NewProject
 from .results import AppliedPlan
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from digitalocean_projects._codec.models import Project, Resource
-    from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._paginator.paginator import AsyncPaginator
     from digitalocean_projects._session.manager import SessionManager
 
-    from .plan import Move, NewProject, Plan
+    from .plan import Plan
     from .results import AssignmentResult
 
 _READINGS = 3
@@ -52,15 +55,13 @@ async def apply(
         on_chunk: Function that is called with the outcome of each chunk, or None.
 
     Raises:
-        TypeError: `on_chunk` can't be called. No change was made.
-        ValueError: The plan moves a resource twice, or to a project that doesn't exist. No change
-            was made.
+        TypeError: `on_chunk` can't be called, or as in `_check`. No request was sent.
+        ValueError: As in `_check`. No request was sent.
     """
     if not (on_chunk is None or callable(on_chunk)):
         raise TypeError(f"on_chunk must be a function or None, got {type(on_chunk).__name__}")
     _check(plan)
     created: dict[str, Project] = {}
-    places = _Places(plan.moves, list_resources)
     try:
         for new in plan.new_projects:
             created[new.name] = await create(new)
@@ -69,6 +70,7 @@ async def apply(
             path = project_path(move.target_id or created[move.target])
             parts.setdefault(path, []).append(move.urn)
         assignment = Assignment(manager, *parts.items())
+        places = _Places(plan.moves, list_resources, assignment.keep)
         results = await assignment.run(
             chunk_size, strict=False, check=places.still_there, on_chunk=on_chunk
         )
@@ -80,17 +82,27 @@ async def apply(
             names = ", ".join(quoted(name, manager.settings.token) for name in created)
             error.add_note(f"created before the error: {names}; another plan finds them")
         raise
-    kept = [*plan.kept, *places.arrived]
-    return AppliedPlan.of(results, created=created.values(), kept=kept, left=places.left)
+    return AppliedPlan.of(results, created=created.values(), kept=plan.kept, left=places.left)
 
 
 def _check(plan: Plan) -> None:
     """Check a plan, which a program may have made itself.
 
     Raises:
-        ValueError: The plan moves a resource twice, or to a project that doesn't exist.
+        TypeError: A part of the plan has another type than annotated.
+        ValueError: A part of the plan is invalid, the plan creates a name twice, or it moves a
+            resource twice or to a project that doesn't exist.
     """
-    new = {project.name for project in plan.new_projects}
+    new: set[str] = set()
+    for project in plan.new_projects:
+        creatable(**attrs.asdict(checked_type("each of plan.new_projects", project, NewProject)))
+        if project.name in new:
+            name = quoted(project.name)
+            raise ValueError(f"plan.new_projects must have each name once, got {name} twice")
+        new.add(project.name)
+    for move in plan.moves:
+        checked_type("each of plan.moves", move, Move)
+        checked_type("urn of each of plan.moves", move.urn, URN)
     seen: set[URN] = set()
     for move, urn in zip(plan.moves, checked_urns(plan.moves, "plan.moves"), strict=True):
         if urn.canonical in seen:
@@ -101,28 +113,41 @@ def _check(plan: Plan) -> None:
                 f"plan.new_projects must have the target of each move that has no target_id, "
                 f"got {quoted(move.target)}"
             )
-        for project_id in filter(None, (move.source_id, move.target_id)):
-            project_path(project_id)
+        for project_id in (move.source_id, move.target_id):
+            if project_id is not None:
+                project_path(project_id)
 
 
 class _Places:
     """The projects of moves, in which resources are looked for.
 
-    Each source is listed just before its first move, and a target only if it may have got a
-    resource meanwhile: an earlier move completes later.
+    Each source is listed just before its first move. A target is listed only if a resource has left
+    its source, since an earlier move may have brought it there.
+
+    Args:
+        moves: The moves.
+        list_resources: Function that returns the resources of a project.
+        keep: Function that is called with each resource that is in its target already.
 
     Attributes:
-        arrived: The resources that have left their source, and are in their target.
-        left: The resources that are in neither.
+        left: The resources that are in neither their source nor their target.
     """
 
     def __init__(
-        self, moves: Iterable[Move], list_resources: Callable[[str], AsyncPaginator[Resource]]
+        self,
+        moves: Iterable[Move],
+        list_resources: Callable[[str], AsyncPaginator[Resource]],
+        keep: Callable[[URN], None],
     ) -> None:
-        self.arrived: list[URN] = []
+        self._keep = keep
         self.left: list[URN] = []
         self._list_resources = list_resources
         self._moves = {move.urn.canonical: move for move in moves}
+        # By the id of a project, the resources to look for in it.
+        self._wanted: defaultdict[str, set[URN]] = defaultdict(set)
+        for urn, move in self._moves.items():
+            for project_id in filter(None, (move.source_id, move.target_id)):
+                self._wanted[project_id].add(urn)
         self._in_sources: dict[str, set[URN]] = {}
         self._in_targets: dict[str, set[URN]] = {}
 
@@ -137,36 +162,36 @@ class _Places:
             if move.source_id is None or await self._is_in(self._in_sources, move.source_id, urn):
                 there.append(urn)
             elif move.target_id and await self._is_in(self._in_targets, move.target_id, urn):
-                self.arrived.append(urn)
+                self._keep(urn)
             else:
                 self.left.append(urn)
         return there
 
     async def _is_in(self, listings: dict[str, set[URN]], project_id: str, urn: URN) -> bool:
         if project_id not in listings:
-            listings[project_id] = await self._listed(project_id)
+            listing = self._list_resources(project_id)
+            listings[project_id] = await still_listed(listing, self._wanted[project_id])
         return urn.canonical in listings[project_id]
 
-    async def _listed(self, project_id: str) -> set[URN]:
-        """Return the resources of the plan that a project lists.
 
-        The project is listed again if it changed meanwhile and a resource is missing. Only the last
-        reading counts: a resource in an earlier one may have left.
-        """
-        wanted = {
-            urn
-            for urn, move in self._moves.items()
-            if project_id in {move.source_id, move.target_id}
-        }
-        listing = self._list_resources(project_id)
-        there: set[URN] = set()
-        try:
-            for _ in range(_READINGS):
-                there = wanted & {resource.urn.canonical async for resource in listing}
-                if listing.settled or there == wanted:
-                    break
-        except NotFoundError as error:
-            if error.id != NOT_FOUND:
-                raise
-            return set()
-        return there
+async def still_listed(listing: AsyncPaginator[Resource], urns: set[URN]) -> set[URN]:
+    """Return those of the resources that a project lists now.
+
+    The project is listed again if it changed meanwhile and a resource is missing. Only the last
+    reading counts: a resource in an earlier one may have left.
+
+    Args:
+        listing: The resources of the project. One that doesn't exist any more has none.
+        urns: The resources in their canonical form.
+    """
+    there: set[URN] = set()
+    try:
+        for _ in range(_READINGS):
+            there = urns & {resource.urn.canonical async for resource in listing}
+            if listing.settled or there == urns:
+                break
+    except NotFoundError as error:
+        if error.id != NOT_FOUND:
+            raise
+        return set()
+    return there

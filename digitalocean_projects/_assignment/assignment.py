@@ -130,15 +130,20 @@ class Assignment:
             for (_, urns), start, end in zip(self._parts, starts, ends, strict=True)
         ]
 
+    def keep(self, urn: URN) -> None:
+        """Record that a resource is in its project already, so that it isn't sent."""
+        self._fates[urn.canonical] = Resource(urn, status=ResourceStatus.ALREADY_ASSIGNED)
+
     async def _assign(self, request: Request, chunk: Sequence[URN]) -> None:
         """Send a chunk, and if it is refused, parts of it to find the refused resources."""
         search = Search(chunk, extra=EXTRA_REQUESTS if self._vain < _MOST_VAIN_SEARCHES else 0)
+        self._vain += 1
         while urns := search.next():
             if refused := await self._send(request, urns):
                 search.refused(refused)
             else:
                 search.accepted()
-        self._vain = 0 if self._accepted else self._vain + 1
+                self._vain = 0
 
     async def _send(self, request: Request, urns: Sequence[URN]) -> Sequence[URN]:
         """Assign resources, retry those whose service is down, and return the refused ones."""

@@ -7,7 +7,7 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from digitalocean_projects._arguments import AnyProject, ProjectLike, settable
+from digitalocean_projects._arguments import AnyProject, ProjectLike, creatable
 from digitalocean_projects._codec.models import (
     Environment,
     Project,
@@ -16,8 +16,8 @@ from digitalocean_projects._codec.models import (
     Value,
 )
 from digitalocean_projects._codec.urn import URN
-from digitalocean_projects._errors import ProjectLookupError
-from digitalocean_projects._lookup import looked_up
+from digitalocean_projects._lookup import Directory
+from digitalocean_projects._messages import quoted
 from digitalocean_projects._paginator.reader import ProjectPages, Reader
 from digitalocean_projects._public import publish
 
@@ -48,16 +48,26 @@ class NewProject(Value):
 
     @classmethod
     def of(cls, project: ProjectLike) -> Self:
-        """Return the project to create for a name, or for a `Project` of another account."""
+        """Return the project to create for a name, or for a `Project` of another account.
+
+        Raises:
+            ValueError: An attribute is invalid, or white space surrounds the name.
+        """
         if not isinstance(project, Project):
-            return cls(name=str(project).removeprefix("name:"))
+            name = str(project).removeprefix("name:")
+            if name != name.strip():
+                raise ValueError(
+                    "the name of a project to create must not begin or end with white space, "
+                    f"got {quoted(name)}; remove it"
+                )
+            return cls(name=name)
         new = cls(
             name=project.name,
             purpose=project.purpose or _PURPOSE.value,
             description=project.description,
             environment=project.environment,
         )
-        settable(**attrs.asdict(new))
+        creatable(**attrs.asdict(new))
         return new
 
 
@@ -143,16 +153,13 @@ def find_targets(
     secret: str,
 ) -> list[_Target]:
     """Return the projects that must hold resources, together with these."""
+    directory = Directory(projects, secret=secret)
     new: dict[str, NewProject] = {}
     targets: list[_Target] = []
     for key, urns in wanted.items():
-        target: Project | NewProject
-        try:
-            hint = "create it, or pass create=True"
-            target = looked_up(key, projects, hint=hint, secret=secret)
-        except ProjectLookupError as error:
-            if error.found or error.is_id or not create:
-                raise
+        target: Project | NewProject | None
+        target = directory.get(key, hint="create it, or pass create=True", or_none=create)
+        if target is None:
             target = NewProject.of(key)
             target = new.setdefault(target.name, target)
         targets.append((target, urns))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from digitalocean_projects._arguments import DEFAULT_PROJECT, project_path
 
+from .apply import still_listed
 from .assignment import Assignment
 from .results import Reconciliation
 
@@ -64,7 +65,23 @@ async def reconcile(
     if dry_run:
         return plan
     assignment = Assignment(manager, (path, plan.added), (_DEFAULT, plan.removed))
-    return plan.carried_out(*await assignment.run(chunk_size, strict=False))
+    removed = {urn.canonical for urn in plan.removed}
+    there: set[URN] | None = None if plan.added else removed
+
+    async def still_there(chunk: Sequence[URN]) -> Sequence[URN]:
+        """Return the resources to send: those to add, and those to remove that haven't left.
+
+        The project is listed again before the first removal if resources were added before, which
+        may have taken minutes.
+        """
+        nonlocal there
+        if chunk[0].canonical not in removed:
+            return chunk
+        if there is None:
+            there = await still_listed(listing, removed)
+        return [urn for urn in chunk if urn.canonical in there]
+
+    return plan.carried_out(*await assignment.run(chunk_size, strict=False, check=still_there))
 
 
 def _no_pruning() -> ValueError:

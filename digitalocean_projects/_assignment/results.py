@@ -133,7 +133,8 @@ class Reconciliation(Value):
         kept: The desired resources that the project held already, or that were moving to it.
         failed: The resources that the API didn't move; their `status` says why.
         unknown: The resources that are missing from the API's response.
-        untouched: The resources that were sent only in requests that the API refused as a whole.
+        untouched: The resources that were sent only in requests that the API refused as a whole,
+            and those to remove that had left the project before the first removal.
         refused: The API's error for each resource whose status is `refused`.
         request_ids: The ids of the requests whose responses had outcomes, in order. DigitalOcean's
             support asks for them. Two results may be equal although their ids differ.
@@ -248,17 +249,17 @@ class AppliedPlan(Value):
         Args:
             results: The results of its assignments.
             created: The projects that were created.
-            kept: The resources that were in their project already, or have arrived there.
+            kept: The resources that were in their project when the plan was made.
             left: The resources that weren't sent, because they had left their source.
         """
         result = AssignmentResult.joined(results)
         assigned, there = _split(result.done)
-        found, gone = tuple(kept), tuple(left)
-        not_sent = {*found, *gone}
+        gone = tuple(left)
+        not_sent = set(gone)
         return cls(
             created=tuple(created),
             moved=assigned,
-            kept=found + there,
+            kept=(*kept, *there),
             left=gone,
             failed=result.failed,
             unknown=result.unknown,

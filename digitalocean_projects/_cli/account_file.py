@@ -99,14 +99,23 @@ def parse_account(text: str, source: str) -> tuple[AccountProject, ...]:
         source: Its name for messages.
 
     Raises:
-        ValueError: The text is not JSON, an object is neither a project nor a resource, or a
-            resource is in two projects; the message names the source and the line.
+        ValueError: The text is not JSON, an object is neither a project nor a resource, a resource
+            is in two projects, or the text has several accounts; the message names the source and
+            the line.
     """
     reader = _Reader()
+    contexts: dict[str | None, None] = {}
     for entry in _toml(text, source) if _is_toml(text) else _entries(text, source):
         if entry.is_mapping:
             reader.add_mapping(entry)
             continue
+        contexts[entry.text("context")] = None
+        if len(contexts) > 1:
+            names = " and ".join(quoted(context or "") for context in contexts)
+            raise ValueError(
+                f"{source}: it has several accounts (the contexts {names}); "
+                "export one of them with --context"
+            )
         kind = entry.members.get("kind")
         if kind == "token":  # a further token in the state of an emulator
             continue

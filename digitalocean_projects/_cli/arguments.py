@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ALLOW_INSECURE_VARIABLE = "DIGITALOCEAN_PROJECTS_ALLOW_INSECURE"
 _NAME_PREFIX = "name:"
+_TOKEN_OPTION = "--access-token"  # noqa: S105 - a name
 _USAGE = 2
 _FORMS_TEXT = "text, json for one JSON document, or jsonl for one JSON object per line"
 _TABLE_FORMS_TEXT = (
@@ -57,16 +58,16 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
     """A parser for the command or one of its subcommands.
 
-    It refuses doctl's options for a token. Its messages show no token, even if the token was passed
-    as another argument.
+    It refuses doctl's options for a token. Its messages show neither a token nor the password of a
+    proxy, even if it was passed as another argument. Options have no abbreviations, since a later
+    version may have more options.
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, formatter_class=_HelpFormatter)
-        # argparse repeats the value of an ambiguous abbreviation, so this one is an option.
-        self.add_argument(
-            "-t", "--access-token", "--a", action=_RefuseToken, nargs="?", help=argparse.SUPPRESS
-        )
+        super().__init__(**options, formatter_class=_HelpFormatter, allow_abbrev=False)
+        # argparse repeats the value of an unknown option, so each abbreviation is an option, too.
+        names = [_TOKEN_OPTION[:end] for end in range(len(_TOKEN_OPTION), len("--"), -1)]
+        self.add_argument("-t", *names, action=_RefuseToken, nargs="?", help=argparse.SUPPRESS)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
@@ -87,7 +88,7 @@ class Parser(argparse.ArgumentParser):
         return options, unknown
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message without tokens, and exit with status 2."""
+        """Print the usage and the message without secrets, and exit with status 2."""
         super().error(f"{redacted(message)}\nTry '{self.prog} --help'.")
 
 

@@ -14,10 +14,10 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._config import BASE_URL_VARIABLE
-from digitalocean_projects._messages import TOKEN_VARIABLES, one_line
+from digitalocean_projects._messages import TOKEN_VARIABLES
 
 from .arguments import add_parser, add_quiet
-from .terminal import note
+from .terminal import label_of, note
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -269,9 +269,9 @@ def _load(emulator: Emulator, name: str, data: bytes) -> None:
     try:
         emulator.load(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise ValueError(f"{one_line(name)}: the file must be UTF-8 text") from None
+        raise ValueError(f"{label_of(name)}: the file must be UTF-8 text") from None
     except ValueError as error:
-        raise ValueError(f"{one_line(name)}: {error}") from None
+        raise ValueError(f"{label_of(name)}: {error}") from None
 
 
 def _print_settings(emulator: Emulator, options: Namespace) -> None:

@@ -6,9 +6,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from digitalocean_projects._messages import one_line
-
-from .terminal import note
+from .terminal import label_of, note
 
 STDIN = "-"
 _LARGEST = 128 << 20
@@ -16,7 +14,7 @@ _LARGEST = 128 << 20
 
 def place_of(name: str) -> str:
     """Return the name of a file for messages."""
-    return "standard input" if name == STDIN else one_line(name)
+    return "standard input" if name == STDIN else label_of(name)
 
 
 def read_text(name: str, content: str, *, quiet: bool) -> str:

@@ -128,7 +128,8 @@ def add_inventory(commands: Commands) -> None:
         "status 1. With '-o jsonl' and '-o json', the output is an export, which 'diff'\n"
         "and the emulator read. The members of its objects are project, project_id, urn,\n"
         "type, id, assigned_at, status and self_link. Those of a project are the API's,\n"
-        'after "kind": "project". With --all-contexts, the context comes first.',
+        'after "kind": "project". With --all-contexts, the context comes first, and the\n'
+        "output can be read again only if there is one context.",
         columns=_KNOWN,
         all_contexts=True,
     )

@@ -32,8 +32,14 @@ _WIDEST = 52
 _find_words = re.compile(r"(?<=[a-z])(?=[A-Z])").sub
 # A spreadsheet takes a cell that begins so for a formula, which can start programs and send data.
 # https://owasp.org/www-community/attacks/CSV_Injection
-_is_formula = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]").match
-_needs_quotes = re.compile(r'[",\r\n]|^\s|\s\Z').search
+# Programs skip the first characters that are invisible, such as a byte order mark.
+_INVISIBLE = (
+    r"[\s\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_is_formula = re.compile(rf"'*(?:[\t\r\n]|{_INVISIBLE}*[=+\-@\uff1d\uff0b\uff0d\uff20])").match
+# Some readers guess the separator.
+_needs_quotes = re.compile(r'[",;|\t\r\n]|^\s|\s\Z').search
 # Terminals act on these.
 _mask_controls = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]").sub
 

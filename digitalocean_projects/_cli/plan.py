@@ -47,7 +47,8 @@ It prints '+' before a URN that it moved and the name of its project, and '!'
 before one that failed. A project that loses resources is listed again just
 before, and what has left it isn't moved. You can stop the command at any time:
 run again, it goes on. The members of its JSON object are created, moved, kept,
-left, failed, unknown, untouched and refused.
+left, failed, unknown, untouched and refused. If you stop it, the resources
+without a response are unknown, and created is null if projects are new.
 """
 
 
@@ -222,14 +223,23 @@ def _so_far(plan: Plan, error: AssignmentError) -> AppliedPlan:
 def _note_interrupt(plan: Plan, outcomes: Sequence[AssignmentResult], options: Namespace) -> None:
     """Write what was done before an interrupt."""
     done = AppliedPlan.of(outcomes, created=(), kept=plan.kept, left=())
+    known = {*done.moved, *done.kept, *done.unknown, *done.untouched}
+    known |= {resource.urn for resource in done.failed}
+    rest = [urn for urn in (move.urn.canonical for move in plan.moves) if urn not in known]
     if options.output == "text":
         is_written(partial(_print_changes, plan, done))
+    else:
+        unknown = [str(urn) for urn in (*done.unknown, *rest)]
+        members = {**done.to_dict(), "unknown": unknown}
+        if plan.new_projects:
+            members["created"] = None
+        is_written(partial(print_document, members))
     note_doubts(done)
     if plan.new_projects:
         note("all projects were created" if outcomes else "some projects may have been created")
     note(
         f"{len(done.moved):,} of {counted(len(plan.moves), 'resource')} moved, up to "
-        f"{DEFAULT_CHUNK_SIZE} more may have been; run the command again to go on"
+        f"{min(len(rest), DEFAULT_CHUNK_SIZE)} more may have been; run the command again to go on"
     )
 
 

@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._config import BASE_URL, BASE_URL_VARIABLE
+from digitalocean_projects._config import BASE_URL, BASE_URL_VARIABLE, ENVIRONMENT
 from digitalocean_projects._errors import APIError, ClientUsageError
 from digitalocean_projects._facade.sync import Client
 from digitalocean_projects._messages import TOKEN_VARIABLES
@@ -133,6 +133,8 @@ def _run(options: Namespace) -> int:
 
 @contextmanager
 def _client(options: Namespace) -> Iterator[Client]:
+    if options.demo and options.proxy != ENVIRONMENT:
+        raise ValueError("--proxy must not be passed with --demo, which uses no network")
     limits = {"timeout": options.timeout, "deadline": options.deadline}
     if not options.demo:
         allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._codec.models import Environment, Purpose
 from digitalocean_projects._errors import APIError
-from digitalocean_projects._messages import one_line
 
 from .arguments import (
     add_command,
@@ -18,14 +17,15 @@ from .arguments import (
     add_projects,
     add_strict,
     add_wait,
+    chosen_project,
     project_id,
 )
 from .assigning import add_doctl_assign
 from .listing import add_doctl_list, status_of
 from .lookup import add_get
 from .output import PROJECT_COLUMNS, Output
-from .progress import progress_shown, requests_of
-from .terminal import FAILED, complain, is_written, note
+from .progress import first_attempts, progress_shown, requests_of
+from .terminal import FAILED, complain, is_written, label_of, note
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -202,19 +202,30 @@ def get_project(client: Client, options: Namespace) -> int:
 
 def create_project(client: Client, options: Namespace) -> int:
     """Create a project."""
-    failure = None
-    with progress_shown(client, requests_of(client), quiet=options.quiet):
-        project = client.projects.create(
-            options.name if options.named is None else options.named,
-            options.purpose,
-            description=options.description or "",
-            environment=options.environment,
-        )
-        if options.default:
-            try:
+    name = options.name if options.named is None else options.named
+    before, failure = first_attempts(client), None
+    try:
+        with progress_shown(client, requests_of(client), quiet=options.quiet):
+            project = client.projects.create(
+                name,
+                options.purpose,
+                description=options.description or "",
+                environment=options.environment,
+            )
+    except KeyboardInterrupt:
+        if first_attempts(client) > before:
+            note(f"may have been created: {label_of(name)}")
+        raise
+    if options.default:
+        try:
+            with progress_shown(client, requests_of(client), quiet=options.quiet):
                 project = client.projects.patch(project, is_default=True)
-            except APIError as error:
-                failure = error
+        except APIError as error:
+            failure = error
+        except KeyboardInterrupt:
+            is_written(partial(_write, [project], options))
+            note("the project was created, and it may be the default project")
+            raise
     written = is_written(partial(_write, [project], options))
     if failure:
         complain(f"the project was created, but it is not the default project: {failure}")
@@ -223,34 +234,52 @@ def create_project(client: Client, options: Namespace) -> int:
 
 def update_project(client: Client, options: Namespace) -> int:
     """Update a project."""
-    with progress_shown(client, requests_of(client), quiet=options.quiet):
-        project = client.projects.patch(
-            project_id(client, options.project),
-            name=options.name,
-            description=options.description,
-            purpose=options.purpose,
-            environment=options.environment,
-            is_default=options.default,
-        )
-    _write([project], options)
+    project = chosen_project(client, options.project, quiet=options.quiet)
+    before = first_attempts(client)
+    try:
+        with progress_shown(client, requests_of(client), quiet=options.quiet):
+            updated = client.projects.patch(
+                project,
+                name=options.name,
+                description=options.description,
+                purpose=options.purpose,
+                environment=options.environment,
+                is_default=options.default,
+            )
+    except KeyboardInterrupt:
+        if first_attempts(client) > before:
+            note(f"may have been updated: {label_of(options.project)}")
+        raise
+    _write([updated], options)
     return 0
 
 
 def delete_projects(client: Client, options: Namespace) -> int:
     """Delete projects, and account for each of them."""
-    if DEFAULT_PROJECT in map(str.lower, options.projects):
+    if DEFAULT_PROJECT in options.projects:
         raise ValueError("the default project can't be deleted")
     status = 0
     look = requests_of(client, "resources to leave the project")
-    for text in dict.fromkeys(options.projects):
+    left = list(dict.fromkeys(options.projects))
+    while left:
+        text, before = left[0], None
         try:
             with progress_shown(client, look, quiet=options.quiet):
-                client.projects.delete(project_id(client, text), wait=options.wait)
+                project = project_id(client, text)
+                before = first_attempts(client)
+                client.projects.delete(project, wait=options.wait)
         except APIError as error:
-            complain(f"{one_line(text)}: {error}")
+            complain(f"{label_of(text)}: {error}")
             status = FAILED
+        except KeyboardInterrupt:
+            if before is not None and first_attempts(client) > before:
+                note(f"may have been deleted: {label_of(left.pop(0))}")
+            for rest in left:
+                note(f"not deleted: {label_of(rest)}")
+            raise
         else:
-            note(f"deleted: {one_line(text)}", quiet=options.quiet)
+            note(f"deleted: {label_of(text)}", quiet=options.quiet)
+        del left[0]
     return status
 
 

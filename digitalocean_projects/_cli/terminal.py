@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
-from digitalocean_projects._messages import redacted
+from digitalocean_projects._messages import one_line, quoted, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,11 @@ def _write_line(line: str) -> None:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless the number is 1."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def label_of(argument: str) -> str:
+    """Return an argument for a note; in quotes if a terminal doesn't show it as it is."""
+    return argument if argument and one_line(argument) == argument else quoted(argument)
 
 
 def is_capable(stream: TextIO) -> bool:

@@ -113,9 +113,17 @@ def _type_text(value: str) -> str:
     return text
 
 
+# Longer ints take long to convert, and Python refuses to convert those of 4,300 digits.
+_MOST_BITS = 1024
+
+
 def _id_text(value: str | int | UUID, type_text: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | UUID):
         raise TypeError(f"id must be a string, int or UUID, got {type(value).__name__}")
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise ValueError(
+            f"id must be an int of at most {_MOST_BITS} bits, got {value.bit_length()}"
+        )
     text = str.__str__(value) if isinstance(value, str) else str(value)
     if _holds_another(f":{text}"):
         raise ValueError(

@@ -115,10 +115,10 @@ class Client:
             file with all trusted certificates before Python starts.
         user_agent: Value of the User-Agent header. The default names the package and its version.
         session_factory: Function that returns a new `aiohttp.ClientSession`. It is called in the
-            event loop that uses the session, and the client closes the session. Its connector must
-            verify the server, as that of `session`. All views share the session, including its
-            cookies. If the function raises an exception, the request
-            raises it unchanged.
+            event loop that uses the session, and the client closes the session. The connector of
+            the session must verify the server, unless `ssl` is passed or `allow_insecure` is true.
+            All views share the session, including its cookies. If the function raises an exception,
+            the request raises it unchanged.
         trace_configs: Sequence of `aiohttp.TraceConfig` for the session. They can't be combined
             with `session_factory`.
         clock: Clock for limits and delays, an object with `time()` and `sleep()`. The default is
@@ -271,8 +271,8 @@ class Client:
             path: Path from `/v2/` on, such as `/v2/droplets`, without a query. Encode each part
                 that may hold other characters with `urllib.parse.quote(part, safe="")`.
             params: The query: a mapping of names to strings, ints, bools (sent as `true` and
-                `false`), or sequences of these, which repeat the name. None, the default, sends no
-                query.
+                `false`), or lists or tuples of these, which repeat the name. It has at most 8,000
+                characters after encoding. None, the default, sends no query.
             json: The body: a JSON value of dicts with string keys, lists, tuples, strings, ints,
                 finite floats, bools and None, at most 100 levels deep, with at most 1,000,000
                 values and 16 MiB of text. None, the default, sends no body.
@@ -748,7 +748,8 @@ class Projects:
         """Assign the desired resources that a project lacks.
 
         With `prune`, also move all its other resources to the default project. The project is
-        listed first; `reservedip` and `floatingip` name the same resource. Repeated calls change
+        listed first, and again before the first removal if resources were added: one that has left
+        isn't moved. `reservedip` and `floatingip` name the same resource. Repeated calls change
         nothing. While a move is in progress, the old project still lists the resource: wait with
         `wait_until_assigned` before you prune. Requires the scopes of `list_resources` and
         `assign_resources`.
@@ -831,8 +832,8 @@ class Projects:
             chunk_size: Maximum number of resources in a request. The default is 100.
             on_chunk: Function that is called with the outcome of each chunk after its requests, in
                 the thread that sends them, for example to note what was done before an interrupt.
-                A resource that has left its source is `untouched` in it. It must not raise an
-                error. None, the default, calls nothing.
+                A resource in neither its source nor its target is `untouched` in it. It must not
+                raise an error. None, the default, calls nothing.
 
         Returns:
             The outcome for each resource. Check its `left`, `failed`, `unknown` and `untouched`, or
@@ -842,8 +843,9 @@ class Projects:
             APIError: A project could not be created, or a request failed before the outcome for any
                 resource was known. A note names the projects that were created.
             AssignmentError: A later request failed. It holds the outcome for each resource that the
-                plan moves.
-            ValueError: An argument is invalid. No request was sent.
+                plan moves. Resources that had arrived in their target are in `done`, and those that
+                would be in `left` are in `untouched`.
+            ValueError: An argument or a part of the plan is invalid. No request was sent.
         """
         return self._portal.call(self._async.apply, plan, chunk_size=chunk_size, on_chunk=on_chunk)
 

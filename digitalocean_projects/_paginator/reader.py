@@ -125,15 +125,29 @@ def _concerns_all(error: APIError) -> bool:
     return isinstance(error, AuthenticationError | RateLimitError | RateLimitWaitError)
 
 
+@attrs.define
+class _Reading:
+    """The projects of one reading, and the gate of the wave of requests that is under way."""
+
+    reader: Reader
+    projects: Sequence[Project]
+    gate: asyncio.Semaphore
+
+    async def read(self, number: int) -> _Outcome:
+        return await self.reader.read(self.projects[number - 1], self.gate)
+
+
 class ProjectPages:
-    """The projects of one reading."""
+    """An iterator over the projects of one reading.
+
+    No object that it holds refers to it, so that its span ends as soon as it is dropped.
+    """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._projects: Sequence[Project] = ()
         self._failures: list[_Failure] = []
+        self._reading: _Reading
         self._waves: Waves[_Outcome] | None = None
-        self._gate = asyncio.Semaphore(reader.concurrency)
         self._number = 1
         # A step in a closed loop or in a parent process never ends, so it must not block others.
         self._busy_in: asyncio.AbstractEventLoop | None = None
@@ -157,10 +171,11 @@ class ProjectPages:
 
     async def _next(self) -> ProjectResources:
         waves = self._waves or self._begin(await self._reader.projects())
-        while self._number <= len(self._projects):
+        reading = self._reading
+        while self._number <= len(reading.projects):
             # A wave ends within this call. The next call may run in another event loop.
-            self._gate = asyncio.Semaphore(self._reader.concurrency)
-            outcome = await waves.get(self._number, len(self._projects))
+            reading.gate = asyncio.Semaphore(self._reader.concurrency)
+            outcome = await waves.get(self._number, len(reading.projects))
             self._number += 1
             if isinstance(outcome, ProjectResources):
                 return outcome
@@ -173,10 +188,10 @@ class ProjectPages:
 
     def _begin(self, projects: Sequence[Project]) -> Waves[_Outcome]:
         """Begin to read these projects."""
-        self._projects, self._number = projects, 1
-        self._waves = Waves(
-            lambda n: self._reader.read(projects[n - 1], self._gate), self._reader.concurrency
-        )
+        concurrency = self._reader.concurrency
+        self._reading = _Reading(self._reader, projects, asyncio.Semaphore(concurrency))
+        self._number = 1
+        self._waves = Waves(self._reading.read, concurrency)
         return self._waves
 
 

@@ -9,9 +9,10 @@ https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import cache, lru_cache
 from time import time_ns
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.context import attach, create_key, detach, get_current, get_value, set_value
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import (
+    NonRecordingSpan,
     ProxyTracerProvider,
     Span,
     SpanKind,
@@ -45,13 +47,31 @@ if TYPE_CHECKING:
 
 _NAME = "digitalocean_projects"
 _FIRST_ERROR = 400
+_logger = logging.getLogger(_NAME)
 # An operation that runs within another one has no span of its own.
 _OPERATION = create_key(f"{_NAME}.operation")
 
 
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Log an exception of a provider or processor: it must not hide the outcome of a request."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - it may be of any type
+        _report(type(error).__name__)
+
+
+@cache
+def _report(kind: str) -> None:
+    """Log an exception once, without its message, which may hold a secret."""
+    _logger.error("OpenTelemetry raised %s, so spans of requests are missing or incomplete", kind)
+
+
 def has_provider() -> bool:
     """Return True if the application has set a tracer provider: spans go there."""
-    return not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
+    with _guarded():
+        return not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
+    return False
 
 
 @lru_cache(maxsize=1)
@@ -60,7 +80,15 @@ def _tracer_of(provider: TracerProvider) -> Tracer:
 
 
 def _start(name: str, **options: object) -> Span:
-    return _tracer_of(trace.get_tracer_provider()).start_span(name, **options)  # type: ignore[arg-type]  # its own options
+    with _guarded():
+        return _tracer_of(trace.get_tracer_provider()).start_span(name, **options)  # type: ignore[arg-type]  # its own options
+    # The children of this one become those of the caller's span.
+    return NonRecordingSpan(trace.get_current_span().get_span_context())
+
+
+def _end(span: Span, end_time: int | None = None) -> None:
+    with _guarded():
+        span.end(end_time)
 
 
 @contextmanager
@@ -114,14 +142,14 @@ class Operation:
         """End the span."""
         span, self._span = self._span, None
         if span is not None:
-            span.end()
+            _end(span)
 
     def __del__(self) -> None:
         # Garbage may be collected at any point, also while an exporter holds its lock, so the loop
         # ends the span. If the loop is closed, the span is lost.
         if self._span is not None and (loop := self._loop()) is not None:
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._span.end, self._latest)
+                loop.call_soon_threadsafe(_end, self._span, self._latest)
 
 
 @contextmanager
@@ -156,16 +184,17 @@ class AttemptSpan:
         if isinstance(error, GeneratorExit):
             # As in `Operation.__del__`; the loop of this attempt is closed.
             return
-        if status is not None:
-            self._span.set_attribute("http.response.status_code", status)
-        if request_id is not None:
-            self._span.set_attribute("http.response.header.x-request-id", [request_id])
+        with _guarded():
+            if status is not None:
+                self._span.set_attribute("http.response.status_code", status)
+            if request_id is not None:
+                self._span.set_attribute("http.response.header.x-request-id", [request_id])
+            if error is None and status is not None and status >= _FIRST_ERROR:
+                self._span.set_attribute("error.type", str(status))
+                self._span.set_status(StatusCode.ERROR)
         if error is not None:
             _fail(self._span, error)
-        elif status is not None and status >= _FIRST_ERROR:
-            self._span.set_attribute("error.type", str(status))
-            self._span.set_status(StatusCode.ERROR)
-        self._span.end()
+        _end(self._span)
 
 
 def note_wait(lease: Lease, seconds: float) -> None:
@@ -174,15 +203,17 @@ def note_wait(lease: Lease, seconds: float) -> None:
         f"{_NAME}.wait.seconds": seconds,
         f"{_NAME}.wait.reason": lease.reason,
     }
-    trace.get_current_span().add_event(f"{_NAME}.wait", attributes)
+    with _guarded():
+        trace.get_current_span().add_event(f"{_NAME}.wait", attributes)
 
 
 def _fail(span: Span, error: BaseException) -> None:
     kind = type(error)
-    span.set_attribute("error.type", f"{kind.__module__}.{kind.__qualname__}")
     # The message of another exception, such as one of a hook, may hold a secret.
     ours = isinstance(error, APIError | ClientUsageError)
-    span.set_status(StatusCode.ERROR, str(error) if ours else None)
+    with _guarded():
+        span.set_attribute("error.type", f"{kind.__module__}.{kind.__qualname__}")
+        span.set_status(StatusCode.ERROR, str(error) if ours else None)
 
 
 def _in_use(_: CallbackOptions) -> Iterable[Observation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import nullcontext
-from functools import wraps
+from functools import cache, wraps
 from inspect import iscoroutinefunction
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -33,11 +33,19 @@ def _telemetry() -> ModuleType | None:
 
     Only the application imports OpenTelemetry.
     """
-    if "opentelemetry.trace" not in sys.modules:
-        return None
-    from . import telemetry  # noqa: PLC0415 - it imports OpenTelemetry
+    telemetry = _loaded() if "opentelemetry.trace" in sys.modules else None
+    return telemetry if telemetry is not None and telemetry.has_provider() else None
 
-    return telemetry if telemetry.has_provider() else None
+
+@cache
+def _loaded() -> ModuleType | None:
+    """Return the module `telemetry`, or None if this version of OpenTelemetry can't be used."""
+    try:
+        from . import telemetry  # noqa: PLC0415 - it imports OpenTelemetry
+    except Exception as error:  # noqa: BLE001 - of the import, or of a provider of metrics
+        _logger.error("requests have no spans, since OpenTelemetry raised %s", type(error).__name__)  # noqa: TRY400
+        return None
+    return telemetry
 
 
 def operation(name: str) -> AbstractContextManager[object]:

@@ -27,6 +27,7 @@ https://docs.digitalocean.com/reference/doctl/reference/auth/
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from types import NoneType
@@ -77,7 +78,8 @@ def token(context: str | None = None) -> str:
 def contexts() -> tuple[str, ...]:
     """Return the names of doctl's contexts, in alphabetical order.
 
-    They include `default` if it has a token.
+    They include `default` if it has a token. Like `doctl auth list`, they include each other
+    context, also one without a token.
 
     Raises:
         ClientUsageError: doctl has no configuration file or no context, the file is invalid, or
@@ -123,7 +125,7 @@ def _token_in(path: Path, context: str | None) -> tuple[str, Secret | None]:
     if not isinstance(document, dict):
         return "", None
     if context is None:
-        context = os.environ.get(CONTEXT_VARIABLE) or str(document.get("context", DEFAULT_CONTEXT))
+        context = os.environ.get(CONTEXT_VARIABLE) or _chosen(document)
     if context.lower() == DEFAULT_CONTEXT:
         found = document.get("access-token")
     else:
@@ -131,18 +133,30 @@ def _token_in(path: Path, context: str | None) -> tuple[str, Secret | None]:
     return context, Secret.hide(found) or Secret()
 
 
+def _chosen(document: dict[object, object]) -> str:
+    """Return the name of the context that `doctl auth switch` has stored.
+
+    As with doctl, null stands for `default`, and the empty name for a context without a token.
+    """
+    chosen = document.get("context")
+    if chosen is None:
+        return DEFAULT_CONTEXT
+    return chosen if isinstance(chosen, str) else ""
+
+
 def _names_in(path: Path) -> tuple[str, ...] | None:
     """Return the names of the contexts; None if the file is invalid."""
     document = _document(path)
     if not isinstance(document, dict):
         return None
-    names = {DEFAULT_CONTEXT} if document.get("access-token") else set()
-    return tuple(sorted(names | {str(name) for name in _named(document)}))
+    names = {DEFAULT_CONTEXT} if Secret.hide(document.get("access-token")) else set()
+    return tuple(sorted(names.union(_named(document))))
 
 
-def _named(document: dict[object, object]) -> dict[object, object]:
+def _named(document: dict[object, object]) -> dict[str, object]:
     named = document.get("auth-contexts")
-    return named if isinstance(named, dict) else {}
+    items = named.items() if isinstance(named, dict) else ()
+    return {name: token for name, token in items if isinstance(name, str)}
 
 
 def _document(path: Path) -> object:
@@ -152,9 +166,15 @@ def _document(path: Path) -> object:
         raise ClientUsageError(
             'doctl\'s contexts require PyYAML: pip install "digitalocean-projects[cli]"'
         ) from None
+
+    class Loader(yaml.BaseLoader):
+        """A loader that keeps scalars other than null as text, such as a token of digits."""
+
+    tag = "tag:yaml.org,2002:null"
+    Loader.add_implicit_resolver(tag, re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""])
+    Loader.add_constructor(tag, lambda loader, node: None)  # noqa: ARG005 - PyYAML calls it
     try:
-        # BaseLoader keeps scalars as text. Another loader would turn a token of digits into an int.
-        return yaml.load(path.read_bytes(), yaml.BaseLoader)  # noqa: S506 - it creates no objects
+        return yaml.load(path.read_bytes(), Loader)  # noqa: S506 - it creates no objects
     except FileNotFoundError:
         raise ClientUsageError(
             f"doctl has no configuration file {path}; create one with 'doctl auth init'"
@@ -163,9 +183,9 @@ def _document(path: Path) -> object:
         return None
 
 
-def _found(named: dict[object, object], context: str) -> object:
+def _found(named: dict[str, object], context: str) -> object:
     """Return the token of a context, whose name doctl may have written in lower case."""
     if context in named:
         return named[context]
-    names = {str(name).lower(): token for name, token in named.items()}
+    names = {name.lower(): token for name, token in named.items()}
     return names.get(context.lower())

@@ -33,7 +33,7 @@ def test_page(driver: WebDriver) -> None:
         shell = driver.find_element(By.TAG_NAME, "pre")
         assert f"export DIGITALOCEAN_API_URL={emulator.url}\n" in shell.text
         assert "6px" == shell.value_of_css_property("border-top-left-radius")
-        assert 16 == len(driver.find_elements(By.TAG_NAME, "tr"))
+        assert 17 == len(driver.find_elements(By.TAG_NAME, "tr"))
         assert [] == emulator.requests
         log: list[dict[str, Any]] = driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
         assert [] == [entry for entry in log if entry["level"] == "SEVERE"]

@@ -225,6 +225,21 @@ def test_files(tmp_path: Path, say: Callable[[str], None]) -> None:
             read_account_file(name, quiet=True)
 
 
+def test_contexts() -> None:
+    """An export of one context is an account; one of several contexts is refused as a whole."""
+    first = {"context": "a", "project": "web", "project_id": WEB, "urn": "do:droplet:1"}
+    second = {"context": "b", "kind": "project", "name": "web", "id": API}
+    assert [(WEB, "web", ["do:droplet:1"])] == held(parse_account(lines(first, first), "x"))
+    for text, names in (
+        (lines(first, first, second), "'a' and 'b'"),
+        (json.dumps([second, first]), "'b' and 'a'"),
+        (lines({**first, "context": None}, second), "'' and 'b'"),
+    ):
+        message = f"x: it has several accounts (the contexts {names}); export one of them with"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            parse_account(text, "x")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -128,6 +128,43 @@ def test_current_context(account: Emulator, monkeypatch: pytest.MonkeyPatch, con
     assert ("y", ("default",)) == (doctl.token(), doctl.contexts())
 
 
+@pytest.mark.parametrize("token", ["null", "Null", "NULL", "~", "", "''", "[x]", "{x: y}"])
+def test_no_token(monkeypatch: pytest.MonkeyPatch, config: Path, token: str) -> None:
+    """A token that is null, empty or no text is none, as with doctl."""
+    monkeypatch.delenv("DIGITALOCEAN_CONTEXT", raising=False)
+    config.write_text(f"access-token: {token}\nauth-contexts: {{work: {token}, ~: x}}\n", "utf-8")
+    for context in (None, "default", "work", "null", "None"):
+        with pytest.raises(ClientUsageError, match="doctl has no token for the context"):
+            doctl.token(context)
+    assert ("work",) == doctl.contexts()
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [("~", "x"), ("", "x"), ("null", "x"), ("'null'", "y"), ("''", ""), ("[work]", "")],
+)
+def test_stored_context(
+    monkeypatch: pytest.MonkeyPatch, config: Path, stored: str, expected: str
+) -> None:
+    """The stored context null is `default`, and an empty one has no token, as with doctl."""
+    monkeypatch.delenv("DIGITALOCEAN_CONTEXT", raising=False)
+    text = f"access-token: x\nauth-contexts: {{'null': y, work: z}}\ncontext: {stored}\n"
+    config.write_text(text, "utf-8")
+    if expected:
+        assert expected == doctl.token()
+    else:
+        with pytest.raises(ClientUsageError, match="no token for the context ''"):
+            doctl.token()
+
+
+def test_plain_scalars(config: Path) -> None:
+    """Only null is no text: a token of digits, or one in quotes, is kept as it is written."""
+    tokens = {"0123": "0123", "1e3": "1e3", "true": "true", "nullable": "nullable", "'~'": "~"}
+    for written, expected in tokens.items():
+        config.write_text(f"access-token: {written}\n", "utf-8")
+        assert expected == doctl.token("default")
+
+
 def test_report_of_all_contexts(account: Emulator, config: Path, capsys: Capture) -> None:
     """`report --all-contexts` names the account of each project, and goes on after an error."""
     account.seed(["do:droplet:1"], name="shop")

@@ -142,7 +142,11 @@ def test_csv(account: Emulator, capsys: Capture) -> None:
         ("'=1", "''=1"),
         ("'tis", "'tis"),
         ("a=1", "a=1"),
-        (" =1", " =1"),
+        (" =1", "' =1"),
+        ("\ufeff=1", "'\ufeff=1"),
+        ("\u200b \u2060+1", "'\u200b \u2060+1"),
+        ("'\xad\t@a", "''\xad\t@a"),
+        ("\ufeffa=1", "\ufeffa=1"),
         ('=cmd|"/C calc"!A0', '\'=cmd|"/C calc"!A0'),
         ("a\x1b[2J\x00b\x9b", "a\ufffd[2J\ufffdb\ufffd"),
     ],
@@ -153,6 +157,14 @@ def test_csv_is_no_program(account: Emulator, capsys: Capture, name: str, cell: 
     assert 0 == main(["projects", "list", "-o", "csv", "--format", "Name", "--no-header"])
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out, newline="")))
     assert [cell] == rows[0]
+
+
+@pytest.mark.parametrize("separator", ",;|\t")
+def test_csv_with_other_separators(account: Emulator, capsys: Capture, separator: str) -> None:
+    """A cell with any usual separator is quoted, so that a reader that guesses splits none."""
+    account.seed([], name=f"a{separator}=b")
+    assert 0 == main(["projects", "list", "-o", "csv", "--format", "Name", "--no-header"])
+    assert f'"a{separator}=b"' == capsys.readouterr().out.splitlines()[0]
 
 
 def test_csv_of_projects(account: Emulator, capsys: Capture) -> None:

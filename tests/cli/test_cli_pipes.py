@@ -151,6 +151,65 @@ def test_note_after_an_interrupt(
     assert 1 == len(account.requests)
 
 
+CREATE = ["projects", "create", "shop", "--purpose", "IoT", "--format", "Name", "--no-header"]
+
+
+@pytest.mark.parametrize(
+    ("command", "method", "output", "errors"),
+    [
+        (CREATE, "POST", "", "# may have been created: shop\n"),
+        (
+            [*CREATE, "--default"],
+            "PATCH",
+            "shop\n",
+            "# the project was created, and it may be the default project\n",
+        ),
+        (["projects", "update", "web", "--name", "x"], "GET", "", ""),
+        (
+            ["projects", "update", "web", "--name", "x"],
+            "PATCH",
+            "",
+            "# may have been updated: web\n",
+        ),
+        (
+            ["projects", "delete", "empty", "a\x01"],
+            "GET",
+            "",
+            "# not deleted: empty\n# not deleted: 'a\\x01'\n",
+        ),
+        (
+            ["projects", "delete", "empty", "web", "-q"],
+            "DELETE",
+            "",
+            "# may have been deleted: empty\n# not deleted: web\n",
+        ),
+    ],
+)
+def test_projects_that_are_interrupted(  # noqa: PLR0917 - fixtures
+    account: Emulator,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    method: str,
+    output: str,
+    errors: str,
+) -> None:
+    """An interrupted subcommand accounts for each project that it may have changed."""
+    for name in ("empty", "web"):
+        account.seed([], name=name)
+    account.fail(faults.Silence(), when=lambda request: request.method == method, times=None)
+
+    def interrupt() -> None:
+        while not [request for request in account.requests if request.method == method]:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert 130 == main(command)
+    thread.join()
+    assert (output, errors) == capsys.readouterr()
+
+
 @pytest.mark.parametrize(
     ("method", "options", "text"), [("POST", [], AGAIN), ("GET", ["--dry-run"], "")]
 )

@@ -282,10 +282,17 @@ def test_interrupt(
     thread.join()
     shown = capsys.readouterr()
     changes = "+ do:droplet:3  web\n! do:droplet:404  not_found\n"
-    assert (changes if output == "text" else "") == shown.out
+    if output == "text":
+        assert changes == shown.out
+    else:
+        document = json.loads(shown.out)
+        assert (None if create else []) == document["created"]
+        assert ["do:droplet:3"] == document["moved"]
+        assert ["do:droplet:404"] == [resource["urn"] for resource in document["failed"]]
+        assert ["do:droplet:2"] == document["unknown"]
     assert [
         *(["# all projects were created"] if create else []),
-        "# 1 of 3 resources moved, up to 100 more may have been; run the command again to go on",
+        "# 1 of 3 resources moved, up to 1 more may have been; run the command again to go on",
     ] == shown.err.splitlines()
 
 
@@ -306,7 +313,7 @@ def test_interrupted_creation(account: Emulator, capsys: Capture, tmp_path: Path
     thread.join()
     assert [
         "# some projects may have been created",
-        "# 0 of 2 resources moved, up to 100 more may have been; run the command again to go on",
+        "# 0 of 2 resources moved, up to 2 more may have been; run the command again to go on",
     ] == capsys.readouterr().err.splitlines()
 
 

@@ -48,7 +48,17 @@ FAILURES: list[tuple[list[str], int, str]] = [
     (["projects", "update", "web"], 2, "nothing to update: pass at least one of name, "),
     (["projects", "delete", "default"], 2, "the default project can't be deleted"),
     (["projects", "delete", "first-project"], 1, "400 bad_request"),
-    (["projects", "delete", "shop", "Default"], 2, "the default project can't be deleted"),
+    (["projects", "delete", "shop", "default"], 2, "the default project can't be deleted"),
+    (["projects", "delete", "Default"], 1, "Default: no project is named 'Default'"),
+    (["projects", "delete", ""], 1, "digitalocean-projects: '': no project"),
+    (["projects", "delete", "\x01"], 1, "digitalocean-projects: '\\x01': no project"),
+    (["projects", "delete", "a\udcff"], 1, "digitalocean-projects: 'a\\udcff': no project"),
+    (["reconcile", "web", "\udcff"], 1, "No such file or directory: "),
+    (
+        ["projects", "list", "--demo", "--proxy", "none"],
+        2,
+        "--proxy must not be passed with --demo",
+    ),
     (["projects", "list", "--timeout", "0"], 2, "timeout must be positive and at most"),
     (["projects", "list", "--deadline", "nan"], 2, "deadline must be positive and at most"),
     (["assign", "shop", "do:droplet:1"], 1, "no project is named 'shop'"),
@@ -112,7 +122,7 @@ def test_usage(arguments: list[str], capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "name", "text"),
     [
-        ("list --o", "list", "argument -o/--output: expected one argument"),
+        ("list --output", "list", "argument -o/--output: expected one argument"),
         ("list --no-such", "list", "unrecognized arguments: --no-such"),
         ("unassign do:droplet:1 --no-such -o xml", "unassign", "argument -o/--output"),
         ("projects get web --no-such x", "projects get", "unrecognized arguments: --no-such x"),

@@ -137,6 +137,31 @@ def test_token_as_argument(account: Emulator, capsys: Capture, arguments: str) -
     assert [] == [text for text in sent if TOKEN in text]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--proxy {} list",
+        "list --pro={}",
+        "list --proxys={}",
+        "list --timeout {}",
+        "projects list {}",
+    ],
+)
+def test_password_as_argument(account: Emulator, capsys: Capture, arguments: str) -> None:
+    """A usage error masks the user and the password of a proxy in any argument."""
+    assert 2 == status_of(arguments.format("http://user:swordfish@proxy.example:3128").split())
+    error = capsys.readouterr().err
+    assert "http://***@proxy.example:3128" in error
+    assert ("swordfish" in error, "user:" in error, account.requests) == (False, False, [])
+
+
+def test_abbreviations(account: Emulator, capsys: Capture) -> None:
+    """An abbreviation of an option is unknown."""
+    assert 2 == status_of(["list", "--out", "json"])
+    assert "unrecognized arguments: --out" in capsys.readouterr().err
+    assert [] == account.requests
+
+
 @pytest.mark.parametrize("command", ["assign default -", "unassign -", "reconcile default"])
 @pytest.mark.parametrize("line", ["{}", "do:droplet:1\n{}", "do:droplet:1 {}", "Bearer {}"])
 def test_token_in_lines(

@@ -32,13 +32,15 @@ NEEDED = {
 }
 # The modules that each extra is for.
 EXTRAS = {
-    "cli": "import rich, shtab, yaml",
+    "cli": "import rich, shtab, wcwidth, yaml",
     "fastapi": f"import {NAME}.contrib.fastapi",
+    "mcp": f"import {NAME}.contrib.mcp",
     "redis": f"from {NAME}.contrib.redis import RedisLimits",
 }
 # The modules that need more than the package does, and the ends of their messages.
 NEED_MORE = {
     f"{NAME}.contrib.fastapi": "digitalocean-projects[fastapi]",
+    f"{NAME}.contrib.mcp": "digitalocean-projects[mcp]",
     f"{NAME}.contrib.pytest": "No module named 'pytest'",
     **{
         f"{NAME}.contrib.redis.{module}": "No module named 'redis'"
@@ -145,7 +147,7 @@ def test_requirements(metadata: PathDistribution) -> None:
     assert NEEDED == needed
     assert set(EXTRAS) == set(extras)
     readme = (ROOT / "README.rst").read_text("utf-8")
-    assert all(f'pip install ".[{name}]"' in readme for name in extras)
+    assert all(f'".[{name}]"' in readme for name in extras)
 
 
 def test_metadata(metadata: PathDistribution) -> None:

@@ -79,7 +79,7 @@ LONGER = {
     "_projects": 600,
     "_errors": 475,
     "_limiter/bucket": 460,
-    "_codec/urn": 450,
+    "_codec/urn": 460,
 }
 FOREIGN = {
     # The clients have its classes in their annotations.

@@ -70,12 +70,13 @@ def serve(client: Client, options: Namespace) -> int:
         # On Windows, only a wait with a maximum lets Ctrl-C through.
         thread.join(_SECONDS_BETWEEN_LOOKS)
     if errors:
-        raise _first(errors[0]) from None
+        raise _cause(errors[0]) from None
     return 0
 
 
-def _first(error: BaseException) -> BaseException:
-    """Return the first error in a group of errors, or an error that is no group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _cause(error: BaseException) -> BaseException:
+    """Return the closed pipe among the errors of a group, or else the first of them."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    causes = [_cause(each) for each in error.exceptions]
+    return next((each for each in causes if isinstance(each, BrokenPipeError)), causes[0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -70,8 +72,23 @@ def serve(client: Client, options: Namespace) -> int:
         # On Windows, only a wait with a maximum lets Ctrl-C through.
         thread.join(_SECONDS_BETWEEN_LOOKS)
     if errors:
-        raise _cause(errors[0]) from None
+        failure = _cause(errors.pop()).with_traceback(None)
+        failure.__context__ = None
+        _drop_unwritten()
+        raise failure
     return 0
+
+
+def _drop_unwritten() -> None:
+    """Free the copy of standard output that mcp has opened, and drop what it could not write.
+
+    Otherwise Python would free it at its end, and report that its buffer can't be written.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def _cause(error: BaseException) -> BaseException:

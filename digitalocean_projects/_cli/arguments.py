@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._arguments import NAME_PREFIX, checked_wait, is_project_id
 from digitalocean_projects._config import DEFAULT_TIMEOUT, ENVIRONMENT
+from digitalocean_projects._errors import APIError
 from digitalocean_projects._messages import TOKEN_VARIABLES, Secret, redacted
+from digitalocean_projects._paginator.reader import concerns_all
 
 from .output import FORMS, TABLE_FORMS
 from .progress import progress_shown, requests_of
-from .terminal import PROGRAM
+from .terminal import PROGRAM, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -353,11 +355,27 @@ def chosen_project(client: Client, text: str, *, quiet: bool) -> str:
         return project_id(client, text)
 
 
-def chosen_projects(client: Client, names: Iterable[str], *, quiet: bool) -> list[Project]:
-    """Return the projects that are named so, each once, and show a long search."""
+def chosen_projects(
+    client: Client, names: Iterable[str], *, quiet: bool
+) -> tuple[list[Project], list[str]]:
+    """Return the projects that are named so, each once, and a message for each that isn't found.
+
+    Raises:
+        APIError: The request for any other project would raise the same error.
+    """
+    found: dict[str, Project] = {}
+    failures: list[str] = []
     with progress_shown(client, requests_of(client), quiet=quiet):
-        projects = [project_named(client, name) for name in names]
-    return list({project.id: project for project in projects}.values())
+        for name in names:
+            try:
+                project = project_named(client, name)
+            except APIError as error:
+                if concerns_all(error):
+                    raise
+                failures.append(f"{label_of(name)}: {error}")
+            else:
+                found[project.id] = project
+    return list(found.values()), failures
 
 
 def project_named(client: Client, text: str) -> Project:

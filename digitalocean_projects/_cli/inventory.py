@@ -177,7 +177,8 @@ def inventory(client: Client, options: Namespace) -> int:
 
     def add(client: Client, context: str) -> int:
         if options.projects:
-            projects = chosen_projects(client, options.projects, quiet=options.quiet)
+            projects, failures = chosen_projects(client, options.projects, quiet=options.quiet)
+            writer.fail(failures, context)
         else:
             paginator = client.projects.list()
             with progress_shown(client, requests_of(client), quiet=options.quiet):
@@ -239,7 +240,7 @@ class RowWriter:
             if self._projects == before:
                 raise
             failures.append(str(error))
-        self._failures += [f"{start}{failure}" for failure in failures]
+        self.fail(failures, context)
 
     def _add(self, page: ProjectResources, context: str) -> None:
         resources = of_types(page.resources, self._options.types)
@@ -252,6 +253,10 @@ class RowWriter:
             self._output.write(rows)
         else:
             self._rows += rows
+
+    def fail(self, failures: Iterable[str], context: str = "") -> None:
+        """Keep failures of an account for the end, which makes the exit status 1."""
+        self._failures += [f"{start_of(context)}{failure}" for failure in failures]
 
     def doubt(self, text: str) -> None:
         """Note a reason why resources may be missing, or with `--strict` a failure."""

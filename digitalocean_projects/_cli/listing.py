@@ -88,7 +88,9 @@ def list_resources(client: Client, options: Namespace) -> int:
     shows_project = any(column in PROJECT_COLUMNS for column in options.columns or ())
     if len(names) > 1 or shows_project:
         writer = RowWriter(Output(options, SEVERAL_PROJECTS), options)
-        writer.add(client, chosen_projects(client, names, quiet=options.quiet))
+        projects, failures = chosen_projects(client, names, quiet=options.quiet)
+        writer.fail(failures)
+        writer.add(client, projects)
         return writer.finish()
     output = Output(options, ONE_PROJECT)
     # Nothing that is printed needs the project, so it takes no request.

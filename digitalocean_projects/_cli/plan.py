@@ -172,13 +172,35 @@ def apply(client: Client, options: Namespace) -> int:
 
 def _plan(client: Client, options: Namespace) -> Plan | None:
     """Return the plan for the wanted state in a file; None if a project doesn't exist."""
-    wanted = _wanted(read_account_file(options.file, quiet=options.quiet))
+    projects = read_account_file(options.file, quiet=options.quiet)
+    wanted = _wanted(projects)
     try:
         with progress_shown(client, requests_of(client), quiet=options.quiet):
+            _check_names(client, projects)
             return client.projects.plan(wanted, create=options.create)
     except ProjectLookupError as error:
         complain(str(error).replace("create=True", "--create"))
         return None
+
+
+def _check_names(client: Client, projects: Iterable[AccountProject]) -> None:
+    """Check that the projects of a file that have a name and an id have both in the account.
+
+    An export in which only the name was edited would otherwise change nothing.
+
+    Raises:
+        ValueError: The account has another name for an id; the message names the place.
+    """
+    known = {project.id: project for project in projects if project.id and project.name}
+    if not known:
+        return
+    for project in client.projects.list():
+        ours = known.get(project.id.lower())
+        if ours is not None and ours.name != project.name:
+            raise ValueError(
+                f"{ours.place}: project {ours.name!r} has the id of {project.name!r}; "
+                "delete project_id to move its resources, or correct the name"
+            )
 
 
 def _wanted(projects: Iterable[AccountProject]) -> dict[ProjectLike, tuple[URN, ...]]:

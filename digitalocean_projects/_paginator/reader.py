@@ -79,7 +79,7 @@ class Reader:
             )
             resources = await self._resources_in(paginator)
         except APIError as error:
-            if _concerns_all(error):
+            if concerns_all(error):
                 raise
             if self.skips_deleted and _is_missing(error) and await self._is_deleted(project, gate):
                 return ProjectResources(project=project, resources=())
@@ -118,7 +118,7 @@ def _is_missing(error: APIError) -> bool:
     return isinstance(error, NotFoundError) and error.id == NOT_FOUND
 
 
-def _concerns_all(error: APIError) -> bool:
+def concerns_all(error: APIError) -> bool:
     """Return True if the request for any other project would raise the same error."""
     if isinstance(error, APIConnectionError):
         return not error.sent

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from digitalocean_projects._cli import main
-from digitalocean_projects.testing import Emulator
+from digitalocean_projects.testing import Emulator, faults
 
 if TYPE_CHECKING:
     Capture = pytest.CaptureFixture[str]
@@ -251,8 +251,24 @@ def test_projects(account: Emulator, capsys: Capture) -> None:
         "do:droplet:9",
     ] == (output.out.split()[1::2])
     assert "# 5 resources in 2 projects\n" == output.err
-    assert 1 == main(["inventory", "--project", "web", "--project", "no-such"])
-    assert ("", "digitalocean-projects: no project is named 'no-such'\n") == capsys.readouterr()
+
+
+def test_projects_that_are_not_found(account: Emulator, capsys: Capture) -> None:
+    """A project that isn't found is a failure, and the resources of the other ones are listed."""
+    gone = "11111111-2222-4333-8444-555555555555"
+    for command in (
+        ["inventory", "--project", gone, "--project", "no-such", "--project", "web"],
+        ["list", gone, "no-such", "web"],
+    ):
+        assert 1 == main([*command, "--format", "URN", "--no-header", "-q"])
+        output = capsys.readouterr()
+        assert 3 == len(output.out.splitlines())
+        first, second = output.err.splitlines()
+        assert first.startswith(f"digitalocean-projects: {gone}: 404 not_found")
+        assert "digitalocean-projects: no-such: no project is named 'no-such'" == second
+    account.fail(faults.Status(401), times=None)
+    assert 1 == main(["inventory", "--project", gone, "--project", "web"])
+    assert 1 == capsys.readouterr().err.count("digitalocean-projects: 401")
 
 
 @pytest.mark.usefixtures("account")

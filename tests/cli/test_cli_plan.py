@@ -87,6 +87,20 @@ def test_export(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
     assert 2 == len(posts(account))
 
 
+def test_edited_name(account: Emulator, capsys: Capture, tmp_path: Path) -> None:
+    """A name that was edited beside the id of another project is refused."""
+    path = tmp_path / "wanted.jsonl"
+    staging = account.seed(["do:droplet:77"], name="staging")
+    account.seed(name="site")
+    members = {"project": "site", "project_id": staging.upper(), "urn": "do:droplet:77"}
+    for name, status in (("site", 2), ("staging", 0)):
+        path.write_text(json.dumps({**members, "project": name}), "utf-8")
+        assert status == main(["plan", str(path)])
+        error = capsys.readouterr().err
+        expected = f"{path}:1: project 'site' has the id of 'staging'; delete project_id to move"
+        assert (expected in error) == (status == 2)
+
+
 def test_forms(account: Emulator, capsys: Capture, say: Callable[[str], None]) -> None:
     """A mapping is read from standard input, and a plan is printed as a table or JSON."""
     say(WANTED)

@@ -66,7 +66,7 @@ def held(emulator: Emulator) -> dict[str, set[str]]:
 
 
 async def test_apply(emulator: Emulator, make_either: MakeClient, web: str) -> None:
-    """Only the planned resources are moved, each target gets one request, and it is told."""
+    """Only the planned resources are moved, and each target gets one request."""
     wanted = {"web": urns(3, 1, 6), "default": iter(urns(4)), "shop": urns(2)}
     outcomes: list[AssignmentResult] = []
     async with make_either() as client:

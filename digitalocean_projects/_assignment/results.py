@@ -93,6 +93,17 @@ class AssignmentResult(Value):
     def __repr__(self) -> str:
         return counts(self, "done", "failed", "unknown", "untouched")
 
+    @classmethod
+    def of_error(cls, error: AssignmentError) -> Self:
+        """Return the outcome of an assignment that an error has ended."""
+        return cls(
+            resources=error.done + error.failed,
+            unknown=error.unknown,
+            untouched=error.untouched,
+            refused=error.refused,
+            request_ids=error.request_ids,
+        )
+
     @property
     def done(self) -> tuple[Resource, ...]:
         """The resources that the API assigned, now or before.
@@ -165,7 +176,7 @@ class Reconciliation(Value):
 
     def carried_out(self, added: AssignmentResult, removed: AssignmentResult) -> Self:
         """Return the changes that were made, given the results of adding and of removing."""
-        assigned, there = _split(added.done)
+        assigned, there = split_done(added.done)
         both = AssignmentResult.joined((added, removed))
         return attrs.evolve(
             self,
@@ -253,7 +264,7 @@ class AppliedPlan(Value):
             left: The resources that weren't sent, because they had left their source.
         """
         result = AssignmentResult.joined(results)
-        assigned, there = _split(result.done)
+        assigned, there = split_done(result.done)
         gone = tuple(left)
         not_sent = set(gone)
         return cls(
@@ -280,7 +291,7 @@ class AppliedPlan(Value):
             raise assignment_error([Resource(urn) for urn in self.moved], outcome)
 
 
-def _split(done: Iterable[Resource]) -> tuple[tuple[URN, ...], tuple[URN, ...]]:
+def split_done(done: Iterable[Resource]) -> tuple[tuple[URN, ...], tuple[URN, ...]]:
     """Return the resources that the API assigned now, and those that it had assigned before."""
     now: list[URN] = []
     before: list[URN] = []

@@ -13,11 +13,12 @@ from digitalocean_projects._messages import one_line
 from .arguments import add_command, add_project, add_wait, chosen_project
 from .output import RESOURCE_COLUMNS, Output
 from .progress import Progress, first_attempts, progress_shown, requests_of
-from .terminal import FAILED, complain, is_written, note
+from .terminal import FAILED, Style, complain, is_written, note, styled
 from .urns import add_urns, distinct_arguments
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable
     from typing import TypeAlias
 
     from digitalocean_projects._assignment.results import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         AssignmentResult,
         Reconciliation,
     )
+    from digitalocean_projects._codec.models import Resource
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client
 
@@ -159,6 +161,14 @@ def note_doubts(outcome: Outcome) -> None:
         note(f"outcome unknown: {urn}")
     for urn in outcome.untouched:
         note(f"not moved: {urn}")
+
+
+def print_failed(failed: Iterable[Resource]) -> None:
+    """Print the resources that were not moved, each with its status, as the end of the changes."""
+    for resource in failed:
+        text = f"! {one_line(str(resource.urn))}  {one_line(resource.status or '')}"
+        print(styled(text, Style.RED))
+    print(end="", flush=True)
 
 
 def is_short(outcome: Outcome) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from digitalocean_projects._arguments import DEFAULT_PROJECT
+from digitalocean_projects._paginator.reader import hidden_in
 
 from .account_file import AccountProject, read_account_file
 from .arguments import add_command
 from .input import STDIN
-from .inventory import hidden_in
 from .output import Column, Columns, Output
 from .progress import progress_shown, requests_of
 from .terminal import complain, counted, is_written, note

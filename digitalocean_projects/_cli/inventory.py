@@ -13,6 +13,7 @@ from digitalocean_projects._codec.structure import time_text
 from digitalocean_projects._codec.urn import listed_type
 from digitalocean_projects._errors import APIError, ClientUsageError, InventoryError
 from digitalocean_projects._messages import one_line
+from digitalocean_projects._paginator.reader import UNSETTLED, hidden_in
 
 from .account import for_each_account
 from .arguments import add_command, add_project_option, add_strict, chosen_projects
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from .arguments import Commands
 
-UNSETTLED = "the listing changed while it was read; items may be missing or out of date"
 _ORDER = (
     "id",
     "owner_uuid",
@@ -309,8 +309,3 @@ def note_hidden(page: ProjectResources, start: str) -> None:
 def start_of(context: str) -> str:
     """Return the start of a message on an account; "" if there is only one account."""
     return f"{one_line(context)}: " if context else ""
-
-
-def hidden_in(page: ProjectResources) -> int:
-    """Return the number of resources that the API counts in a project but does not list."""
-    return 0 if page.total is None else page.total - len(page.resources)

@@ -8,6 +8,7 @@ import attrs
 
 from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._codec.models import Project
+from digitalocean_projects._paginator.reader import UNSETTLED
 
 from .arguments import (
     add_command,
@@ -17,7 +18,7 @@ from .arguments import (
     chosen_project,
     chosen_projects,
 )
-from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, UNSETTLED, Row, RowWriter, add_type, of_types
+from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, Row, RowWriter, add_type, of_types
 from .output import RESOURCE_COLUMNS, Output
 from .progress import Progress, progress_shown, requests_of
 from .terminal import FAILED, counted, note

@@ -13,7 +13,7 @@ from digitalocean_projects._messages import one_line
 
 from .account_file import read_account_file
 from .arguments import add_command
-from .assigning import is_short, note_doubts
+from .assigning import is_short, note_doubts, print_failed
 from .input import STDIN
 from .output import Column, Columns, Output, print_document
 from .progress import Progress, progress_shown, requests_of
@@ -234,12 +234,7 @@ def _number(outcome: AssignmentResult) -> int:
 
 def _so_far(plan: Plan, error: AssignmentError) -> AppliedPlan:
     """Return the outcome of a plan after an error."""
-    result = AssignmentResult(
-        resources=error.done + error.failed,
-        unknown=error.unknown,
-        untouched=error.untouched,
-        refused=error.refused,
-    )
+    result = AssignmentResult.of_error(error)
     return AppliedPlan.of([result], created=error.created, kept=plan.kept, left=())
 
 
@@ -272,10 +267,7 @@ def _print_changes(plan: Plan, done: AppliedPlan) -> None:
         print(styled(f"+ project {one_line(project.name)}", Style.GREEN))
     for urn in done.moved:
         print(styled(f"+ {one_line(str(urn))}  {targets[urn.canonical]}", Style.GREEN))
-    for resource in done.failed:
-        text = f"! {one_line(str(resource.urn))}  {one_line(resource.status or '')}"
-        print(styled(text, Style.RED))
-    print(end="", flush=True)
+    print_failed(done.failed)
 
 
 def _counts(done: AppliedPlan) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._assignment.results import Reconciliation
-from digitalocean_projects._codec.models import ResourceStatus
+from digitalocean_projects._assignment.results import Reconciliation, split_done
 from digitalocean_projects._codec.urn import distinct_urns
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
 from .arguments import add_command, add_project, chosen_project
-from .assigning import SOME_MAY_BE_MOVED, is_short, note_doubts
+from .assigning import SOME_MAY_BE_MOVED, is_short, note_doubts, print_failed
 from .input import STDIN
 from .output import print_document
 from .progress import first_attempts, progress_shown, requests_of
@@ -97,8 +96,7 @@ def reconcile(client: Client, options: Namespace) -> int:
 def _so_far(error: AssignmentError, desired: Iterable[URN]) -> Reconciliation:
     """Return the changes that were made before an error."""
     wanted = dict.fromkeys(urn.canonical for urn in desired)
-    there = {r.urn for r in error.done if r.status == ResourceStatus.ALREADY_ASSIGNED}
-    done = [resource.urn for resource in error.done if resource.urn not in there]
+    done, _ = split_done(error.done)
     others = {resource.urn.canonical for resource in error.failed}
     others |= {urn.canonical for urn in (*done, *error.unknown, *error.untouched)}
     return Reconciliation(
@@ -128,10 +126,7 @@ def _print_changes(done: Reconciliation) -> None:
         print(styled(f"+ {one_line(str(urn))}", Style.GREEN))
     for urn in done.removed:
         print(styled(f"- {one_line(str(urn))}", Style.GREEN))
-    for resource in done.failed:
-        text = f"! {one_line(str(resource.urn))}  {one_line(resource.status or '')}"
-        print(styled(text, Style.RED))
-    print(end="", flush=True)
+    print_failed(done.failed)
 
 
 def _counts(done: Reconciliation, to_be: str) -> str:

@@ -11,10 +11,11 @@ import attrs
 
 from digitalocean_projects._errors import APIError, ClientUsageError, InventoryError
 from digitalocean_projects._messages import one_line
+from digitalocean_projects._paginator.reader import UNSETTLED
 
 from .account import for_each_account
 from .arguments import add_command
-from .inventory import UNSETTLED, note_hidden, start_of
+from .inventory import note_hidden, start_of
 from .output import print_document, print_documents
 from .progress import progress_shown, requests_of
 from .terminal import (

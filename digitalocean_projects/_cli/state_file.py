@@ -55,7 +55,7 @@ class StateFile:
             self._raise_with_name(error)
 
     def close(self) -> None:
-        """Let other processes use the file."""
+        """Release the file for other processes."""
         os.close(self._descriptor)
 
     def save(self, emulator: Emulator) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # The API's own 404: one of a gateway in between says nothing about the project.
 NOT_FOUND = "not_found"
+UNSETTLED = "the listing changed while it was read; items may be missing or out of date"
 _Failure: TypeAlias = tuple[Project, APIError]
 _Outcome: TypeAlias = ProjectResources | _Failure
 
@@ -112,6 +113,11 @@ class Reader:
         # A resource may have been missed, so this raises an error if every reading sees a change.
         held = await paginator.collect(strict=True)
         return [resource for resource in held if resource.urn.canonical == self.wanted]
+
+
+def hidden_in(page: ProjectResources) -> int:
+    """Return the number of resources that the API counts in a project but does not list."""
+    return 0 if page.total is None else page.total - len(page.resources)
 
 
 def _is_missing(error: APIError) -> bool:

@@ -6,23 +6,22 @@ from collections.abc import AsyncIterator
 
 import attrs
 
-from digitalocean_projects._arguments import is_project_id
+from digitalocean_projects._arguments import NAME_PREFIX, is_project_id
 from digitalocean_projects._codec.models import Project, ProjectResources
 from digitalocean_projects._codec.urn import URN
 from digitalocean_projects._errors import InventoryError
 from digitalocean_projects._messages import one_line
+from digitalocean_projects._paginator.reader import UNSETTLED, hidden_in
 from digitalocean_projects._projects import AsyncProjects
 
 from .answers import Failure
-
-UNSETTLED = "the listing changed while it was read; items may be missing or out of date"
 
 
 async def found_project(projects: AsyncProjects, project: str) -> Project:
     """Return the project with a UUID or a name, or the default one."""
     if is_project_id(project):
         return await projects.get(project)
-    return await projects.find(project.removeprefix("name:"))
+    return await projects.find(project.removeprefix(NAME_PREFIX))
 
 
 async def project_id(projects: AsyncProjects, project: str) -> str:
@@ -61,8 +60,7 @@ class Reading:
         name = one_line(page.project.name)
         if not page.settled:
             self.doubts.append(f"{name}: {UNSETTLED}")
-        hidden = 0 if page.total is None else page.total - len(page.resources)
-        if hidden > 0:
+        if (hidden := hidden_in(page)) > 0:
             self.doubts.append(
                 f"{name}: resources that the listing lacks: {hidden}; the token may lack scopes"
             )

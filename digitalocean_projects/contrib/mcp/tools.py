@@ -33,6 +33,8 @@ except ModuleNotFoundError as _missing:
         "install the extra digitalocean-projects[mcp]"
     ) from _missing
 
+from digitalocean_projects._paginator.reader import UNSETTLED
+
 from .answers import (
     Applied,
     Assigned,
@@ -46,7 +48,7 @@ from .answers import (
     Row,
     Summary,
 )
-from .reading import UNSETTLED, Reading, found_project, project_id
+from .reading import Reading, found_project, project_id
 
 T = TypeVar("T")
 
@@ -208,7 +210,7 @@ class _Tools:
                 result = await projects.apply(plan)
             except AssignmentError as error:
                 reason = str(error)
-                part = _result_of(error)
+                part = AssignmentResult.of_error(error)
                 result = AppliedPlan.of([part], created=error.created, kept=plan.kept, left=())
         bad = result.left or result.failed or result.unknown or result.untouched
         return Applied(result=result, complete=not (bad or reason), error=reason)
@@ -227,7 +229,7 @@ class _Tools:
                 result = await projects.assign_resources(target, resources)
             except AssignmentError as error:
                 reason = str(error)
-                result = _result_of(error)
+                result = AssignmentResult.of_error(error)
         bad = result.failed or result.unknown or result.untouched
         return Assigned(result=result, complete=not (bad or reason), error=reason)
 
@@ -279,17 +281,6 @@ def _check_size(wanted: Mapping[str, Sequence[URN]]) -> None:
             f"wanted must have at most {_MOST} projects and resources, got {size}; "
             "make several calls with a part of them"
         )
-
-
-def _result_of(error: AssignmentError) -> AssignmentResult:
-    """Return the outcome for each resource of an assignment that an error has ended."""
-    return AssignmentResult(
-        resources=error.done + error.failed,
-        unknown=error.unknown,
-        untouched=error.untouched,
-        refused=error.refused,
-        request_ids=error.request_ids,
-    )
 
 
 @contextmanager

@@ -26,8 +26,8 @@ class AssignmentResult(Value):
     """The outcome of an assignment for each resource.
 
     Each resource is in one of `done`, `failed`, `unknown` and `untouched`. Each of these has the
-    order in which the resources were passed. `to_dict` returns the fields. The class methods `of`
-    and `joined` are internal.
+    order in which the resources were passed. `to_dict` returns the fields. The class methods `of`,
+    `of_error` and `joined` are internal.
 
     Args:
         resources: The resources in `done` and `failed`, whose outcome is known. Their URN is the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -66,29 +65,30 @@ def serve(client: Client, options: Namespace) -> int:
     # A signal reaches this thread, which does not wait for the other one. The package mcp reads and
     # writes in threads that no signal interrupts. They inherit `daemon`, so that Python doesn't
     # wait for them when it exits.
+    _ignore_closed_pipes()
     thread = Thread(target=work, daemon=True)
     thread.start()
     while thread.is_alive():
         # On Windows, only a wait with a maximum lets Ctrl-C through.
         thread.join(_SECONDS_BETWEEN_LOOKS)
     if errors:
-        failure = _cause(errors.pop()).with_traceback(None)
-        failure.__context__ = None
-        _drop_unwritten()
-        raise failure
+        raise _cause(errors[0]) from None
     return 0
 
 
-def _drop_unwritten() -> None:
-    """Free the copy of standard output that mcp has opened, and drop what it could not write.
+def _ignore_closed_pipes() -> None:
+    """Don't report a closed pipe that can't be raised, until the program ends.
 
-    Otherwise Python would free it at its end, and report that its buffer can't be written.
+    The package mcp opens a copy of standard output. It is freed in any thread or at Python's end,
+    and can't write the rest of its buffer if the client has closed the other end.
     """
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
+    hook = sys.unraisablehook
+
+    def report(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, BrokenPipeError):
+            hook(unraisable)
+
+    sys.unraisablehook = report
 
 
 def _cause(error: BaseException) -> BaseException:

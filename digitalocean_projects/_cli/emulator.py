@@ -135,6 +135,13 @@ def _add_behavior(parser: argparse.ArgumentParser) -> None:
         help="time until listings show an assignment (default: 0)",
     )
     group.add_argument(
+        "--busy-time",
+        metavar="SECONDS",
+        type=_seconds,
+        default=0.0,
+        help="time after a move for which its project refuses assignments (default: 0)",
+    )
+    group.add_argument(
         "--resource-types",
         metavar="TYPE,...",
         type=lambda text: [name.strip() for name in text.split(",")],
@@ -249,6 +256,7 @@ def _emulator(options: Namespace, state: StateFile | None) -> Emulator:
         scopes=options.scopes,
         contents=first.dump(),
         move_delay=options.move_delay,
+        busy_time=options.busy_time,
         resource_types={*RESOURCE_TYPES, *options.resource_types},
         sparse=options.sparse,
         latency=latency,

@@ -151,6 +151,7 @@ class APITimeoutError(APIConnectionError):
 
 
 _LACKS_SCOPE = ("forbidden", "you are not authorized to perform this operation")
+_NAMED = 3
 SERVER_ERRORS = range(500, 600)
 
 
@@ -445,7 +446,7 @@ class ProjectLookupError(APIError):
         count = f"{len(found)} projects are named" if found else missing
         text = f"{count} {quoted(name, secret)}"
         if found:
-            text += f": {', '.join(redacted(project.id, secret) for project in found[:3])}"
+            text += f": {', '.join(redacted(project.id, secret) for project in found[:_NAMED])}"
         elif near:
             text += f"; did you mean {' or '.join(quoted(other, secret) for other in near)}?"
         elif hint:

@@ -143,24 +143,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from ._arguments import DEFAULT_PROJECT, ProjectLike
+    from ._arguments import ProjectLike
     from ._assignment.plan import Move, NewProject, Plan
     from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
     from ._client import AsyncClient
     from ._clock import Clock
+    from ._codec.enums import Environment, Purpose, ResourceStatus
     from ._codec.headers import RateLimit
-    from ._codec.models import (
-        Environment,
-        Page,
-        Project,
-        ProjectResources,
-        Purpose,
-        Refusal,
-        Resource,
-        ResourceStatus,
-    )
+    from ._codec.models import Page, Project, ProjectResources, Refusal, Resource
     from ._codec.urn import URN, HasURN, ResourceType, URNLike
     from ._config import Limits, RetryPolicy
+    from ._defaults import DEFAULT_PROJECT
     from ._errors import (
         APIConnectionError,
         APIError,

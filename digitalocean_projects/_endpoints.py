@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ._arguments import (
-    DEFAULT_PROJECT,
     PROJECTS_PATH,
     checked_count,
     checked_projects,
@@ -21,9 +20,10 @@ from ._arguments import (
 )
 from ._codec.json import decode_page, decode_project, encode_members
 from ._codec.models import Project, Resource, urn_text
-from ._config import DEFAULT_MAX_PAGES, DEFAULT_PER_PAGE, MAX_PER_PAGE
+from ._defaults import DEFAULT_MAX_PAGES, DEFAULT_PER_PAGE, DEFAULT_PROJECT, MAX_PER_PAGE
+from ._described import Request
 from ._errors import APIResponseError
-from ._messages import Request, one_line
+from ._messages import one_line
 from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
 from ._paginator.reader import Reader

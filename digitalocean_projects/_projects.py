@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from ._arguments import (
-    DEFAULT_PROJECT,
     AnyProject,
     ProjectLike,
     checked_count,
@@ -21,17 +20,19 @@ from ._assignment.plan import Plan, make_plan
 from ._assignment.reconcile import reconcile
 from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
-from ._codec.models import Environment, Project, Resource
+from ._codec.enums import Environment
+from ._codec.models import Project, Resource
 from ._codec.urn import URN, URNLike, distinct_urns, sendable
-from ._config import (
+from ._defaults import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
+    DEFAULT_PROJECT,
 )
+from ._described import Request
 from ._endpoints import READ, Endpoints
 from ._lookup import first_holder, named
-from ._messages import Request
 from ._paginator.inventory import AsyncInventory
 from ._paginator.paginator import AsyncPaginator
 from ._public import publish

@@ -23,11 +23,13 @@ PACKAGE = Path(digitalocean_projects.__file__).parent
 # Each line is a module, or a folder and its modules. A module imports only earlier ones.
 HOUSE = """
     _version
+    _defaults
     _public
     _clock
     _process
     _messages
-    _codec: __init__ urn headers models structure errors json value pydantic
+    _described
+    _codec: __init__ enums urn headers models structure errors json value pydantic
     _errors
     _arguments
     _config

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from digitalocean_projects._codec.enums import ResourceStatus
 from digitalocean_projects._codec.json import decode_resources, encode_urns
-from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus
+from digitalocean_projects._codec.models import Refusal, Resource
 from digitalocean_projects._codec.urn import URN, type_hint
+from digitalocean_projects._described import Request
 from digitalocean_projects._errors import (
     APIError,
     BadRequestError,
@@ -16,7 +18,6 @@ from digitalocean_projects._errors import (
     PreconditionFailedError,
     UnprocessableEntityError,
 )
-from digitalocean_projects._messages import Request
 
 from .results import DONE, AssignmentResult, assignment_error
 from .search import EXTRA_REQUESTS, Search

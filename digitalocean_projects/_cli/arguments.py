@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._arguments import NAME_PREFIX, checked_wait, is_project_id
-from digitalocean_projects._config import DEFAULT_TIMEOUT, ENVIRONMENT
+from digitalocean_projects._defaults import DEFAULT_TIMEOUT, ENVIRONMENT
 from digitalocean_projects._errors import APIError
 from digitalocean_projects._messages import TOKEN_VARIABLES, Secret, redacted
 from digitalocean_projects._paginator.reader import concerns_all

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
-from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
+from digitalocean_projects._defaults import DEFAULT_CHUNK_SIZE, DEFAULT_PROJECT
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 

@@ -12,8 +12,7 @@ from textwrap import fill
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
-from digitalocean_projects._config import BASE_URL_VARIABLE
+from digitalocean_projects._defaults import BASE_URL_VARIABLE, DEFAULT_PROJECT
 from digitalocean_projects._facade.sync import Client
 from digitalocean_projects._messages import TOKEN_VARIABLES
 from digitalocean_projects.testing import Emulator, seed_demo

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
+from digitalocean_projects._defaults import DEFAULT_PROJECT
 from digitalocean_projects._paginator.reader import hidden_in
 
 from .account_file import AccountProject, read_account_file

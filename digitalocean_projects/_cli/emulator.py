@@ -13,7 +13,7 @@ from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._config import BASE_URL_VARIABLE
+from digitalocean_projects._defaults import BASE_URL_VARIABLE
 from digitalocean_projects._messages import TOKEN_VARIABLES
 
 from .arguments import add_parser, add_quiet

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._codec.models import Project
+from digitalocean_projects._defaults import DEFAULT_PROJECT
 from digitalocean_projects._paginator.reader import UNSETTLED
 
 from .arguments import (

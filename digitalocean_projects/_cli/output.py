@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 from digitalocean_projects._assignment.results import REFUSED
+from digitalocean_projects._codec.enums import ResourceStatus
 from digitalocean_projects._codec.json import encode, encode_lines, encode_members
-from digitalocean_projects._codec.models import Project, Resource, ResourceStatus
+from digitalocean_projects._codec.models import Project, Resource
 from digitalocean_projects._codec.structure import time_text
 from digitalocean_projects._messages import one_line, quoted
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult
 from digitalocean_projects._codec.models import Project
-from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
+from digitalocean_projects._defaults import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import APIError, AssignmentError, ProjectLookupError
 from digitalocean_projects._messages import one_line
 

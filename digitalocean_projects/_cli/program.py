@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._config import BASE_URL, BASE_URL_VARIABLE, ENVIRONMENT
+from digitalocean_projects._defaults import BASE_URL, BASE_URL_VARIABLE, ENVIRONMENT
 from digitalocean_projects._errors import APIError, ClientUsageError
 from digitalocean_projects._facade.sync import Client
 from digitalocean_projects._messages import TOKEN_VARIABLES

@@ -6,8 +6,8 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
-from digitalocean_projects._codec.models import Environment, Purpose
+from digitalocean_projects._codec.enums import Environment, Purpose
+from digitalocean_projects._defaults import DEFAULT_PROJECT
 from digitalocean_projects._errors import APIError
 
 from .arguments import (

@@ -4,61 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from digitalocean_projects._messages import quoted, status_text
+from digitalocean_projects._described import status_text
+from digitalocean_projects._messages import quoted
 from digitalocean_projects._public import publish
 
+from .enums import Environment, ResourceStatus
 from .headers import Headers, RateLimit
 from .urn import URN, listed_urn, type_hint
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-
-class ResourceStatus(StrEnum):
-    """The status that the API gives a resource in a listing or an assignment.
-
-    https://docs.digitalocean.com/reference/api/reference/project-resources/
-    """
-
-    OK = "ok"
-    NOT_FOUND = "not_found"
-    ASSIGNED = "assigned"
-    ALREADY_ASSIGNED = "already_assigned"
-    SERVICE_DOWN = "service_down"
-
-
-class Environment(StrEnum):
-    """The environment of a project's resources.
-
-    https://docs.digitalocean.com/reference/api/reference/projects/
-    """
-
-    DEVELOPMENT = "Development"
-    STAGING = "Staging"
-    PRODUCTION = "Production"
-
-
-class Purpose(StrEnum):
-    """The purposes of a project that the API documents; it stores any other text as `Other: …`.
-
-    https://docs.digitalocean.com/reference/api/reference/projects/
-    """
-
-    TRYING_OUT = "Just trying out DigitalOcean"
-    EDUCATION = "Class project / Educational purposes"
-    WEBSITE = "Website or blog"
-    WEB_APPLICATION = "Web Application"
-    SERVICE = "Service or API"
-    MOBILE_APPLICATION = "Mobile Application"
-    DATA_PROCESSING = "Machine learning / AI / Data processing"
-    IOT = "IoT"
-    TOOLING = "Operational / Developer tooling"
 
 
 class Value:

@@ -16,7 +16,8 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from digitalocean_projects._public import PACKAGE
 
-from .models import Environment, Page, Project, Resource, ResourceStatus
+from .enums import Environment, ResourceStatus
+from .models import Page, Project, Resource
 from .urn import URN, listed_urn
 
 if TYPE_CHECKING:

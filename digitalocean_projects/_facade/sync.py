@@ -11,37 +11,25 @@ from typing import Any, Generic, Self, TypeVar
 from aiohttp import ClientSession, TraceConfig
 from attrs import NOTHING, NothingType
 
-from digitalocean_projects._arguments import (
-    DEFAULT_PROJECT,
-    AnyProject,
-    ProjectLike,
-    urns_by_project,
-)
+from digitalocean_projects._arguments import AnyProject, ProjectLike, urns_by_project
 from digitalocean_projects._assignment.plan import Plan
 from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
 from digitalocean_projects._client import AsyncClient
 from digitalocean_projects._clock import Clock
+from digitalocean_projects._codec.enums import Environment
 from digitalocean_projects._codec.headers import RateLimit
-from digitalocean_projects._codec.models import (
-    Environment,
-    Page,
-    Project,
-    ProjectResources,
-    Resource,
-)
+from digitalocean_projects._codec.models import Page, Project, ProjectResources, Resource
 from digitalocean_projects._codec.urn import URNLike, distinct_urns
-from digitalocean_projects._config import (
+from digitalocean_projects._config import DEFAULT_LIMITS, DEFAULT_RETRY, Limits, RetryPolicy
+from digitalocean_projects._defaults import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT,
-    DEFAULT_LIMITS,
     DEFAULT_MAX_BODY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
-    DEFAULT_RETRY,
+    DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
-    Limits,
-    RetryPolicy,
 )
 from digitalocean_projects._facade.portal import Portal
 from digitalocean_projects._messages import Secret

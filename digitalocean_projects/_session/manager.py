@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from digitalocean_projects._codec.headers import RateLimit, remaining
+from digitalocean_projects._described import Request
 from digitalocean_projects._errors import (
     APIConnectionError,
     APIError,
@@ -24,7 +25,6 @@ from digitalocean_projects._errors import (
 from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
 from digitalocean_projects._limiter.lease import Bound, Lease
 from digitalocean_projects._limiter.shared import shared_bucket
-from digitalocean_projects._messages import Request
 from digitalocean_projects._public import publish
 
 from .connections import open_session

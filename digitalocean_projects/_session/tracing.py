@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
     from digitalocean_projects._config import Settings
+    from digitalocean_projects._described import Request
     from digitalocean_projects._limiter.lease import Lease
-    from digitalocean_projects._messages import Request
 
     from .transport import Answer
 

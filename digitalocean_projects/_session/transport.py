@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
     from digitalocean_projects._config import Settings
+    from digitalocean_projects._described import Request
     from digitalocean_projects._errors import APIError
-    from digitalocean_projects._messages import Request
 
 T = TypeVar("T")
 

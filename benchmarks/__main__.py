@@ -16,6 +16,7 @@ import attrs
 from .cases import CASES, Case
 from .report import case_table, header, picture, table, target_table
 from .runner import Runner, runner
+from .scale import report
 from .targets import TARGETS, Target
 
 
@@ -27,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"there is no case {', '.join(sorted(unknown))}")
     cases = [case for case in CASES if not options.case or case.key in options.case]
+    if options.scale:
+        print(f"{header()}\n\n{report()}")
+        return 0
     with runner(quick=options.quick, against=options.against) as measuring:
         if options.guard:
             return guard(measuring, cases)
@@ -75,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("case", nargs="*", help=", ".join(case.key for case in CASES))
     parser.add_argument("--quick", action="store_true", help="do a small part of each, once")
     parser.add_argument("--guard", action="store_true", help="fail if a ratio has become worse")
+    parser.add_argument("--scale", action="store_true", help="measure what many tokens cost")
     parser.add_argument(
         "--against",
         type=Path,

@@ -47,7 +47,7 @@ def do(call: str, job: Job, *, counting: bool = False) -> tuple[Any, dict[str, f
             gc.collect()
             costs["kept"] = tracemalloc.get_traced_memory()[0] / 2**20
             tracemalloc.stop()
-    return result, costs | {"peak": _peak()}
+    return result, costs | {"peak": memory("VmHWM")}
 
 
 def _cpu() -> float:
@@ -64,11 +64,11 @@ def _instrumented() -> Iterator[None]:
     subprocess.run([*command, "off"], check=True, capture_output=True)
 
 
-def _peak() -> float:
-    """Return the most memory that the process has had in MiB, and 0 if the system isn't Linux."""
+def memory(name: str) -> float:
+    """Return the process' memory in MiB: `VmRSS` or its peak `VmHWM`; 0 if this isn't Linux."""
     if sys.platform != "linux":
         return 0.0
-    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text("ascii"))
+    found = re.search(rf"{name}:\s*(\d+) kB", Path("/proc/self/status").read_text("ascii"))
     return int(found[1]) / 1024 if found else 0.0
 
 

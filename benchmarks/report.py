@@ -78,12 +78,13 @@ def _unit(floor: Result, measure: str) -> tuple[float, str]:
 def _spread(values: list[float]) -> str:
     """Return the median, and the quartiles in brackets."""
     if len(values) == 1:
-        return _number(values[0])
+        return number(values[0])
     low, middle, high = quantiles(values, method="inclusive")
-    return f"{_number(middle)} ({_number(low)}-{_number(high)})"
+    return f"{number(middle)} ({number(low)}-{number(high)})"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return three digits, and those before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - 3 digits
 
 
@@ -142,6 +143,6 @@ def picture(found: Mapping[str, Sequence[Result]], titles: Mapping[str, str]) ->
         lines = [f"{titles[key]}: {measure} time, {unit}"]
         for label, value in sorted(values.items(), key=lambda item: item[1]):
             bar = "■" * max(1, round(value * scale))
-            lines.append(f"  {label:<20}  {_number(value):>5}  {bar}")
+            lines.append(f"  {label:<20}  {number(value):>5}  {bar}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)

@@ -19,6 +19,7 @@ from benchmarks.child import do
 from benchmarks.job import PROJECT, Job, urns
 from benchmarks.report import case_table, picture, target_table
 from benchmarks.runner import Result, WrongResultError, runner
+from benchmarks.scale import Setting, report
 from benchmarks.targets import TARGETS, Target
 
 if TYPE_CHECKING:
@@ -191,6 +192,17 @@ def test_guard(measuring: Runner, capsys: pytest.CaptureFixture[str]) -> None:
     assert 1 == guard(measuring, [case_of(*runs)], targets, rounds=1)
     lines = capsys.readouterr().out.rstrip().splitlines()
     assert [False, True] == [line.endswith("!") for line in lines[2:]]
+
+
+def test_scale() -> None:
+    """A table shows what the tokens and requests of several processes cost."""
+    lines = report((Setting(2, redis=True, tenants=3, rounds=2),)).splitlines()
+    costs = dict(line.rsplit(maxsplit=1) for line in lines[2:])
+    assert "2 processes and Redis" == lines[0].strip()
+    assert ["3", "12"] == [costs["tokens"], costs["requests"]]
+    # Each process has at least one connection to each server, and six requests need no more.
+    assert 2 <= int(costs["connections of Redis"]) <= 12
+    assert all(float(value.replace(",", "")) >= 0 for value in costs.values())
 
 
 def result_of(title: str, *values: float) -> Result:

@@ -248,12 +248,10 @@ def test_no_such_name() -> None:
 
 LAZY = {
     "import digitalocean_projects": set[str](),
-    "from digitalocean_projects import DEFAULT_PROJECT, Environment": set[str](),
-    "from digitalocean_projects import URN": set[str](),
-    "from digitalocean_projects import Resource, Page, RateLimit": {"attrs"},
-    "from digitalocean_projects import NotFoundError": {"attrs"},
-    "from digitalocean_projects import AsyncClient": {"attrs", "aiohttp"},
-    "from digitalocean_projects import Client": {"attrs", "aiohttp", "anyio"},
+    "from digitalocean_projects import DEFAULT_PROJECT, URN, Environment": set[str](),
+    "from digitalocean_projects import NotFoundError, Page, RateLimit, Resource": {"attrs"},
+    "from digitalocean_projects import AsyncClient": {"aiohttp", "attrs", "msgspec"},
+    "from digitalocean_projects import Client": {"aiohttp", "anyio", "attrs", "msgspec"},
 }
 
 

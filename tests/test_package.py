@@ -50,9 +50,11 @@ HOUSE = """
     testing: _emulated_account _emulator _demo __init__
     contrib: __init__ doctl
     contrib/mcp: answers reading tools __init__
-    _cli: terminal output progress signals arguments account input urns account_file inventory
+    _cli: terminal
+    _cli/arguments: __init__ tables parser options resources projects emulator
+    _cli: output progress signals project account input urns account_file inventory
     _cli: diff listing lookup assigning reconcile plan report projects demo state_file
-    _cli: emulator mcp completion program __init__
+    _cli: emulator mcp completion work program __init__
     __main__
     contrib: pytest
     contrib/redis: errors location server limits script connections cluster link ledger
@@ -76,7 +78,6 @@ CIRCLES = {
 }
 # Methods and classes that are mostly docstrings; a lock with its queues and timers.
 LONGER = {
-    "_cli/arguments": 420,
     "_client": 450,
     "_projects": 600,
     "_errors": 475,

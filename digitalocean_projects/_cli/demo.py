@@ -116,7 +116,7 @@ def _print_heading(text: str, command: str = "") -> None:
 
 
 def _print_resources(resources: Sequence[Resource], names: str) -> None:
-    options = Namespace(output="text", columns=RESOURCE_COLUMNS.named(names), no_header=False)
+    options = Namespace(output="text", columns=names.split(","), no_header=False)
     Output(options, RESOURCE_COLUMNS).write(resources)
 
 

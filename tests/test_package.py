@@ -222,6 +222,7 @@ def test_public_names() -> None:
         for alias in node.names
     }
     assert seen == set(digitalocean_projects.__all__)
+    assert sorted(seen) == sorted(" ".join(vars(digitalocean_projects)["_HOMES"].values()).split())
     assert all(hasattr(digitalocean_projects, name) for name in seen)
     assert seen <= set(dir(digitalocean_projects))
 
@@ -247,17 +248,18 @@ def test_no_such_name() -> None:
 
 LAZY = {
     "import digitalocean_projects": set[str](),
-    "from digitalocean_projects import URN, Resource, Page, RateLimit": set[str](),
-    "from digitalocean_projects import NotFoundError": set[str](),
-    "from digitalocean_projects import AsyncClient": {"aiohttp", "cattrs"},
-    "from digitalocean_projects import Client": {"aiohttp", "anyio", "cattrs"},
+    "from digitalocean_projects import DEFAULT_PROJECT, URN, Environment": set[str](),
+    "from digitalocean_projects import NotFoundError, Page, RateLimit, Resource": {"attrs"},
+    "from digitalocean_projects import AsyncClient": {"aiohttp", "attrs", "msgspec"},
+    "from digitalocean_projects import Client": {"aiohttp", "anyio", "attrs", "msgspec"},
 }
 
 
 @pytest.mark.process
 def test_import_is_lazy() -> None:
     """A program imports only the dependencies that it uses."""
-    loaded = "print(*{'aiohttp', 'anyio', 'cattrs'} & {*sys.modules})"
+    packages = "{'aiohttp', 'anyio', 'attrs', 'cattrs', 'msgspec'}"
+    loaded = f"print(*{packages} & {{*sys.modules}})"
     code = "\n".join(["import sys", *(f"{statement}; {loaded}" for statement in LAZY)])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert list(LAZY.values()) == [set(line.split()) for line in done.stdout.splitlines()]

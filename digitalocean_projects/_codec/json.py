@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
 import attrs
 import msgspec
 
+from .enums import STATUSES
 from .models import Project, Resource, UnfrozenResource
-from .structure import STATUSES, converter, explanation, structure
 from .urn import are_listed_urns, assignable
 
 if TYPE_CHECKING:
@@ -173,6 +173,8 @@ def decode_project(body: bytes, wanted: str | None = None) -> Project:
     Raises:
         DecodeError: The body is not such a response. The message may quote what the server sent.
     """
+    from .structure import structure  # noqa: PLC0415 - it loads cattrs
+
     value = _document(body).get("project")
     try:
         project = structure(value, Project)
@@ -234,12 +236,16 @@ def encode_members(members: Mapping[str, object]) -> bytes:
 
 def encode(items: Iterable[object]) -> bytes:
     """Return the items as a JSON list: resources and projects as the API would send them."""
-    return _encoder.encode(converter().unstructure(list(items)))
+    from .structure import unstructure  # noqa: PLC0415 - it loads cattrs
+
+    return _encoder.encode(unstructure(list(items)))
 
 
 def encode_lines(items: Iterable[object]) -> bytes:
     """Return the items as `encode` does, each on a line of its own."""
-    return _encoder.encode_lines(converter().unstructure(list(items)))
+    from .structure import unstructure  # noqa: PLC0415 - it loads cattrs
+
+    return _encoder.encode_lines(unstructure(list(items)))
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -282,6 +288,8 @@ def _resources(usual: list[_Members]) -> list[Resource]:
 
 
 def _items(document: dict[str, Any], item: type[T]) -> list[T]:
+    from .structure import converter, explanation  # noqa: PLC0415 - it loads cattrs
+
     member = _MEMBERS[item]
     if member not in document:
         raise DecodeError(f"{member} is missing")
@@ -306,6 +314,8 @@ def _unusual_resources(elements: list[Any]) -> list[Resource]:
         TypeError: An element is not an object, or a URN is not a string.
         ValueError: A URN is malformed.
     """
+    from .structure import converter  # noqa: PLC0415 - it loads cattrs
+
     found: list[_Members] = []
     odd: dict[int, Resource] = {}
     structure_odd = converter().get_structure_hook(Resource)

@@ -16,7 +16,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from digitalocean_projects._public import PACKAGE
 
-from .enums import Environment, ResourceStatus
+from .enums import STATUSES, Environment, ResourceStatus
 from .models import Page, Project, Resource
 from .urn import URN, listed_urn
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_FAULTS = 3
-STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status in ResourceStatus}
 _ENVIRONMENTS: dict[str, Environment] = {value.value: value for value in Environment}
 
 

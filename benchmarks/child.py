@@ -8,7 +8,6 @@ import gc
 import inspect
 import json
 import os
-import re
 import resource
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -26,8 +24,8 @@ from .job import Job
 def do(call: str, job: Job, *, counting: bool = False) -> tuple[Any, dict[str, float]]:
     """Do a small job, and then this one; return its result and costs.
 
-    The costs are `wall` and `cpu` time in seconds, also of processes that the job ends, and in MiB
-    the memory of the result if it is `kept`, and on Linux, the `peak` of the process' memory.
+    The costs are `wall` and `cpu` time in seconds, also of processes that the job ends, and the
+    memory of the result in MiB if it is `kept`.
     """
     module, _, name = call.partition(".")
     function = getattr(import_module(f"benchmarks.clients.{module}"), name)
@@ -47,7 +45,7 @@ def do(call: str, job: Job, *, counting: bool = False) -> tuple[Any, dict[str, f
             gc.collect()
             costs["kept"] = tracemalloc.get_traced_memory()[0] / 2**20
             tracemalloc.stop()
-    return result, costs | {"peak": memory("VmHWM")}
+    return result, costs
 
 
 def _cpu() -> float:
@@ -62,14 +60,6 @@ def _instrumented() -> Iterator[None]:
     subprocess.run([*command, "on"], check=True, capture_output=True)
     yield
     subprocess.run([*command, "off"], check=True, capture_output=True)
-
-
-def memory(name: str) -> float:
-    """Return the process' memory in MiB: `VmRSS` or its peak `VmHWM`; 0 if this isn't Linux."""
-    if sys.platform != "linux":
-        return 0.0
-    found = re.search(rf"{name}:\s*(\d+) kB", Path("/proc/self/status").read_text("ascii"))
-    return int(found[1]) / 1024 if found else 0.0
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def case_table(case: Case, results: Sequence[Result]) -> str:
 
 def _unit(floor: Result, measure: str) -> tuple[float, str]:
     """Return the unit that suits the floor's figures."""
-    if measure in {"peak", "kept"}:
+    if measure == "kept":
         return 1.0, "MiB"
     typical = median(floor.values(measure))
     return next((unit for unit in _UNITS if typical >= unit[0] / 2), _UNITS[-1])

@@ -82,6 +82,7 @@ def _emulator(options: Namespace, state: StateFile | None) -> Emulator:
         scopes=options.scopes,
         contents=first.dump(),
         move_delay=options.move_delay,
+        busy_time=options.busy_time,
         resource_types={*RESOURCE_TYPES, *options.resource_types},
         sparse=options.sparse,
         latency=latency,

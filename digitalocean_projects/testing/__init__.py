@@ -260,6 +260,8 @@ Resources:
   is left out of the answer. A request without a list of resources assigns nothing.
 - A reserved IP that is attached to a Droplet, see `Emulator.attach`, moves with its Droplet. A
   request that would move the address without the Droplet is a 412, and nothing moves.
+- With `Emulator(busy_time=2.0)`, a project refuses assignments in the 2 seconds after one that
+  moved a resource to it: a 403 "The project can't be updated while it processes previous actions".
 - A load balancer that is attached to a Kubernetes cluster is `assigned` each time, and never
   listed.
 - An assignment needs the scope `project:update`, or both `project:assign_resource` and

@@ -89,6 +89,7 @@ class Account:
         tokens: The tokens by their text; the first one is the account's own.
         attachments: The reserved IPs of Droplets, and the load balancers of Kubernetes clusters.
         labels: The names and tags of Droplets.
+        busy_until: The times on the clock until which projects refuse assignments, by their ids.
     """
 
     def __init__(self, clock: MockClock, number: int = 0) -> None:
@@ -97,6 +98,7 @@ class Account:
         self.tokens: dict[str, Token] = {}
         self.attachments: Attachments = Attachments()
         self.labels: dict[URN, Labels] = {}
+        self.busy_until: dict[str, float] = {}
         self._clock = clock
         # Ids and tokens of different accounts differ.
         self._salt = f"{number} " if number else ""
@@ -201,6 +203,14 @@ class Account:
         """
         return self._assignments.get(urn.canonical)
 
+    def is_busy(self, project: StoredProject) -> bool:
+        """Return True while the project refuses assignments."""
+        return self._clock.time() < self.busy_until.get(project.id, 0.0)
+
+    def keep_busy(self, project: StoredProject, seconds: float) -> None:
+        """Let the project refuse assignments for some seconds."""
+        self.busy_until[project.id] = self._clock.time() + seconds
+
     def droplets(self) -> list[tuple[int, Labels]]:
         """Return the id, the name and the tags of each Droplet, by id.
 
@@ -281,7 +291,7 @@ class Account:
     def clear(self) -> None:
         """Remove all projects, resources and attachments; `contents` must be set after that."""
         self.attachments = Attachments()
-        self._project_ids, self._holdings = set(), {}
+        self._project_ids, self._holdings, self.busy_until = set(), {}, {}
         self._assignments, self._shown, self._moves, self._number = {}, {}, [], 0
 
     def attach(self, urn: URN, to: URN) -> None:

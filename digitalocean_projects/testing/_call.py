@@ -62,10 +62,12 @@ class Rules:
     Attributes:
         resource_types: The types of the resources that an assignment accepts.
         sparse: True if listings leave out what the API leaves out at times.
+        busy_time: The seconds after a move for which its project refuses assignments.
     """
 
     resource_types: frozenset[str]
     sparse: bool
+    busy_time: float
 
 
 @attrs.frozen(kw_only=True)

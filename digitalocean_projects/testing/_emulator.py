@@ -67,6 +67,7 @@ class Emulator(EmulatedAccount):
         clock: The clock of the limits, the moves and the `Date` of the responses; None creates a
             `MockClock` that follows real time.
         move_delay: Seconds on the clock until listings show an assignment.
+        busy_time: Seconds on the clock after a move for which its project refuses assignments.
         resource_types: The types that assignments accept; a request with any other type is a 400.
             The default is `RESOURCE_TYPES`. Add a type that the API has since learned as
             `{*RESOURCE_TYPES, "genai_agent"}`.
@@ -91,10 +92,11 @@ class Emulator(EmulatedAccount):
         TypeError: A number of requests or bytes is not an integer, or `resource_types`,
             `allow_hosts` or `scopes` is a string.
         ValueError: A limit allows no request, or its time is not positive and finite;
-            `move_delay`, `latency` or `jitter` is negative, infinite or not a number; `jitter` is
-            more than `latency`; a number of requests or bytes is negative; `host` is empty; an
-            allowed host has a scheme, brackets or a port; `scopes` or `contents` is invalid, see
-            `add_token` and `load`; or the token contains a character that a header can't have.
+            `move_delay`, `busy_time`, `latency` or `jitter` is negative, infinite or not a number;
+            `jitter` is more than `latency`; a number of requests or bytes is negative; `host` is
+            empty; an allowed host has a scheme, brackets or a port; `scopes` or `contents` is
+            invalid, see `add_token` and `load`; or the token contains a character that a header
+            can't have.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Emulator(EmulatedAccount):
         limits: Iterable[tuple[int, float]] = _LIMITS,
         clock: MockClock | None = None,
         move_delay: float = 0.0,
+        busy_time: float = 0.0,
         resource_types: Iterable[str] = RESOURCE_TYPES,
         sparse: bool = False,
         latency: float = 0.0,
@@ -129,7 +132,11 @@ class Emulator(EmulatedAccount):
         self._first_move_delay = not_negative("move_delay", move_delay)
         accounts.all[0].move_delay = self._first_move_delay
         super().__init__(accounts.all[0], accounts, RLock())
-        rules = Rules(resource_types=checked_types(resource_types), sparse=sparse)
+        rules = Rules(
+            resource_types=checked_types(resource_types),
+            sparse=sparse,
+            busy_time=not_negative("busy_time", busy_time),
+        )
         record = Record(
             checked_bound("keep_requests", keep_requests), checked_bound("keep_bytes", keep_bytes)
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._project import StoredProject
 
 _FILTERS = ("tag_name", "name")
+_BUSY = "The project can't be updated while it processes previous actions"
 _ATTACHED = "Cannot move a Reserved IP with an associated Droplet. Move the Droplet instead"
 
 # Scopes are named after the API's resources, which differ from the types of these URNs.
@@ -97,7 +98,8 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
     A resource belongs to the project of its last assignment, even if listings don't show that yet:
     if it is assigned to the same project again, its status is `already_assigned`.
 
-    A reserved IP that is attached to a Droplet can't move without it: the request is refused. A
+    While the project is busy with an earlier move, the request is refused. A reserved IP that is
+    attached to a Droplet can't move without it: the request is refused, too. A
     Space that doesn't exist is left out of the answer. A load balancer of a Kubernetes cluster is
     `assigned` each time, and never listed.
     """
@@ -109,14 +111,19 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
     urns = _urns(call)
     for urn in urns:
         call.need(_read_scope(urn.type))
+    if call.account.is_busy(project):
+        raise RefusedError(403, _BUSY)
     before = {urn: call.account.assignment(urn) for urn in urns}
     for urn, assignment in before.items():
         droplet = call.account.attachments.droplet(urn)
         moves = assignment is not None and assignment.project_id != project.id
         if moves and droplet is not None and droplet not in before:
             raise RefusedError(412, _ATTACHED)
-    answers = (_assign(call, project, urn, assignment) for urn, assignment in before.items())
-    return {"resources": [answer for answer in answers if answer is not None]}
+    answers = [_assign(call, project, urn, assignment) for urn, assignment in before.items()]
+    resources = [answer for answer in answers if answer is not None]
+    if any(resource["status"] == "assigned" for resource in resources):
+        call.account.keep_busy(project, call.rules.busy_time)
+    return {"resources": resources}
 
 
 def _resource_document(assignment: Assignment, status: str | None) -> dict[str, Any]:

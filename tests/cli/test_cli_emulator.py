@@ -210,6 +210,7 @@ OPTIONS = {
     "--limits 5/60 --no-limits": "not allowed with argument",
     "--move-delay soon": "argument --move-delay: must be a number of seconds, at least 0",
     "--move-delay 1_0": "argument --move-delay: must be a number of seconds, at least 0",
+    "--busy-time soon": "argument --busy-time: must be a number of seconds, at least 0",
     "--move-delay -1": "argument --move-delay: must be a number of seconds, at least 0",
     "--latency 20": "argument --latency: must be such as 20ms",
     "--latency 20ms+-30": "argument --latency: must be such as 20ms",

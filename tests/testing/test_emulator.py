@@ -127,6 +127,8 @@ def test_wrong_move_delay(seconds: float) -> None:
     """A negative or infinite delay is refused, and the previous one is kept."""
     with pytest.raises(ValueError, match="move_delay must be finite and at least 0, got"):
         Emulator(move_delay=seconds)
+    with pytest.raises(ValueError, match="busy_time must be finite and at least 0, got"):
+        Emulator(busy_time=seconds)
     emulator = Emulator(move_delay=0.5)
     with pytest.raises(ValueError, match="move_delay must be finite and at least 0, got"):
         emulator.move_delay = seconds

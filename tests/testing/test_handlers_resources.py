@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from digitalocean_projects.testing import RESOURCE_TYPES, faults
+from digitalocean_projects.testing import RESOURCE_TYPES, MockClock, faults
 
 if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator
@@ -431,6 +431,23 @@ def test_move_delay(emulator: Emulator, call: Call) -> None:
     assert [droplets(1, 2), droplets(3)] == shown(emulator, call, web, shop)
     emulator.clock.jump(HOUR)
     assert [[], droplets(2, 1, 3)] == shown(emulator, call, web, shop)
+
+
+@pytest.mark.parametrize(
+    "emulator", [{"busy_time": 2.0, "clock": MockClock(rate=0)}], indirect=True
+)
+def test_busy_time(emulator: Emulator, call: Call) -> None:
+    """After a move, its project refuses assignments for a time; other projects accept them."""
+    web, shop = emulator.seed(droplets(1, 2)), emulator.seed(droplets(3))
+    assert ["already_assigned"] == assign(call, web, 1)
+    assert ["assigned"] == assign(call, web, 3)
+    emulator.clock.jump(1.9)
+    reply = call("POST", f"/v2/projects/{web}/resources", {"resources": droplets(3)})
+    assert (403, "forbidden") == (reply.status, reply.document["id"])
+    assert reply.document["message"].endswith("while it processes previous actions")
+    assert ["assigned"] == assign(call, shop, 3)
+    emulator.clock.jump(0.1)
+    assert ["already_assigned"] == assign(call, web, 1)
 
 
 def test_delete_while_moving(emulator: Emulator, call: Call) -> None:

@@ -110,6 +110,13 @@ def _add_behavior(parser: Parser) -> None:
         help="time until listings show an assignment (default: 0)",
     )
     group.add_argument(
+        "--busy-time",
+        metavar="SECONDS",
+        type=_seconds,
+        default=0.0,
+        help="time after a move for which its project refuses assignments (default: 0)",
+    )
+    group.add_argument(
         "--resource-types",
         metavar="TYPE,...",
         type=lambda text: [name.strip() for name in text.split(",")],

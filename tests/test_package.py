@@ -53,8 +53,8 @@ HOUSE = """
     _cli: terminal
     _cli/arguments: __init__ tables parser options resources projects emulator
     _cli: output progress signals project account input urns account_file inventory
-    _cli: diff listing lookup assigning reconcile plan report projects demo state_file
-    _cli: emulator mcp completion work program __init__
+    _cli: diff listing lookup assigning reconcile plan report projects state_file
+    _cli: emulator demo mcp completion work program __init__
     __main__
     contrib: pytest
     contrib/redis: errors location server limits script connections cluster link ledger

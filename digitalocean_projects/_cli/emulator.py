@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 
 from digitalocean_projects._defaults import BASE_URL_VARIABLE
 from digitalocean_projects._messages import TOKEN_VARIABLES
+from digitalocean_projects.testing import RESOURCE_TYPES, Emulator, seed_demo
 
+from .state_file import StateFile
 from .terminal import label_of, note
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from digitalocean_projects.testing import Emulator
-
-    from .state_file import StateFile
 
 # Seconds between two looks for a change, and for a signal, which does not interrupt a wait on every
 # system.
@@ -33,8 +32,6 @@ _ELSEWHERE = ("192.0.2.1", 9)
 
 def emulate(options: Namespace) -> int:
     """Serve an emulator of the API until a signal ends the command."""
-    from .state_file import StateFile  # noqa: PLC0415 - it loads slowly
-
     with ExitStack() as stack:
         state = None
         if options.state is not None:
@@ -57,13 +54,18 @@ def emulate(options: Namespace) -> int:
                 state.save(emulator)
 
 
+def seed(emulator: Emulator) -> str:
+    """Fill an emulator with the sample data, and return the text of a note on its projects."""
+    seed_demo(emulator)
+    names = [
+        f"{project.name} (default)" if project.is_default else project.name
+        for project in emulator.projects()
+    ]
+    return f"projects {' and '.join(names)}"
+
+
 def _emulator(options: Namespace, state: StateFile | None) -> Emulator:
     """Return the emulator that the options describe, with the state of a file if it has one."""
-    # The emulator loads slowly.
-    from digitalocean_projects.testing import RESOURCE_TYPES, Emulator  # noqa: PLC0415 - as above
-
-    from .demo import seed  # noqa: PLC0415 - as above
-
     first = Emulator(token=options.token)
     if state is not None and state.content:
         _load(first, options.state, state.content)

@@ -9,9 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._defaults import ENVIRONMENT
-from digitalocean_projects._errors import APIError, ClientUsageError
 
-from .account import chosen_token
 from .arguments.options import ALLOW_INSECURE_VARIABLE
 from .progress import log_noted
 from .signals import Ended, ended_by_signals
@@ -38,12 +36,17 @@ def perform(options: Namespace) -> int:
             sys.stdout.flush()
     except Ended as end:
         return end.status
-    except (ValueError, ClientUsageError) as error:
-        return _fail(error, USAGE)
     except BrokenPipeError:
         return 0
-    except (APIError, OSError) as error:
-        return _fail(error, getattr(options, "failed", FAILED))
+    except Exception as error:
+        # The emulator starts without the client's modules.
+        from digitalocean_projects._errors import APIError, ClientUsageError  # noqa: PLC0415 - as above
+
+        if isinstance(error, ValueError | ClientUsageError):
+            return _fail(error, USAGE)
+        if isinstance(error, APIError | OSError):
+            return _fail(error, getattr(options, "failed", FAILED))
+        raise
     return status
 
 
@@ -82,6 +85,8 @@ def _client(options: Namespace) -> Iterator[Client]:
     if not options.demo:
         # The emulator and the comparison of two files don't need it.
         from digitalocean_projects._facade.sync import Client  # noqa: PLC0415 - it loads slowly
+
+        from .account import chosen_token  # noqa: PLC0415 - as above
 
         allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"
         try:

@@ -63,7 +63,7 @@ class Case:
     measures: tuple[str, ...] = ("cpu",)
     job: Job = attrs.field(factory=Job)
     per: str = ""
-    rounds: int = 5
+    rounds: int = 4
     counted: dict[str, Any] = attrs.field(factory=dict)
 
 

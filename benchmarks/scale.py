@@ -96,7 +96,7 @@ def _measure(setting: Setting, origin: str, redis: str) -> dict[str, str]:
         "CPU of a request, µs": 1e6 * totals["cpu"] / requests,
         "memory of a process, MiB": totals["memory"] / count,
         "for each token, KiB": 1024 * totals["views"] / count / tokens,
-        "for each token with requests, KiB": 1024 * totals["used"] / count / tokens,
+        "for each further request, bytes": 2**20 * totals["used"] / requests,
         "open sockets of a process": totals["sockets"] / count,
     }
     if served:
@@ -139,7 +139,7 @@ async def _work(url: str, redis: str, tenants: int, rounds: int) -> None:
             "requests": tenants * rounds,
             "memory": after,
             "views": before - at_first,
-            "used": after - at_first,
+            "used": after - before,
             "sockets": _sockets(),
         }
         print(json.dumps(costs), flush=True)

@@ -29,7 +29,7 @@ HOUSE = """
     _process
     _messages
     _described
-    _codec: __init__ enums urn headers models structure errors json value pydantic
+    _codec: __init__ enums urn headers models structure resources errors json value pydantic
     _errors
     _arguments
     _config
@@ -97,7 +97,7 @@ FOREIGN = {
     "anyio": {"_facade/loop_thread"},
     "backoff": {"_config"},
     "cattrs": {"_codec/structure"},
-    "msgspec": {"_codec/json", "_codec/structure"},
+    "msgspec": {"_codec/json", "_codec/resources", "_codec/structure"},
     "opentelemetry": {"_session/telemetry"},
     "mcp": {"contrib/mcp/tools"},
     "pydantic": {

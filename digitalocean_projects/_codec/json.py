@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 import msgspec
 
-from .enums import STATUSES
-from .models import Project, Resource, UnfrozenResource
-from .urn import are_listed_urns, assignable
+from .models import Project, Resource
+from .urn import assignable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
     from .urn import URN
 
@@ -38,6 +37,7 @@ class PageDocument(Generic[T]):
         last: The page number in the `last` link, or None.
         garbled: True if the links have another type than documented, so that a `next` link may be
             missing.
+        keys: The identities of the items, if decoding gave them; None to ask the listing.
     """
 
     items: list[T]
@@ -46,38 +46,9 @@ class PageDocument(Generic[T]):
     next: int | None
     last: int | None
     garbled: bool = False
+    keys: Sequence[Hashable] | None = attrs.field(default=None, eq=False, repr=False)
 
 
-class _Links(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    self: str | None = None
-
-
-class _Members(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A resource with no other members than the documented ones."""
-
-    urn: str
-    assigned_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    links: _Links | None = None
-    status: str | None = None
-
-
-class _MembersAmongOthers(_Members, forbid_unknown_fields=False, gc=False):
-    """A resource that may have other members, too."""
-
-
-class _Usual(msgspec.Struct, forbid_unknown_fields=True):
-    """A page or a response to an assignment, with no other members than the documented ones."""
-
-    resources: list[_Members]
-    links: Any = None
-    meta: Any = None
-
-
-_STAND_IN = _Members("do:app:")
-_decode_usual = msgspec.json.Decoder(_Usual).decode
-# The errors of msgspec, which include those for numbers that are too large, and for depth.
-_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_MOST_ODD = 10
 # The maximum number of digits of a number that is used.
 _MOST_DIGITS = 15
 # Members of an error document, and bounds for the texts in it.
@@ -88,6 +59,8 @@ _MOST_TEXTS = 10
 _MOST_VALUES = 1000
 # Each text repeats the name, so that a longer name would cost memory.
 _LONGEST_NAME = 50
+# The errors of msgspec, which include those for numbers that are too large, and for depth.
+_NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BOM = b"\xef\xbb\xbf"
 _MEMBERS: dict[type, str] = {Resource: "resources", Project: "projects"}
 # Subclasses of str, such as URN and markupsafe.Markup, are encoded as plain text.
@@ -140,7 +113,9 @@ def decode_value(body: bytes) -> Any:
         raise DecodeError(f"invalid JSON: {error}") from None
 
 
-def _page(document: Mapping[str, Any], items: list[T]) -> PageDocument[T]:
+def _page(
+    document: Mapping[str, Any], items: list[T], keys: Sequence[Hashable] | None = None
+) -> PageDocument[T]:
     links = document.get("links")
     pages = _object(links).get("pages")
     following = _object(pages).get("next")
@@ -151,6 +126,7 @@ def _page(document: Mapping[str, Any], items: list[T]) -> PageDocument[T]:
         next=_page_number(following),
         last=_page_number(_object(pages).get("last")),
         garbled=not (_is_object(links) and _is_object(pages) and _is_link(following)),
+        keys=keys,
     )
 
 
@@ -255,36 +231,19 @@ def _document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _with_items(body: bytes, item: type[T]) -> tuple[dict[str, Any], list[T]]:
-    """Return a document's members, and its items."""
-    usual = _usual(body) if item is Resource else None
-    if usual is not None:
-        rest = {"links": usual.links, "meta": usual.meta}
-        return rest, cast("list[T]", _resources(usual.resources))
+def _with_items(
+    body: bytes, item: type[T]
+) -> tuple[dict[str, Any], list[T], Sequence[Hashable] | None]:
+    """Return a document's members, its items, and their keys if they are known."""
+    if item is Resource:
+        from .resources import decode_usual  # noqa: PLC0415 - it loads cattrs
+
+        with suppress(*_NO_JSON):
+            usual = decode_usual(body.removeprefix(_BOM))
+            if usual is not None:
+                return cast("tuple[dict[str, Any], list[T], list[str]]", usual)
     document = _document(body)
-    return document, _items(document, item)
-
-
-def _usual(body: bytes) -> _Usual | None:
-    """Return the document, or None if anything in it is unusual and takes more time to read."""
-    try:
-        usual = _decode_usual(body.removeprefix(_BOM))
-    except _NO_JSON:
-        return None
-    return usual if are_listed_urns([members.urn for members in usual.resources]) else None
-
-
-def _resources(usual: list[_Members]) -> list[Resource]:
-    resources = [UnfrozenResource() for _ in usual]
-    status_of = STATUSES.get
-    for resource, members in zip(resources, usual, strict=True):
-        links, status = members.links, members.status
-        resource.urn = members.urn
-        resource.assigned_at = members.assigned_at
-        resource.self_link = None if links is None else links.self
-        resource.status = status_of(status, status)
-        resource.__class__ = Resource  # type: ignore[assignment]  # which has the same slots
-    return cast("list[Resource]", resources)
+    return document, _items(document, item), None
 
 
 def _items(document: dict[str, Any], item: type[T]) -> list[T]:
@@ -296,45 +255,13 @@ def _items(document: dict[str, Any], item: type[T]) -> list[T]:
     value = document[member]
     try:
         if item is Resource and isinstance(value, list):
-            return cast("list[T]", _unusual_resources(value))
+            from .resources import unusual_resources  # noqa: PLC0415 - it loads cattrs
+
+            return cast("list[T]", unusual_resources(value))
         return converter().structure(value, list[item])  # type: ignore[valid-type]  # a type at run time
     except (KeyError, TypeError, ValueError):
         pass
     raise DecodeError(explanation(value, item, member))
-
-
-def _unusual_resources(elements: list[Any]) -> list[Resource]:
-    """Return the resources of a decoded list.
-
-    msgspec converts an element in a fifth of the time of cattrs, unless it has a value of another
-    type than documented. If there are many such elements, trying msgspec first only costs time.
-
-    Raises:
-        KeyError: A URN is missing.
-        TypeError: An element is not an object, or a URN is not a string.
-        ValueError: A URN is malformed.
-    """
-    from .structure import converter  # noqa: PLC0415 - it loads cattrs
-
-    found: list[_Members] = []
-    odd: dict[int, Resource] = {}
-    structure_odd = converter().get_structure_hook(Resource)
-    for index, element in enumerate(elements):
-        if len(odd) < _MOST_ODD:
-            try:
-                found.append(msgspec.convert(element, _MembersAmongOthers))
-            except msgspec.ValidationError:
-                pass
-            else:
-                continue
-        odd[index] = structure_odd(element, Resource)
-        found.append(_STAND_IN)
-    if not are_listed_urns([members.urn for members in found]):
-        raise ValueError
-    resources = _resources(found)
-    for index, resource in odd.items():
-        resources[index] = resource
-    return resources
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -34,7 +34,7 @@ HOUSE = """
     _arguments
     _config
     _limiter: __init__ budget lease timers source bucket shared
-    _session: __init__ retry failures pool connections transport telemetry tracing manager
+    _session: __init__ retry failures deadlines pool connections transport telemetry tracing manager
     _paginator: __init__ cursor listing prefetch paginator reader inventory
     _lookup
     _request

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast, get_type_hints
 
 import attrs
 import msgspec
 
+from .enums import Environment
 from .models import Project, Resource
 from .urn import assignable
 
@@ -49,6 +51,31 @@ class PageDocument(Generic[T]):
     keys: Sequence[Hashable] | None = attrs.field(default=None, eq=False, repr=False)
 
 
+_HINTS = get_type_hints(Project)
+_TIME = Annotated[datetime, msgspec.Meta(tz=True)] | None
+# The members that a project must have in JSON to be usual, if it is not the type of the field.
+_USUAL = {"environment": Environment, "owner_id": Any, "created_at": _TIME, "updated_at": _TIME}
+# A project, and the document that holds it, with no other members than the documented ones. Without
+# `Resource`'s tricks, since a response has one project.
+_decode_usual_project = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "_UsualProject",
+        [
+            (
+                "project",
+                msgspec.defstruct(
+                    "_Project",
+                    [
+                        (field.name, _USUAL.get(field.name, _HINTS[field.name]))
+                        for field in attrs.fields(Project)
+                    ],
+                    forbid_unknown_fields=True,
+                ),
+            )
+        ],
+        forbid_unknown_fields=True,
+    )
+).decode
 # The maximum number of digits of a number that is used.
 _MOST_DIGITS = 15
 # Members of an error document, and bounds for the texts in it.
@@ -149,17 +176,34 @@ def decode_project(body: bytes, wanted: str | None = None) -> Project:
     Raises:
         DecodeError: The body is not such a response. The message may quote what the server sent.
     """
-    from .structure import structure  # noqa: PLC0415 - it loads cattrs
-
-    value = _document(body).get("project")
-    try:
-        project = structure(value, Project)
-    except (KeyError, TypeError, ValueError):
-        # Explained as a list of one.
-        project = _items({_MEMBERS[Project]: [value]}, Project)[0]
+    project = _usual_project(body) or _project(_document(body).get("project"))
     if wanted is not None and project.id.lower() != wanted:
         raise DecodeError(f"expected the project {wanted}, got {project.id!r}")
     return project
+
+
+def _usual_project(body: bytes) -> Project | None:
+    """Return the project, or None if anything in it is unusual and takes more time to read.
+
+    This takes 3 µs, and structuring 9 µs. A small request takes 130 µs.
+    """
+    try:
+        document: Any = _decode_usual_project(body)
+    except _NO_JSON:
+        return None
+    members = document.project
+    # msgspec also reads 1.0 as an int.
+    return Project(**msgspec.structs.asdict(members)) if type(members.owner_id) is int else None
+
+
+def _project(value: Any) -> Project:
+    from .structure import structure  # noqa: PLC0415 - it loads cattrs
+
+    try:
+        return structure(value, Project)
+    except (KeyError, TypeError, ValueError):
+        # Explained as a list of one.
+        return _items({_MEMBERS[Project]: [value]}, Project)[0]
 
 
 def decode_error(body: bytes) -> dict[str, str]:

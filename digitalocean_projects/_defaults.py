@@ -9,6 +9,7 @@ DEFAULT_PROJECT = "default"
 """The text that names the default project."""
 MOST_SECONDS = 1e9
 ENVIRONMENT = "env"
+CONTEXT_VARIABLE = "DIGITALOCEAN_CONTEXT"  # of doctl
 BASE_URL_VARIABLE = "DIGITALOCEAN_API_URL"
 BASE_URL = "https://api.digitalocean.com"
 DEFAULT_TIMEOUT = 30.0

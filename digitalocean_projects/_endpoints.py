@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ._session.manager import SessionManager
 
 READ = ("project:read",)
+# The paths of requests that don't name the id of the project in the response.
+_WITHOUT_ID = frozenset({PROJECTS_PATH, project_path(DEFAULT_PROJECT)})
 
 
 @attrs.frozen
@@ -59,8 +61,7 @@ class Endpoints:
         """Send a request, and return the project in the response."""
         request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
         body = None if members is None else encode_members(members)
-        name = path.rpartition("/")[2]
-        wanted = name if is_project_id(name) and name != DEFAULT_PROJECT else None
+        wanted = None if path in _WITHOUT_ID else path.rpartition("/")[2]
         answer = await self.manager.request(request, body)
         return answer.decode(partial(decode_project, wanted=wanted))
 

@@ -51,4 +51,7 @@ class Purpose(StrEnum):
     TOOLING = "Operational / Developer tooling"
 
 
+STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status in ResourceStatus}
+
+
 publish(globals())

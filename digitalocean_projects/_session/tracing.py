@@ -90,6 +90,15 @@ def _traced(method: Any, name: str) -> Any:
     return traced
 
 
+def attempt_of(
+    request: Request, settings: Settings, attempts: int
+) -> AbstractContextManager[Attempt | None]:
+    """Return a context manager for one attempt, which is None if nobody wants a report."""
+    if _logger.isEnabledFor(logging.DEBUG) or _telemetry() is not None:
+        return Attempt(request, settings, attempts)
+    return _UNTRACED
+
+
 class Attempt:
     """One attempt at a request, as a context manager that reports it."""
 

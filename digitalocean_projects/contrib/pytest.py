@@ -133,7 +133,6 @@ def do_emulator(
     # here, and cost nothing in a run without these fixtures.
     from digitalocean_projects import _client, _defaults  # noqa: PLC0415 - as above
     from digitalocean_projects._messages import TOKEN_VARIABLES  # noqa: PLC0415 - as above
-    from digitalocean_projects.contrib.doctl import CONTEXT_VARIABLE  # noqa: PLC0415 - as above
     from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as above
 
     clock = MockClock(autojump_threshold=_IDLE_SECONDS)
@@ -147,7 +146,7 @@ def do_emulator(
         options.update(marker.kwargs)
     with Emulator(**options) as emulator:
         # With this variable, the command and doctl would use another token.
-        monkeypatch.delenv(CONTEXT_VARIABLE, raising=False)
+        monkeypatch.delenv(_defaults.CONTEXT_VARIABLE, raising=False)
         monkeypatch.setenv(_defaults.BASE_URL_VARIABLE, emulator.url)
         for name in TOKEN_VARIABLES:
             monkeypatch.setenv(name, emulator.token)

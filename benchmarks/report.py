@@ -115,7 +115,9 @@ def target_table(
             continue
         floor = found[target.case][0]
         by_version = {older: by_title.get(f"{target.row} {older}"), "this": by_title[target.row]}
-        row = [f"{target.case}: {target.row}, {target.measure}", f"{target.aim:.2f}"]
+        name = target.row.removeprefix("python -m digitalocean_projects ")
+        name = f"{target.case}: {name.removeprefix('python -c ')}, {target.measure}"
+        row = [name, f"{target.aim:.2f}"]
         row += [_ratio(by_version[version], floor, target.measure) for version in versions]
         if older:
             row.append(_ratio(by_version["this"], by_version[older], target.measure))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._codec.models import Environment, Project
-from ._codec.urn import URN, URNLike, checked_urns
+from ._codec.urn import URN, URNLike
+from ._codec.urns import checked_urns
 from ._messages import holds_token, number_text, quoted
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 _MASK = "***"
@@ -199,7 +199,7 @@ class Request:
         path: The path below the base URL, with the query.
         prefix: The path of the base URL, such as that of a gateway.
         scopes: The scopes that a token needs for the request.
-        hint: What to change in the request if the API refuses it as a bad one; "" for no hint.
+        urns: The resources in the body, whose types add to the scopes and explain a refusal.
         idempotent: True if a repetition of the request changes nothing.
     """
 
@@ -207,7 +207,7 @@ class Request:
     path: str
     prefix: str = ""
     scopes: tuple[str, ...] = ()
-    hint: str = ""
+    urns: Sequence[str] = attrs.field(default=(), repr=False, eq=False)
     idempotent: bool = True
 
     @property

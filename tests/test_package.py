@@ -27,7 +27,7 @@ HOUSE = """
     _clock
     _process
     _messages
-    _codec: __init__ urn headers models structure errors json value pydantic
+    _codec: __init__ urn urns headers models structure errors json value pydantic
     _errors
     _arguments
     _config
@@ -36,7 +36,7 @@ HOUSE = """
     _paginator: __init__ cursor listing prefetch paginator reader inventory
     _lookup
     _request
-    _assignment: __init__ results search assignment plan apply reconcile waiting
+    _assignment: __init__ results search chunks assignment plan apply reconcile waiting
     _endpoints
     _projects
     _client

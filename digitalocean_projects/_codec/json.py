@@ -12,7 +12,8 @@ import msgspec
 
 from .models import Project, Resource, UnfrozenResource
 from .structure import STATUSES, converter, explanation, structure
-from .urn import are_listed_urns, assignable
+from .urn import are_listed_urns
+from .urns import assignable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -327,6 +327,7 @@ class SessionManager:
     ) -> Answer:
         """Make one attempt, and raise the error for a status other than 2xx."""
         self._counts.add(requests=1, retries=retries.attempts > 0)
+        retries.in_flight = True
         try:
             with Attempt(request, self.settings, retries.attempts) as attempt:
                 answer = await self._transport.send(
@@ -341,6 +342,8 @@ class SessionManager:
             if lease is not None and not error.sent:
                 lease.unsent()
             raise
+        finally:
+            retries.in_flight = False
         if answer.status not in _SUCCESS:
             raise self._transport.status_error(answer)
         return answer

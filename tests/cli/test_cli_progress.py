@@ -81,12 +81,22 @@ def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return terminal
 
 
-def hold(account: Emulator, where: str, until: Callable[[], bool]) -> list[bool]:
-    """Delay the first request that contains `where` by `until`; return the list of its results."""
+def hold(account: Emulator, where: str | int, until: Callable[[], bool]) -> list[bool]:
+    """Delay a request by `until`; return the list of its results.
+
+    Args:
+        account: The emulator.
+        where: A text in the request, or the number of the assignment.
+        until: Function that delays the request.
+    """
     results: list[bool] = []
 
     def look(request: RecordedRequest) -> bool:
-        if not results and where in repr(request):
+        if isinstance(where, int):
+            found = where == sum(request.method == "POST" for request in account.requests)
+        else:
+            found = where in repr(request)
+        if not results and found:
             results.append(until())
         return False
 
@@ -99,10 +109,10 @@ def hold(account: Emulator, where: str, until: Callable[[], bool]) -> list[bool]
     [
         (["list", "web", "-o", "json"], "'page': '2'", "3 requests"),
         (["report"], "'page': '2'", "4 requests"),
-        (["reconcile", "default", "urns"], "POST", "2 requests"),
-        (["assign", "default", "-"], "do:droplet:199", "100 of 300 resources"),
-        (["unassign", "-"], "do:droplet:299", "200 of 300 resources"),
-        (["apply", "wanted"], "do:droplet:299", "200 of 300 resources"),
+        (["reconcile", "default", "urns"], 1, "4 requests"),
+        (["assign", "default", "-"], 7, "300 of 700 resources"),
+        (["unassign", "-"], 7, "300 of 700 resources"),
+        (["apply", "wanted"], 3, "200 of 300 resources"),
         (["projects", "delete", "web", "--wait", "0.5"], "DELETE", "2 requests"),
     ],
 )
@@ -114,7 +124,7 @@ def test_long_work(  # noqa: PLR0917 - fixtures
     say: Callable[[str], None],
     kind: str,
     command: list[str],
-    where: str,
+    where: str | int,
     shown: str,
 ) -> None:
     """During a request, a terminal shows the progress as a bar or in lines."""
@@ -123,7 +133,9 @@ def test_long_work(  # noqa: PLR0917 - fixtures
         monkeypatch.setitem(sys.modules, "rich", None)
     elif kind == "dumb terminal":
         monkeypatch.setenv("TERM", "dumb")
-    urns = "\n".join(f"do:droplet:{number}" for number in range(300))
+    number = 700 if "700" in shown else 300
+    urns = "\n".join(f"do:droplet:{number}" for number in range(number))
+    account.seed(urns.split()[300:], name="more")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "urns").write_text(urns, "utf-8")
     (tmp_path / "wanted").write_text(f"default = {urns.split()}", "utf-8")
@@ -235,18 +247,19 @@ def test_retries_are_no_progress(
         lambda token, **options: Client(token, **options, retry=RetryPolicy(base_delay=0)),
     )
     monkeypatch.setenv("TERM", "dumb")
-    say("\n".join(account.resources(web(account))))
+    account.seed(urns := [f"do:droplet:{number}" for number in range(700)])
+    say("\n".join(urns))
     account.fail(faults.Reset(), when=lambda request: request.method == "POST", times=2)
-    line = "# 100 of 300 resources\n"
+    line = "# 300 of 700 resources\n"
     # Two lines, since the first one may show the state before the request.
     results = hold(
         account,
-        "do:droplet:199",
+        "do:droplet:699",
         lambda: terminal.shows(line * 2, after=len(terminal.getvalue())),
     )
     assert 0 == main(["assign", "default", "-"])
     assert [True] == results
-    assert 3 + 2 == len(account.requests)
+    assert 7 + 2 == len(account.requests)
 
 
 def test_waiting_for_the_rate_limit(

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._arguments import DEFAULT_PROJECT
-from digitalocean_projects._config import DEFAULT_CHUNK_SIZE, DEFAULT_CHUNKS
+from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
@@ -124,8 +124,9 @@ def _move(client: Client, urns: list[URN], project: str, options: Namespace) -> 
     before = first_attempts(client)
 
     def look() -> Progress:
-        # The latest requests may have no response yet.
-        chunks = max(first_attempts(client) - before - DEFAULT_CHUNKS, 0)
+        bucket = client.statistics().bucket
+        in_flight = 0 if bucket is None else bucket.in_flight
+        chunks = max(first_attempts(client) - before - in_flight, 0)
         return Progress("resource", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
 
     outcome: AssignmentResult | AssignmentError

@@ -198,13 +198,17 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
-    """Compare the speed of clients, in some minutes; `-- --quick` does a part of each job."""
+    """Compare the speed of clients, in five minutes on two quiet cores.
+
+    `-- --quick` does a part of each job, `-- --against WHEEL` also measures another version of this
+    package, and `-- --scale` measures what many tokens cost.
+    """
     _install(session, "benchmark")
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session(default=False)
 def guard(session: nox.Session) -> None:
-    """Fail if a ratio to the floor has become worse; CI is too noisy to run it."""
+    """Fail if a ratio to the floor is above that in benchmarks/targets.py; CI is too noisy."""
     _install(session, "floor")
     session.run("python", "-m", "benchmarks", "--guard", *session.posargs)

@@ -1,18 +1,23 @@
 """Compare the speed of clients, in turns, each time in a fresh process.
 
 The figures are medians, with quartiles in brackets. A ratio is to the first row in the same round.
+After the tables of all cases come a table of targets and a picture.
 """
 
 import argparse
 import signal
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from statistics import median
 
 import attrs
 
 from .cases import CASES, Case
-from .report import case_table, header, slopes, table
+from .report import case_table, header, picture, table, target_table
 from .runner import Runner, runner
+from .scale import report
+from .targets import TARGETS, Target
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,7 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"there is no case {', '.join(sorted(unknown))}")
     cases = [case for case in CASES if not options.case or case.key in options.case]
-    with runner(quick=options.quick) as measuring:
+    if options.scale:
+        print(f"{header()}\n\n{report()}")
+        return 0
+    with runner(quick=options.quick, against=options.against) as measuring:
         if options.guard:
             return guard(measuring, cases)
         print(header() + ", a small part of each job" * options.quick, flush=True)
@@ -31,32 +39,37 @@ def main(arguments: list[str] | None = None) -> int:
         for case in cases:
             found[case.key] = measuring.run(case)
             print(f"\n{case_table(case, found[case.key])}", flush=True)
-    if not options.quick and not options.case:
-        print(f"\n{slopes(found)}")
+    print(f"\n{target_table(found, measuring.older)}")
+    print(f"\n{picture(found, {case.key: case.title for case in cases})}")
     return 0
 
 
-def guard(measuring: Runner, cases: list[Case], rounds: int = 5) -> int:
-    """Print the ratios that have a threshold, and return the number of those above it.
+def guard(
+    measuring: Runner, cases: list[Case], targets: Iterable[Target] = TARGETS, rounds: int = 5
+) -> int:
+    """Print the ratios that have a target, and return the number of those above the accepted ones.
 
-    A ratio above its threshold is measured once more before it counts.
+    A ratio that is above is measured once more before it counts.
     """
     rows, failures = [["", "ratio", "at most", ""]], 0
     for case in cases:
-        ratios: dict[str, float] = {}
-        above = [run for run in case.runs if run.title in case.most]
+        ratios: dict[Target, float] = {}
+        above = [target for target in targets if target.case == case.key]
         for _ in range(2):
             if above:
-                part = attrs.evolve(case, runs=(case.runs[0], *above), rounds=rounds)
+                names = {target.row for target in above}
+                runs = (case.runs[0], *(run for run in case.runs if run.title in names))
+                part = attrs.evolve(case, runs=runs, rounds=rounds, counted={})
                 floor, *results = measuring.run(part)
-                for result in results:
-                    ratios[result.run.title] = median(result.ratios(floor, case.measures[0]))
-                above = [run for run in above if ratios[run.title] > case.most[run.title]]
+                by_title = {result.run.title: result for result in results}
+                for target in above:
+                    values = by_title[target.row].ratios(floor, target.measure)
+                    ratios[target] = median(values)
+                above = [target for target in above if ratios[target] > target.most]
         failures += len(above)
-        for title, ratio in ratios.items():
-            most = case.most[title]
-            name = f"{case.key}: {title}"
-            rows.append([name, f"{ratio:.2f}", f"{most:.2f}", "!" * (ratio > most)])
+        for target, ratio in ratios.items():
+            name = f"{case.key}: {target.row}, {target.measure}"
+            rows.append([name, f"{ratio:.2f}", f"{target.most:.2f}", "!" * (ratio > target.most)])
     print(table(rows))
     return failures
 
@@ -66,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("case", nargs="*", help=", ".join(case.key for case in CASES))
     parser.add_argument("--quick", action="store_true", help="do a small part of each, once")
     parser.add_argument("--guard", action="store_true", help="fail if a ratio has become worse")
+    parser.add_argument("--scale", action="store_true", help="measure what many tokens cost")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="WHEEL",
+        help="measure another version of this package, too, in turns with this one",
+    )
     return parser
 
 

@@ -7,21 +7,25 @@ import asyncio
 import gc
 import inspect
 import json
-import re
+import os
+import resource
+import subprocess
 import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import Any
 
 from .job import Job
 
 
-def do(call: str, job: Job) -> tuple[Any, dict[str, float]]:
+def do(call: str, job: Job, *, counting: bool = False) -> tuple[Any, dict[str, float]]:
     """Do a small job, and then this one; return its result and costs.
 
-    The costs are `wall` and `cpu` time in seconds, and on Linux, the `peak` of the process' memory
-    and its `growth` in MiB.
+    The costs are `wall` and `cpu` time in seconds, also of processes that the job ends, and the
+    memory of the result in MiB if it is `kept`.
     """
     module, _, name = call.partition(".")
     function = getattr(import_module(f"benchmarks.clients.{module}"), name)
@@ -31,20 +35,34 @@ def do(call: str, job: Job) -> tuple[Any, dict[str, float]]:
         perform(job.first)
         # Otherwise the garbage of the imports is collected during the job.
         gc.collect()
-        peak, wall, cpu = _peak(), perf_counter(), process_time()
-        result = perform(job)
-        costs = {"wall": perf_counter() - wall, "cpu": process_time() - cpu}
-    return result, costs | {"peak": _peak(), "growth": _peak() - peak}
+        if job.kept:
+            tracemalloc.start()
+        with _instrumented() if counting else nullcontext():
+            wall, cpu = perf_counter(), _cpu()
+            result = perform(job)
+            costs = {"wall": perf_counter() - wall, "cpu": _cpu() - cpu}
+        if job.kept:
+            gc.collect()
+            costs["kept"] = tracemalloc.get_traced_memory()[0] / 2**20
+            tracemalloc.stop()
+    return result, costs
 
 
-def _peak() -> float:
-    """Return the most memory that the process has had in MiB, and 0 if the system isn't Linux."""
-    if sys.platform != "linux":
-        return 0.0
-    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text("ascii"))
-    return int(found[1]) / 1024 if found else 0.0
+def _cpu() -> float:
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+@contextmanager
+def _instrumented() -> Iterator[None]:
+    """Let the valgrind that runs this process count only the instructions of the `with` block."""
+    command = ["vgdb", f"--pid={os.getpid()}", "instrumentation"]
+    subprocess.run([*command, "on"], check=True, capture_output=True)
+    yield
+    subprocess.run([*command, "off"], check=True, capture_output=True)
 
 
 if __name__ == "__main__":
-    result, costs = do(sys.argv[1], Job(**json.loads(sys.argv[2])))
+    name, arguments, *options = sys.argv[1:]
+    result, costs = do(name, Job(**json.loads(arguments)), counting="--count" in options)
     print(json.dumps({"done": result if isinstance(result, int) else len(result), **costs}))

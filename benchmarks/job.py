@@ -30,6 +30,8 @@ class Job:
         per_page: The number of resources on a page.
         concurrency: The maximum number of concurrent requests, for clients that send any.
         count: The number of repetitions, or of resources to assign.
+        odd: The distance of resources with an empty time, which the API doesn't document, or 0.
+        kept: Measure the memory of the result, which makes the job slower.
     """
 
     origin: str = ""
@@ -39,11 +41,13 @@ class Job:
     per_page: int = 200
     concurrency: int = 16
     count: int = 1
+    odd: int = 0
+    kept: bool = False
 
     @property
     def url(self) -> str:
         """The API's base URL, which tells the server how large the project is."""
-        return f"{self.origin}/{self.total}/{self.latency}"
+        return f"{self.origin}/{self.total}/{self.latency}/{self.odd}"
 
     @property
     def expected(self) -> int:

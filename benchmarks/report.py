@@ -1,27 +1,43 @@
-"""Tables of results, as text."""
+"""Tables and a picture of the results, as text."""
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from statistics import median, quantiles
 
 from .cases import Case
-from .runner import Result
+from .runner import Result, can_count
+from .targets import TARGETS, Target
 
-_PACKAGES = ["digitalocean-projects", "aiohttp", "msgspec", "orjson"]
+_PACKAGES = ["digitalocean-projects", "aiohttp", "msgspec", "orjson", "pyreqwest"]
 _PACKAGES += ["aiolimiter", "httpx", "pydo", "python-digitalocean"]
-_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_LABELS = {
+    "raw_sockets": "sockets and orjson",
+    "with_pyreqwest": "pyreqwest and orjson",
+    "floor": "aiohttp and orjson",
+    "ours": "AsyncClient",
+    "ours_blocking": "Client",
+    "with_httpx": "httpx and orjson",
+    "pydo_async": "pydo, async",
+    "pydo_blocking": "pydo",
+    "python_digitalocean": "python-digitalocean",
+}
+# The cases in the picture, and the measure of each.
+_PICTURE = {"list-20ms": "wall", "list-0ms": "cpu", "get": "cpu"}
+_LONGEST_BAR = 40
 
 
 def header() -> str:
     """Describe the machine and what is measured."""
     versions = {distribution.name: distribution.version for distribution in distributions()}
     measured = [f"{name} {versions[name]}" for name in _PACKAGES if name in versions]
+    counted = "counted by valgrind" if can_count() else "not counted, as valgrind isn't installed"
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
-        f"Python {platform.python_version()}, {', '.join(measured)}"
+        f"Python {platform.python_version()}, {', '.join(measured)}; instructions are {counted}"
     )
 
 
@@ -44,12 +60,16 @@ def case_table(case: Case, results: Sequence[Result]) -> str:
         for row, result in zip(rows[1:], results, strict=True):
             row.append(_spread([value / size for value in result.values(measure)]))
             row.append(_spread(result.ratios(floor, measure)))
+    if floor.instructions:
+        rows[0].append("instructions, ratio")
+        for row, result in zip(rows[1:], results, strict=True):
+            row.append(_instructions(result, floor))
     return f"{case.key}: {case.title}\n{table(rows)}"
 
 
 def _unit(floor: Result, measure: str) -> tuple[float, str]:
     """Return the unit that suits the floor's figures."""
-    if measure in {"peak", "growth"}:
+    if measure == "kept":
         return 1.0, "MiB"
     typical = median(floor.values(measure))
     return next((unit for unit in _UNITS if typical >= unit[0] / 2), _UNITS[-1])
@@ -58,26 +78,71 @@ def _unit(floor: Result, measure: str) -> tuple[float, str]:
 def _spread(values: list[float]) -> str:
     """Return the median, and the quartiles in brackets."""
     if len(values) == 1:
-        return _number(values[0])
+        return number(values[0])
     low, middle, high = quantiles(values, method="inclusive")
-    return f"{_number(middle)} ({_number(low)}-{_number(high)})"
+    return f"{number(middle)} ({number(low)}-{number(high)})"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return three digits, and those before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - 3 digits
 
 
-def slopes(found: Mapping[str, Sequence[Result]]) -> str:
-    """Return a table of what each request and each resource adds to the CPU time of a listing."""
-    rows = [["A listing's CPU time grows by, µs", "a request", "a resource"]]
-    for place in range(3):
-        small, usual, large = (
-            1e6 * median(found[key][place].values("cpu"))
-            for key in ("list-small-pages", "list-0ms", "list-200000")
-        )
-        # The first two list 40,000 resources on 2,000 and on 200 pages, the last one has 1,000.
-        request = (small - usual) / 1_800
-        resource = (large - usual - 800 * request) / 160_000
-        title = found["list-0ms"][place].run.title
-        rows.append([title, _number(request), _number(resource)])
+def _instructions(result: Result | None, floor: Result) -> str:
+    if result is None or not result.instructions:
+        return ""
+    return f"{result.instructions[0] / floor.instructions[0]:.2f}"
+
+
+def target_table(
+    found: Mapping[str, Sequence[Result]], older: str = "", targets: Iterable[Target] = TARGETS
+) -> str:
+    """Return a table of the ratios to the floor that have a target, also those of an older version.
+
+    `this / older` compares the two versions in the same rounds.
+    """
+    versions = [older] * bool(older) + ["this"]
+    rows = [["ratio to the floor", "target", *versions]]
+    rows[0] += [f"this / {older}"] * bool(older)
+    rows[0] += [f"instructions, {version}" for version in versions]
+    for target in targets:
+        by_title = {result.run.title: result for result in found.get(target.case, ())}
+        if target.row not in by_title:
+            continue
+        floor = found[target.case][0]
+        by_version = {older: by_title.get(f"{target.row} {older}"), "this": by_title[target.row]}
+        row = [f"{target.case}: {target.row}, {target.measure}", f"{target.aim:.2f}"]
+        row += [_ratio(by_version[version], floor, target.measure) for version in versions]
+        if older:
+            row.append(_ratio(by_version["this"], by_version[older], target.measure))
+        row += [_instructions(by_version[version], floor) for version in versions]
+        rows.append(row)
     return table(rows)
+
+
+def _ratio(result: Result | None, base: Result | None, measure: str) -> str:
+    if result is None or base is None:
+        return "-"
+    return f"{median(result.ratios(base, measure)):.2f}"
+
+
+def picture(found: Mapping[str, Sequence[Result]], titles: Mapping[str, str]) -> str:
+    """Return bars for the clients in some cases, the fastest first."""
+    parts = []
+    for key, measure in _PICTURE.items():
+        if key not in found:
+            continue
+        size, unit = _unit(found[key][0], measure)
+        values: dict[str, float] = {}
+        for result in found[key]:
+            # The first row of a client is its usual way.
+            label = _LABELS[result.run.call.partition(".")[0]]
+            if not result.run.version:
+                values.setdefault(label, median(result.values(measure)) / size)
+        scale = _LONGEST_BAR / max(values.values())
+        lines = [f"{titles[key]}: {measure} time, {unit}"]
+        for label, value in sorted(values.items(), key=lambda item: item[1]):
+            bar = "■" * max(1, round(value * scale))
+            lines.append(f"  {label:<20}  {number(value):>5}  {bar}")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)

@@ -1,6 +1,7 @@
 """A fast server of a project with any number of resources, in a process of its own.
 
-The path of a base URL, /TOTAL/MILLISECONDS, is the number of resources and the latency.
+The path of a base URL, /TOTAL/MILLISECONDS/ODD, has the number of resources, the latency, and the
+distance of resources that have an unusual member, or 0.
 """
 
 import asyncio
@@ -92,11 +93,12 @@ def read(origin: str, target: str) -> bytes:
         return _answer(_PROJECT)
     numbers = {"per_page": 20, "page": 1}
     numbers |= {name: int(value) for name, value in _find_number(query)}
-    total = int(path.split("/")[1])
-    return _answer(page(origin + path, total, numbers["per_page"], numbers["page"]))
+    _, total, _, odd, *_ = path.split("/")
+    document = page(origin + path, int(total), numbers["per_page"], numbers["page"], int(odd))
+    return _answer(document)
 
 
-def page(url: str, total: int, per_page: int, number: int) -> str:
+def page(url: str, total: int, per_page: int, number: int, odd: int = 0) -> str:
     """Return a page of the project's resources, with links that begin with `url`."""
     first, last = (number - 1) * per_page, max(1, -(-total // per_page))
     numbers = {"first": 1, "prev": number - 1, "next": number + 1, "last": last}
@@ -105,15 +107,18 @@ def page(url: str, total: int, per_page: int, number: int) -> str:
         for name, n in numbers.items()
         if 1 <= n <= last
     )
-    resources = ",".join(map(_resource, range(first, min(first + per_page, total))))
+    resources = ",".join(
+        _resource(index, "" if odd and not index % odd else _MOMENT)
+        for index in range(first, min(first + per_page, total))
+    )
     return (
         f'{{"resources":[{resources}],"links":{{"pages":{{{links}}}}},"meta":{{"total":{total}}}}}'
     )
 
 
-def _resource(index: int) -> str:
+def _resource(index: int, moment: str) -> str:
     kind, name = resource_id(index)
-    return _RESOURCE % (kind, name, _MOMENT, kind, name)
+    return _RESOURCE % (kind, name, moment, kind, name)
 
 
 def assign(body: bytes) -> bytes:

@@ -76,8 +76,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING
 
 from ._version import __version__ as __version__
 
@@ -142,25 +140,20 @@ __all__ = [
     "UnprocessableEntityError",
 ]
 
+# Type checkers take it for true. That of `typing` would take most of the time in which this loads.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._arguments import DEFAULT_PROJECT, ProjectLike
+    from ._arguments import ProjectLike
     from ._assignment.plan import Move, NewProject, Plan
     from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
     from ._client import AsyncClient
     from ._clock import Clock
+    from ._codec.enums import Environment, Purpose, ResourceStatus
     from ._codec.headers import RateLimit
-    from ._codec.models import (
-        Environment,
-        Page,
-        Project,
-        ProjectResources,
-        Purpose,
-        Refusal,
-        Resource,
-        ResourceStatus,
-    )
+    from ._codec.models import Page, Project, ProjectResources, Refusal, Resource
     from ._codec.urn import URN, HasURN, ResourceType, URNLike
     from ._config import Limits, RetryPolicy
+    from ._defaults import DEFAULT_PROJECT
     from ._errors import (
         APIConnectionError,
         APIError,
@@ -193,26 +186,33 @@ if TYPE_CHECKING:
     from ._request import APIResponse
     from ._session.manager import Statistics
 else:
-    # The modules that load fast come first, so a program without a client doesn't load aiohttp.
-    _MODULES = (
-        "_codec.urn",
-        "_codec.headers",
-        "_codec.models",
-        "_errors",
-        "_arguments",
-        "_config",
-        "_clock",
-        "_limiter.bucket",
-        "_session.manager",
-        "_paginator.paginator",
-        "_paginator.inventory",
-        "_assignment.results",
-        "_assignment.plan",
-        "_projects",
-        "_request",
-        "_client",
-        "_facade.sync",
-    )
+    # The module of each name, which the first use of the name loads.
+    _HOMES = {
+        "_defaults": "DEFAULT_PROJECT",
+        "_codec.enums": "Environment Purpose ResourceStatus",
+        "_codec.urn": "URN HasURN ResourceType URNLike",
+        "_codec.headers": "RateLimit",
+        "_codec.models": "Page Project ProjectResources Refusal Resource",
+        "_errors": "APIConnectionError APIError APIResponseError APIStatusError APITimeoutError "
+        "AssignmentError AssignmentTimeoutError AuthenticationError BadRequestError "
+        "ClientUsageError ConflictError InventoryError NotFoundError PaginationError "
+        "PermissionDeniedError PreconditionFailedError ProjectLookupError "
+        "RateLimitError RateLimitWaitError ServerError UnprocessableEntityError",
+        "_arguments": "ProjectLike",
+        "_config": "Limits RetryPolicy",
+        "_clock": "Clock",
+        "_assignment.plan": "Move NewProject Plan",
+        "_assignment.results": "AppliedPlan AssignmentResult Reconciliation",
+        "_client": "AsyncClient",
+        "_facade.sync": "Client Inventory Paginator Projects",
+        "_limiter.bucket": "BucketStatistics TokenBucket",
+        "_limiter.lease": "Lease",
+        "_paginator.inventory": "AsyncInventory",
+        "_paginator.paginator": "AsyncPaginator",
+        "_projects": "AsyncProjects",
+        "_request": "APIResponse",
+        "_session.manager": "Statistics",
+    }
     _SUBPACKAGES = ("contrib", "testing")
     _ELSEWHERE = {
         "testing": "EmulatedAccount Emulator MockClock RESOURCE_TYPES RecordedRequest "
@@ -225,6 +225,8 @@ else:
     }
 
     def __getattr__(name: str) -> object:
+        from importlib import import_module  # noqa: PLC0415 - not every program needs it
+
         if name in _SUBPACKAGES:
             return import_module(f"{__name__}.{name}")
         if name not in __all__:
@@ -240,9 +242,8 @@ else:
                         raise ImportError(text, name=__name__)
                     raise AttributeError(text, name=name)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        modules = (import_module(f"{__name__}.{module}") for module in _MODULES)
-        values = (getattr(module, name, None) for module in modules)
-        return globals().setdefault(name, next(filter(None, values)))
+        home = next(home for home, names in _HOMES.items() if name in names.split())
+        return globals().setdefault(name, getattr(import_module(f"{__name__}.{home}"), name))
 
     def __dir__() -> list[str]:
         special = (name for name in globals() if name.startswith("__"))
@@ -252,7 +253,8 @@ else:
 def _log_to_stderr(level: str) -> None:
     """Print the log records from `level` on to stderr."""
     if level.lower() not in {"debug", "info", "warning", "error"}:
-        from warnings import warn  # noqa: PLC0415 - few programs need it
+        from importlib import import_module  # noqa: PLC0415 - few programs need it
+        from warnings import warn  # noqa: PLC0415 - as above
 
         got = import_module("._messages", __name__).quoted(level)
         warn(

@@ -11,9 +11,11 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from uuid import UUID
 
-from ._codec.models import Environment, Project
+from ._codec.enums import Environment
+from ._codec.models import Project
 from ._codec.urn import URN, URNLike
 from ._codec.urns import checked_urns
+from ._defaults import DEFAULT_PROJECT, MOST_SECONDS
 from ._messages import holds_token, number_text, quoted
 
 if TYPE_CHECKING:
@@ -24,9 +26,6 @@ ProjectLike: TypeAlias = str | UUID | Project
 """A project as an argument: its UUID, `default`, or a `Project`."""
 AnyProject = TypeVar("AnyProject", bound=ProjectLike)
 
-DEFAULT_PROJECT = "default"
-"""The text that names the default project."""
-MOST_SECONDS = 1e9
 PROJECTS_PATH = "/v2/projects"
 _has_surrogate = re.compile(r"[\ud800-\udfff]").search
 # This pattern is also part of JSON Schemas, so it uses only their syntax.

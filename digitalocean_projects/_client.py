@@ -16,15 +16,8 @@ from ._clock import SYSTEM_CLOCK, Clock
 from ._codec.headers import RateLimit
 from ._codec.json import decode_objects
 from ._config import (
-    DEFAULT_CONCURRENCY,
-    DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_LIMITS,
-    DEFAULT_MAX_BODY,
-    DEFAULT_MAX_PAGES,
-    DEFAULT_PER_PAGE,
     DEFAULT_RETRY,
-    DEFAULT_TIMEOUT,
-    MAX_PER_PAGE,
     Limits,
     RetryPolicy,
     Settings,
@@ -33,6 +26,15 @@ from ._config import (
     checked_token,
     checked_user_agent,
     token_source,
+)
+from ._defaults import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_MAX_BODY,
+    DEFAULT_MAX_PAGES,
+    DEFAULT_PER_PAGE,
+    DEFAULT_TIMEOUT,
+    MAX_PER_PAGE,
 )
 from ._messages import Secret
 from ._paginator.listing import Listing

@@ -17,6 +17,7 @@ import backoff
 
 from ._arguments import checked_count, checked_seconds, checked_type, checked_wait
 from ._clock import Clock
+from ._defaults import BASE_URL, BASE_URL_VARIABLE, ENVIRONMENT
 from ._errors import APIConnectionError, APIStatusError, ClientUsageError, ServerError
 from ._messages import TOKEN_VARIABLES, NotText, Secret, holds_token, number_text
 from ._public import publish
@@ -385,16 +386,6 @@ def checked_user_agent(user_agent: str | None) -> str:
 
 DEFAULT_LIMITS = Limits()
 DEFAULT_RETRY = RetryPolicy()
-ENVIRONMENT = "env"
-BASE_URL_VARIABLE = "DIGITALOCEAN_API_URL"
-BASE_URL = "https://api.digitalocean.com"
-DEFAULT_TIMEOUT = 30.0
-DEFAULT_CONNECT_TIMEOUT = 10.0
-DEFAULT_MAX_BODY = 16 * 2**20
-DEFAULT_PER_PAGE = MAX_PER_PAGE = 200
-DEFAULT_CONCURRENCY = 16
-DEFAULT_MAX_PAGES = 10_000
-DEFAULT_CHUNK_SIZE, DEFAULT_CHUNKS = 100, 4  # resources in a request, concurrent requests
 
 
 publish(globals())

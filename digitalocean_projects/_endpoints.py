@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ._arguments import (
-    DEFAULT_PROJECT,
     PROJECTS_PATH,
     checked_count,
     checked_projects,
@@ -21,9 +20,10 @@ from ._arguments import (
 )
 from ._codec.json import decode_page, decode_project, encode_members
 from ._codec.models import Project, Resource, urn_text
-from ._config import DEFAULT_MAX_PAGES, DEFAULT_PER_PAGE, MAX_PER_PAGE
+from ._defaults import DEFAULT_MAX_PAGES, DEFAULT_PER_PAGE, DEFAULT_PROJECT, MAX_PER_PAGE
+from ._described import Request
 from ._errors import APIResponseError
-from ._messages import Request, one_line
+from ._messages import one_line
 from ._paginator.listing import Listing
 from ._paginator.paginator import AsyncPaginator
 from ._paginator.reader import Reader
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ._session.manager import SessionManager
 
 READ = ("project:read",)
+# The paths of requests that don't name the id of the project in the response.
+_WITHOUT_ID = frozenset({PROJECTS_PATH, project_path(DEFAULT_PROJECT)})
 
 
 @attrs.frozen
@@ -59,8 +61,7 @@ class Endpoints:
         """Send a request, and return the project in the response."""
         request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
         body = None if members is None else encode_members(members)
-        name = path.rpartition("/")[2]
-        wanted = name if is_project_id(name) and name != DEFAULT_PROJECT else None
+        wanted = None if path in _WITHOUT_ID else path.rpartition("/")[2]
         answer = await self.manager.request(request, body)
         return answer.decode(partial(decode_project, wanted=wanted))
 

@@ -36,12 +36,14 @@ from typing import Any
 
 import attrs
 
+from ._codec.enums import ResourceStatus
 from ._codec.errors import SafeError, rebuildable
 from ._codec.headers import RateLimit
-from ._codec.models import Project, Refusal, Resource, ResourceStatus
+from ._codec.models import Project, Refusal, Resource
 from ._codec.urn import URN, type_hint
 from ._codec.urns import read_scopes, type_hints
-from ._messages import Request, one_line, quoted, redacted, status_text
+from ._described import Request, status_text
+from ._messages import one_line, quoted, redacted
 from ._public import publish
 
 
@@ -150,6 +152,7 @@ class APITimeoutError(APIConnectionError):
 
 
 _LACKS_SCOPE = ("forbidden", "you are not authorized to perform this operation")
+_NAMED = 3
 SERVER_ERRORS = range(500, 600)
 
 
@@ -456,18 +459,14 @@ class ProjectLookupError(APIError):
 
 def _masked(project: Project, secret: str) -> Project:
     """Return the project with `***` for a token that the server may have put into a text."""
-    members: dict[str, Any] = attrs.asdict(project)
-    texts = {name: redacted(text, secret) for name, text in members.items() if type(text) is str}
-    return Project(**members | texts)
-
-
-_NAMED = 3
-_KNOWN = frozenset(ResourceStatus)
+    members = attrs.asdict(project).items()
+    texts: Any = {name: redacted(text, secret) for name, text in members if type(text) is str}
+    return attrs.evolve(project, **texts)
 
 
 def _status_text(resource: Resource) -> str:
     # A message must not show unknown text from the server.
-    status = str(resource.status) if resource.status in _KNOWN else "a new status"
+    status = str(resource.status) if resource.status in [*ResourceStatus] else "a new status"
     hint = type_hint(resource.type)
     return f"{status}{hint and f'; {hint}'}"
 

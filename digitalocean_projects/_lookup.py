@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._arguments import DEFAULT_PROJECT, is_project_id, name_of
+from ._arguments import is_project_id, name_of
 from ._codec.models import Project
+from ._defaults import DEFAULT_PROJECT
 from ._errors import ProjectLookupError
 from ._paginator.reader import ProjectPages
 

@@ -1,16 +1,18 @@
-"""Messages: the request that a message names, and the secrets that no message may contain."""
+"""Messages: the secrets that no message may contain, and texts as messages show them.
+
+The command needs this module for its usage errors, so it loads nothing that takes time.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import attrs
-
+TYPE_CHECKING = False  # typing loads in 4 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
+    from typing import Any, ClassVar, Self
 
 TOKEN_VARIABLES = ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN")
 _MASK = "***"
@@ -25,18 +27,18 @@ _MOST_CHARACTERS = 65_536
 # A text that is cut off may end with a part of a secret, which is not recognized. An unknown secret
 # is not longer than this, unless it has a prefix, which is enough to recognize it.
 _LONGEST_SECRET = 512
+# `re` compiles these patterns at their first use: 2.2 ms, which a program without errors saves.
 # DigitalOcean's tokens, with or without their prefix. The look-behind keeps the search linear:
 # without it, each digit of a run would be tried as the first one.
 _TOKEN = r"(?i)do[a-z]_v1_[0-9a-z][\w~+/=-]*+|(?<![0-9a-f])[0-9a-f]{64,}+"  # noqa: S105 - a pattern
-_find_token = re.compile(_TOKEN).search
 # The word after "Bearer" is a token, unless it is one of these words of the API's messages.
 _WORD = r"(?:tokens?|auth(?:entication|orization)?)[.:!?]*+(?![^\s'\",;)])"
-_mask_tokens = re.compile(rf"{_TOKEN}|\bbearer\s++(?!{_WORD})[^\s'\",;)]++").sub
+_ANY_TOKEN = rf"{_TOKEN}|\bbearer\s++(?!{_WORD})[^\s'\",;)]++"
 
 # The user and password in a URL, such as that of a proxy. A password may hold characters that a URL
 # must escape, but what follows a port is a path. The limit keeps the search linear.
 _USER = r"[^\s/?#:@]*+:(?!\d++[/?#])\S{0,256}|[^\s/?#]{0,256}"
-_mask_users = re.compile(rf"://(?!\[user:password@\])(?:{_USER})@").sub
+_IN_URL = rf"://(?!\[user:password@\])(?:{_USER})@"
 
 
 class Secret(str):
@@ -133,9 +135,9 @@ def redacted(text: str, *secrets: str) -> str:
     text = text[:_MOST_CHARACTERS]
     for secret in known:
         text = _without(text, secret)
-    text = _mask_tokens(_MASK, text)
+    text = re.sub(_ANY_TOKEN, _MASK, text)
     if "@" in text:
-        text = _mask_users(f"://{_MASK}@", text)
+        text = re.sub(_IN_URL, f"://{_MASK}@", text)
     if is_cut:
         longest = max([_LONGEST_SECRET, *(len(_escaped(secret)) for secret in known)])
         text = f"{text[:-longest]}…"
@@ -175,50 +177,18 @@ def number_text(value: float) -> str:
 
 def holds_token(text: str) -> bool:
     """Return True if `text` contains a token of DigitalOcean's."""
-    return _find_token(text) is not None
+    return re.search(_TOKEN, text) is not None
 
 
 def one_line(text: str, secret: str = "") -> str:
     """Return `text` on one line and cut; with `secret`, also without it and without any token."""
     if secret:
         text = redacted(text, secret)
-    text = "".join(c if c.isprintable() or _joins(c) else " " for c in text[: 2 * _LONGEST_LINE])
+    text = "".join(
+        c if c.isprintable() or re.match(_JOINERS, c) else " " for c in text[: 2 * _LONGEST_LINE]
+    )
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 1]}…"
 
 
-_joins = re.compile("[\u200c\u200d\U000e0020-\U000e007f]").match  # within emoji and words
-
-
-@attrs.frozen(kw_only=True)
-class Request:
-    """A request, as the messages of exceptions and the log describe it.
-
-    Args:
-        method: The method in upper case.
-        path: The path below the base URL, with the query.
-        prefix: The path of the base URL, such as that of a gateway.
-        scopes: The scopes that a token needs for the request.
-        urns: The resources in the body, whose types add to the scopes and explain a refusal.
-        idempotent: True if a repetition of the request changes nothing.
-    """
-
-    method: str
-    path: str
-    prefix: str = ""
-    scopes: tuple[str, ...] = ()
-    urns: Sequence[str] = attrs.field(default=(), repr=False, eq=False)
-    idempotent: bool = True
-
-    @property
-    def target(self) -> str:
-        """The whole path with the query, as the server receives it."""
-        return f"{self.prefix}{self.path}"
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.target}"
-
-
-def status_text(status: int, id: str, message: str) -> str:  # noqa: A002 - the API's word
-    """Return the text of a response with another status than 2xx, on one line."""
-    return f"{f'{status} {id}'.rstrip()}{message and f': {message}'}"
+_JOINERS = "[\u200c\u200d\U000e0020-\U000e007f]"  # within emoji and words

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from ._arguments import (
-    DEFAULT_PROJECT,
     AnyProject,
     ProjectLike,
     checked_count,
@@ -21,19 +20,21 @@ from ._assignment.plan import Plan, make_plan
 from ._assignment.reconcile import reconcile
 from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
-from ._codec.models import Environment, Project, Resource
+from ._codec.enums import Environment
+from ._codec.models import Project, Resource
 from ._codec.urn import URN, URNLike, sendable
 from ._codec.urns import distinct_urns
-from ._config import (
+from ._defaults import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CHUNKS,
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
+    DEFAULT_PROJECT,
 )
+from ._described import Request
 from ._endpoints import READ, Endpoints
 from ._lookup import first_holder, named
-from ._messages import Request
 from ._paginator.inventory import AsyncInventory
 from ._paginator.paginator import AsyncPaginator
 from ._public import publish
@@ -407,8 +408,7 @@ class AsyncProjects:
     ) -> AssignmentResult:
         """Move resources to the default project.
 
-        A resource is always in a project, so the API has no other way to undo an assignment. See
-        `assign_resources` for the requests and the scopes.
+        The API has no other way to undo an assignment. See `assign_resources` for the requests.
 
         Args:
             resources: `URN`s, their texts, or objects or mappings with a `urn`.

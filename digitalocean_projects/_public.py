@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from inspect import get_annotations
 from types import FunctionType
-from typing import Any, NoReturn, get_type_hints
+
+TYPE_CHECKING = False  # typing loads in 4 ms
+if TYPE_CHECKING:
+    from typing import Any
 
 PACKAGE = "digitalocean_projects"
 
@@ -14,7 +16,7 @@ def publish(namespace: dict[str, Any], package: str = PACKAGE) -> None:
     """Make the public classes and functions of a module report the public package as their module.
 
     A class's annotations are resolved first, since `typing.get_type_hints` looks up their names in
-    the module that the class reports.
+    the module that the class reports. A function keeps its own globals for that.
 
     Args:
         namespace: The globals of the module, or of the package itself, at its end.
@@ -24,9 +26,13 @@ def publish(namespace: dict[str, Any], package: str = PACKAGE) -> None:
         value = namespace.get(name)
         if not isinstance(value, type | FunctionType):
             continue
-        if isinstance(value, type) and (own := get_annotations(value)):
-            hints = get_type_hints(value, include_extras=True)
-            value.__annotations__ = {each: hints[each] for each in own}
+        if isinstance(value, type):
+            home = vars(sys.modules[value.__module__])
+            # `typing.get_type_hints` costs 1.3 % of the time in which aiohttp loads.
+            value.__annotations__ = {
+                each: eval(hint, home) if isinstance(hint, str) else hint  # noqa: S307 - our own
+                for each, hint in value.__annotations__.items()
+            }
         module, value.__module__ = value.__module__, package
         if isinstance(value, type):
             for function in map(_function, vars(value).values()):
@@ -49,7 +55,7 @@ def explain_misuse(cls: type, reason: str, *methods: str) -> None:
     which they are. It would take a blocking listing with an `__aiter__` for one, too.
     """
 
-    def refuse(_: object) -> NoReturn:
+    def refuse(_: object) -> None:
         raise TypeError(reason)
 
     for name in methods:

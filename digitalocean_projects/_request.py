@@ -13,8 +13,9 @@ from ._arguments import checked_type
 from ._codec.headers import Headers, RateLimit
 from ._codec.json import DecodeError, decode_value
 from ._codec.value import encode_value
+from ._described import Request
 from ._errors import APIResponseError
-from ._messages import Request, quoted
+from ._messages import quoted
 from ._paginator.listing import Unidentified
 from ._public import publish
 from ._session.transport import Answer

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
+from zipfile import ZipFile
 
 import attrs
 import pytest
@@ -15,11 +17,14 @@ from benchmarks.__main__ import guard, main
 from benchmarks.cases import CASES, Case, Run
 from benchmarks.child import do
 from benchmarks.job import PROJECT, Job, urns
-from benchmarks.report import case_table, slopes
+from benchmarks.report import case_table, picture, target_table
 from benchmarks.runner import Result, WrongResultError, runner
+from benchmarks.scale import Setting, report
+from benchmarks.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from benchmarks.runner import Runner
 
@@ -39,7 +44,8 @@ def measuring() -> Iterator[Runner]:
 def calls_here() -> list[str]:
     """Return the functions of the clients that the tests install."""
     calls = {run.call for case in CASES for run in case.runs}
-    return sorted(call for call in calls if call.startswith(("floor.", "ours.", "ours_blocking.")))
+    here = ("floor.", "raw_sockets.", "ours.", "ours_blocking.")
+    return sorted(call for call in calls if call.startswith(here))
 
 
 @pytest.mark.parametrize("call", calls_here())
@@ -47,30 +53,38 @@ def test_client(measuring: Runner, call: str) -> None:
     """Each function does its whole job."""
     job = Job(origin=measuring.origin, redis=measuring.redis, per_page=PER_PAGE)
     function = call.partition(".")[2]
-    is_listing = function in {"collect", "iterate"}
-    job = attrs.evolve(job, total=TOTAL, count=1 if is_listing else COUNT)
+    if function in {"collect", "keep", "iterate"}:
+        job = attrs.evolve(job, total=TOTAL, kept=True)
+    elif function == "emulator":
+        job = attrs.evolve(job, total=1)
+    else:
+        job = attrs.evolve(job, total=TOTAL, count=COUNT)
     result, costs = do(call, job)
     expected: dict[str, Any] = {
         "collect": NAMES,
+        "keep": NAMES,
+        "emulator": 1,
         "iterate": TOTAL,
         "get": [PROJECT] * COUNT,
         "page": [PER_PAGE] * COUNT,
         "assign": NAMES[:COUNT],
     }
-    if function in {"collect", "assign"}:
+    if function in {"collect", "keep", "assign"}:
         result = [str(item["urn"] if isinstance(item, dict) else item.urn) for item in result]
     assert expected.get(function, COUNT) == result
     assert job.expected == (result if isinstance(result, int) else len(result))
     assert costs["wall"] > 0
     assert costs["cpu"] > 0
+    assert job.kept == ("kept" in costs)
 
 
 def test_page(measuring: Runner) -> None:
     """The server's pages look like the API's, and can come late."""
-    url = f"{measuring.origin}/{TOTAL}/1/v2/projects/{PROJECT}/resources"
+    url = f"{measuring.origin}/{TOTAL}/1/30/v2/projects/{PROJECT}/resources"
     with urlopen(f"{url}?page=2&per_page=20") as answer:  # noqa: S310 - it is ours
         page = json.load(answer)
     assert NAMES[20:40] == [resource["urn"] for resource in page["resources"]]
+    assert [30] == [n for n, one in enumerate(page["resources"], 20) if not one["assigned_at"]]
     assert {"total": TOTAL} == page["meta"]
     links = {"first": 1, "prev": 1, "next": 3, "last": 3}
     assert {name: f"{url}?page={number}&per_page=20" for name, number in links.items()} == page[
@@ -82,7 +96,7 @@ def test_request_in_parts(measuring: Runner) -> None:
     """The server answers a request when it is complete."""
     port = int(measuring.origin.rpartition(":")[2])
     body = b'{"resources": ["do:droplet:1"]}'
-    head = f"POST /1/0/v2/projects/p/resources HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /1/0/0/v2/projects/p/resources HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for part in (head.encode(), body[:9], body[9:]):
@@ -91,12 +105,16 @@ def test_request_in_parts(measuring: Runner) -> None:
 
 
 def test_cases() -> None:
-    """Keys and titles are unique, and each threshold belongs to a row."""
+    """Keys and titles are unique, and each target belongs to a row and a measure."""
     assert len(CASES) == len({case.key for case in CASES})
     for case in CASES:
         titles = [run.title for run in case.runs]
         assert len(titles) == len(set(titles))
-        assert set(case.most) <= set(titles[1:])
+        targets = [target for target in TARGETS if target.case == case.key]
+        assert {target.row for target in targets} <= set(titles[1:])
+        assert {target.measure for target in targets} <= set(case.measures)
+    assert {target.case for target in TARGETS} <= {case.key for case in CASES}
+    assert all(target.aim <= target.most for target in TARGETS)
 
 
 def test_unknown_case(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,18 +125,17 @@ def test_unknown_case(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_main(capsys: pytest.CaptureFixture[str]) -> None:
-    """The command measures a case and prints its table."""
-    assert 0 == main(["--quick", "page"])
-    *_, head, _, floor, ours, blocking = capsys.readouterr().out.splitlines()
-    assert ["rounds", "cpu,"] == head.split()[:2]
-    assert ["floor.page", "1"] == floor.split()[:2]
-    assert ["ours.page", "1"] == ours.split()[:2]
-    assert ["ours_blocking.page", "1"] == blocking.split()[:2]
+    """The command measures a case, and prints its table and those of its targets."""
+    assert 0 == main(["--quick", "memory"])
+    *_, head, _, floor, ours, _, _, _, target = capsys.readouterr().out.rstrip().splitlines()
+    assert ["rounds", "kept,", "MiB", "ratio"] == head.split()
+    assert ["floor.collect", "1"] == floor.split()[:2]
+    assert ["ours.keep", "1"] == ours.split()[:2]
+    assert target.startswith("memory: ours.keep, kept")
 
 
-def case_of(*runs: str, **most: float) -> Case:
-    thresholds = {f"python -c '{code}'": ratio for code, ratio in most.items()}
-    return Case(key="k", title="Some", runs=tuple(map(Run, runs)), rounds=2, most=thresholds)
+def case_of(*runs: str) -> Case:
+    return Case(key="k", title="Some", runs=tuple(map(Run, runs)), rounds=2)
 
 
 def test_missing_package(measuring: Runner, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,13 +156,53 @@ def test_failure(measuring: Runner) -> None:
         measuring.run(case)
 
 
+def test_older_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each row of this package has another one, which imports the version in a wheel."""
+    path = tmp_path / "digitalocean_projects-0.0.1-py3-none-any.whl"
+    with ZipFile(path, "w") as wheel:
+        wheel.writestr("digitalocean_projects/__init__.py", "import no_such_module")
+    ours = "python -c 'import digitalocean_projects'"
+    with runner(quick=True, against=path) as measuring:
+        assert "0.0.1" == measuring.older
+        results = measuring.run(case_of("python -c pass", ours))
+    assert ["python -c pass", ours] == [result.run.title for result in results]
+    assert f"k: {ours} 0.0.1 is left out: ModuleNotFoundError" in capsys.readouterr().err
+
+
+def test_instructions(measuring: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Valgrind runs a process for each row, which starts and ends the count."""
+    programs = {
+        "valgrind": 'echo "==1== Collected : 42" >&2; shift 3; exec "$@"',
+        "vgdb": f'echo "$3" >> {tmp_path / "vgdb.log"}',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    case = attrs.evolve(case_of("floor.get"), job=Job(count=5), counted={"count": 2}, rounds=1)
+    (result,) = attrs.evolve(measuring, quick=False).run(case)
+    assert [42] == result.instructions
+    assert ["on", "off"] == (tmp_path / "vgdb.log").read_text("utf-8").split()
+
+
 def test_guard(measuring: Runner, capsys: pytest.CaptureFixture[str]) -> None:
-    """The guard counts the ratios that are above their thresholds."""
+    """The guard counts the ratios that are above the accepted ones."""
     runs = ("python -c pass", "python -c 'import json'", "python -c 'import re'")
-    case = attrs.evolve(case_of(*runs), most={runs[1]: 1000.0, runs[2]: 0.001})
-    assert 1 == guard(measuring, [case], rounds=1)
-    lines = capsys.readouterr().out.splitlines()
+    targets = [Target("k", runs[1], "cpu", 1.0, 1000.0), Target("k", runs[2], "cpu", 0.0, 0.001)]
+    assert 1 == guard(measuring, [case_of(*runs)], targets, rounds=1)
+    lines = capsys.readouterr().out.rstrip().splitlines()
     assert [False, True] == [line.endswith("!") for line in lines[2:]]
+
+
+def test_scale() -> None:
+    """A table shows what the tokens and requests of several processes cost."""
+    lines = report((Setting(2, redis=True, tenants=3, rounds=2),)).splitlines()
+    costs = dict(line.rsplit(maxsplit=1) for line in lines[2:])
+    assert "2 processes and Redis" == lines[0].strip()
+    assert ["3", "12"] == [costs["tokens"], costs["requests"]]
+    # Each process has at least one connection to each server, and six requests need no more.
+    assert 2 <= int(costs["connections of Redis"]) <= 12
+    assert all(float(value.replace(",", "")) >= 0 for value in costs.values())
 
 
 def result_of(title: str, *values: float) -> Result:
@@ -164,15 +221,25 @@ def test_table() -> None:
     ] == case_table(case_of(), results).splitlines()
 
 
-def test_slopes() -> None:
-    """A listing's CPU time is a sum of what its requests and its resources cost."""
+def test_target_table() -> None:
+    """The table of targets compares both versions with the floor, and with each other."""
+    floor = attrs.evolve(result_of("floor", 0.001, 0.002), instructions=[1000])
+    ours = attrs.evolve(result_of("ours", 0.002, 0.003), instructions=[1250])
+    older = Result(Run("ours", version="0.1.0"), [{"cpu": 0.003}, {"cpu": 0.005}], [2000])
+    targets = [Target("k", "ours", "cpu", 1.5, 2.0), Target("k", "left.out", "cpu", 1.0, 1.0)]
+    head, _, *rows = target_table({"k": [floor, ours, older]}, "0.1.0", targets).splitlines()
+    assert head.split("  ")[-1] == "instructions, this"
+    assert [["k:", "ours,", "cpu", "1.50", "2.75", "1.75", "0.63", "2.00", "1.25"]] == [
+        row.split() for row in rows
+    ]
 
-    def cost(resources: int, requests: int) -> list[Result]:
-        return [result_of("floor", 2e-6 * resources + 1e-4 * requests + 5e-3)] * 3
 
-    found = {
-        "list-small-pages": cost(40_000, 2_000),
-        "list-0ms": cost(40_000, 200),
-        "list-200000": cost(200_000, 1_000),
-    }
-    assert ["floor", "100", "2"] == slopes(found).splitlines()[2].split()
+def test_picture() -> None:
+    """Each bar has its client and its figure, and the fastest client is first."""
+    results = [result_of("floor.get", 0.001), result_of("with_httpx.get", 0.010)]
+    results.append(attrs.evolve(result_of("ours.get", 5.0), run=Run("ours.get", version="0.1.0")))
+    assert [
+        "Get: cpu time, ms",
+        f"  aiohttp and orjson        1  {4 * '■'}",
+        f"  httpx and orjson         10  {40 * '■'}",
+    ] == picture({"get": results}, {"get": "Get"}).splitlines()

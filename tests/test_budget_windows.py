@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from digitalocean_projects._limiter.budget import Window
+from digitalocean_projects import Limits, TokenBucket
+from digitalocean_projects._limiter.budget import Budget, Window
 
 
 def window(*back: float, capacity: int = 3, reserve: int = 1) -> Window:
@@ -60,3 +61,22 @@ def test_reserve_of_a_small_window() -> None:
     """Bulk requests can take at least one token."""
     small = window(capacity=1, reserve=5)
     assert (0.0, 61.0) == tuple(small.free_at(0.0, number, 0, bulk=True) for number in (0, 1))
+
+
+def test_spare() -> None:
+    """The spare tokens are those that are free now, without the reserve; returned ones leave."""
+    made = window(10.0, 20.0, capacity=5)
+    assert [2, 3, 2] == [made.spare(9.9, 0), made.spare(10.0, 0), made.spare(10.0, 1)]
+    assert [20.0] == made._back
+
+
+def test_returned_tokens_take_no_memory() -> None:
+    """A budget whose windows are never full forgets the tokens that have returned."""
+    budget = Budget(Limits(windows=((10, 60.0),)), lambda: 0.0)
+    for minute in range(100):
+        lease = TokenBucket(Limits()).lease()
+        now = 70.0 * minute
+        assert budget.is_ready(now, bulk=False)
+        budget.take(lease, now)
+        budget.end(lease, "settled", {}, now)
+    assert len(budget._windows[0]._back) <= 10

@@ -25,8 +25,9 @@ from digitalocean_projects._codec.json import (
     encode_members,
     encode_urns,
 )
-from digitalocean_projects._codec.structure import structure
-from digitalocean_projects._codec.urn import are_listed_urns, listed_urn
+from digitalocean_projects._codec.resources import _Members, are_listed_urns
+from digitalocean_projects._codec.structure import converter, structure
+from digitalocean_projects._codec.urn import listed_urn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -475,6 +476,13 @@ def test_urns_among_others(texts: list[str]) -> None:
         except ValueError:
             accepted = False
     assert accepted == are_listed_urns(texts)
+    if all(char >= " " for text in texts for char in text):
+        assert accepted == are_listed_urns(texts, escaped=False)
+
+
+def test_fast_path_has_all_members() -> None:
+    """The fast path reads exactly the members that cattrs writes."""
+    assert [*converter().unstructure(RESOURCE)] == [*_Members.__struct_encode_fields__]
 
 
 @pytest.mark.parametrize("urn", ODD_URNS)

@@ -7,12 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from digitalocean_projects import Environment, Project
 from digitalocean_projects._codec.json import (
     DecodeError,
+    _usual_project,
     decode_page,
     decode_project,
+    decode_value,
     encode,
     encode_members,
 )
@@ -113,3 +117,52 @@ def test_encode() -> None:
     assert b'{"name":"y","environment":"Staging"}' == encode_members(
         {"name": "y", "environment": Environment.STAGING}
     )
+
+
+TIMES = st.sampled_from(["2018-09-27T20:10:35Z", "2018-09-27T20:10:35", "", "soon", None, 5])
+TEXTS: st.SearchStrategy[Any] = st.sampled_from(["", "a", "é\n", "\ud800", None, 1, []])
+MEMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "id": st.sampled_from(["x", WIRE["id"], 5, None]),
+    "owner_uuid": TEXTS,
+    "owner_id": st.sampled_from([258992, 1.0, True, None, "5", 10**30]),
+    "name": st.sampled_from(["web", "", 5]),
+    "description": TEXTS,
+    "purpose": TEXTS,
+    "environment": st.sampled_from(["Production", "production", "", None, 5, []]),
+    "is_default": st.sampled_from([True, False, "true", 1, None]),
+    "created_at": TIMES,
+    "updated_at": TIMES,
+}
+
+
+@given(
+    changes=st.fixed_dictionaries({}, optional=MEMBERS),
+    missing=st.sets(st.sampled_from(sorted(WIRE)), max_size=1),
+    more=st.dictionaries(st.sampled_from(["team", "Id"]), st.sampled_from([1, 1e400]), max_size=1),
+)
+def test_fast_reading(changes: dict[str, Any], missing: set[str], more: dict[str, Any]) -> None:
+    """A project is read as cattrs reads it, whether its members are as documented or not."""
+    members = {**WIRE, **changes, **more}
+    document = {"project": {name: value for name, value in members.items() if name not in missing}}
+    body = json.dumps(document).encode()
+    outcomes: list[Project | str] = []
+    for decode in (decode_project, by_cattrs):
+        try:
+            outcomes.append(decode(body))
+        except DecodeError as error:
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
+    assert isinstance(outcomes[0], str) or repr(outcomes[0]) == repr(outcomes[1])
+
+
+def by_cattrs(body: bytes) -> Project:
+    """The first project on a page with the project in `body`, which only cattrs reads."""
+    page = {"projects": [decode_value(body)["project"]]}
+    return decode_page(json.dumps(page).encode(), Project).items[0]
+
+
+def test_usual_project_is_read_fast() -> None:
+    """A documented project takes the fast way."""
+    body = json.dumps({"project": WIRE}).encode()
+    assert PROJECT == _usual_project(body)
+    assert Environment.PRODUCTION is decode_project(body).environment

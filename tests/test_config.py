@@ -21,13 +21,13 @@ from digitalocean_projects import (
 from digitalocean_projects._arguments import checked_count, checked_seconds, checked_wait
 from digitalocean_projects._clock import SystemClock
 from digitalocean_projects._config import (
-    BASE_URL,
     Settings,
     checked_base_url,
     checked_proxy,
     checked_token,
     checked_user_agent,
 )
+from digitalocean_projects._defaults import BASE_URL
 from digitalocean_projects._messages import Secret
 from tests.exposure import exposed
 

@@ -45,7 +45,8 @@ from digitalocean_projects import (
     UnprocessableEntityError,
     _errors,
 )
-from digitalocean_projects._messages import Request, one_line
+from digitalocean_projects._described import Request
+from digitalocean_projects._messages import one_line
 from digitalocean_projects._session.transport import status_error
 
 if TYPE_CHECKING:

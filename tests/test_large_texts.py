@@ -12,7 +12,8 @@ import pytest
 from digitalocean_projects import URN, APIError
 from digitalocean_projects._codec.json import decode_error, decode_resources
 from digitalocean_projects._codec.urn import listed_urn
-from digitalocean_projects._messages import Request, Secret, holds_token, one_line, quoted, redacted
+from digitalocean_projects._described import Request
+from digitalocean_projects._messages import Secret, holds_token, one_line, quoted, redacted
 from digitalocean_projects._session.transport import Answer, status_error
 
 if TYPE_CHECKING:

@@ -723,7 +723,7 @@ def test_exception_before_a_timer_is_set(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (61.0, 130.0) == (interrupted_at, clock.now)
 
 
-CHANGES = ["_let_go", "take", "_take", "add", "_apply", "end", "_end", "remove", "_age", "wake"]
+CHANGES = ["_let_go", "is_ready", "take", "_apply", "end", "_end", "remove", "wake"]
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -236,6 +236,13 @@ class Bucket(RuleBasedStateMachine):
         )
 
     @invariant()
+    def is_ready_at_once(self) -> None:
+        """The quick answer whether a request may start now is the same as the exact moment's."""
+        now, budget = self.clock.now, self.bucket.budget
+        for bulk in (False, True):
+            assert budget.is_ready(now, bulk=bulk) == (budget.ready_at(now, bulk=bulk) <= now)
+
+    @invariant()
     def lets_go_who_may(self) -> None:
         """No request waits longer than necessary, or than its maximum."""
         now = self.clock.now

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from digitalocean_projects import APIResponseError, AsyncClient, PaginationError, Resource
 from digitalocean_projects._codec.json import PageDocument
-from digitalocean_projects._messages import Request, Secret
+from digitalocean_projects._described import Request
+from digitalocean_projects._messages import Secret
 from digitalocean_projects._paginator.cursor import Reading
 from digitalocean_projects._session.transport import Answer
 

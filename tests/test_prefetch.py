@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from digitalocean_projects import ClientUsageError
-from digitalocean_projects._messages import Request, Secret
+from digitalocean_projects._described import Request
+from digitalocean_projects._messages import Secret
 from digitalocean_projects._paginator.prefetch import Waves, Window, close
 from digitalocean_projects._session.transport import Answer
 

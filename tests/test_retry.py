@@ -20,7 +20,7 @@ from digitalocean_projects import (
     ServerError,
 )
 from digitalocean_projects._clock import SystemClock
-from digitalocean_projects._messages import Request
+from digitalocean_projects._described import Request
 from digitalocean_projects._session.retry import Retries
 from digitalocean_projects._session.transport import status_error
 from tests.simulation import MovedClock

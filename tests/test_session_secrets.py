@@ -32,7 +32,8 @@ from digitalocean_projects import (
     Resource,
     RetryPolicy,
 )
-from digitalocean_projects._messages import Request, Secret
+from digitalocean_projects._described import Request
+from digitalocean_projects._messages import Secret
 from digitalocean_projects._session.transport import Answer
 from tests.exposure import exposed, messages
 

@@ -32,7 +32,7 @@ from digitalocean_projects import (
     ServerError,
     _session,
 )
-from digitalocean_projects._messages import Request
+from digitalocean_projects._described import Request
 from digitalocean_projects._session import telemetry, tracing
 from digitalocean_projects._session.telemetry import add_gauges
 from digitalocean_projects._session.tracing import Attempt, operation

@@ -1,7 +1,6 @@
 """The floor: aiohttp and orjson, to plain dicts, without retries, limits, errors or types."""
 
 import asyncio
-from collections import deque
 from functools import partial
 from typing import Any
 
@@ -33,20 +32,6 @@ async def collect(job: Job) -> list[Any]:
         return await collect_pages(partial(_load_page, session, job), job)
 
 
-async def iterate(job: Job) -> int:
-    seen = 0
-    async with _session() as session:
-        tasks = deque([asyncio.create_task(_load_page(session, job, 1))])
-        total = (await tasks[0])["meta"]["total"]
-        for number in range(2, -(-total // job.per_page) + 1):
-            tasks.append(asyncio.create_task(_load_page(session, job, number)))
-            if len(tasks) == job.concurrency:
-                seen += sum(1 for _ in (await tasks.popleft())["resources"])
-        for task in tasks:
-            seen += sum(1 for _ in (await task)["resources"])
-    return seen
-
-
 async def get(job: Job) -> list[Any]:
     url = f"{job.url}/v2/projects/{PROJECT}"
     async with _session() as session:
@@ -66,3 +51,11 @@ async def assign(job: Job) -> list[Any]:
             async with session.post(url, data=orjson.dumps({"resources": chunk})) as response:
                 done += orjson.loads(await response.read())["resources"]
     return done
+
+
+async def lease(job: Job) -> int:
+    semaphore = asyncio.Semaphore()
+    for _ in range(job.count):
+        async with semaphore:
+            pass
+    return job.count

@@ -1,9 +1,12 @@
 """This package, async."""
 
+import subprocess
+import sys
+from contextlib import closing
+from http.client import HTTPConnection
+
 from benchmarks.job import PROJECT, Job, urns
 from digitalocean_projects import AsyncClient, AsyncPaginator, Limits, Resource, TokenBucket
-from digitalocean_projects._clock import SYSTEM_CLOCK
-from digitalocean_projects._limiter.shared import shared_bucket
 
 # With the API's own limits, waiting for them would be all that is measured.
 NEVER_BINDING = Limits(windows=((10**9, 60.0), (10**9, 3600.0)))
@@ -22,6 +25,13 @@ def _list(client: AsyncClient, job: Job) -> AsyncPaginator[Resource]:
 async def collect(job: Job) -> list[Resource]:
     async with _client(job) as client:
         return await _list(client, job).collect()
+
+
+async def keep(job: Job) -> list[Resource]:
+    """Collect, and read what a first use may compute and keep."""
+    resources = await collect(job)
+    assert all(resource.urn and resource.assigned_at for resource in resources)
+    return resources
 
 
 async def iterate(job: Job) -> int:
@@ -52,7 +62,10 @@ async def lease(job: Job) -> int:
 
 
 async def lease_through_redis(job: Job) -> int:
-    from digitalocean_projects.contrib.redis import RedisLimits  # noqa: PLC0415 - an extra
+    # An extra, and modules that older versions lack.
+    from digitalocean_projects._clock import SYSTEM_CLOCK  # noqa: PLC0415
+    from digitalocean_projects._limiter.shared import shared_bucket  # noqa: PLC0415
+    from digitalocean_projects.contrib.redis import RedisLimits  # noqa: PLC0415
 
     limits = RedisLimits(job.redis, windows=NEVER_BINDING.windows)
     bucket = shared_bucket(limits, SYSTEM_CLOCK, base_url=job.url, token="t", user=job)
@@ -65,3 +78,19 @@ async def _lease(bucket: TokenBucket, job: Job) -> int:
         async with bucket.lease() as lease:
             lease.settle()
     return bucket.statistics().granted - before
+
+
+def emulator(_: Job) -> int:
+    """Start the emulator, and wait for its first answer."""
+    command = [sys.executable, "-m", "digitalocean_projects", "emulator"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        # The line is export DIGITALOCEAN_API_URL=http://127.0.0.1:8000.
+        address = process.stdout.readline().decode().rpartition("/")[2].strip()
+        with closing(HTTPConnection(address)) as connection:
+            connection.request("GET", "/v2/projects")
+            return int(connection.getresponse().status > 0)
+    finally:
+        process.kill()
+        process.communicate()

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from digitalocean_projects._codec.enums import ResourceStatus
 from digitalocean_projects._codec.json import decode_resources, encode_urns
-from digitalocean_projects._codec.models import Refusal, Resource, ResourceStatus
+from digitalocean_projects._codec.models import Refusal, Resource
 from digitalocean_projects._codec.urns import DistinctURNs, is_address
+from digitalocean_projects._described import Request
 from digitalocean_projects._errors import (
     APIError,
     BadRequestError,
@@ -20,7 +22,6 @@ from digitalocean_projects._errors import (
     PreconditionFailedError,
     UnprocessableEntityError,
 )
-from digitalocean_projects._messages import Request
 
 from .chunks import Chunk, Slots, StoppedError
 from .results import DONE, AssignmentResult, assignment_error

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from digitalocean_projects._codec.urn import URN
+    from digitalocean_projects._described import Request
     from digitalocean_projects._errors import APIStatusError
-    from digitalocean_projects._messages import Request
     from digitalocean_projects._session.retry import Retries
 
 

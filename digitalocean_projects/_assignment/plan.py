@@ -8,13 +8,8 @@ from typing import Self, TypeAlias
 import attrs
 
 from digitalocean_projects._arguments import AnyProject, ProjectLike, creatable
-from digitalocean_projects._codec.models import (
-    Environment,
-    Project,
-    ProjectResources,
-    Purpose,
-    Value,
-)
+from digitalocean_projects._codec.enums import Environment, Purpose
+from digitalocean_projects._codec.models import Project, ProjectResources, Value
 from digitalocean_projects._codec.urn import URN
 from digitalocean_projects._codec.urns import is_address
 from digitalocean_projects._lookup import Directory

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT, project_path
+from digitalocean_projects._arguments import project_path
 from digitalocean_projects._codec.urns import DistinctURNs
+from digitalocean_projects._defaults import DEFAULT_PROJECT
 
 from .apply import still_listed
 from .assignment import Assignment

@@ -7,7 +7,8 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from digitalocean_projects._codec.models import Project, Refusal, Resource, ResourceStatus, Value
+from digitalocean_projects._codec.enums import ResourceStatus
+from digitalocean_projects._codec.models import Project, Refusal, Resource, Value
 from digitalocean_projects._codec.urn import URN
 from digitalocean_projects._errors import APIError, AssignmentError, ClientUsageError
 from digitalocean_projects._public import publish

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._clock import polls
+from digitalocean_projects._described import Request
 from digitalocean_projects._errors import (
     AssignmentTimeoutError,
     NotFoundError,
     PreconditionFailedError,
 )
-from digitalocean_projects._messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

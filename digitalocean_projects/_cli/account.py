@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from digitalocean_projects._defaults import CONTEXT_VARIABLE
 from digitalocean_projects._errors import APIError, ClientUsageError
 from digitalocean_projects._messages import TOKEN_VARIABLES, one_line
 from digitalocean_projects.contrib import doctl
@@ -35,12 +36,12 @@ def chosen_token(options: Namespace) -> str | None:
         return _NO_TOKEN
     if options.context is not None or options.current_context:
         return doctl.token(options.context)
-    named = os.environ.get(doctl.CONTEXT_VARIABLE, "")
+    named = os.environ.get(CONTEXT_VARIABLE, "")
     variables = [name for name in TOKEN_VARIABLES if os.environ.get(name)]
     if named and not (variables and named.lower() == doctl.DEFAULT_CONTEXT):
         if variables:
             note(
-                f"{doctl.CONTEXT_VARIABLE} selects the context {one_line(named)}; "
+                f"{CONTEXT_VARIABLE} selects the context {one_line(named)}; "
                 f"{variables[0]} is not used",
                 quiet=options.quiet,
             )

@@ -16,8 +16,9 @@ from uuid import UUID
 
 import attrs
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT, NAME_PREFIX, is_project_id
+from digitalocean_projects._arguments import NAME_PREFIX, is_project_id
 from digitalocean_projects._codec.urn import URN, listed_urn
+from digitalocean_projects._defaults import DEFAULT_PROJECT
 from digitalocean_projects._messages import one_line, quoted
 
 from .input import place_of, read_text

@@ -5,19 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
-from digitalocean_projects._config import DEFAULT_CHUNK_SIZE
+from digitalocean_projects._defaults import DEFAULT_CHUNK_SIZE, DEFAULT_PROJECT
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
-from .arguments import add_command, add_project, add_wait, chosen_project
 from .output import RESOURCE_COLUMNS, Output
 from .progress import Progress, first_attempts, progress_shown, requests_of
+from .project import chosen_project
 from .terminal import FAILED, Style, complain, is_written, note, styled
-from .urns import add_urns, distinct_arguments
+from .urns import distinct_arguments
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
     from collections.abc import Iterable
     from typing import TypeAlias
 
@@ -30,78 +29,9 @@ if TYPE_CHECKING:
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client
 
-    from .arguments import Commands
-
     Outcome: TypeAlias = AppliedPlan | AssignmentResult | AssignmentError | Reconciliation
 
 SOME_MAY_BE_MOVED = "some resources may have been moved; it is safe to run the command again"
-_LATER = """\
-The API completes a move seconds to minutes after it has answered. Until then,
-the old project may still list the resource. It is safe to repeat a move."""
-
-
-def add_assign(commands: Commands) -> None:
-    """Add the subcommands `assign` and `unassign`."""
-    command = add_command(
-        commands,
-        "assign",
-        assign,
-        "move resources to a project",
-        "assign web-shop do:droplet:1 do:domain:example.com",
-        "assign web-shop - < urns.txt",
-        "list --format URN --no-header | grep droplet |\n    {} assign web-shop -",
-        details=_LATER,
-        columns=RESOURCE_COLUMNS,
-    )
-    add_project(command)
-    add_urns(command)
-    _add_wait(command)
-
-    command = add_command(
-        commands,
-        "unassign",
-        unassign,
-        "move resources to the default project",
-        "unassign do:droplet:310984024",
-        "unassign --demo do:droplet:310984024",
-        details=_LATER,
-        columns=RESOURCE_COLUMNS,
-    )
-    add_urns(command)
-    _add_wait(command)
-
-
-def add_doctl_assign(commands: Commands) -> None:
-    """Add `assign` as doctl has it: its URNs follow an option."""
-    command = add_command(
-        commands,
-        "assign",
-        assign,
-        "move resources to a project",
-        "projects resources assign web-shop \\\n      --resource=do:droplet:310984024",
-        details=_LATER,
-        columns=RESOURCE_COLUMNS,
-        aliases=["a"],
-    )
-    add_project(command)
-    command.add_argument(
-        "--resource",
-        action="extend",
-        type=lambda text: text.split(","),
-        required=True,
-        dest="resources",
-        metavar="URN[,URN]",
-        help="URNs, separated by commas; the option can be repeated",
-    )
-    _add_wait(command)
-
-
-def _add_wait(command: ArgumentParser) -> None:
-    add_wait(
-        command,
-        "after the moves, wait at most SECONDS until the project lists all the resources, and exit "
-        "with status 1 if it still lacks one (default: do not wait)",
-    )
 
 
 def assign(client: Client, options: Namespace) -> int:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._errors import ClientUsageError
 
-from .arguments import add_parser, known_columns
+from .arguments.options import known_columns
+from .arguments.parser import Commands
 from .terminal import INSTALL
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Sequence
 
-    from .arguments import Commands
 
 _FILES = ("FILE", "OLD", "NEW")
 # It completes the last name of a list. The names before it are a part of each candidate.
@@ -27,34 +26,19 @@ _BASH = """\
 """
 
 
-def add_completion(commands: Commands, parser: ArgumentParser) -> None:
-    """Add the subcommand `completion` for the parser of the whole command."""
-    completion = add_parser(
-        commands,
-        "completion",
-        "print a shell completion script",
-        "completion bash >> ~/.bash_completion",
-        "completion zsh > ~/.zfunc/_{}",
-        details=f"It requires shtab: {INSTALL}",
-    )
-    completion.add_argument(
-        "shell", choices=("bash", "fish", "zsh", "tcsh"), help="shell that runs the script"
-    )
-    completion.set_defaults(run=_complete, parser=parser)
-
-
-def _complete(options: Namespace) -> int:
+def complete(options: Namespace) -> int:
     """Print a script that lets a shell complete the command."""
     try:
         import shtab  # noqa: PLC0415 - an optional extra
     except ImportError:
         raise ClientUsageError(f"completion requires shtab: {INSTALL}") from None
-    for action in _actions(options.parser):
+    parser = options.make_parser()
+    for action in _actions(parser):
         if action.metavar in _FILES:
             action.complete = shtab.FILE
         elif names := known_columns(action):
             action.complete = _completing(names)
-    print(shtab.complete(options.parser, options.shell))
+    print(shtab.complete(parser, options.shell))
     return 0
 
 
@@ -62,8 +46,8 @@ def _actions(parser: ArgumentParser) -> Iterator[Any]:
     """Yield the arguments of a parser and its subcommands, which shtab reads, too."""
     for action in parser._actions:  # noqa: SLF001 - no public name
         yield action
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - no public name
-            for subparser in action.choices.values():
+        if isinstance(action, Commands):
+            for subparser in map(action.make, action.choices):
                 yield from _actions(subparser)
 
 

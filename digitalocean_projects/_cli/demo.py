@@ -12,12 +12,12 @@ from textwrap import fill
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
-from digitalocean_projects._config import BASE_URL_VARIABLE
+from digitalocean_projects._defaults import BASE_URL_VARIABLE, DEFAULT_PROJECT
 from digitalocean_projects._facade.sync import Client
 from digitalocean_projects._messages import TOKEN_VARIABLES
 from digitalocean_projects.testing import Emulator, seed_demo
 
+from .emulator import seed
 from .output import RESOURCE_COLUMNS, Output
 from .report import Summary, print_report
 from .terminal import PROGRAM, Style, counted, note, styled, terminal_width
@@ -42,16 +42,6 @@ _ACCOUNT = (
     f"{PROGRAM} --help describes all commands and settings. To use your account, set {_TOKEN} to "
     f"your API token and leave {_URL} unset."
 )
-
-
-def seed(emulator: Emulator) -> str:
-    """Fill an emulator with the sample data, and return the text of a note on its projects."""
-    seed_demo(emulator)
-    names = [
-        f"{project.name} (default)" if project.is_default else project.name
-        for project in emulator.projects()
-    ]
-    return f"projects {' and '.join(names)}"
 
 
 @contextmanager
@@ -117,7 +107,7 @@ def _print_heading(text: str, command: str = "") -> None:
 
 
 def _print_resources(resources: Sequence[Resource], names: str) -> None:
-    options = Namespace(output="text", columns=RESOURCE_COLUMNS.named(names), no_header=False)
+    options = Namespace(output="text", columns=names.split(","), no_header=False)
     Output(options, RESOURCE_COLUMNS).write(resources)
 
 

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
+from digitalocean_projects._defaults import DEFAULT_PROJECT
 from digitalocean_projects._paginator.reader import hidden_in
 
 from .account_file import AccountProject, read_account_file
-from .arguments import add_command
-from .input import STDIN
+from .arguments.tables import CHANGES
 from .output import Column, Columns, Output
 from .progress import progress_shown, requests_of
-from .terminal import complain, counted, is_written, note
+from .terminal import STDIN, complain, counted, is_written, note
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client
 
-    from .arguments import Commands
 
 _DIFFERENT = 1
 _TROUBLE = 2
@@ -67,49 +65,23 @@ class Change:
         return side.label
 
 
-CHANGE_COLUMNS = Columns[Change](
+_COLUMNS = Columns[Change](
+    CHANGES,
     (
-        Column("Change", "Change", lambda change: change.kind, lambda c: c.kind == _KINDS[-1]),
-        Column("URN", "URN", lambda change: str(change.urn)),
-        Column("From", "From", lambda change: change.label(change.source)),
-        Column("To", "To", lambda change: change.label(change.target)),
+        Column("Change", lambda change: change.kind, lambda change: change.kind == _KINDS[-1]),
+        Column("URN", lambda change: str(change.urn)),
+        Column("From", lambda change: change.label(change.source)),
+        Column("To", lambda change: change.label(change.target)),
     ),
-    default="Change,URN,From,To",
     plain=Change.members,
 )
-
-
-def add_diff(commands: Commands) -> None:
-    """Add the subcommand `diff`."""
-    parser = add_command(
-        commands,
-        "diff",
-        diff,
-        "compare two exports, or an export with the account",
-        "inventory --with-projects -o jsonl > old.jsonl",
-        "diff old.jsonl",
-        "diff old.jsonl new.jsonl -o jsonl",
-        details="It prints the resources that were moved, added or removed. The exit status is 0\n"
-        "if there are none, 1 if there are some, and 2 after an error, such as an account\n"
-        "that cannot be read completely. Only the resources and their projects are\n"
-        "compared. A project is the same if its id is, whatever its name is; if one side\n"
-        "has no id, if its name is. Before a resource is removed, the account is read\n"
-        "again. The members of its JSON objects are change, urn, from and to.",
-        columns=CHANGE_COLUMNS,
-        is_local=lambda options: options.new is not None,
-    )
-    parser.set_defaults(failed=_TROUBLE)
-    parser.add_argument("old", metavar="OLD", help="export; '-' is standard input")
-    parser.add_argument(
-        "new", metavar="NEW", nargs="?", help="newer export (default: read the account)"
-    )
 
 
 def diff(client: Client | None, options: Namespace) -> int:
     """Compare two exports, or an export with the account."""
     if options.old == options.new == STDIN:
         raise ValueError("OLD and NEW must not both be standard input")
-    output = Output(options, CHANGE_COLUMNS)
+    output = Output(options, _COLUMNS)
     new: Sequence[AccountProject]
     old = read_account_file(options.old, quiet=options.quiet)
     if client is None:

@@ -6,9 +6,8 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from .terminal import label_of, note
+from .terminal import STDIN, label_of, note
 
-STDIN = "-"
 _LARGEST = 128 << 20
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -10,15 +9,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from digitalocean_projects._codec.structure import time_text
-from digitalocean_projects._codec.urn import listed_type
 from digitalocean_projects._errors import APIError, ClientUsageError, InventoryError
 from digitalocean_projects._messages import one_line
 from digitalocean_projects._paginator.reader import UNSETTLED, hidden_in
 
 from .account import for_each_account
-from .arguments import add_command, add_project_option, add_strict, chosen_projects
+from .arguments.tables import ROWS, ROWS_OF_ACCOUNT, ROWS_OF_ACCOUNTS
 from .output import RESOURCE_COLUMNS, Column, Columns, Output
 from .progress import progress_shown, requests_of
+from .project import chosen_projects
 from .terminal import FAILED, complain, counted, is_written, note
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from digitalocean_projects._codec.models import Project, ProjectResources, Resource
     from digitalocean_projects._facade.sync import Client
 
-    from .arguments import Commands
 
 _ORDER = (
     "id",
@@ -85,82 +83,27 @@ class Row:
 def _of_resource(column: Column[Resource]) -> Column[Row]:
     """Return a column of resources as one of rows, which is empty for a project alone."""
     return Column(
-        column.name,
         column.heading,
         lambda row: "" if row.resource is None else column.value(row.resource),
         lambda row: row.resource is not None and column.is_bad(row.resource),
     )
 
 
-PROJECT_COLUMNS = (
-    Column[Row]("Project", "Project", lambda row: row.project.name),
-    Column[Row]("ProjectID", "Project ID", lambda row: row.project.id),
-)
 ROW_COLUMNS = Columns[Row](
-    (*PROJECT_COLUMNS, *map(_of_resource, RESOURCE_COLUMNS.known)),
-    default="Project,URN,AssignedAt,Status",
+    ROWS,
+    (
+        Column("Project", lambda row: row.project.name),
+        Column("Project ID", lambda row: row.project.id),
+        *map(_of_resource, RESOURCE_COLUMNS.known),
+    ),
     plain=Row.exported,
 )
-_KNOWN = attrs.evolve(
+_OF_ACCOUNT = attrs.evolve(
     ROW_COLUMNS,
-    known=(Column[Row]("Context", "Context", lambda row: row.context), *ROW_COLUMNS.known),
-    csv_default=ROW_COLUMNS.names,
+    table=ROWS_OF_ACCOUNT,
+    known=(Column[Row]("Context", lambda row: row.context), *ROW_COLUMNS.known),
 )
-_OF_ALL_CONTEXTS = attrs.evolve(
-    _KNOWN, default=f"Context,{ROW_COLUMNS.default}", csv_default=_KNOWN.names
-)
-
-
-def add_inventory(commands: Commands) -> None:
-    """Add the subcommand `inventory`."""
-    parser = add_command(
-        commands,
-        "inventory",
-        inventory,
-        "list the resources of all projects",
-        "inventory --type droplet --type volume",
-        "inventory --with-projects -o jsonl > account.jsonl",
-        "emulator --seed account.jsonl",
-        "inventory -o csv > account.csv",
-        "inventory --all-contexts -o csv > accounts.csv",
-        details="It prints each resource with its project, ordered by the projects' names. If a\n"
-        "project cannot be listed, it prints the error, goes on, and ends with exit\n"
-        "status 1. With '-o jsonl' and '-o json', the output is an export, which 'diff'\n"
-        "and the emulator read. The members of its objects are project, project_id, urn,\n"
-        "type, id, assigned_at, status and self_link. Those of a project are the API's,\n"
-        'after "kind": "project". With --all-contexts, the context comes first, and the\n'
-        "output can be read again only if there is one context.",
-        columns=_KNOWN,
-        all_contexts=True,
-    )
-    add_strict(parser)
-    add_project_option(parser)
-    add_type(parser)
-    parser.add_argument(
-        "--with-projects",
-        action="store_true",
-        help="print each project, too, before its resources, so that empty ones are included",
-    )
-
-
-def add_type(parser: argparse.ArgumentParser) -> None:
-    """Add the option `--type`."""
-    parser.add_argument(
-        "--type",
-        action="append",
-        dest="types",
-        metavar="TYPE",
-        type=_listed_type,
-        help="list resources of this type only, such as droplet; can be repeated",
-    )
-
-
-def _listed_type(text: str) -> str:
-    """Return the name of a type in listings."""
-    try:
-        return listed_type(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+_OF_ACCOUNTS = attrs.evolve(_OF_ACCOUNT, table=ROWS_OF_ACCOUNTS)
 
 
 def of_types(resources: Sequence[Resource], types: Sequence[str] | None) -> Sequence[Resource]:
@@ -172,7 +115,7 @@ def of_types(resources: Sequence[Resource], types: Sequence[str] | None) -> Sequ
 
 def inventory(client: Client, options: Namespace) -> int:
     """List the resources of all projects, or of the given ones."""
-    columns = _OF_ALL_CONTEXTS if options.all_contexts else _KNOWN
+    columns = _OF_ACCOUNTS if options.all_contexts else _OF_ACCOUNT
     writer = RowWriter(Output(options, columns), options)
 
     def add(client: Client, context: str) -> int:

@@ -6,94 +6,38 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from digitalocean_projects._arguments import DEFAULT_PROJECT
 from digitalocean_projects._codec.models import Project
 from digitalocean_projects._paginator.reader import UNSETTLED
 
-from .arguments import (
-    add_command,
-    add_project,
-    add_projects,
-    add_strict,
-    chosen_project,
-    chosen_projects,
-)
-from .inventory import PROJECT_COLUMNS, ROW_COLUMNS, Row, RowWriter, add_type, of_types
-from .output import RESOURCE_COLUMNS, Output
+from .arguments.tables import PROJECT_OF_ROW, ROWS_OF_ONE_PROJECT
+from .inventory import ROW_COLUMNS, Row, RowWriter, of_types
+from .output import Output
 from .progress import Progress, progress_shown, requests_of
+from .project import chosen_project, chosen_projects
 from .terminal import FAILED, counted, note
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
 
     from digitalocean_projects._codec.models import Resource
     from digitalocean_projects._facade.sync import Client, Paginator
 
-    from .arguments import Commands
 
-
-ONE_PROJECT = attrs.evolve(
-    ROW_COLUMNS,
-    default=RESOURCE_COLUMNS.default,
-    csv_default=RESOURCE_COLUMNS.names,
-    plain=lambda row: row.resource,
-)
-SEVERAL_PROJECTS = attrs.evolve(ROW_COLUMNS, plain=Row.listed)
-
-
-def add_list(commands: Commands) -> None:
-    """Add the subcommand `list`."""
-    parser = _add_list(
-        commands,
-        "list web-shop --format URN,Status",
-        "list web-shop --format URN --no-header > urns.txt",
-        "list web-shop staging --type droplet",
-        "list -o jsonl | jq -r .urn",
-        details="The JSON objects have the members that the API sends. If several projects are\n"
-        "listed, the members project and project_id come first; if one of them cannot be\n"
-        "listed, the command prints the error, goes on, and ends with exit status 1.",
-    )
-    add_projects(parser, DEFAULT_PROJECT)
-    add_type(parser)
-
-
-def add_doctl_list(commands: Commands) -> None:
-    """Add `list` as doctl has it: its PROJECT is required."""
-    parser = _add_list(commands, "projects resources list web-shop --format URN,Status")
-    add_project(parser)
-    parser.set_defaults(projects=(), types=None)
-
-
-def _add_list(
-    commands: Commands,
-    *examples: str,
-    details: str = "The JSON objects have the members that the API sends.",
-) -> ArgumentParser:
-    parser = add_command(
-        commands,
-        "list",
-        list_resources,
-        "list the resources of a project",
-        *examples,
-        details=details,
-        columns=ONE_PROJECT,
-        aliases=["ls"],
-    )
-    add_strict(parser)
-    return parser
+_ONE_PROJECT = attrs.evolve(ROW_COLUMNS, table=ROWS_OF_ONE_PROJECT, plain=lambda row: row.resource)
+_SEVERAL_PROJECTS = attrs.evolve(ROW_COLUMNS, plain=Row.listed)
 
 
 def list_resources(client: Client, options: Namespace) -> int:
     """List the resources of one or several projects."""
     names = options.projects or [options.project]
-    shows_project = any(column in PROJECT_COLUMNS for column in options.columns or ())
+    shows_project = any(column in PROJECT_OF_ROW for column in options.columns or ())
     if len(names) > 1 or shows_project:
-        writer = RowWriter(Output(options, SEVERAL_PROJECTS), options)
+        writer = RowWriter(Output(options, _SEVERAL_PROJECTS), options)
         projects, failures = chosen_projects(client, names, quiet=options.quiet)
         writer.fail(failures)
         writer.add(client, projects)
         return writer.finish()
-    output = Output(options, ONE_PROJECT)
+    output = Output(options, _ONE_PROJECT)
     # Nothing that is printed needs the project, so it takes no request.
     project = Project(id=chosen_project(client, names[0], quiet=options.quiet), name=names[0])
     paginator = client.projects.list_resources(project)

@@ -9,37 +9,13 @@ from typing import TYPE_CHECKING
 
 from digitalocean_projects._errors import ClientUsageError
 
-from .arguments import add_command
-
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from digitalocean_projects._facade.sync import Client
 
-    from .arguments import Commands
 
 _SECONDS_BETWEEN_LOOKS = 1.0
-
-
-def add_mcp(commands: Commands) -> None:
-    """Add the subcommand `mcp`."""
-    parser = add_command(
-        commands,
-        "mcp",
-        serve,
-        "serve tools for an assistant (Model Context Protocol)",
-        "mcp",
-        "mcp --demo --write",
-        details="A client such as an editor or a chat program starts it, and talks to it over\n"
-        "standard input and output. Its tools only read, unless --write is given. It\n"
-        "requires the package mcp: pip install 'digitalocean-projects[mcp]'",
-        has_output=False,
-    )
-    parser.add_argument(
-        "--write",
-        action="store_true",
-        help="add the tools that assign resources, apply a wanted state and create projects",
-    )
 
 
 def serve(client: Client, options: Namespace) -> int:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 from digitalocean_projects._assignment.results import REFUSED
+from digitalocean_projects._codec.enums import ResourceStatus
 from digitalocean_projects._codec.json import encode, encode_lines, encode_members
-from digitalocean_projects._codec.models import Project, Resource, ResourceStatus
+from digitalocean_projects._codec.models import Project, Resource
 from digitalocean_projects._codec.structure import time_text
-from digitalocean_projects._messages import one_line, quoted
+from digitalocean_projects._messages import one_line
 
+from .arguments.tables import PROJECTS, RESOURCES, Table
 from .terminal import Style, styled, width_of
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMS = ("text", "json", "jsonl")
-TABLE_FORMS = (*FORMS, "csv")
 _MISSING = "N/A"
 _REFUSALS = frozenset({ResourceStatus.NOT_FOUND, ResourceStatus.SERVICE_DOWN, REFUSED})
 # The longest URN with a UUID has 52 characters. A longer cell shifts the rest of its own line only.
@@ -49,21 +49,14 @@ class Column(Generic[T]):
     """A column of a table.
 
     Args:
-        name: Its name for `--format`.
         heading: Its heading.
         value: Returns the text or the time of an item; None if it has no such value.
         is_bad: Returns true if the item is to be printed in red.
     """
 
-    name: str
     heading: str
     value: Callable[[T], str | datetime | None]
     is_bad: Callable[[T], bool] = attrs.field(default=lambda _: False)
-
-    @property
-    def member(self) -> str:
-        """Its name in JSON and in CSV, such as `assigned_at`."""
-        return _find_words("_", self.name).lower()
 
     def text(self, item: T) -> str:
         """Return the text of an item's cell in a table."""
@@ -88,62 +81,46 @@ class Columns(Generic[T]):
     """The columns of a table for one kind of item.
 
     Args:
-        known: All columns.
-        default: The names of the columns that a table has by default, separated by commas.
-        csv_default: The names of the columns that CSV has by default; "" for all.
+        table: The names of the columns.
+        known: The columns, in the order of their names.
         plain: Returns the JSON form of an item.
     """
 
+    table: Table
     known: tuple[Column[T], ...]
-    default: str
-    csv_default: str = ""
     plain: Callable[[T], object] = attrs.field(default=lambda item: item)
 
-    @property
-    def names(self) -> str:
-        """The names of all columns, separated by commas."""
-        return ",".join(column.name for column in self.known)
-
-    def named(self, names: str) -> tuple[Column[T], ...]:
-        """Return the columns with these names, which are separated by commas and in any case.
-
-        Raises:
-            ValueError: A name is unknown.
-        """
-        by_name = {column.name.lower(): column for column in self.known}
-        wanted = [name.strip() for name in names.split(",")]
-        if unknown := [name for name in wanted if name.lower() not in by_name]:
-            raise ValueError(f"unknown column {quoted(unknown[0])}; choose from {self.names}")
-        return tuple(by_name[name.lower()] for name in wanted)
+    def named(self, names: Iterable[str]) -> list[Column[T]]:
+        """Return the columns with these names."""
+        by_name = dict(zip(self.table.names.split(","), self.known, strict=True))
+        return [by_name[name] for name in names]
 
 
 RESOURCE_COLUMNS = Columns[Resource](
+    RESOURCES,
     (
-        Column("URN", "URN", lambda resource: str(resource.urn)),
-        Column("Type", "Type", lambda resource: resource.type),
-        Column("ID", "ID", lambda resource: resource.urn.id),
-        Column("AssignedAt", "Assigned At", lambda resource: resource.assigned_at),
-        Column(
-            "Status", "Status", lambda resource: resource.status, lambda r: r.status in _REFUSALS
-        ),
-        Column("SelfLink", "Self Link", lambda resource: resource.self_link),
+        Column("URN", lambda resource: str(resource.urn)),
+        Column("Type", lambda resource: resource.type),
+        Column("ID", lambda resource: resource.urn.id),
+        Column("Assigned At", lambda resource: resource.assigned_at),
+        Column("Status", lambda resource: resource.status, lambda r: r.status in _REFUSALS),
+        Column("Self Link", lambda resource: resource.self_link),
     ),
-    default="URN,AssignedAt,Status",
 )
 PROJECT_COLUMNS = Columns[Project](
+    PROJECTS,
     (
-        Column("ID", "ID", lambda project: project.id),
-        Column("OwnerUUID", "Owner UUID", lambda project: project.owner_uuid),
-        Column("OwnerID", "Owner ID", lambda p: None if p.owner_id is None else str(p.owner_id)),
-        Column("Name", "Name", lambda project: project.name),
-        Column("Description", "Description", lambda project: project.description),
-        Column("Purpose", "Purpose", lambda project: project.purpose),
-        Column("Environment", "Environment", lambda project: project.environment),
-        Column("IsDefault", "Is Default?", lambda project: str(project.is_default).lower()),
-        Column("CreatedAt", "Created At", lambda project: project.created_at),
-        Column("UpdatedAt", "Updated At", lambda project: project.updated_at),
+        Column("ID", lambda project: project.id),
+        Column("Owner UUID", lambda project: project.owner_uuid),
+        Column("Owner ID", lambda p: None if p.owner_id is None else str(p.owner_id)),
+        Column("Name", lambda project: project.name),
+        Column("Description", lambda project: project.description),
+        Column("Purpose", lambda project: project.purpose),
+        Column("Environment", lambda project: project.environment),
+        Column("Is Default?", lambda project: str(project.is_default).lower()),
+        Column("Created At", lambda project: project.created_at),
+        Column("Updated At", lambda project: project.updated_at),
     ),
-    default="ID,Name,Environment,IsDefault",
 )
 
 
@@ -161,12 +138,13 @@ class Output(Generic[T]):
     def __init__(self, options: Namespace, columns: Columns[T]) -> None:
         self._form: str = options.output
         is_csv = self._form == "csv"
-        default = columns.csv_default or columns.names if is_csv else columns.default
-        self._columns: Sequence[Column[T]] = options.columns or columns.named(default)
+        default = columns.table.csv_default if is_csv else columns.table.default
+        names = options.columns or default.split(",")
+        self._columns = columns.named(names)
         self._plain = columns.plain
         self._widths = [0] * len(self._columns)
-        headings = [column.member if is_csv else column.heading for column in self._columns]
-        self._headings = [] if options.no_header else headings
+        headings = map(_member, names) if is_csv else (one.heading for one in self._columns)
+        self._headings = [] if options.no_header else list(headings)
 
     @property
     def is_text(self) -> bool:
@@ -227,6 +205,11 @@ class Output(Generic[T]):
             for text, width in zip(row, self._widths, strict=True)
         )
         return "  ".join(padded).rstrip()
+
+
+def _member(name: str) -> str:
+    """Return a column's name in JSON and in CSV, such as `assigned_at`."""
+    return _find_words("_", name).lower()
 
 
 def _csv_line(cells: Sequence[str]) -> str:

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult
 from digitalocean_projects._codec.models import Project
-from digitalocean_projects._config import DEFAULT_CHUNK_SIZE, DEFAULT_CHUNKS
+from digitalocean_projects._defaults import DEFAULT_CHUNK_SIZE, DEFAULT_CHUNKS
 from digitalocean_projects._errors import APIError, AssignmentError, ProjectLookupError
 from digitalocean_projects._messages import one_line
 
 from .account_file import read_account_file
-from .arguments import add_command
+from .arguments.tables import MOVES
 from .assigning import is_short, note_doubts, print_failed
-from .input import STDIN
 from .output import Column, Columns, Output, print_document
 from .progress import Progress, progress_shown, requests_of
 from .terminal import FAILED, Style, complain, counted, is_written, note, styled
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
     from collections.abc import Callable, Iterable, Sequence
 
     from digitalocean_projects._arguments import ProjectLike
@@ -29,27 +28,6 @@ if TYPE_CHECKING:
     from digitalocean_projects._facade.sync import Client
 
     from .account_file import AccountProject
-    from .arguments import Commands
-
-_FILE = """\
-FILE has the lines that 'inventory -o jsonl' writes, with another 'project' and
-no 'project_id' for the resources to move. Or it maps projects to URNs in JSON
-or TOML, such as: web-shop = ["do:droplet:1", "do:domain:example.com"]
-A resource that FILE doesn't name stays where it is.
-"""
-_PLAN = """\
-Nothing is changed. A resource that no project lists has no project in 'From'.
-The members of the JSON object are new_projects, moves and kept. Its lines are
-the projects to create (with a 'kind') and the moves.
-"""
-_APPLY = """\
-It prints '+' before a URN that it moved and the name of its project, and '!'
-before one that failed. A project that loses resources is listed again just
-before, and what has left it isn't moved. You can stop the command at any time:
-run again, it goes on. The members of its JSON object are created, moved, kept,
-left, failed, unknown, untouched and refused. If you stop it, the resources
-without a response are unknown, and created is null if projects are new.
-"""
 
 
 def _cell(member: str) -> Callable[[dict[str, Any]], str | None]:
@@ -63,62 +41,22 @@ def _cell(member: str) -> Callable[[dict[str, Any]], str | None]:
 
 
 # A project to create, or a move, as the members of its JSON object.
-CHANGE_COLUMNS = Columns[dict[str, Any]](
+_COLUMNS = Columns[dict[str, Any]](
+    MOVES,
     (
-        Column("Action", "Action", lambda change: "move" if "urn" in change else "create"),
-        Column("URN", "URN", _cell("urn")),
-        Column("From", "From", _cell("source")),
-        Column("To", "To", lambda change: change.get("target", change.get("name"))),
-        Column("FromID", "From ID", _cell("source_id")),
-        Column("ToID", "To ID", _cell("target_id")),
+        Column("Action", lambda change: "move" if "urn" in change else "create"),
+        Column("URN", _cell("urn")),
+        Column("From", _cell("source")),
+        Column("To", lambda change: change.get("target", change.get("name"))),
+        Column("From ID", _cell("source_id")),
+        Column("To ID", _cell("target_id")),
     ),
-    default="Action,URN,From,To",
 )
-
-
-def add_plan(commands: Commands) -> None:
-    """Add the subcommands `plan` and `apply`."""
-    command = add_command(
-        commands,
-        "plan",
-        show_plan,
-        "show the moves to a wanted state of several projects",
-        "plan wanted.jsonl",
-        "plan wanted.toml --create -o json",
-        details=_FILE + _PLAN,
-        columns=CHANGE_COLUMNS,
-    )
-    _add_file(command)
-    command = add_command(
-        commands,
-        "apply",
-        apply,
-        "move resources to a wanted state of several projects",
-        "apply wanted.jsonl",
-        "apply wanted.toml --create",
-        details=_FILE + _APPLY,
-    )
-    _add_file(command)
-
-
-def _add_file(command: ArgumentParser) -> None:
-    command.add_argument(
-        "file",
-        nargs="?",
-        default=STDIN,
-        metavar="FILE",
-        help="wanted state (default: standard input)",
-    )
-    command.add_argument(
-        "--create",
-        action="store_true",
-        help="create the projects in FILE whose name doesn't exist, as it describes them",
-    )
 
 
 def show_plan(client: Client, options: Namespace) -> int:
     """Show the moves to a wanted state."""
-    output = Output(options, CHANGE_COLUMNS)
+    output = Output(options, _COLUMNS)
     plan = _plan(client, options)
     if plan is None:
         return FAILED

@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from digitalocean_projects._config import BASE_URL, BASE_URL_VARIABLE, ENVIRONMENT
-from digitalocean_projects._errors import APIError, ClientUsageError
-from digitalocean_projects._facade.sync import Client
+from digitalocean_projects._defaults import BASE_URL, BASE_URL_VARIABLE, CONTEXT_VARIABLE
 from digitalocean_projects._messages import TOKEN_VARIABLES
 from digitalocean_projects._version import __version__
-from digitalocean_projects.contrib.doctl import CONTEXT_VARIABLE
 
-from . import projects
-from .account import chosen_token
-from .arguments import ALLOW_INSECURE_VARIABLE, Parser, add_commands_to, add_parser, add_quiet
-from .assigning import add_assign
-from .completion import add_completion
-from .diff import add_diff
-from .emulator import add_emulator
-from .inventory import add_inventory
-from .listing import add_list
-from .mcp import add_mcp
-from .plan import add_plan
-from .progress import log_noted
-from .reconcile import add_reconcile
-from .report import add_report
-from .signals import Ended, ended_by_signals
-from .terminal import (
-    FAILED,
-    PROGRAM,
-    complain,
-    drop_unwritten,
-    prepare_streams,
+from .arguments.options import ALLOW_INSECURE_VARIABLE, add_quiet
+from .arguments.parser import Parser
+from .arguments.resources import (
+    add_apply,
+    add_assign,
+    add_diff,
+    add_inventory,
+    add_list,
+    add_mcp,
+    add_plan,
+    add_reconcile,
+    add_report,
+    add_unassign,
 )
+from .terminal import INSTALL, PROGRAM, USAGE, drop_unwritten, prepare_streams
 
+TYPE_CHECKING = False  # typing loads in 4 ms
 if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from .arguments import Commands
+    from .arguments.parser import Commands
 
-_USAGE = 2
 _EPILOG = f"""\
 A PROJECT is its UUID, its name, or 'default'. 'name:TEXT' is always a name. A
 URN has the form do:TYPE:ID, such as do:droplet:1. '-' reads URNs from standard
@@ -89,82 +74,27 @@ def run(arguments: Sequence[str] | None) -> int:
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     prepare_streams()
-    failed = FAILED
     try:
-        with ended_by_signals():
-            options = make_parser().parse_args(arguments)
-            failed = getattr(options, "failed", FAILED)
-            status = _run(options)
-            # This reports a closed pipe here, and not when Python exits.
-            sys.stdout.flush()
-    except Ended as end:
-        return end.status
-    except (ValueError, ClientUsageError) as error:
-        return _fail(error, _USAGE)
-    except BrokenPipeError:
-        return 0
-    except (APIError, OSError) as error:
-        return _fail(error, failed)
+        options = make_parser().parse_args(arguments)
+        if "command" not in options and "run" not in options:
+            options.group.print_help(sys.stderr)
+            return USAGE
+        from .work import perform  # noqa: PLC0415 - it loads the client
+
+        return perform(options)
     finally:
         drop_unwritten(sys.stdout)
         drop_unwritten(sys.stderr)
-    return status
 
 
-def _fail(error: Exception, status: int) -> int:
-    complain(error)
-    return status
-
-
-def _run(options: Namespace) -> int:
-    status: int
-    if "command" in options and options.is_local(options):
-        status = options.command(None, options)
-    elif "command" in options:
-        with (
-            log_noted(quiet=options.quiet, verbose=options.verbose),
-            _client(options) as client,
-        ):
-            status = options.command(client, options)
-    else:
-        status = options.run(options)
-    return status
-
-
-@contextmanager
-def _client(options: Namespace) -> Iterator[Client]:
-    if options.demo and options.proxy != ENVIRONMENT:
-        raise ValueError("--proxy must not be passed with --demo, which uses no network")
-    limits = {"timeout": options.timeout, "deadline": options.deadline}
-    if not options.demo:
-        allow_insecure = options.allow_insecure or os.environ.get(ALLOW_INSECURE_VARIABLE) == "1"
-        try:
-            client = Client(
-                chosen_token(options),
-                allow_insecure=allow_insecure,
-                proxy=None if options.proxy == "none" else options.proxy,
-                **limits,
-            )
-        except ValueError as error:
-            text = str(error).replace("allow_insecure=True", "--allow-insecure")
-            text = text.replace("'env' or None", "'env' or 'none'")
-            raise ValueError(text) from None
-        with client:
-            yield client
-        return
-    from .demo import demo_client  # noqa: PLC0415 - the emulator loads slowly
-
-    with demo_client(quiet=options.quiet, **limits) as client:
-        yield client
-
-
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Return the parser of the command's arguments.
 
-    The options that it returns have a `command`, which is called with a client and the options, or
-    a `run`, which is called with the options alone.
+    The options that it returns have a `command` or a `run`. Both are the module and the name of a
+    function: the first one is called with a client and the options, the second one with the options
+    alone. Without a subcommand, they have the `group`, whose help is printed.
     """
-    parser: argparse.ArgumentParser = Parser(
+    parser = Parser(
         prog=PROGRAM,
         description="List, assign and count the resources of DigitalOcean projects.",
         epilog=_EPILOG,
@@ -172,37 +102,56 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action="version", version=__version__, help="print the version and exit"
     )
-    commands = add_commands_to(parser)
-    _add_tour(commands)
-    add_list(commands)
-    add_inventory(commands)
-    add_diff(commands)
-    add_assign(commands)
-    add_reconcile(commands)
-    add_plan(commands)
-    add_report(commands)
-    projects.add_commands(commands)
-    add_emulator(commands)
-    add_mcp(commands)
-    add_completion(commands, parser)
+    commands = parser.add_commands()
+    commands.announce("demo", "show a short tour on a local emulator", _add_demo)
+    commands.announce("list", "list the resources of a project", add_list, "ls")
+    commands.announce("inventory", "list the resources of all projects", add_inventory)
+    commands.announce("diff", "compare two exports, or an export with the account", add_diff)
+    commands.announce("assign", "move resources to a project", add_assign)
+    commands.announce("unassign", "move resources to the default project", add_unassign)
+    commands.announce("reconcile", "make a project match a list of URNs", add_reconcile)
+    commands.announce("plan", "show the moves to a wanted state of several projects", add_plan)
+    commands.announce("apply", "move resources to a wanted state of several projects", add_apply)
+    commands.announce("report", "count the resources by project and type", add_report)
+    commands.announce("projects", "list, create, update and delete projects", _add_projects)
+    commands.announce("emulator", "run a local emulator of the API", _add_emulator)
+    commands.announce("mcp", "serve tools for an assistant (Model Context Protocol)", add_mcp)
+    commands.announce("completion", "print a shell completion script", _add_completion)
     return parser
 
 
-def _add_tour(commands: Commands) -> None:
-    tour = add_parser(
-        commands,
+def _add_demo(commands: Commands) -> None:
+    parser = commands.add(
         "demo",
-        "show a short tour on a local emulator",
         "demo",
         details="It lists, moves and counts sample resources, and prints the commands to try\n"
         "next. It needs no token and no network.",
     )
     # It prints no notes, but every subcommand accepts the option.
-    add_quiet(tour)
-    tour.set_defaults(run=_show_tour)
+    add_quiet(parser)
+    parser.set_defaults(run="demo.show_tour")
 
 
-def _show_tour(options: Namespace) -> int:
-    from .demo import show_tour  # noqa: PLC0415 - the emulator loads slowly
+def _add_projects(commands: Commands) -> None:
+    from .arguments.projects import add_projects_group  # noqa: PLC0415 - one subcommand needs it
 
-    return show_tour(options)
+    add_projects_group(commands)
+
+
+def _add_emulator(commands: Commands) -> None:
+    from .arguments.emulator import add_emulator  # noqa: PLC0415 - one subcommand needs it
+
+    add_emulator(commands)
+
+
+def _add_completion(commands: Commands) -> None:
+    parser = commands.add(
+        "completion",
+        "completion bash >> ~/.bash_completion",
+        "completion zsh > ~/.zfunc/_{}",
+        details=f"It requires shtab: {INSTALL}",
+    )
+    parser.add_argument(
+        "shell", choices=("bash", "fish", "zsh", "tcsh"), help="shell that runs the script"
+    )
+    parser.set_defaults(run="completion.complete", make_parser=make_parser)

@@ -10,11 +10,10 @@ from digitalocean_projects._codec.urns import distinct_urns
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 
-from .arguments import add_command, add_project, chosen_project
 from .assigning import SOME_MAY_BE_MOVED, is_short, note_doubts, print_failed
-from .input import STDIN
 from .output import print_document
 from .progress import first_attempts, progress_shown, requests_of
+from .project import chosen_project
 from .terminal import FAILED, Style, complain, is_written, note, styled
 from .urns import urns_in
 
@@ -24,43 +23,6 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._facade.sync import Client
-
-    from .arguments import Commands
-
-
-def add_reconcile(commands: Commands) -> None:
-    """Add the subcommand `reconcile`."""
-    command = add_command(
-        commands,
-        "reconcile",
-        reconcile,
-        "make a project match a list of URNs",
-        "reconcile web-shop urns.txt --dry-run",
-        "reconcile web-shop urns.txt --prune",
-        details="It assigns the listed resources that the project lacks. It prints '+' before a\n"
-        "URN that it added, '-' before one that it removed, '!' before one that failed.\n"
-        "The members of its JSON object are added, removed, kept, failed (with the reason\n"
-        "of each), unknown (not in the response), untouched (not sent, or only in a\n"
-        "refused request), refused (the API's errors for failed resources), and error\n"
-        "(of the request after which it stopped, or null).",
-    )
-    add_project(command)
-    command.add_argument(
-        "file",
-        nargs="?",
-        default=STDIN,
-        metavar="FILE",
-        help="file with one URN per line; empty lines and lines that begin with '#' are skipped "
-        "(default: standard input)",
-    )
-    command.add_argument(
-        "--dry-run", action="store_true", help="print the changes without making them"
-    )
-    command.add_argument(
-        "--prune",
-        action="store_true",
-        help="also move all resources that are not in the list to the default project",
-    )
 
 
 def reconcile(client: Client, options: Namespace) -> int:

@@ -14,7 +14,6 @@ from digitalocean_projects._messages import one_line
 from digitalocean_projects._paginator.reader import UNSETTLED
 
 from .account import for_each_account
-from .arguments import add_command
 from .inventory import note_hidden, start_of
 from .output import print_document, print_documents
 from .progress import progress_shown, requests_of
@@ -38,33 +37,12 @@ if TYPE_CHECKING:
     from digitalocean_projects._codec.models import Project, ProjectResources
     from digitalocean_projects._facade.sync import Client
 
-    from .arguments import Commands
 
 _HEADINGS = ("Project", "Type", "Resources")
 _GAP = "  "
 _NARROWEST = 8
 _UNICODE = ("▏▎▍▌▋▊▉█", "…")
 _ASCII = ("#", "~")
-
-
-def add_report(commands: Commands) -> None:
-    """Add the subcommand `report`."""
-    add_command(
-        commands,
-        "report",
-        report,
-        "count the resources by project and type",
-        "report",
-        "report --demo",
-        "report --all-contexts -o jsonl",
-        "report -o json | jq 'map({{name, resources}})'",
-        details="It lists the projects and the resources of each, which takes at least one\n"
-        "request per project, and draws bars if the terminal is wide enough. If a project\n"
-        "cannot be listed, it prints the error, goes on, and ends with exit status 1. The\n"
-        "members of its JSON objects are id, name, is_default, resources and types; with\n"
-        "--all-contexts, the name of the account's context comes first.",
-        all_contexts=True,
-    )
 
 
 def report(client: Client, options: Namespace) -> int:

@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING
 from digitalocean_projects._codec.urn import URN
 from digitalocean_projects._codec.urns import distinct_urns
 
-from .input import STDIN, place_of, read_text
+from .input import place_of, read_text
+from .terminal import STDIN
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
     from collections.abc import Iterable, Iterator
 
 # The hint of `URN.parse` for several URNs in one text, which is meant for Python programs.
 _SEPARATELY = "by itself, in a list"
-
-
-def add_urns(parser: ArgumentParser) -> None:
-    """Add the argument URN, of which there is at least one."""
-    text = "resource, such as do:droplet:1; '-' reads URNs from standard input, one per line"
-    parser.add_argument("resources", nargs="+", metavar="URN", help=text)
 
 
 def distinct_arguments(arguments: Iterable[str], *, quiet: bool) -> list[URN]:

@@ -140,7 +140,9 @@ def _until(moment: datetime | None, headers: Mapping[str, str]) -> float | None:
 
 
 def _count(text: str | None) -> int | None:
-    text = "" if text is None else text.strip()
+    if text is None:
+        return None
+    text = text.strip()
     return int(text) if _is_count(text) else None
 
 

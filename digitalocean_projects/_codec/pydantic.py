@@ -26,7 +26,7 @@ from pydantic_core import (
 )
 from typing_extensions import TypedDict
 
-from . import models
+from . import enums, models
 from .structure import structure, time_text
 from .urn import LISTED_TYPE_PATTERN, URN, listed_urn, sendable
 
@@ -62,7 +62,7 @@ class Resource(TypedDict, total=False):
     urn: Required[URN]
     assigned_at: Time | None
     links: Links | None
-    status: Annotated[str | None, Field(examples=list(models.ResourceStatus))]
+    status: Annotated[str | None, Field(examples=list(enums.ResourceStatus))]
 
 
 @with_config(_NOT_STRICT)
@@ -72,8 +72,8 @@ class Project(TypedDict, total=False):
     id: Required[str]
     name: Required[str]
     description: str
-    purpose: Annotated[str, Field(examples=list(models.Purpose))]
-    environment: Annotated[str, Field(examples=list(models.Environment))]
+    purpose: Annotated[str, Field(examples=list(enums.Purpose))]
+    environment: Annotated[str, Field(examples=list(enums.Environment))]
     is_default: bool
     owner_uuid: str | None
     owner_id: int | None

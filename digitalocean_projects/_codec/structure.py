@@ -16,7 +16,8 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from digitalocean_projects._public import PACKAGE
 
-from .models import Environment, Page, Project, Resource, ResourceStatus
+from .enums import STATUSES, Environment, ResourceStatus
+from .models import Page, Project, Resource
 from .urn import URN, listed_urn
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_FAULTS = 3
-STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status in ResourceStatus}
 _ENVIRONMENTS: dict[str, Environment] = {value.value: value for value in Environment}
 
 
@@ -120,11 +120,11 @@ def _text(value: Any, _: object) -> str:
 
 
 def _time(value: Any, _: object) -> datetime | None:
-    if isinstance(value, datetime):
-        return _with_zone(value)
     # The API may send empty text, for which an exception would be slow.
     if not value:
         return None
+    if isinstance(value, datetime):
+        return _with_zone(value)
     try:
         # msgspec also reads the times of usual resources, so all times are read alike.
         return _with_zone(msgspec.convert(value, datetime))
@@ -146,7 +146,7 @@ def _self_link(value: Any, _: object) -> str | None:
 
 
 # The fields that look different in JSON.
-_WIRE: dict[type, dict[str, Any]] = {
+MEMBERS: dict[type, dict[str, Any]] = {
     Resource: {
         "assigned_at": override(struct_hook=_time, unstruct_hook=time_text),
         "self_link": override(
@@ -212,7 +212,7 @@ def _list_hook(cls: Any, converter: cattrs.Converter) -> Callable[[Any, Any], An
 
 def _object_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     structure = make_dict_structure_fn(
-        cls, converter, _cattrs_prefer_attrib_converters=True, **_WIRE[cls]
+        cls, converter, _cattrs_prefer_attrib_converters=True, **MEMBERS[cls]
     )
 
     def detailed(value: Any, _: object) -> Any:
@@ -221,6 +221,12 @@ def _object_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, 
         return structure(value, cls)
 
     return detailed if converter.detailed_validation else structure
+
+
+def twin_hook(twin: type[T]) -> Callable[[Any, Any], T]:
+    """Return a hook that structures a class with the fields of `Resource`, but checks no URN."""
+    urn = override(struct_hook=lambda value, _: value)
+    return make_dict_structure_fn(twin, converter(), urn=urn, **MEMBERS[Resource])
 
 
 @cache
@@ -238,7 +244,7 @@ def converter(*, detailed: bool = False) -> cattrs.Converter:
     converter.register_structure_hook_factory(
         is_mutable_sequence, lambda cls: _list_hook(cls, converter)
     )
-    for cls, wire in _WIRE.items():
+    for cls, wire in MEMBERS.items():
         converter.register_structure_hook(cls, _object_hook(cls, converter))
         # The API leaves out unknown members of a resource, but none of a project.
         omit = cls is Resource

@@ -11,39 +11,27 @@ from typing import Any, Generic, Self, TypeVar
 from aiohttp import ClientSession, TraceConfig
 from attrs import NOTHING, NothingType
 
-from digitalocean_projects._arguments import (
-    DEFAULT_PROJECT,
-    AnyProject,
-    ProjectLike,
-    urns_by_project,
-)
+from digitalocean_projects._arguments import AnyProject, ProjectLike, urns_by_project
 from digitalocean_projects._assignment.plan import Plan
 from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
 from digitalocean_projects._client import AsyncClient
 from digitalocean_projects._clock import Clock
+from digitalocean_projects._codec.enums import Environment
 from digitalocean_projects._codec.headers import RateLimit
-from digitalocean_projects._codec.models import (
-    Environment,
-    Page,
-    Project,
-    ProjectResources,
-    Resource,
-)
+from digitalocean_projects._codec.models import Page, Project, ProjectResources, Resource
 from digitalocean_projects._codec.urn import URNLike
 from digitalocean_projects._codec.urns import distinct_urns
-from digitalocean_projects._config import (
+from digitalocean_projects._config import DEFAULT_LIMITS, DEFAULT_RETRY, Limits, RetryPolicy
+from digitalocean_projects._defaults import (
     DEFAULT_CHUNK_SIZE,
     DEFAULT_CHUNKS,
     DEFAULT_CONCURRENCY,
     DEFAULT_CONNECT_TIMEOUT,
-    DEFAULT_LIMITS,
     DEFAULT_MAX_BODY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
-    DEFAULT_RETRY,
+    DEFAULT_PROJECT,
     DEFAULT_TIMEOUT,
-    Limits,
-    RetryPolicy,
 )
 from digitalocean_projects._facade.portal import Portal
 from digitalocean_projects._messages import Secret
@@ -725,8 +713,7 @@ class Projects:
     ) -> AssignmentResult:
         """Move resources to the default project.
 
-        A resource is always in a project, so the API has no other way to undo an assignment. See
-        `assign_resources` for the requests and the scopes.
+        The API has no other way to undo an assignment. See `assign_resources` for the requests.
 
         Args:
             resources: `URN`s, their texts, or objects or mappings with a `urn`.

@@ -282,7 +282,8 @@ class TokenBucket:
                     lease, end, headers = self._ends.popleft()
                     self._apply(lease, end, headers, self.clock.time())
                 now = self.clock.time()
-                self._end_overdue(now)
+                if self.budget.next_end <= now:
+                    self._end_overdue(now)
                 if self.waiting.timers:
                     self._let_go(now)
             if not self._ends:
@@ -293,13 +294,15 @@ class TokenBucket:
         check_process()
         with self._lock:
             now, before = self.clock.time(), 0
-            self._end_overdue(now)
+            if self.budget.next_end <= now:
+                self._end_overdue(now)
             if self.waiting.timers:
                 self.waiting.forget_closed_loops()
                 before = self.waiting.before(lease)
-            goes = not before and self._source.ready_at(now, bulk=lease.bulk) <= now
+            goes = not before and self._source.is_ready(now, bulk=lease.bulk)
             if goes:
-                self._take(lease, now)
+                self._source.take(lease, now)
+                self._granted += 1
             else:
                 self._queue(lease, loop, before, now)
         if self._ends:
@@ -322,10 +325,6 @@ class TokenBucket:
 
     def _pauses_too_long(self, lease: Lease, now: float) -> bool:
         return self.budget.paused_until - now > lease.max_pause + LONGEST_JITTER
-
-    def _take(self, lease: Lease, now: float) -> None:
-        self._source.take(lease, now)
-        self._granted += 1
 
     def _apply(self, lease: Lease, end: _End, headers: Mapping[str, str], now: float) -> None:
         """Apply the end of a lease, or of its wait."""
@@ -375,9 +374,10 @@ class TokenBucket:
                 lease = next(iter(queue))
                 # It already has its tokens if a signal handler's exception interrupted this loop.
                 if lease.sent == -math.inf:
-                    if self._source.ready_at(now, bulk=place > 1) > now:
+                    if not self._source.is_ready(now, bulk=place > 1):
                         break
-                    self._take(lease, now)
+                    self._source.take(lease, now)
+                    self._granted += 1
                     self._waited += now - lease.since
                 if not self.waiting.wake(lease):
                     self._source.end(lease, "unsent", NO_HEADERS, now)

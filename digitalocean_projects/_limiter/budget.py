@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
-from collections import deque
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Literal
 
 from digitalocean_projects._codec.headers import (
@@ -44,15 +44,13 @@ class Flight:
         timeout: Maximum seconds for the request; infinity for no maximum.
         sent: The moment at which it got its tokens; -inf before.
         end: The moment at which it is overdue if it hasn't ended.
-        young: True if it counts for the slow start.
     """
 
-    __slots__ = ("end", "sent", "timeout", "young")
+    __slots__ = ("end", "sent", "timeout")
 
     end: float
     sent: float
     timeout: float
-    young: bool
 
 
 class Window:
@@ -80,22 +78,22 @@ class Window:
         """Schedule the return of a token, one period after the moment when the API counted it."""
         insort(self._back, counted + self.period)
 
+    def spare(self, now: float, in_flight: int) -> int:
+        """Return the number of free tokens, without the reserve."""
+        self._drop_returned(now)
+        return self._capacity - self._reserve - in_flight - len(self._back)
+
     def in_use(self, now: float, in_flight: int) -> int:
         """Return the number of used tokens, those of requests in flight included."""
         return in_flight + len(self._back) - bisect_right(self._back, now)
 
     def free_at(self, now: float, in_flight: int, before: int, *, bulk: bool) -> float:
         """Return the earliest moment at which a token is free after `before` more were taken."""
+        self._drop_returned(now)
         back = self._back
         missing = in_flight + len(back) + before - self._capacity
         if bulk:
             missing += self._reserve
-        if missing < 0:
-            return now
-        # Most calls end above, so tokens that have returned are dropped only here.
-        returned = bisect_right(back, now)
-        del back[:returned]
-        missing -= returned
         if missing < 0:
             return now
         # Each token may be used several times before the request's turn. A token of a request in
@@ -105,6 +103,11 @@ class Window:
         if place < len(back):
             earliest = min(earliest, back[place])
         return earliest + rounds * self.period
+
+    def _drop_returned(self, now: float) -> None:
+        back = self._back
+        if back and back[0] <= now:
+            del back[: bisect_right(back, now)]
 
 
 class _Feedback:
@@ -177,90 +180,6 @@ class _Feedback:
         self.paused_until = max(self.paused_until, now + seconds)
 
 
-class _Flights:
-    """The requests in flight.
-
-    A signal handler's exception may come after any call. The order of the steps in each method
-    ensures that the number of young requests is then too low, and never too high: so a few more
-    requests are sent, and none waits forever.
-
-    Attributes:
-        next_end: The earliest end, possibly of a request that has ended since.
-    """
-
-    def __init__(self) -> None:
-        self.next_end = math.inf
-        self._all: dict[Flight, None] = {}
-        # In the order of their start. A request that isn't in it is no longer young.
-        self._recent: deque[Flight] = deque()
-        self._young = 0
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def __contains__(self, flight: Flight) -> bool:
-        return flight in self._all
-
-    def add(self, flight: Flight, now: float) -> None:
-        """Add a request that starts now; do nothing if it was added before."""
-        if flight not in self._all:
-            if self._recent:
-                self._age(now)
-            flight.young = True
-            self.next_end = min(self.next_end, flight.end)
-            self._all[flight] = None
-            self._recent.append(flight)
-            self._young += 1
-
-    def remove(self, flight: Flight) -> None:
-        """Remove a request that has ended."""
-        if flight.young:
-            self._young -= 1
-            flight.young = False
-        del self._all[flight]
-        # Ended requests are dropped, since they refer to the bucket, which must be collectable
-        # once it has no users.
-        while self._recent and not self._recent[0].young:
-            self._recent.popleft()
-
-    def young(self, now: float) -> int:
-        """Return the number of requests that started less than a second ago."""
-        self._age(now)
-        return self._young
-
-    def overdue(self, now: float) -> list[Flight]:
-        """Return the overdue requests; the caller must remove them."""
-        overdue = [flight for flight in self._all if flight.end <= now]
-        if not overdue:
-            self.next_end = min((flight.end for flight in self._all), default=math.inf)
-        return overdue
-
-    def fewer_at(self, now: float, *, young: int, left: float) -> float:
-        """Return the moment at which fewer requests than both maxima are in flight.
-
-        It assumes that no request ends before its `end`. It is -inf if there are fewer now, and may
-        be too early if a request has ended meanwhile. If `left` is 0, one request may be sent while
-        none is in flight.
-        """
-        at = -math.inf
-        if self._young >= young and self.young(now) >= young:
-            at = self._recent[0].sent + _SECONDS_YOUNG
-        if self._all and len(self._all) >= left:
-            at = max(at, self.next_end)
-        return at
-
-    def _age(self, now: float) -> None:
-        recent = self._recent
-        while recent and (not recent[0].young or recent[0].sent + _SECONDS_YOUNG <= now):
-            if recent[0].young:
-                self._young -= 1
-                recent[0].young = False
-            recent.popleft()
-
-
-_NONE: tuple[Flight, ...] = ()
-
-
 class Budget:
     """The tokens of a bucket: its windows, its requests in flight, and the feedback of responses.
 
@@ -270,6 +189,7 @@ class Budget:
 
     Attributes:
         uncertain: True if there was a request of which it is unknown whether it was sent.
+        next_end: The earliest end of the requests in flight, possibly of one that has ended since.
     """
 
     def __init__(self, limits: Limits, jitter: Callable[[], float]) -> None:
@@ -280,7 +200,12 @@ class Budget:
             for window in limits.windows
         ]
         self._feedback = _Feedback(jitter)
-        self._flights = _Flights()
+        # In the order of their start.
+        self._flights: dict[Flight, None] = {}
+        self.next_end: float = math.inf
+        # The number of tokens that are free in each window at least: the number that were free when
+        # the windows were last looked at, less those taken since.
+        self._spare = 0
 
     @property
     def in_flight(self) -> int:
@@ -304,17 +229,40 @@ class Budget:
     def ready_at(self, now: float, *, bulk: bool) -> float:
         """Return the moment at which the next request may start if none ends before."""
         at, _ = self.estimate(now, bulk=bulk, before=0)
-        return max(at, self.room_at(now))
+        return max(at, self.room_at())
 
-    def room_at(self, now: float) -> float:
-        """Return the moment with room for one more request in flight if none ends before."""
-        feedback = self._feedback
-        return self._flights.fewer_at(now, young=feedback.most_young, left=feedback.left)
+    def is_ready(self, now: float, *, bulk: bool) -> bool:
+        """Return True if the next request may start now.
+
+        Nearly always it may, and then this takes 0.3 µs, and `ready_at` 1.4 µs.
+        """
+        feedback, in_flight = self._feedback, len(self._flights)
+        if in_flight < feedback.most_young and in_flight < feedback.left:
+            if self._spare <= 0:
+                self._spare = min(window.spare(now, in_flight) for window in self._windows)
+            if self._spare > 0 and feedback.paused_until <= now:
+                return True
+        return self.ready_at(now, bulk=bulk) <= now
+
+    def room_at(self) -> float:
+        """Return the moment with room for one more request in flight if none ends before.
+
+        It is in the past if there is room now. It may be too early if a request has ended
+        meanwhile. If the API reports that none are left, one may be sent while none is in flight.
+        """
+        at, flights, young = -math.inf, self._flights, self._feedback.most_young
+        if len(flights) >= young:
+            at = next(islice(reversed(flights), young - 1, None)).sent + _SECONDS_YOUNG
+        if flights and len(flights) >= self._feedback.left:
+            at = max(at, self.next_end)
+        return at
 
     def room(self, now: float) -> float:
         """Return the number of further requests in flight for which there is room."""
-        feedback, flights = self._feedback, self._flights
-        return min(feedback.most_young - flights.young(now), max(feedback.left, 1) - len(flights))
+        most, left = self._feedback.most_young, max(self._feedback.left, 1)
+        newest = islice(reversed(self._flights), most)
+        young = takewhile(lambda flight: flight.sent + _SECONDS_YOUNG > now, newest)
+        return min(most - sum(1 for _ in young), left - len(self._flights))
 
     def estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]:
         """Return the earliest moment for a request, and the reason for its wait.
@@ -337,9 +285,15 @@ class Budget:
         return at, reason
 
     def take(self, flight: Flight, now: float) -> None:
-        """Record that a request starts."""
+        """Record that a request starts, unless that was done before.
+
+        A signal handler's exception may come after any call. So `sent` is set last: it shows that
+        this is complete.
+        """
         flight.end = now + flight.timeout + self._grace
-        self._flights.add(flight, now)
+        self.next_end = min(self.next_end, flight.end)
+        self._spare -= 1
+        self._flights[flight] = None
         flight.sent = now
 
     def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> float | None:
@@ -355,9 +309,11 @@ class Budget:
             self._feedback.answer(headers, sent=flight.sent, now=now)
         elif end == "refused":
             self._feedback.refuse(headers, sent=flight.sent, now=now)
-        counted = flight.end if end == "overdue" else now
+        counted = now
         if end == "unknown":
             counted += self._grace
+        elif end == "overdue":
+            counted = flight.end
         if flight in self._flights:
             if end in {"unknown", "overdue"}:
                 self._feedback.lose(now)
@@ -365,12 +321,16 @@ class Budget:
             if end != "unsent":
                 for window in self._windows:
                     window.give_back(counted)
-            self._flights.remove(flight)
+            # The lease refers to the bucket, which must be collectable once it has no users.
+            del self._flights[flight]
         return None if end == "unsent" else counted
 
     def overdue(self, now: float) -> Sequence[Flight]:
-        """Return the requests in flight that are overdue."""
-        return self._flights.overdue(now) if self._flights.next_end <= now else _NONE
+        """Return the requests in flight that are overdue; the caller must end them."""
+        overdue = [flight for flight in self._flights if flight.end <= now]
+        if not overdue:
+            self.next_end = min((flight.end for flight in self._flights), default=math.inf)
+        return overdue
 
     def pause(self, until: float) -> None:
         """Pause until a moment, before which no request starts."""
@@ -385,4 +345,5 @@ class Budget:
         for window in self._windows:
             for _ in range(len(self._flights)):
                 window.give_back(now + self._grace)
-        self._flights = _Flights()
+        self._flights = {}
+        self.next_end = math.inf

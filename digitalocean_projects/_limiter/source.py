@@ -18,6 +18,9 @@ class Source(Protocol):
     See `Budget` for the methods.
     """
 
+    def is_ready(self, now: float, *, bulk: bool) -> bool:
+        return self.ready_at(now, bulk=bulk) <= now
+
     def ready_at(self, now: float, *, bulk: bool) -> float: ...
 
     def estimate(self, now: float, *, bulk: bool, before: int) -> tuple[float, str]: ...

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable
 
     from digitalocean_projects._codec.json import PageDocument
-    from digitalocean_projects._messages import Request
+    from digitalocean_projects._described import Request
 
 T = TypeVar("T")
 

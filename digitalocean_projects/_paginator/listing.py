@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
 
-from digitalocean_projects._messages import Request
+from digitalocean_projects._described import Request
 from digitalocean_projects._public import explain_misuse
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from aiohttp import (
     ServerDisconnectedError,
 )
 
-from digitalocean_projects._config import ENVIRONMENT, checked_proxy, environment_proxy
+from digitalocean_projects._config import checked_proxy, environment_proxy
+from digitalocean_projects._defaults import ENVIRONMENT
 from digitalocean_projects._errors import (
     SERVER_ERRORS,
     APIConnectionError,
@@ -36,7 +37,7 @@ from digitalocean_projects._messages import one_line
 
 if TYPE_CHECKING:
     from digitalocean_projects._config import Settings
-    from digitalocean_projects._messages import Request
+    from digitalocean_projects._described import Request
 
 # The responses of a proxy after which another attempt may succeed.
 _TRANSIENT = frozenset({408, 429, *SERVER_ERRORS})

@@ -7,12 +7,13 @@ import copy
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 from urllib.parse import urlsplit
 
 import attrs
 
 from digitalocean_projects._codec.headers import RateLimit, remaining
+from digitalocean_projects._described import Request
 from digitalocean_projects._errors import (
     APIConnectionError,
     APIError,
@@ -24,23 +25,21 @@ from digitalocean_projects._errors import (
 from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
 from digitalocean_projects._limiter.lease import Bound, Lease
 from digitalocean_projects._limiter.shared import shared_bucket
-from digitalocean_projects._messages import Request
 from digitalocean_projects._public import publish
 
 from .connections import open_session
-from .pool import Pool
+from .pool import Held, Pool
 from .retry import Retries
-from .tracing import Attempt, note_wait
+from .tracing import attempt_of, note_wait
 from .transport import Transport
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
-
     from digitalocean_projects._config import Settings
 
     from .transport import Answer
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _SUCCESS = range(200, 300)
 _UNAUTHORIZED = 401
@@ -187,7 +186,17 @@ class SessionManager:
 
     def located(self, request: Request) -> Request:
         """Return the request with the path of the base URL, if it has one."""
-        return attrs.evolve(request, prefix=self._prefix) if self._prefix else request
+        if not self._prefix:
+            return request
+        # `attrs.evolve` takes 3 µs instead of 1.
+        return Request(
+            method=request.method,
+            path=request.path,
+            prefix=self._prefix,
+            scopes=request.scopes,
+            urns=request.urns,
+            idempotent=request.idempotent,
+        )
 
     def retries(self) -> Retries:
         """Return the attempts that a request may have from now on."""
@@ -211,9 +220,11 @@ class SessionManager:
             RateLimitWaitError: The first attempt would have to wait too long for the limits.
             ClientUsageError: The manager is closed, or belongs to another loop.
         """
-        retries = retries or self.retries()
+        held = self._pool.usable()
         request = self.located(request)
-        return await self._until_closed(partial(self._send, request, body, retries), request)
+        return await self._until_closed(
+            request, self._send, request, body, retries or self.retries(), held
+        )
 
     async def sleep(self, seconds: float, request: Request) -> None:
         """Wait for some seconds before a request.
@@ -221,9 +232,12 @@ class SessionManager:
         Raises:
             ClientUsageError: The manager is closed, or belongs to another loop.
         """
-        await self._until_closed(partial(self._wait, seconds), self.located(request))
+        self._pool.usable()
+        await self._until_closed(self.located(request), self._wait, seconds)
 
-    async def _until_closed(self, function: Callable[[], Awaitable[T]], request: Request) -> T:
+    async def _until_closed(
+        self, request: Request, function: Callable[[*Ts], Awaitable[T]], *arguments: *Ts
+    ) -> T:
         """Return the result of the function, which closing the pool cancels.
 
         A cancellation that comes out of the function has one of three causes:
@@ -236,7 +250,6 @@ class SessionManager:
         - Nobody has cancelled the task: its count has not changed. aiohttp cancels waiters for a
           connection when the session is closed.
         """
-        self._pool.check_usable()
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         tasks, cancellations = self._pool.tasks, task.cancelling()
         if task in tasks:
@@ -248,7 +261,7 @@ class SessionManager:
             )
         self._pool.begin(task)
         try:
-            return await function()
+            return await function(*arguments)
         except asyncio.CancelledError as error:
             if task.cancelling() > cancellations:
                 if task in tasks or task.uncancel() > cancellations:
@@ -268,13 +281,15 @@ class SessionManager:
         finally:
             del failure
 
-    async def _send(self, request: Request, body: bytes | None, retries: Retries) -> Answer:
+    async def _send(
+        self, request: Request, body: bytes | None, retries: Retries, held: Held | None
+    ) -> Answer:
         failure: APIError | None = None
         while True:
             try:
                 if self._bucket is None:
-                    return await self._once(request, body, retries, None)
-                return await self._in_turn(self._bucket, request, body, retries)
+                    return await self._once(request, body, retries, held, None)
+                return await self._in_turn(self._bucket, request, body, retries, held)
             except RateLimitWaitError as error:
                 failure = failure or RateLimitWaitError(
                     error.seconds, error.reason, request, maximum=error.maximum
@@ -295,6 +310,7 @@ class SessionManager:
                 failure = error.with_traceback(None)
             if not paused:
                 await self._wait(delay)
+            held = None
         try:
             raise failure
         finally:
@@ -305,7 +321,12 @@ class SessionManager:
         self._counts.add(waited=seconds)
 
     async def _in_turn(
-        self, bucket: TokenBucket, request: Request, body: bytes | None, retries: Retries
+        self,
+        bucket: TokenBucket,
+        request: Request,
+        body: bytes | None,
+        retries: Retries,
+        held: Held | None,
     ) -> Answer:
         """Make one attempt as soon as the limits allow it."""
         since = self.settings.clock.time()
@@ -318,26 +339,34 @@ class SessionManager:
         )
         lease.bound = self.bound
         async with lease:
-            self._counts.add(waited=lease.sent - since)
-            note_wait(lease, lease.sent - since)
-            return await self._once(request, body, retries, lease)
+            if lease.waits_for:
+                self._counts.add(waited=lease.sent - since)
+                note_wait(lease, lease.sent - since)
+                held = None
+            return await self._once(request, body, retries, held, lease)
 
     async def _once(
-        self, request: Request, body: bytes | None, retries: Retries, lease: Lease | None
+        self,
+        request: Request,
+        body: bytes | None,
+        retries: Retries,
+        held: Held | None,
+        lease: Lease | None,
     ) -> Answer:
         """Make one attempt, and raise the error for a status other than 2xx."""
         self._counts.add(requests=1, retries=retries.attempts > 0)
         retries.in_flight = True
         try:
-            with Attempt(request, self.settings, retries.attempts) as attempt:
+            with attempt_of(request, self.settings, retries.attempts) as attempt:
                 answer = await self._transport.send(
-                    self._session(lease),
+                    held or self._held(lease),
                     request,
                     body,
                     seconds=retries.deadline - self.settings.clock.time(),
                     on_headers=partial(self._learn, lease),
                 )
-                attempt.answered(answer)
+                if attempt is not None:
+                    attempt.answered(answer)
         except APIConnectionError as error:
             if lease is not None and not error.sent:
                 lease.unsent()
@@ -348,9 +377,10 @@ class SessionManager:
             raise self._transport.status_error(answer)
         return answer
 
-    def _session(self, lease: Lease | None) -> ClientSession:
+    def _held(self, lease: Lease | None) -> Held:
+        """Return the session at the first request, and after waits, in which it may be closed."""
         try:
-            return self._pool.session()
+            return self._pool.held()
         except BaseException:
             if lease is not None:
                 lease.unsent()

@@ -14,6 +14,8 @@ import attrs
 from digitalocean_projects._errors import CLOSED, ClientUsageError
 from digitalocean_projects._process import call_at_loop_end, keep_for_ever, step
 
+from .deadlines import Deadlines
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import AsyncGenerator, Callable
@@ -35,7 +37,7 @@ class Pool:
         is_open: False once the pool was closed.
     """
 
-    _held: _Held | None = None
+    _held: Held | None = None
 
     def __init__(self, open_session: Callable[[], ClientSession]) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -56,36 +58,39 @@ class Pool:
         if not self.is_open:
             raise ClientUsageError(CLOSED)
 
-    def check_usable(self) -> None:
-        """Check that the running loop has a session or may open one.
+    def usable(self) -> Held | None:
+        """Return the session of the running loop, or None if it is not open yet.
 
         Raises:
             ClientUsageError: The pool is closed, or belongs to another loop.
         """
         self.check_open()
-        loop = running_loop()
-        if self._held is not None:
-            self._held.is_open_in(loop)
+        loop, held = running_loop(), self._held
+        return held if held is not None and held.is_open_in(loop) else None
 
-    def session(self) -> ClientSession:
+    def held(self) -> Held:
         """Return the session of the running loop, and open it if necessary.
 
         Raises:
             ClientUsageError: The pool is closed, or belongs to another loop.
         """
-        self.check_open()
+        held = self.usable()
+        if held is not None:
+            return held
         loop = running_loop()
-        if self._held is not None and self._held.is_open_in(loop):
-            return self._held.session
         self._release()
         # Requests that are pending in a closed loop or in a parent process never end.
         self.tasks.intersection_update(self._tasks_here())
         session = self._open_session()
-        self._held = _Held(
-            session=session, guard=call_at_loop_end(session.close), loop=loop, pid=os.getpid()
+        self._held = held = Held(
+            session=session,
+            deadlines=Deadlines(loop),
+            guard=call_at_loop_end(session.close),
+            loop=loop,
+            pid=os.getpid(),
         )
         _open_pools.add(self)
-        return session
+        return held
 
     def begin(self, task: asyncio.Task[Any]) -> None:
         """Register a task that sends a request."""
@@ -112,6 +117,7 @@ class Pool:
             task.cancel()
         held = self._release()
         if held is not None:
+            held.deadlines.close()
             await held.guard.aclose()
 
     def __del__(self) -> None:
@@ -135,7 +141,7 @@ class Pool:
         """Return the tasks of the running loop."""
         return [task for task in self.tasks if task.get_loop() is running_loop()]
 
-    def _release(self) -> _Held | None:
+    def _release(self) -> Held | None:
         """Forget the session; return it if the running loop can close it."""
         held, self._held = self._held, None
         _idle.discard(held)
@@ -143,13 +149,14 @@ class Pool:
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class _Held:
-    """A session with its guard, its event loop and its process.
+class Held:
+    """A session with the deadlines of its requests, its guard, its event loop and its process.
 
     The guard is an asynchronous generator that closes the session when it ends.
     """
 
     session: ClientSession
+    deadlines: Deadlines
     guard: AsyncGenerator[None, None]
     loop: AbstractEventLoop
     pid: int
@@ -190,7 +197,7 @@ _open_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 # request, its task refers to the pool, and its loop refers to the task. If that loop is closed
 # meanwhile, they form a reference cycle, which must be collectable: so neither this set nor a
 # `weakref.finalize` may hold a session with requests in flight.
-_idle: set[_Held | None] = set()
+_idle: set[Held | None] = set()
 
 
 @atexit.register

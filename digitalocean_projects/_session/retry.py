@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._clock import Clock
     from digitalocean_projects._config import RetryPolicy
+    from digitalocean_projects._described import Request
     from digitalocean_projects._errors import APIConnectionError, APIStatusError
-    from digitalocean_projects._messages import Request
 
 # Against the usual advice for libraries, this logger has no NullHandler. Without one, Python prints
 # the warnings of a program that has not configured logging, which otherwise seems to hang during a

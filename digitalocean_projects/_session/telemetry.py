@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from digitalocean_projects._config import Settings
+    from digitalocean_projects._described import Request
     from digitalocean_projects._limiter.lease import Lease
-    from digitalocean_projects._messages import Request
 
 _NAME = "digitalocean_projects"
 _FIRST_ERROR = 400

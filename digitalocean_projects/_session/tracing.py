@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
     from digitalocean_projects._config import Settings
+    from digitalocean_projects._described import Request
     from digitalocean_projects._limiter.lease import Lease
-    from digitalocean_projects._messages import Request
 
     from .transport import Answer
 
@@ -88,6 +88,15 @@ def _traced(method: Any, name: str) -> Any:
             return await method(*arguments, **options)
 
     return traced
+
+
+def attempt_of(
+    request: Request, settings: Settings, attempts: int
+) -> AbstractContextManager[Attempt | None]:
+    """Return a context manager for one attempt, which is None if nobody wants a report."""
+    if _logger.isEnabledFor(logging.DEBUG) or _telemetry() is not None:
+        return Attempt(request, settings, attempts)
+    return _UNTRACED
 
 
 class Attempt:

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
-from aiohttp import ClientHttpProxyError, ClientResponseError, ClientTimeout
+from aiohttp import ClientHttpProxyError, ClientResponseError, ClientTimeout, hdrs
 from yarl import URL
 
 from digitalocean_projects._codec.headers import RateLimit, retry_after, retry_after_refusal
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
     from digitalocean_projects._config import Settings
+    from digitalocean_projects._described import Request
     from digitalocean_projects._errors import APIError
-    from digitalocean_projects._messages import Request
+
+    from .pool import Held
 
 T = TypeVar("T")
 
@@ -96,23 +98,19 @@ class Transport:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._headers = {
-            "Accept": "application/json",
-            "Authorization": Secret(f"Bearer {settings.token}"),
-            "Content-Type": "application/json",
-            "User-Agent": settings.user_agent,
+        self._headers: dict[str, str] = {
+            hdrs.ACCEPT: "application/json",
+            hdrs.AUTHORIZATION: Secret(f"Bearer {settings.token}"),
+            hdrs.CONTENT_TYPE: "application/json",
+            hdrs.USER_AGENT: settings.user_agent,
         }
         base = URL(settings.base_url)
         self._address = (base.raw_host, base.port)
-        self._timeout = ClientTimeout(
-            total=settings.timeout,
-            connect=_connect_seconds(settings.connect_timeout, settings.timeout),
-            ceil_threshold=math.inf,
-        )
+        self._times = self._times_within(settings.timeout)
 
     async def send(
         self,
-        session: ClientSession,
+        held: Held,
         request: Request,
         body: bytes | None,
         *,
@@ -122,7 +120,7 @@ class Transport:
         """Send a request, and return the response of any status.
 
         Args:
-            session: The session to send it on.
+            held: The session to send it on.
             request: The request.
             body: The request body, or None.
             seconds: Maximum seconds for the attempt. The timeout of the settings applies, too.
@@ -134,12 +132,24 @@ class Transport:
             ClientUsageError: A hook of the session failed.
         """
         failure: APIError | ClientUsageError
-        # A session of the caller may have connections to other hosts, too.
-        start, idle = monotonic(), [*filter(self._is_mine, _idle_connections(session))]
+        session, (total, timeout) = held.session, self._time_out(seconds)
+        start, idle = monotonic(), [*_idle_connections(session)]
         response: ClientResponse | None = None
         try:
-            response = await self._open(session, request, body, seconds)
-            return await self._read(response, request, on_headers)
+            with held.deadlines.within(total):
+                response = await session.request(
+                    request.method,
+                    URL(f"{self._settings.base_url}{request.path}", encoded=True),
+                    # aiohttp sends a BytesIO in parts, and warns of longer bytes.
+                    data=BytesIO(body) if body and len(body) > _LARGE else body,
+                    headers=self._headers,
+                    timeout=timeout,
+                    proxy=self._settings.proxy,
+                    ssl=self._settings.ssl or True,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                )
+                return await self._read(response, request, on_headers)
         except Exception as error:  # noqa: BLE001 - any of them may hold the token
             if isinstance(error.__context__, GeneratorExit):
                 # The task of a closed loop is being collected, and aiohttp's cleanup needs a loop.
@@ -148,11 +158,13 @@ class Transport:
                 failure = error.with_traceback(None)
                 failure.__cause__ = failure.__context__ = None
             else:
-                failure = self._translated(error, request, session, seconds)
-        if idle and response is None and isinstance(failure, APIConnectionError) and failure.sent:
+                failure = self._translated(error, request, session, total)
+        if response is None and isinstance(failure, APIConnectionError) and failure.sent:
+            # A session of the caller may have connections to other hosts, too.
+            idle = [*filter(self._is_mine, idle)]
             # A proxy that closed one idle connection has closed all of them.
             _close_idle_connections(session, idle, since=start)
-            failure.reused = not isinstance(failure, APITimeoutError)
+            failure.reused = bool(idle) and not isinstance(failure, APITimeoutError)
         # Outside the handler, since an exception refers to the one that is being handled.
         try:
             raise failure
@@ -170,23 +182,6 @@ class Transport:
             token_source=self._settings.token_source,
         )
 
-    async def _open(
-        self, session: ClientSession, request: Request, body: bytes | None, seconds: float
-    ) -> ClientResponse:
-        """Send a request, and return its response when the headers have arrived."""
-        return await session.request(
-            request.method,
-            URL(f"{self._settings.base_url}{request.path}", encoded=True),
-            # aiohttp sends a BytesIO in parts, and warns of longer bytes.
-            data=BytesIO(body) if body and len(body) > _LARGE else body,
-            headers=self._headers,
-            timeout=self._time_out(seconds),
-            proxy=self._settings.proxy,
-            ssl=self._settings.ssl or True,
-            allow_redirects=False,
-            raise_for_status=False,
-        )
-
     async def _read(
         self,
         response: ClientResponse,
@@ -195,15 +190,20 @@ class Transport:
     ) -> Answer:
         try:
             on_headers(response.status, response.headers)
+            content = response.content
             chunks = []
             left = self._settings.max_body
-            while chunk := await response.content.readany():
+            while chunk := await content.readany():
                 chunks.append(chunk)
                 left -= len(chunk)
                 if left < 0:
                     raise _TooLargeError(response.status, response.headers)
+                if content.at_eof() and content.exception() is None:
+                    break
         finally:
-            response.close()
+            # At the end of a response, aiohttp has taken its connection back.
+            if response.connection is not None:
+                response.close()
         return Answer(
             request=request,
             status=response.status,
@@ -212,18 +212,21 @@ class Transport:
             secret=self._settings.token,
         )
 
-    def _time_out(self, seconds: float) -> ClientTimeout:
+    def _time_out(self, seconds: float) -> tuple[float, ClientTimeout]:
+        """Return the total seconds of an attempt, and the timeout to connect, for aiohttp."""
         if seconds >= self._settings.timeout:
-            return self._timeout
-        total = max(seconds, _SHORTEST)
+            return self._times
+        return self._times_within(max(seconds, _SHORTEST))
+
+    def _times_within(self, total: float) -> tuple[float, ClientTimeout]:
         connect = _connect_seconds(self._settings.connect_timeout, total)
-        return attrs.evolve(self._timeout, total=total, connect=connect)
+        return total, ClientTimeout(connect=connect, ceil_threshold=math.inf)
 
     def _is_mine(self, key: Any) -> bool:
         return (key.host, key.port) == self._address
 
     def _translated(
-        self, error: Exception, request: Request, session: ClientSession, seconds: float
+        self, error: Exception, request: Request, session: ClientSession, total: float
     ) -> APIError | ClientUsageError:
         """Return the error of this package for an exception of aiohttp or of a hook."""
         if isinstance(error, _TooLargeError):
@@ -231,12 +234,11 @@ class Transport:
             return _unusable(reason, request, self._settings.token, error.status, error.headers)
         if isinstance(error, ClientResponseError) and not isinstance(error, ClientHttpProxyError):
             return _unusable("the response is not valid HTTP", request, self._settings.token)
-        timeout = self._time_out(seconds)
         attempt = Attempt(
             request=request,
             settings=self._settings,
-            seconds=timeout.total or 0.0,
-            connect_seconds=timeout.connect or 0.0,
+            seconds=total,
+            connect_seconds=_connect_seconds(self._settings.connect_timeout, total),
             trusts_environment=session.trust_env,
         )
         return attempt.failure(error)

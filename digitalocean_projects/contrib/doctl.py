@@ -33,12 +33,12 @@ from pathlib import Path
 from types import NoneType
 
 from digitalocean_projects._arguments import checked_type
+from digitalocean_projects._defaults import CONTEXT_VARIABLE
 from digitalocean_projects._errors import ClientUsageError
 from digitalocean_projects._messages import Secret, quoted
 
 __all__ = ["contexts", "token"]
 
-CONTEXT_VARIABLE = "DIGITALOCEAN_CONTEXT"
 DEFAULT_CONTEXT = "default"
 _FILE_VARIABLE = "DIGITALOCEAN_CONFIG"
 

@@ -131,9 +131,8 @@ def do_emulator(
     """
     # Where the package is installed, every run of pytest imports this module. So the imports are
     # here, and cost nothing in a run without these fixtures.
-    from digitalocean_projects import _client, _config  # noqa: PLC0415 - as above
+    from digitalocean_projects import _client, _defaults  # noqa: PLC0415 - as above
     from digitalocean_projects._messages import TOKEN_VARIABLES  # noqa: PLC0415 - as above
-    from digitalocean_projects.contrib.doctl import CONTEXT_VARIABLE  # noqa: PLC0415 - as above
     from digitalocean_projects.testing import Emulator, MockClock  # noqa: PLC0415 - as above
 
     clock = MockClock(autojump_threshold=_IDLE_SECONDS)
@@ -147,8 +146,8 @@ def do_emulator(
         options.update(marker.kwargs)
     with Emulator(**options) as emulator:
         # With this variable, the command and doctl would use another token.
-        monkeypatch.delenv(CONTEXT_VARIABLE, raising=False)
-        monkeypatch.setenv(_config.BASE_URL_VARIABLE, emulator.url)
+        monkeypatch.delenv(_defaults.CONTEXT_VARIABLE, raising=False)
+        monkeypatch.setenv(_defaults.BASE_URL_VARIABLE, emulator.url)
         for name in TOKEN_VARIABLES:
             monkeypatch.setenv(name, emulator.token)
         monkeypatch.setattr(_client, "SYSTEM_CLOCK", emulator.clock)

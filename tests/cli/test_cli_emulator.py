@@ -24,7 +24,8 @@ import pytest
 from digitalocean_projects import BadRequestError, Client
 from digitalocean_projects._cli import emulator as emulator_module
 from digitalocean_projects._cli import main
-from digitalocean_projects._cli.emulator import _emulator, _latency, _limits
+from digitalocean_projects._cli.arguments.emulator import _latency, _limits
+from digitalocean_projects._cli.emulator import _emulator
 from digitalocean_projects._cli.program import make_parser
 from digitalocean_projects._cli.state_file import StateFile
 from digitalocean_projects.testing import Emulator, seed_demo

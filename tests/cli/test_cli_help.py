@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from digitalocean_projects._cli import main
+from digitalocean_projects._cli.arguments.parser import Commands
 from digitalocean_projects._cli.program import make_parser
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
     """Yield a parser and the parsers of its subcommands, each once."""
     yield parser
     for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for subparser in dict.fromkeys(action.choices.values()):
+        if isinstance(action, Commands):
+            for subparser in dict.fromkeys(map(action.make, action.choices)):
                 yield from parsers(subparser)
 
 

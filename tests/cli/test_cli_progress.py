@@ -241,7 +241,7 @@ def test_retries_are_no_progress(
     """A retried request counts once."""
     terminal = open_terminal(monkeypatch)
     monkeypatch.setattr(
-        "digitalocean_projects._cli.program.Client",
+        "digitalocean_projects._facade.sync.Client",
         lambda token, **options: Client(token, **options, retry=RetryPolicy(base_delay=0)),
     )
     monkeypatch.setenv("TERM", "dumb")
@@ -267,7 +267,7 @@ def test_waiting_for_the_rate_limit(
     clock = MockClock(rate=0)
     limits = Limits(windows=[(2, 60.0)])
     monkeypatch.setattr(
-        "digitalocean_projects._cli.program.Client",
+        "digitalocean_projects._facade.sync.Client",
         lambda token, **options: Client(token, **options, limits=limits, clock=clock),
     )
     waited = []
@@ -292,7 +292,7 @@ def test_interrupt_before_anything_is_sent(
     monkeypatch.setenv("TERM", "dumb")
     limits = Limits(windows=[(1, 60.0)])
     monkeypatch.setattr(
-        "digitalocean_projects._cli.program.Client",
+        "digitalocean_projects._facade.sync.Client",
         lambda token, **options: Client(token, **options, limits=limits, clock=MockClock(rate=0)),
     )
     main_thread = threading.get_ident()
@@ -350,7 +350,7 @@ def test_waits(
     clock = SlowSleep(account, partial(terminal.shows, text))
     retry = RetryPolicy(base_delay=9.0, jitter=lambda most: most)
     monkeypatch.setattr(
-        "digitalocean_projects._cli.program.Client",
+        "digitalocean_projects._facade.sync.Client",
         lambda token, **options: Client(token, retry=retry, clock=clock, **options),
     )
     shown = clock.shown
@@ -372,7 +372,7 @@ def test_retry_below_a_bar(account: Emulator, monkeypatch: pytest.MonkeyPatch) -
     """The note on a retry stands on a line of its own, although a bar is shown."""
     terminal = open_terminal(monkeypatch)
     monkeypatch.setattr(
-        "digitalocean_projects._cli.program.Client",
+        "digitalocean_projects._facade.sync.Client",
         lambda token, **options: Client(token, retry=RetryPolicy(base_delay=0), **options),
     )
     results = hold(account, "'/v2/projects'", partial(terminal.shows, "1 request "))

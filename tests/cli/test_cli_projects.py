@@ -184,7 +184,7 @@ def slow_moves(monkeypatch: pytest.MonkeyPatch, account: Emulator) -> None:
             account.clock.jump(seconds)
 
     monkeypatch.setattr(
-        "digitalocean_projects._cli.program.Client", lambda _, **__: Client(clock=WaitingMoves())
+        "digitalocean_projects._facade.sync.Client", lambda _, **__: Client(clock=WaitingMoves())
     )
     account.move_delay = 30.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -34,6 +35,33 @@ for options in [], ["--demo"]:
     main(["report", "-q", *options])
     print(*lazy & {*sys.modules}, file=sys.stderr)
 """
+LIGHT = """\
+import json, sys
+from digitalocean_projects._cli import main
+
+# All modules of the client and of the emulator load attrs.
+heavy = {"attrs", "shutil"} - {*sys.modules}
+results = []
+for line in sys.argv[1:]:
+    try:
+        status = main(line.split())
+    except SystemExit as end:
+        status = end.code
+    results.append([line, status, *heavy & {*sys.modules}])
+print(json.dumps(results))
+"""
+EMULATED = """\
+import sys
+from digitalocean_projects._cli import main
+from digitalocean_projects._cli import emulator
+
+def end(_):
+    print(*{"cattrs", "msgspec", "digitalocean_projects._codec.models"} & {*sys.modules})
+    raise KeyboardInterrupt
+
+emulator.sleep = end
+print(main(["emulator"]))
+"""
 
 
 def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -65,3 +93,37 @@ def test_what_is_loaded_for_its_use(account: Emulator) -> None:
     """The emulator and the optional packages are loaded only when they are used."""
     assert "\ndigitalocean_projects.testing\n" == run(LOADED).stderr
     assert account.requests
+
+
+def test_arguments_need_no_client() -> None:
+    """The version, help and wrong arguments don't load what only a subcommand needs."""
+    expected = {
+        "--version": 0,
+        "--help": 0,
+        "list --help": 0,
+        "projects create --help": 0,
+        "projects resources assign --help": 0,
+        "emulator --help": 0,
+        "mcp --help": 0,
+        "completion --help": 0,
+        "": 2,
+        "projects": 2,
+        "lits": 2,
+        "list --nope": 2,
+        "assign": 2,
+        "list -o xml": 2,
+        "list --format URN,Nope": 2,
+        "list --timeout soon": 2,
+        "list -t token": 2,
+        "list --type vpc": 2,
+        "assign web-shop do:droplet:1 --wait -1": 2,
+        "projects create shop --purpose IoT --environment test": 2,
+        "emulator --latency fast": 2,
+    }
+    done = run(LIGHT, *expected)
+    assert [*map(list, expected.items())] == json.loads(done.stdout.splitlines()[-1])
+
+
+def test_emulator_needs_no_client() -> None:
+    """The subcommand `emulator` loads none of the client's modules before it serves."""
+    assert ["", "130"] == run(EMULATED).stdout.splitlines()[-2:]

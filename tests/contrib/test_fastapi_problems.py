@@ -32,7 +32,7 @@ from digitalocean_projects import (
     Resource,
     RetryPolicy,
 )
-from digitalocean_projects._messages import Request as APIRequest
+from digitalocean_projects._described import Request as APIRequest
 from digitalocean_projects._messages import Secret
 from digitalocean_projects._session.transport import status_error
 from digitalocean_projects.contrib.fastapi import (

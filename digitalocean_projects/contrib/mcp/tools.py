@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult
 from digitalocean_projects._client import AsyncClient
-from digitalocean_projects._codec.models import Environment
+from digitalocean_projects._codec.enums import Environment
 from digitalocean_projects._codec.urn import URN, listed_type
 from digitalocean_projects._errors import (
     APIError,

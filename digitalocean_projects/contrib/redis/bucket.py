@@ -87,7 +87,7 @@ class RedisSource(Remote):
     def ready_at(self, now: float, *, bulk: bool) -> float:
         """Return the time at which the next request may start, or Redis is tried again."""
         at, _ = self.estimate(now, bulk=bulk, before=0)
-        at = max(at, self._budget.room_at(now))
+        at = max(at, self._budget.room_at())
         alone = self._away and self._limits.on_unavailable != "fail"
         if at <= now and not (self._stock or alone):
             at = math.inf

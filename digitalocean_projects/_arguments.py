@@ -13,7 +13,8 @@ from uuid import UUID
 
 from ._codec.enums import Environment
 from ._codec.models import Project
-from ._codec.urn import URN, URNLike, checked_urns
+from ._codec.urn import URN, URNLike
+from ._codec.urns import checked_urns
 from ._defaults import DEFAULT_PROJECT, MOST_SECONDS
 from ._messages import holds_token, number_text, quoted
 

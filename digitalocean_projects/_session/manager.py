@@ -194,7 +194,7 @@ class SessionManager:
             path=request.path,
             prefix=self._prefix,
             scopes=request.scopes,
-            hint=request.hint,
+            urns=request.urns,
             idempotent=request.idempotent,
         )
 
@@ -355,6 +355,7 @@ class SessionManager:
     ) -> Answer:
         """Make one attempt, and raise the error for a status other than 2xx."""
         self._counts.add(requests=1, retries=retries.attempts > 0)
+        retries.in_flight = True
         try:
             with attempt_of(request, self.settings, retries.attempts) as attempt:
                 answer = await self._transport.send(
@@ -370,6 +371,8 @@ class SessionManager:
             if lease is not None and not error.sent:
                 lease.unsent()
             raise
+        finally:
+            retries.in_flight = False
         if answer.status not in _SUCCESS:
             raise self._transport.status_error(answer)
         return answer

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_FAULTS = 3
-_STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status in ResourceStatus}
+STATUSES: dict[str | None, ResourceStatus] = {status.value: status for status in ResourceStatus}
 _ENVIRONMENTS: dict[str, Environment] = {value.value: value for value in Environment}
 
 
@@ -90,7 +90,7 @@ def _path_first(fault: str) -> str:
 
 def _status(value: Any, _: object) -> ResourceStatus | str | None:
     if value is None or isinstance(value, str):
-        return _STATUSES.get(value, value)
+        return STATUSES.get(value, value)
     # It must not look like a missing status, since that stands for success.
     return f"invalid status of type {type(value).__name__}"
 

@@ -12,7 +12,7 @@ import attrs
 
 from digitalocean_projects._public import publish
 
-_is_count = re.compile("[0-9]{1,15}", re.ASCII).fullmatch
+_MOST_DIGITS = 15
 _is_seconds = re.compile(r"[0-9]++(\.[0-9]++)?", re.ASCII).fullmatch
 # The maximum of a wait, since a number with many digits becomes infinity as a float.
 _MOST_SECONDS = 1e15
@@ -143,7 +143,9 @@ def _count(text: str | None) -> int | None:
     if text is None:
         return None
     text = text.strip()
-    return int(text) if _is_count(text) else None
+    # A regular expression takes 0.2 µs more, and each response is asked twice.
+    is_count = len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit()
+    return int(text) if is_count else None
 
 
 def _instant(seconds: int | None) -> datetime | None:

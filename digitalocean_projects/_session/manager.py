@@ -330,7 +330,8 @@ class SessionManager:
     ) -> Answer:
         """Make one attempt as soon as the limits allow it."""
         since = self.settings.clock.time()
-        lease = bucket.lease(
+        lease = Lease(
+            bucket,
             bulk=self.settings.bulk,
             max_wait=min(retries.deadline - since, max(self._start_by - since, _LEAST_WAIT)),
             max_pause=self.settings.retry.max_retry_after,

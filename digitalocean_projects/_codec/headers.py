@@ -70,15 +70,14 @@ class RateLimit:
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> RateLimit | None:
         """Return the rate limit in a response's headers, or None if they have none of its parts."""
-        found = cls(
-            limit=_count(headers.get("ratelimit-limit")),
-            remaining=_count(headers.get("ratelimit-remaining")),
-            reset=_instant(_count(headers.get("ratelimit-reset"))),
-        )
-        return None if found == _NOTHING else found
+        limit = _count(headers.get("ratelimit-limit"))
+        left = remaining(headers)
+        reset = _instant(_count(headers.get("ratelimit-reset")))
+        if limit is None and left is None and reset is None:
+            return None
+        return cls(limit=limit, remaining=left, reset=reset)
 
 
-_NOTHING = RateLimit()
 # The periods of the API's two limits: a request stops counting when its period is over.
 BURST_SECONDS = 60.0
 HOUR_SECONDS = 3600.0

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from ._codec.enums import Environment
 from ._codec.models import Project
-from ._codec.urn import URN, URNLike, checked_urns
+from ._codec.urn import URN, URNLike
+from ._codec.urns import checked_urns
 from ._defaults import DEFAULT_PROJECT, MOST_SECONDS
 from ._messages import holds_token, number_text, quoted
 
@@ -134,7 +135,7 @@ def project_path(project: ProjectLike) -> str:
         ValueError: `project` is a text that is neither `default` nor a UUID.
     """
     value = project.id if isinstance(project, Project) else project
-    if not isinstance(value, str | UUID):
+    if not isinstance(value, (str, UUID)):
         raise TypeError(f"{_PROJECT}, {_got(value, _project_type_hint(value))}")
     text = str(value)
     if not is_project_id(text):

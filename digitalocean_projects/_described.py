@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 
@@ -14,7 +16,7 @@ class Request:
         path: The path below the base URL, with the query.
         prefix: The path of the base URL, such as that of a gateway.
         scopes: The scopes that a token needs for the request.
-        hint: What to change in the request if the API refuses it as a bad one; "" for no hint.
+        urns: The resources in the body, whose types add to the scopes and explain a refusal.
         idempotent: True if a repetition of the request changes nothing.
     """
 
@@ -22,7 +24,7 @@ class Request:
     path: str
     prefix: str = ""
     scopes: tuple[str, ...] = ()
-    hint: str = ""
+    urns: Sequence[str] = attrs.field(default=(), repr=False, eq=False)
     idempotent: bool = True
 
     @property

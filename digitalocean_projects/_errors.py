@@ -41,6 +41,7 @@ from ._codec.errors import SafeError, rebuildable
 from ._codec.headers import RateLimit
 from ._codec.models import Project, Refusal, Resource
 from ._codec.urn import URN, type_hint
+from ._codec.urns import read_scopes, type_hints
 from ._described import Request, status_text
 from ._messages import one_line, quoted, redacted
 from ._public import publish
@@ -220,8 +221,7 @@ class BadRequestError(APIStatusError):
 
     @rebuildable
     def __init__(self, *, request: Request, **members: Any) -> None:
-        hint = f"; {request.hint}" if request.hint else ""
-        super().__init__(request=request, hint=hint, **members)
+        super().__init__(request=request, hint=type_hints(request.urns), **members)
 
 
 class AuthenticationError(APIStatusError):
@@ -242,7 +242,7 @@ class PermissionDeniedError(APIStatusError):
     def __init__(self, *, id: str, message: str, request: Request, **members: Any) -> None:  # noqa: A002 - the API's word
         # The API also answers `forbidden` for a resource that is busy; a proxy sends neither text.
         lacks_scope = (id.lower(), message.strip(" .").lower()) == _LACKS_SCOPE
-        scopes = request.scopes if lacks_scope else ()
+        scopes = (*request.scopes, *read_scopes(request.urns)) if lacks_scope else ()
         hint = f", needs the scopes {', '.join(scopes)}" if scopes else ""
         super().__init__(id=id, message=message, request=request, hint=hint, **members)
         # A scope may be followed by its alternative, which is only for the message.

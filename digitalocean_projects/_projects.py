@@ -22,9 +22,11 @@ from ._assignment.results import AppliedPlan, AssignmentResult, Reconciliation
 from ._assignment.waiting import delete_when_empty, wait_until_listed
 from ._codec.enums import Environment
 from ._codec.models import Project, Resource
-from ._codec.urn import URN, URNLike, distinct_urns, sendable
+from ._codec.urn import URN, URNLike, sendable
+from ._codec.urns import distinct_urns
 from ._defaults import (
     DEFAULT_CHUNK_SIZE,
+    DEFAULT_CHUNKS,
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_PAGES,
     DEFAULT_PER_PAGE,
@@ -83,8 +85,6 @@ class AsyncProjects:
 
         No request is sent before the paginator is used. Requires the scope `project:read`.
 
-        https://docs.digitalocean.com/reference/api/reference/projects/
-
         Args:
             per_page: Number of projects on a page, an int from 1 to 200. The default is 200.
             concurrency: Maximum number of concurrent requests. The default is 16.
@@ -140,8 +140,6 @@ class AsyncProjects:
         Not retried once the request may have reached the API: a second request could create
         another project, or fail because the first one has taken the name. Requires the scope
         `project:create`.
-
-        https://docs.digitalocean.com/reference/api/reference/projects/
 
         Args:
             name: Unique name, of 1 to 175 characters.
@@ -291,8 +289,6 @@ class AsyncProjects:
         No request is sent before the paginator is used. Requires the scope `project:read`, and
         a scope such as `droplet:read` for each type of resource; the API leaves out other types.
 
-        https://docs.digitalocean.com/reference/api/reference/project-resources/
-
         Args:
             project: UUID, `default` (the default) or a `Project`.
             per_page: Number of resources on a page, an int from 1 to 200. The default is 200.
@@ -354,6 +350,7 @@ class AsyncProjects:
         resources: Iterable[URNLike],
         *,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
+        concurrency: int = DEFAULT_CHUNKS,
     ) -> AssignmentResult:
         """Move resources into a project, wherever they are now.
 
@@ -362,8 +359,11 @@ class AsyncProjects:
         `wait_until_assigned` if the next step depends on the move.
 
         Assigning is idempotent. Repeated resources are sent once, and an empty iterable sends no
-        request. Resources are sent in chunks, one after the other. Resources with the status
-        `service_down` are sent again, up to `RetryPolicy.attempts` times in all.
+        request. Resources are sent in chunks, up to `concurrency` at the same time. Reserved IPs
+        come last, since they can't move before their Droplet. Resources with the status
+        `service_down` are sent again, up to `RetryPolicy.attempts` times in all. If a request
+        fails, no other one is sent, and those in flight may end. If the API refuses a chunk with
+        403 because it "processes previous actions", it gets the rest one chunk at a time.
 
         A single resource can make the API refuse a whole chunk with 400, 412 or 422; for example, a
         reserved IP that is attached to a Droplet can only be moved together with the Droplet. The
@@ -378,48 +378,49 @@ class AsyncProjects:
         sends an IPv4 address of the type `reservedip` as `floatingip`, which the API always
         accepts.
 
-        https://docs.digitalocean.com/reference/api/reference/project-resources/
-
         Args:
             project: UUID, `default` or a `Project`.
             resources: `URN`s, their texts, or objects or mappings with a `urn`.
             chunk_size: Maximum number of resources in a request. The default is 100.
+            concurrency: Maximum number of concurrent requests. The default is 4.
 
         Returns:
-            The outcome for each resource. Check its `failed`, `unknown` and `untouched`, or call
-            `raise_for_failed`.
+            The outcome for each resource, in the order in which they were passed. Check its
+            `failed`, `unknown` and `untouched`, or call `raise_for_failed`.
 
         Raises:
             APIError: A request failed before the outcome for any resource was known, or the API
-                refused every request.
-            AssignmentError: A later request failed. It holds the outcome for each resource.
+                refused every request. If several chunks failed, it is the error of the first one.
+            AssignmentError: Another request failed. It holds the outcome for each resource.
         """
         checked_count("chunk_size", chunk_size)
+        checked_count("concurrency", concurrency)
         part = project_path(project), distinct_urns(resources)
-        (result,) = await Assignment(self._manager, part).run(chunk_size)
+        (result,) = await Assignment(self._manager, part).run(chunk_size, concurrency)
         return result
 
     async def unassign_resources(
-        self, resources: Iterable[URNLike], *, chunk_size: int = DEFAULT_CHUNK_SIZE
+        self,
+        resources: Iterable[URNLike],
+        *,
+        chunk_size: int = DEFAULT_CHUNK_SIZE,
+        concurrency: int = DEFAULT_CHUNKS,
     ) -> AssignmentResult:
         """Move resources to the default project.
 
-        A resource is always in a project, so the API has no other way to undo an assignment. See
-        `assign_resources` for the requests and the scopes.
+        The API has no other way to undo an assignment. See `assign_resources` for the requests.
 
         Args:
             resources: `URN`s, their texts, or objects or mappings with a `urn`.
             chunk_size: Maximum number of resources in a request. The default is 100.
+            concurrency: Maximum number of concurrent requests. The default is 4.
 
         Returns:
-            The outcome for each resource, as `assign_resources` returns it.
-
-        Raises:
-            APIError: A request failed before the outcome for any resource was known, or the API
-                refused every request.
-            AssignmentError: A later request failed. It holds the outcome for each resource.
+            The outcome for each resource, as in `assign_resources`. The errors are the same.
         """
-        return await self.assign_resources(DEFAULT_PROJECT, resources, chunk_size=chunk_size)
+        return await self.assign_resources(
+            DEFAULT_PROJECT, resources, chunk_size=chunk_size, concurrency=concurrency
+        )
 
     async def reconcile(
         self,
@@ -429,15 +430,16 @@ class AsyncProjects:
         dry_run: bool = False,
         prune: bool = False,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
+        concurrency: int = DEFAULT_CHUNKS,
     ) -> Reconciliation:
         """Assign the desired resources that a project lacks.
 
-        With `prune`, also move all its other resources to the default project. The project is
-        listed first, and again before the first removal if resources were added: one that has left
-        isn't moved. `reservedip` and `floatingip` name the same resource. Repeated calls change
-        nothing. While a move is in progress, the old project still lists the resource: wait with
-        `wait_until_assigned` before you prune. Requires the scopes of `list_resources` and
-        `assign_resources`.
+        With `prune`, also move all its other resources to the default project, after the additions.
+        The project is listed first, and again before the first removal if resources were added: one
+        that has left isn't moved. `reservedip` and `floatingip` name the same resource. Repeated
+        calls change nothing. While a move is in progress, the old project still lists the resource:
+        wait with `wait_until_assigned` before you prune. Requires the scopes of `list_resources`
+        and `assign_resources`.
 
         Args:
             project: UUID, `default` or a `Project`.
@@ -446,6 +448,7 @@ class AsyncProjects:
             dry_run: Only return the plan, without making changes. The default is False.
             prune: Move all other resources to the default project. The default is False.
             chunk_size: Maximum number of resources in a request. The default is 100.
+            concurrency: Maximum number of concurrent assignments. The default is 4.
 
         Returns:
             The changes that were made; with `dry_run`, those that would be made. Check its
@@ -455,12 +458,13 @@ class AsyncProjects:
             APIError: The project could not be listed, or a request failed before the outcome for
                 any resource was known.
             PaginationError: `prune` is set, and the listing kept changing.
-            AssignmentError: A later request failed. It holds the outcome for each resource.
+            AssignmentError: Another request failed. It holds the outcome for each resource.
             ValueError: An argument is invalid, the default project would be pruned, or `desired` is
                 empty and `prune` is set. No change was made.
         """
         path = project_path(project)
         checked_count("chunk_size", chunk_size)
+        checked_count("concurrency", concurrency)
         checked_type("dry_run", dry_run, bool)
         checked_type("prune", prune, bool)
         return await reconcile(
@@ -472,6 +476,7 @@ class AsyncProjects:
             dry_run=dry_run,
             prune=prune,
             chunk_size=chunk_size,
+            concurrency=concurrency,
         )
 
     async def plan(
@@ -512,6 +517,7 @@ class AsyncProjects:
         plan: Plan,
         *,
         chunk_size: int = DEFAULT_CHUNK_SIZE,
+        concurrency: int = DEFAULT_CHUNKS,
         on_chunk: Callable[[AssignmentResult], object] | None = None,
     ) -> AppliedPlan:
         """Carry out a plan: create its new projects, and then assign the resources that it moves.
@@ -527,6 +533,7 @@ class AsyncProjects:
         Args:
             plan: A plan that `plan` returned.
             chunk_size: Maximum number of resources in a request. The default is 100.
+            concurrency: Maximum number of concurrent assignments. The default is 4.
             on_chunk: Function that is called with the outcome of each chunk after its requests, in
                 the thread that sends them, for example to note what was done before an interrupt.
                 A resource in neither its source nor its target is `untouched` in it. An error that
@@ -539,18 +546,20 @@ class AsyncProjects:
         Raises:
             APIError: A project could not be created, or a request failed before the outcome for any
                 resource was known. A note names the projects that were created.
-            AssignmentError: A later request failed. It holds the outcome for each resource that the
+            AssignmentError: Another request failed. It holds the outcome for each resource that the
                 plan moves. Resources that had arrived in their target are in `done`, and those that
                 would be in `left` are in `untouched`.
             ValueError: An argument or a part of the plan is invalid. No request was sent.
         """
         checked_count("chunk_size", chunk_size)
+        checked_count("concurrency", concurrency)
         return await apply(
             self._manager,
             checked_type("plan", plan, Plan),
             create=self._endpoints.create_planned,
             list_resources=self.list_resources,
             chunk_size=chunk_size,
+            concurrency=concurrency,
             on_chunk=on_chunk,
         )
 

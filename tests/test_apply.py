@@ -307,7 +307,7 @@ async def test_failure_in_the_middle(
     async with make_client() as client:
         plan = await client.projects.plan(wanted, create=True)
         with pytest.raises(AssignmentError) as caught:
-            await client.projects.apply(plan, chunk_size=1)
+            await client.projects.apply(plan, chunk_size=1, concurrency=1)
         error = caught.value
         assert ["new"] == [project.name for project in error.created]
         rebuilt: Any = AssignmentError

@@ -95,7 +95,9 @@ async def test_chunks_have_their_own_attempts(
         times=3,
     )
     async with make_client(**options) as client:
-        result = await client.projects.assign_resources("default", URNS, chunk_size=1)
+        result = await client.projects.assign_resources(
+            "default", URNS, chunk_size=1, concurrency=1
+        )
     assert (dict.fromkeys(URNS, "assigned"), 9) == (told(result), len(emulator.requests))
 
 
@@ -120,7 +122,7 @@ async def test_failure_while_down(  # noqa: PLR0917 - fixtures
     emulator.respond(status, times=9)
     async with make_client(**options) as client:
         with pytest.raises(AssignmentError) as caught:
-            await client.projects.assign_resources("default", URNS, chunk_size=2)
+            await client.projects.assign_resources("default", URNS, chunk_size=2, concurrency=1)
     assert (failed, unknown, [C], error) == (
         told(caught.value),
         list(map(str, caught.value.unknown)),
@@ -143,7 +145,7 @@ async def test_refused_after_a_failure(
     policy = RetryPolicy(attempts=len(statuses), base_delay=0.0)
     async with make_client(retry=policy) as client:
         with pytest.raises(AssignmentError) as caught:
-            await client.projects.assign_resources("default", [A, B], chunk_size=1)
+            await client.projects.assign_resources("default", [A, B], chunk_size=1, concurrency=1)
     assert isinstance(caught.value.error, RateLimitError)
     left = caught.value.untouched if untouched else caught.value.unknown
     assert [B] == list(map(str, left))
@@ -155,7 +157,7 @@ async def test_nothing_heard(emulator: Emulator, make_client: MakeClient) -> Non
     emulator.respond(500)
     async with make_client() as client:
         with pytest.raises(AssignmentError) as caught:
-            await client.projects.assign_resources("default", [A, B], chunk_size=1)
+            await client.projects.assign_resources("default", [A, B], chunk_size=1, concurrency=1)
     assert [A, B] == list(map(str, caught.value.unknown))
 
 
@@ -231,11 +233,13 @@ async def test_request_ids(
         respond(503, request_id="2")
         respond(200, "assigned", request_id="3")
         respond(400, request_id="4")
-        result = await client.projects.assign_resources("default", [A, B], chunk_size=1)
+        result = await client.projects.assign_resources(
+            "default", [A, B], chunk_size=1, concurrency=1
+        )
         assert (("1 ***", "3"), 1) == (result.request_ids, len(result.refused))
         respond(200, request_id="5")
         emulator.respond(200, {"resources": []})
         respond(401, request_id="6")
         with pytest.raises(AssignmentError) as caught:
-            await client.projects.assign_resources("default", URNS, chunk_size=1)
+            await client.projects.assign_resources("default", URNS, chunk_size=1, concurrency=1)
         assert ("5",) == caught.value.request_ids

@@ -135,7 +135,9 @@ async def test_first_chunk_fails(emulator: Emulator, make_either: MakeClient) ->
     emulator.respond(500, {"id": "server_error", "message": "Oh no"})
     async with make_either() as client:
         with pytest.raises(ServerError, match="Oh no"):
-            await client.projects.assign_resources("default", droplets(1, 2), chunk_size=1)
+            await client.projects.assign_resources(
+                "default", droplets(1, 2), chunk_size=1, concurrency=1
+            )
     assert 1 == len(emulator.requests)
 
 
@@ -151,7 +153,7 @@ async def test_later_chunk_fails(emulator: Emulator, make_either: MakeClient) ->
     async with make_either() as client:
         with pytest.raises(AssignmentError) as caught:
             await client.projects.assign_resources(
-                "default", droplets(1, 99, 3, 4, 5, 6, 7), chunk_size=2
+                "default", droplets(1, 99, 3, 4, 5, 6, 7), chunk_size=2, concurrency=1
             )
     error = caught.value
     assert [("do:droplet:1", "assigned"), ("do:droplet:3", None)] == statuses(error.done)
@@ -438,7 +440,7 @@ async def test_closed_while_assigning(emulator: Emulator, make_either: MakeClien
 
     emulator.respond(500, when=hold)
     assigning = asyncio.create_task(
-        client.projects.assign_resources("default", droplets(1, 2, 3), chunk_size=1)
+        client.projects.assign_resources("default", droplets(1, 2, 3), chunk_size=1, concurrency=1)
     )
     await second.wait()
     await client.aclose()

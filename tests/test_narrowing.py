@@ -198,7 +198,9 @@ async def test_everything_is_refused(
     emulator._site.script.entries.reverse()
     async with make_client() as client:
         with pytest.raises(BadRequestError, match="the first") as caught:
-            await client.projects.assign_resources("default", urns, chunk_size=chunk_size)
+            await client.projects.assign_resources(
+                "default", urns, chunk_size=chunk_size, concurrency=1
+            )
     assert caught.value.__context__ is None
     assert sorted(urns) == sorted({urn for request in sent(emulator) for urn in request})
     assert len(sent(emulator)) <= 17
@@ -212,7 +214,9 @@ async def test_chunks_of_one(
     emulator.seed(urns := droplets(1, 2, 3))
     refuse(emulator, bad := droplets(*guilty))
     async with make_client() as client:
-        result = await client.projects.assign_resources("default", urns, chunk_size=1)
+        result = await client.projects.assign_resources(
+            "default", urns, chunk_size=1, concurrency=1
+        )
     assert ([urn for urn in urns if urn not in bad], bad, [], []) == outcome(result)
     assert [[urn] for urn in urns] == sent(emulator)
 
@@ -311,7 +315,7 @@ async def test_failure_during_a_search(  # noqa: PLR0917 - fixtures
     refuse(emulator, droplets(3))
     async with make_client() as client:
         with pytest.raises(APIError) as caught:
-            await client.projects.assign_resources("default", urns, chunk_size=4)
+            await client.projects.assign_resources("default", urns, chunk_size=4, concurrency=1)
     if not done:
         assert error is type(caught.value)
         return
@@ -468,7 +472,7 @@ async def test_requests_in_vain_after_an_accepted_one(
     emulator.seed(urns)
     refuse(emulator, urns[100:])
     async with make_client() as client:
-        result = await client.projects.assign_resources("default", urns)
+        result = await client.projects.assign_resources("default", urns, concurrency=1)
     assert 100 == len(result.done)
     assert 1 + 4 * 17 + 5 == len(emulator.requests)
 

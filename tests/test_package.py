@@ -29,7 +29,7 @@ HOUSE = """
     _process
     _messages
     _described
-    _codec: __init__ enums urn headers models structure resources errors json value pydantic
+    _codec: __init__ enums urn urns headers models structure resources errors json value pydantic
     _errors
     _arguments
     _config
@@ -38,7 +38,7 @@ HOUSE = """
     _paginator: __init__ cursor listing prefetch paginator reader inventory
     _lookup
     _request
-    _assignment: __init__ results search assignment plan apply reconcile waiting
+    _assignment: __init__ results search chunks assignment plan apply reconcile waiting
     _endpoints
     _projects
     _client

@@ -148,7 +148,7 @@ async def test_token_after_chunk(make_either: MakeClient, emulator: Emulator, na
     emulator.respond_raw(FAULTS[name].replace(b"TOKEN", emulator.token.encode()))
     async with make_either() as client:
         with pytest.raises(AssignmentError) as caught:
-            await client.projects.assign_resources("default", urns, chunk_size=1)
+            await client.projects.assign_resources("default", urns, chunk_size=1, concurrency=1)
     assert not any(emulator.token in text for text in exposed(caught.value))
 
 

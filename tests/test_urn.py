@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalocean_projects import Resource
-from digitalocean_projects._codec.urn import URN, ResourceType, distinct_urns
+from digitalocean_projects._codec.urn import URN, ResourceType
+from digitalocean_projects._codec.urns import distinct_urns
 
 if TYPE_CHECKING:
     from collections.abc import Callable

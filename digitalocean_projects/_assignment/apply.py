@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from digitalocean_projects._arguments import checked_type, creatable, project_path
-from digitalocean_projects._codec.urn import URN, checked_urns
+from digitalocean_projects._codec.urn import URN
+from digitalocean_projects._codec.urns import DistinctURNs, checked_urns
 from digitalocean_projects._errors import (
     AssignmentError,
     NotFoundError,
@@ -41,6 +42,7 @@ async def apply(
     create: Callable[[NewProject], Awaitable[Project]],
     list_resources: Callable[[str], AsyncPaginator[Resource]],
     chunk_size: int,
+    concurrency: int,
     on_chunk: Callable[[AssignmentResult], object] | None,
 ) -> AppliedPlan:
     """Carry out a plan, and return its outcome.
@@ -51,6 +53,7 @@ async def apply(
         create: Function that creates a project.
         list_resources: Function that returns the resources of a project.
         chunk_size: The maximum number of resources in a request.
+        concurrency: The maximum number of chunks that are carried out at the same time.
         on_chunk: Function that is called with the outcome of each chunk, or None.
 
     Raises:
@@ -70,10 +73,12 @@ async def apply(
         for move in plan.moves:
             path = project_path(move.target_id or created[move.target])
             parts.setdefault(path, []).append(move.urn)
-        assignment = Assignment(manager, *parts.items())
-        places = _Places(plan.moves, list_resources, assignment.keep)
+        assignment = Assignment(
+            manager, *((path, DistinctURNs(urns)) for path, urns in parts.items())
+        )
+        places = _Places(plan.moves, list_resources, assignment)
         results = await assignment.run(
-            chunk_size, strict=False, check=places.still_there, on_chunk=on_chunk
+            chunk_size, concurrency, strict=False, check=places.still_there, on_chunk=on_chunk
         )
     except AssignmentError as error:
         error.created = tuple(created.values())
@@ -123,12 +128,13 @@ class _Places:
     """The projects of moves, in which resources are looked for.
 
     Each source is listed just before its first move. A target is listed only if a resource has left
-    its source, since an earlier move may have brought it there.
+    its source, since an earlier move may have brought it there. During a listing no request of the
+    assignment is in flight, since it would change the listing.
 
     Args:
         moves: The moves.
         list_resources: Function that returns the resources of a project.
-        keep: Function that is called with each resource that is in its target already.
+        assignment: The assignment, which is notified of each resource that is in its target.
 
     Attributes:
         left: The resources that are in neither their source nor their target.
@@ -138,9 +144,9 @@ class _Places:
         self,
         moves: Iterable[Move],
         list_resources: Callable[[str], AsyncPaginator[Resource]],
-        keep: Callable[[URN], None],
+        assignment: Assignment,
     ) -> None:
-        self._keep = keep
+        self._assignment = assignment
         self.left: list[URN] = []
         self._list_resources = list_resources
         self._moves = {move.urn.canonical: move for move in moves}
@@ -153,26 +159,27 @@ class _Places:
         self._in_targets: dict[str, set[URN]] = {}
 
     async def still_there(self, chunk: Sequence[URN]) -> list[URN]:
-        """Return the resources that are where the plan has found them.
+        """Return the resources that are where the plan has found them, in canonical form.
 
         A resource that no project has listed is always returned.
         """
         there: list[URN] = []
         for urn in chunk:
-            move = self._moves[urn.canonical]
+            move = self._moves[urn]
             if move.source_id is None or await self._is_in(self._in_sources, move.source_id, urn):
                 there.append(urn)
             elif move.target_id and await self._is_in(self._in_targets, move.target_id, urn):
-                self._keep(urn)
+                self._assignment.keep(move.urn)
             else:
-                self.left.append(urn)
+                self.left.append(move.urn)
         return there
 
     async def _is_in(self, listings: dict[str, set[URN]], project_id: str, urn: URN) -> bool:
         if project_id not in listings:
+            await self._assignment.wait_for_others()
             listing = self._list_resources(project_id)
             listings[project_id] = await still_listed(listing, self._wanted[project_id])
-        return urn.canonical in listings[project_id]
+        return urn in listings[project_id]
 
 
 async def still_listed(listing: AsyncPaginator[Resource], urns: set[URN]) -> set[URN]:

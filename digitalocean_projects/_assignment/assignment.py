@@ -1,174 +1,252 @@
-"""Assignment: assigns resources chunk by chunk, and records the outcome for each."""
+"""Assignment: assigns resources in concurrent chunks, and records the outcome for each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from http import HTTPStatus
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from digitalocean_projects._codec.enums import ResourceStatus
 from digitalocean_projects._codec.json import decode_resources, encode_urns
 from digitalocean_projects._codec.models import Refusal, Resource
-from digitalocean_projects._codec.urn import URN, type_hint
+from digitalocean_projects._codec.urns import DistinctURNs, is_address
 from digitalocean_projects._described import Request
 from digitalocean_projects._errors import (
     APIError,
     BadRequestError,
     ClientUsageError,
+    PermissionDeniedError,
     PreconditionFailedError,
     UnprocessableEntityError,
 )
 
+from .chunks import Chunk, Slots, StoppedError
 from .results import DONE, AssignmentResult, assignment_error
-from .search import EXTRA_REQUESTS, Search
+from .search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._errors import APIStatusError, AssignmentError
     from digitalocean_projects._session.manager import SessionManager
+    from digitalocean_projects._session.retry import Retries
 
     from .results import Fate
 
+    Check = Callable[[Sequence[URN]], Awaitable[Sequence[URN]]]
+    OnChunk = Callable[[AssignmentResult], object]
+
 _SCOPE = "project:update (or project:assign_resource with project:read)"
-# Scopes are named after the API's resources, which differ from the types of these URNs.
-# https://docs.digitalocean.com/reference/api/scopes/
-_SCOPES = {
-    "dbaas": "database",
-    "floatingip": "reserved_ip",
-    "floatingipv6": "reserved_ip",
-    "loadbalancer": "load_balancer",
-    "reservedip": "reserved_ip",
-    "reservedipv6": "reserved_ip",
-    "space": "spaces",
-    "volume": "block_storage",
-    "volumesnapshot": "block_storage_snapshot",
-}
 # The API refuses a request with these errors because of a resource in it.
 _REFUSALS = (BadRequestError, PreconditionFailedError, UnprocessableEntityError)
+# The API was seen to refuse a request with this message while it carries out another one.
+_BUSY = "processes previous actions"
 # If the API has refused all resources of this number of chunks in a row, it probably refuses the
 # next chunks, too. They are still sent, but not in parts, until the API accepts one.
 _MOST_VAIN_SEARCHES = 4
 
 
-def _described(request: Request, urns: Iterable[URN]) -> Request:
-    """Return the request with the scopes and the hints for the types of its resources."""
-    types = dict.fromkeys(urn.type for urn in urns)
-    scopes = dict.fromkeys(f"{_SCOPES.get(name, name)}:read" for name in types)
-    hints = filter(None, map(type_hint, types))
-    return attrs.evolve(request, scopes=(_SCOPE, *scopes), hint="; ".join(hints))
-
-
 class Assignment:
     """An assignment of resources to one or more projects, with the outcome for each resource.
+
+    Chunks are carried out concurrently. After a failure of one, no request is sent any more, and
+    the responses to those in flight are awaited. A chunk with reserved IPs waits for all chunks
+    before it, since a reserved IP can't move before the Droplet that it is attached to.
 
     Args:
         manager: The manager that sends the requests.
         parts: The paths of projects, each with its resources. No resource is in two parts.
     """
 
-    def __init__(self, manager: SessionManager, *parts: tuple[str, Sequence[URN]]) -> None:
+    def __init__(self, manager: SessionManager, *parts: tuple[str, DistinctURNs]) -> None:
         self._manager = manager
         self._parts = parts
+        # By canonical URN, as they were passed, if they differ.
+        self._passed: dict[URN, URN] = {}
         # By canonical URN. A resource without a fate is untouched.
         self._fates: dict[URN, Fate] = {}
-        self._under_way: Sequence[URN] = ()
+        self._chunks: list[Chunk] = []
+        self._slots = Slots(1)
         self._accepted = False
+        self._failed = False
         self._vain = 0
-        self._refusal: APIStatusError | None = None
-        # Of the requests that the API has answered with the outcome for each resource.
-        self._request_ids: list[str] = []
 
     async def run(
         self,
         chunk_size: int,
+        concurrency: int,
         *,
         strict: bool = True,
-        check: Callable[[Sequence[URN]], Awaitable[Sequence[URN]]] | None = None,
-        on_chunk: Callable[[AssignmentResult], object] | None = None,
+        check: Check | None = None,
+        on_chunk: OnChunk | None = None,
     ) -> list[AssignmentResult]:
         """Send all chunks, and return the result of each part.
 
         Args:
             chunk_size: The maximum number of resources in a request.
+            concurrency: The maximum number of chunks that are carried out at the same time.
             strict: Raise the API's error if it refused every request.
-            check: Function that returns the resources of a chunk to send; None sends all.
-            on_chunk: Function that is called with the result of each chunk, or None.
+            check: Function that returns the resources of a chunk to send; None sends all. It is
+                called for one chunk after the other. The URNs are canonical.
+            on_chunk: Function that is called with the result of each chunk at its end, or None.
 
         Raises:
             APIError: A request failed before the outcome for any resource was known, or with
                 `strict`, the API refused every request.
-            AssignmentError: A later request failed.
+            AssignmentError: Another request failed.
         """
-        starts: list[int] = []
-        for path, urns in self._parts:
-            starts.append(len(self._request_ids))
-            request = Request(method="POST", path=f"{path}/resources")
-            for start in range(0, len(urns), chunk_size):
-                chunk = urns[start : start + chunk_size]
-                known = len(self._request_ids)
-                try:
-                    sent = chunk if check is None else await check(chunk)
-                    if sent:
-                        await self._assign(request, sent)
-                except (APIError, ClientUsageError) as error:
-                    if not self._fates:
-                        raise
-                    raise self._failure(error) from error
-                if on_chunk is not None:
-                    ids = self._request_ids[known:]
-                    on_chunk(AssignmentResult.of(chunk, self._fates, ids))
-        refusal, self._refusal = self._refusal, None
-        if strict and refusal is not None and not self._accepted:
-            try:
-                raise refusal
-            finally:
-                # The traceback would keep this frame, which would keep the exception.
-                del refusal
-        ends = [*starts, len(self._request_ids)][1:]
+        parts = [self._chunked(path, urns, chunk_size) for path, urns in self._parts]
+        self._chunks = list(chain.from_iterable(parts))
+        self._slots.limit = min(concurrency, len(self._chunks))
+        if self._slots.limit <= 1:
+            for chunk in self._chunks:
+                await self._slots.take()
+                await self._start(chunk, check, on_chunk, None)
+                if self._failed:
+                    break
+        else:
+            async with asyncio.TaskGroup() as tasks:
+                for chunk in self._chunks:
+                    await self._slots.take(alone=is_address(chunk.urns[-1]))
+                    if self._failed:
+                        break
+                    await self._start(chunk, check, on_chunk, tasks)
+        self._raise_failure()
+        if strict and not self._accepted:
+            self._raise_refusal()
         return [
-            AssignmentResult.of(urns, self._fates, self._request_ids[start:end])
-            for (_, urns), start, end in zip(self._parts, starts, ends, strict=True)
+            self._result(urns.canonical, chunks)
+            for (_, urns), chunks in zip(self._parts, parts, strict=True)
         ]
 
     def keep(self, urn: URN) -> None:
         """Record that a resource is in its project already, so that it isn't sent."""
         self._fates[urn.canonical] = Resource(urn, status=ResourceStatus.ALREADY_ASSIGNED)
 
-    async def _assign(self, request: Request, chunk: Sequence[URN]) -> None:
+    async def wait_for_others(self) -> None:
+        """Wait until no other chunk is carried out than the one that is being checked.
+
+        Raises:
+            StoppedError: Another chunk has failed.
+        """
+        await self._slots.wait_for_others()
+        if self._failed:
+            raise StoppedError
+
+    def _chunked(self, path: str, urns: DistinctURNs, chunk_size: int) -> list[Chunk]:
+        request = Request(method="POST", path=f"{path}/resources", scopes=(_SCOPE,))
+        keys = urns.canonical
+        if keys is not urns:
+            self._passed.update((key, urn) for key, urn in zip(keys, urns, strict=True))
+        if len(keys) > chunk_size:
+            keys = sorted(keys, key=is_address)
+        starts = range(0, len(keys), chunk_size)
+        return [Chunk(request, keys[start : start + chunk_size]) for start in starts]
+
+    async def _start(
+        self,
+        chunk: Chunk,
+        check: Check | None,
+        on_chunk: OnChunk | None,
+        tasks: asyncio.TaskGroup | None,
+    ) -> None:
+        """Check a chunk, and start a task that carries it out, or without tasks, carry it out."""
+        try:
+            urns = chunk.urns if check is None else await check(chunk.urns)
+        except StoppedError:
+            return
+        except (APIError, ClientUsageError) as error:
+            self._fail(chunk, error)
+            return
+        if self._failed:
+            return
+        carrying_out = self._carry_out(chunk, urns, on_chunk)
+        if tasks is None:
+            await carrying_out
+        else:
+            chunk.task = tasks.create_task(carrying_out)
+
+    async def _carry_out(self, chunk: Chunk, urns: Sequence[URN], on_chunk: OnChunk | None) -> None:
+        try:
+            if urns:
+                await self._assign(chunk, urns)
+            if on_chunk is not None:
+                on_chunk(self._result(chunk.urns, [chunk]))
+        except (asyncio.CancelledError, StoppedError) as error:
+            if chunk.retries is not None and chunk.retries.in_doubt:
+                self._note_doubt(chunk)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        except Exception as error:  # noqa: BLE001 - `run` raises it
+            self._fail(chunk, error)
+        finally:
+            self._slots.free()
+
+    def _fail(self, chunk: Chunk, error: Exception) -> None:
+        """Record the failure of a chunk; after the first one, stop the other chunks."""
+        chunk.failure = error
+        if not self._failed:
+            self._failed = True
+            for other in self._chunks:
+                if other is not chunk:
+                    other.stop()
+
+    async def _assign(self, chunk: Chunk, urns: Sequence[URN]) -> None:
         """Send a chunk, and if it is refused, parts of it to find the refused resources."""
-        search = Search(chunk, extra=EXTRA_REQUESTS if self._vain < _MOST_VAIN_SEARCHES else 0)
+        refused = await self._send(chunk, urns)
+        if not refused:
+            self._vain = 0
+            return
+        if self._vain == _MOST_VAIN_SEARCHES:
+            return
         self._vain += 1
-        while urns := search.next():
-            if refused := await self._send(request, urns):
+        search = Search(urns)
+        search.next()
+        search.refused(refused)
+        while not self._failed and (urns := search.next()):
+            if refused := await self._send(chunk, urns):
                 search.refused(refused)
             else:
                 search.accepted()
                 self._vain = 0
 
-    async def _send(self, request: Request, urns: Sequence[URN]) -> Sequence[URN]:
+    async def _send(self, chunk: Chunk, urns: Sequence[URN]) -> Sequence[URN]:
         """Assign resources, retry those whose service is down, and return the refused ones."""
-        retries = self._manager.retries()
+        retries = chunk.retries = self._manager.retries()
         while True:
-            self._under_way = urns
-            request = _described(request, urns)
+            chunk.under_way = urns
+            request = attrs.evolve(chunk.request, urns=urns)
+            # Then no other chunk can start before the response.
+            alone = self._slots.limit == self._slots.taken == 1
+            passed = [self._passed.get(urn, urn) for urn in urns] if self._passed else urns
+            busy: PermissionDeniedError | None = None
             try:
-                answer = await self._manager.request(request, encode_urns(urns), retries)
+                answer = await self._manager.request(request, encode_urns(passed), retries)
             except _REFUSALS as error:
-                self._note_refusal(error)
+                self._note_refusal(chunk, error)
                 return urns
+            except PermissionDeniedError as error:
+                if _BUSY not in error.message:
+                    raise
+                busy = error.with_traceback(None)
+            if busy is not None:
+                if await self._has_turn(retries, request, str(busy), alone=alone):
+                    continue
+                try:
+                    raise busy
+                finally:
+                    # The traceback would keep this frame, which would keep the exception.
+                    del busy
             listed = answer.decode(decode_resources)
-            self._request_ids += filter(None, [answer.request_id])
-            resources: dict[URN, Resource] = {}
-            for resource in listed:
-                # If the response has several entries for a resource, one that isn't done counts.
-                if resources.setdefault(resource.urn.canonical, resource).status in DONE:
-                    resources[resource.urn.canonical] = resource
-            for urn in (urn.canonical for urn in urns):
-                self._fates[urn] = resources.get(urn, self._fates.get(urn))
-            self._accepted, self._under_way = True, ()
+            chunk.request_ids += filter(None, [answer.request_id])
+            self._note_answer(urns, listed)
+            chunk.under_way = ()
             urns = [urn for urn in urns if self._is_down(urn)]
-            if not urns:
+            if not urns or self._failed:
                 return ()
             retries.record()
             delay = retries.delay_while_down()
@@ -178,35 +256,114 @@ class Assignment:
             retries.log(answer.request, delay, reason, error=ResourceStatus.SERVICE_DOWN)
             await self._manager.sleep(delay, request)
 
-    def _note_refusal(self, error: APIStatusError) -> None:
-        """Record that the current request was refused."""
-        if self._refusal is None or error.in_doubt:
-            self._refusal = error.with_traceback(None)
-        if len(self._under_way) == 1:
-            (urn,) = self._under_way
-            self._fates[urn.canonical] = Refusal(
-                urn=urn,
+    async def _has_turn(
+        self, retries: Retries, request: Request, reason: str, *, alone: bool
+    ) -> bool:
+        """Wait until a request can be sent again that was refused because of other ones.
+
+        From now on, one chunk is carried out at a time. A request that was not the only one
+        doesn't use up an attempt.
+
+        Args:
+            retries: The attempts at the request.
+            request: The request.
+            reason: The text of the refusal.
+            alone: True if the request was the only one in flight.
+
+        Returns:
+            False if no attempt is left.
+
+        Raises:
+            StoppedError: Another chunk has failed.
+        """
+        if not alone:
+            await self._slots.take_turns()
+        if self._failed:
+            raise StoppedError
+        delay = retries.delay_while_busy(counts=alone)
+        if delay is None:
+            return False
+        status, name = HTTPStatus.FORBIDDEN, PermissionDeniedError.__name__
+        retries.log(request, delay, reason, status=status, error=name)
+        await self._manager.sleep(delay, request)
+        return True
+
+    def _note_answer(self, urns: Sequence[URN], listed: Iterable[Resource]) -> None:
+        """Record the outcomes in the response to a request with these resources."""
+        resources: dict[URN, Resource] = {}
+        for resource in listed:
+            # If the response has several entries for a resource, one that isn't done counts.
+            if resources.setdefault(resource.urn.canonical, resource).status in DONE:
+                resources[resource.urn.canonical] = resource
+        for urn in urns:
+            self._fates[urn] = resources.get(urn, self._fates.get(urn))
+        self._accepted = True
+
+    def _note_refusal(self, chunk: Chunk, error: APIStatusError) -> None:
+        """Record that the request under way was refused."""
+        if chunk.refusal is None or error.in_doubt:
+            chunk.refusal = error.with_traceback(None)
+        if len(chunk.under_way) == 1:
+            (urn,) = chunk.under_way
+            self._fates[urn] = Refusal(
+                urn=self._passed.get(urn, urn),
                 status=error.status,
                 id=error.id,
                 message=error.message,
                 request_id=error.request_id,
             )
         elif error.in_doubt:
-            self._note_doubt()
-        self._under_way = ()
+            self._note_doubt(chunk)
+        chunk.under_way = ()
 
-    def _note_doubt(self) -> None:
-        """Record that the current request may have been carried out."""
-        for urn in self._under_way:
-            self._fates[urn.canonical] = None
+    def _note_doubt(self, chunk: Chunk) -> None:
+        """Record that the request under way may have been carried out."""
+        self._fates.update(dict.fromkeys(chunk.under_way))
 
     def _is_down(self, urn: URN) -> bool:
-        fate = self._fates[urn.canonical]
+        fate = self._fates[urn]
         return isinstance(fate, Resource) and fate.status == ResourceStatus.SERVICE_DOWN
 
-    def _failure(self, error: APIError | ClientUsageError) -> AssignmentError:
-        if error.in_doubt:
-            self._note_doubt()
-        urns = [urn for _, part in self._parts for urn in part]
-        result = AssignmentResult.of(urns, self._fates, self._request_ids)
+    def _raise_failure(self) -> None:
+        """Raise the failure of the first chunk that has one."""
+        failed = [chunk for chunk in self._chunks if chunk.failure is not None]
+        if not failed:
+            return
+        error: Any = failed[0].failure
+        in_doubt = getattr(error, "in_doubt", False)
+        doubtful = [chunk for chunk in failed if getattr(chunk.failure, "in_doubt", False)]
+        # Otherwise the error itself says all that is known.
+        is_partial = bool(self._fates or (doubtful and not in_doubt))
+        for chunk in doubtful:
+            self._note_doubt(chunk)
+        for chunk in failed:
+            chunk.failure = None
+        try:
+            if is_partial and isinstance(error, APIError | ClientUsageError):
+                raise self._assignment_error(error) from error
+            raise error
+        finally:
+            # The traceback would keep this frame, which would keep the exception.
+            del error
+
+    def _raise_refusal(self) -> None:
+        """Raise the first refusal, or rather the first one after which resources are in doubt."""
+        refusals = [chunk.refusal for chunk in self._chunks if chunk.refusal is not None]
+        for chunk in self._chunks:
+            chunk.refusal = None
+        if refusals:
+            try:
+                raise next((one for one in refusals if one.in_doubt), refusals[0])
+            finally:
+                del refusals
+
+    def _assignment_error(self, error: APIError | ClientUsageError) -> AssignmentError:
+        urns = [urn for _, part in self._parts for urn in part.canonical]
+        result = self._result(urns, self._chunks)
         return assignment_error(result.done, result, error)
+
+    def _result(self, urns: Sequence[URN], chunks: Iterable[Chunk]) -> AssignmentResult:
+        """Return the result of these resources, with the request ids of the chunks."""
+        passed = [self._passed.get(urn, urn) for urn in urns] if self._passed else urns
+        ids = chain.from_iterable(chunk.request_ids for chunk in chunks)
+        return AssignmentResult.of(passed, self._fates, ids, keys=urns)

@@ -11,6 +11,7 @@ from digitalocean_projects._arguments import AnyProject, ProjectLike, creatable
 from digitalocean_projects._codec.enums import Environment, Purpose
 from digitalocean_projects._codec.models import Project, ProjectResources, Value
 from digitalocean_projects._codec.urn import URN
+from digitalocean_projects._codec.urns import is_address
 from digitalocean_projects._lookup import Directory
 from digitalocean_projects._messages import quoted
 from digitalocean_projects._paginator.reader import ProjectPages, Reader
@@ -20,7 +21,6 @@ from .results import counts
 
 # DigitalOcean's Terraform provider has the same default.
 _PURPOSE = Purpose.WEB_APPLICATION
-_RESERVED_IPS = ("do:floatingip", "do:reservedip")
 
 
 @attrs.frozen(kw_only=True)
@@ -170,7 +170,7 @@ def plan_moves(targets: Iterable[_Target], account: Iterable[ProjectResources]) 
     for target, urns in targets:
         if isinstance(target, NewProject):
             new[target.name] = target
-        for urn in sorted(urns, key=lambda urn: urn.startswith(_RESERVED_IPS)):
+        for urn in sorted(urns, key=is_address):
             found = places.get(urn.canonical, [])
             # During a move, both projects may list a resource. `apply` looks at the source again.
             sources = [place for place in found if place[0] is not target]

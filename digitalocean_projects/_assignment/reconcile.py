@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._arguments import project_path
+from digitalocean_projects._codec.urns import DistinctURNs
 from digitalocean_projects._defaults import DEFAULT_PROJECT
 
 from .apply import still_listed
@@ -32,6 +33,7 @@ async def reconcile(
     dry_run: bool,
     prune: bool,
     chunk_size: int,
+    concurrency: int,
 ) -> Reconciliation:
     """Assign the resources that a project lacks, and return the changes.
 
@@ -44,6 +46,7 @@ async def reconcile(
         dry_run: Only return the plan.
         prune: Move all other resources to the default project.
         chunk_size: The maximum number of resources in a request.
+        concurrency: The maximum number of chunks that are carried out at the same time.
 
     Raises:
         ValueError: The default project would be pruned, or a project would be emptied. No change
@@ -65,24 +68,27 @@ async def reconcile(
         raise _no_pruning()
     if dry_run:
         return plan
-    assignment = Assignment(manager, (path, plan.added), (_DEFAULT, plan.removed))
-    removed = {urn.canonical for urn in plan.removed}
+    added, leaving = DistinctURNs(plan.added), DistinctURNs(plan.removed)
+    assignment = Assignment(manager, (path, added), (_DEFAULT, leaving))
+    removed = set(leaving.canonical)
     there: set[URN] | None = None if plan.added else removed
 
     async def still_there(chunk: Sequence[URN]) -> Sequence[URN]:
         """Return the resources to send: those to add, and those to remove that haven't left.
 
         The project is listed again before the first removal if resources were added before, which
-        may have taken minutes.
+        may have taken minutes. All of them are added by then.
         """
         nonlocal there
-        if chunk[0].canonical not in removed:
+        if chunk[0] not in removed:
             return chunk
         if there is None:
+            await assignment.wait_for_others()
             there = await still_listed(listing, removed)
-        return [urn for urn in chunk if urn.canonical in there]
+        return [urn for urn in chunk if urn in there]
 
-    return plan.carried_out(*await assignment.run(chunk_size, strict=False, check=still_there))
+    results = await assignment.run(chunk_size, concurrency, strict=False, check=still_there)
+    return plan.carried_out(*results)
 
 
 def _no_pruning() -> ValueError:

@@ -50,16 +50,29 @@ class AssignmentResult(Value):
 
     @classmethod
     def of(
-        cls, urns: Iterable[URN], fates: Mapping[URN, Fate], request_ids: Iterable[str] = ()
+        cls,
+        urns: Iterable[URN],
+        fates: Mapping[URN, Fate],
+        request_ids: Iterable[str] = (),
+        *,
+        keys: Iterable[URN] | None = None,
     ) -> Self:
         """Return the result for `urns`, from the fates of their canonical forms.
 
         A resource without a fate is untouched.
+
+        Args:
+            urns: The resources.
+            fates: The fates.
+            request_ids: The ids of the requests.
+            keys: The canonical forms, if the caller has them.
         """
+        urns = tuple(urns)
+        if keys is None:
+            keys = [urn.canonical for urn in urns]
         resources: list[Resource] = []
         unknown, untouched, refused = [], [], []
-        for urn in urns:
-            key = urn.canonical
+        for urn, key in zip(urns, keys, strict=True):
             if key not in fates:
                 untouched.append(urn)
                 continue

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
     from digitalocean_projects._codec.urn import URN
 
-EXTRA_REQUESTS = 16
+# The maximum number of requests after the first one.
+_EXTRA_REQUESTS = 16
 
 
 class Search:
@@ -25,16 +26,15 @@ class Search:
 
     Args:
         urns: The resources of the request, which `next` returns first.
-        extra: The maximum number of requests after the first one.
     """
 
-    def __init__(self, urns: Sequence[URN], *, extra: int = EXTRA_REQUESTS) -> None:
+    def __init__(self, urns: Sequence[URN]) -> None:
         self._suspects: Sequence[URN] = ()
         self._rest = list(urns)
         self._unsent: Sequence[URN] = ()
         self._types: set[str] = set()
-        self._left = 1 + extra
-        self._is_small = len(urns) <= extra
+        self._left = 1 + _EXTRA_REQUESTS
+        self._is_small = len(urns) <= _EXTRA_REQUESTS
 
     def next(self) -> Sequence[URN]:
         """Return the resources to send next; none if all outcomes are known or no request is left.

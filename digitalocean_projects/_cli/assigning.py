@@ -54,8 +54,9 @@ def _move(client: Client, urns: list[URN], project: str, options: Namespace) -> 
     before = first_attempts(client)
 
     def look() -> Progress:
-        # The latest request has no response yet.
-        chunks = max(first_attempts(client) - before - 1, 0)
+        bucket = client.statistics().bucket
+        in_flight = 0 if bucket is None else bucket.in_flight
+        chunks = max(first_attempts(client) - before - in_flight, 0)
         return Progress("resource", min(chunks * DEFAULT_CHUNK_SIZE, len(urns)), len(urns))
 
     outcome: AssignmentResult | AssignmentError

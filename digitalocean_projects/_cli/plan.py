@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from digitalocean_projects._assignment.results import AppliedPlan, AssignmentResult
 from digitalocean_projects._codec.models import Project
-from digitalocean_projects._defaults import DEFAULT_CHUNK_SIZE
+from digitalocean_projects._defaults import DEFAULT_CHUNK_SIZE, DEFAULT_CHUNKS
 from digitalocean_projects._errors import APIError, AssignmentError, ProjectLookupError
 from digitalocean_projects._messages import one_line
 
@@ -193,9 +193,10 @@ def _note_interrupt(plan: Plan, outcomes: Sequence[AssignmentResult], options: N
     note_doubts(done)
     if plan.new_projects:
         note("all projects were created" if outcomes else "some projects may have been created")
+    most = min(len(rest), DEFAULT_CHUNK_SIZE * DEFAULT_CHUNKS)
     note(
         f"{len(done.moved):,} of {counted(len(plan.moves), 'resource')} moved, up to "
-        f"{min(len(rest), DEFAULT_CHUNK_SIZE)} more may have been; run the command again to go on"
+        f"{most} more may have been; run the command again to go on"
     )
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from digitalocean_projects._assignment.results import Reconciliation, split_done
-from digitalocean_projects._codec.urn import distinct_urns
+from digitalocean_projects._codec.urns import distinct_urns
 from digitalocean_projects._errors import AssignmentError
 from digitalocean_projects._messages import one_line
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from digitalocean_projects._codec.urn import URN, distinct_urns
+from digitalocean_projects._codec.urn import URN
+from digitalocean_projects._codec.urns import distinct_urns
 
 from .input import place_of, read_text
 from .terminal import STDIN

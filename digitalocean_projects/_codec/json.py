@@ -13,7 +13,7 @@ import msgspec
 
 from .enums import Environment
 from .models import Project, Resource
-from .urn import assignable
+from .urns import assignable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from ipaddress import ip_address
@@ -73,7 +73,6 @@ _ID = rf"(?=.)[A-Za-z0-9.:_-]*+[^{_REFUSED}{_NO_TEXT}]*+"
 _is_type = re.compile(TYPE_PATTERN).fullmatch
 _is_id = re.compile(_ID).fullmatch
 _is_urn = re.compile(f"do:{TYPE_PATTERN}:{_ID}").fullmatch
-_is_reserved_ipv4 = re.compile(r"do:reservedip:[0-9.]+").fullmatch
 
 LISTED_TYPE_PATTERN = "[A-Za-z0-9._-]+"
 # The API may list any id, so only control characters and lone surrogates are refused.
@@ -93,7 +92,7 @@ _find_refused = re.compile(f"[{_REFUSED}{_NO_TEXT}]").search
 
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
-_ADDRESSES = ("do:floatingip", "do:reservedip")
+ADDRESSES = ("do:floatingip", "do:reservedip")
 _KNOWN_TYPES = {*ResourceType, *_SPELLINGS, *_LISTED_AS, *_LISTED_AS.values()}
 _is_uuid = re.compile(_UUID).fullmatch
 
@@ -269,10 +268,10 @@ class URN(str):
         shortest notation. Two URNs name one resource if their canonical forms are equal.
         """
         # A listing may have 40,000 URNs, and almost all of them need only this test.
-        if self.islower() and not self.startswith(_ADDRESSES):
+        if self.islower() and not self.startswith(ADDRESSES):
             return self
         _, listed_type, listed_id = self.split(":", 2)
-        if self.startswith(_ADDRESSES):
+        if self.startswith(ADDRESSES):
             listed_type = _LISTED_AS.get(listed_type, listed_type)
             if ":" in listed_id:  # IPv4 has a single notation
                 with suppress(ValueError):
@@ -338,15 +337,6 @@ class URN(str):
         return urn_schema()
 
 
-def assignable(urn: URN) -> URN:
-    """Return the URN to send in an assignment.
-
-    Sources differ on whether the API accepts `reservedip` for an IPv4 address. It always accepts
-    `floatingip`.
-    """
-    return urn.canonical if _is_reserved_ipv4(urn) else urn
-
-
 def _copied(cls: type[URN], text: str) -> URN:
     """Return a copy of a URN without the checks, which a listed URN need not pass."""
     return str.__new__(cls, text)
@@ -407,47 +397,6 @@ def listed_text(text: str) -> str:
             return str.__str__(text)
         raise ValueError(f"a URN must have the form do:TYPE:ID, got {quoted(text)}")
     raise TypeError(f"a URN must be a string, got {type(text).__name__}")
-
-
-def checked_urns(resources: Iterable[URNLike], name: str = "resources") -> list[URN]:
-    """Return the URNs of the resources, after checking them.
-
-    Args:
-        resources: The resources.
-        name: The name of the argument, for messages.
-
-    Raises:
-        TypeError: A resource is of another type, or `resources` is not an iterable of several.
-        ValueError: A URN is malformed; the message says which one, and its position.
-    """
-    is_one = isinstance(resources, str) or (isinstance(resources, Mapping) and "urn" in resources)
-    if is_one or not isinstance(resources, Iterable):
-        raise TypeError(
-            f"{name} must be a list of URNs, got one {type(resources).__name__}; "
-            "put a single resource into a list"
-        )
-    urns: list[URN] = []
-    for position, resource in enumerate(resources):
-        try:
-            urns.append(sendable(URN.of(resource)))
-        except TypeError as error:
-            raise TypeError(f"{name}[{position}]: {error}") from None
-        except ValueError as error:
-            raise ValueError(f"{name}[{position}]: {error}") from None
-    return urns
-
-
-def distinct_urns(resources: Iterable[URNLike]) -> list[URN]:
-    """Return the URNs of the resources. If several name one resource, only the first is returned.
-
-    Raises:
-        TypeError: As in `checked_urns`.
-        ValueError: As in `checked_urns`.
-    """
-    urns: dict[URN, URN] = {}
-    for urn in checked_urns(resources):
-        urns.setdefault(urn.canonical, urn)
-    return list(urns.values())
 
 
 publish(globals())

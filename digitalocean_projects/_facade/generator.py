@@ -292,7 +292,7 @@ def _head(modules: Mapping[str, ast.Module], classes: str) -> str:
     origins |= {
         "publish": f"{NAME}._public",
         "Portal": f"{NAME}._facade.portal",
-        "distinct_urns": f"{NAME}._codec.urn",
+        "distinct_urns": f"{NAME}._codec.urns",
         "urns_by_project": f"{NAME}._arguments",
     }
     variables: dict[str, str] = {}

@@ -40,6 +40,8 @@ class Retries:
     Attributes:
         deadline: The time on the clock at which the last attempt must have ended.
         attempts: The number of failed attempts.
+        in_flight: True while an attempt is in flight, False during waits before it.
+        in_doubt: True if the API may have carried out an attempt that failed.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class Retries:
         self._policy = policy
         self._clock = clock
         self.attempts: int = 0
-        self._in_doubt = False
+        self.in_flight: bool = False
+        self.in_doubt: bool = False
         self._at_once = self._was_at_once = False
         self._ceilings: Iterator[float] | None = None
         self._ceiling = 0.0
@@ -71,7 +74,7 @@ class Retries:
         self._ceilings = self._ceilings or self._policy.ceilings()
         self._ceiling = next(self._ceilings)
         if failure is not None:
-            self._in_doubt = failure.in_doubt = self._in_doubt or failure.in_doubt
+            self.in_doubt = failure.in_doubt = self.in_doubt or failure.in_doubt
             failure.attempts = self.attempts
             # The loss of an idle connection says nothing about the server, so there is no delay.
             # After it, no idle connection is left, so one attempt without a delay is enough.
@@ -96,16 +99,17 @@ class Retries:
             status: The HTTP status of the response, if there is one.
             error: The name of the exception, or the status of the resources.
         """
+        attempt = max(self.attempts, 1)  # it may not count
         _logger.warning(
             "attempt %d of %d failed, the next one starts %s: %s",
-            self.attempts,
+            attempt,
             self._policy.attempts,
             f"in {delay:.1f} s" if delay >= _NOTICED else "at once",
             reason,
             extra={
                 "do_method": request.method,
                 "do_path": request.target,
-                "do_attempt": self.attempts,
+                "do_attempt": attempt,
                 "do_attempts": self._policy.attempts,
                 "do_status": status,
                 "do_error": error,
@@ -123,6 +127,19 @@ class Retries:
     def delay_while_down(self) -> float | None:
         """Return the same after a response with the status `service_down`."""
         return self._delay() if HTTPStatus.SERVICE_UNAVAILABLE in self._policy.statuses else None
+
+    def delay_while_busy(self, *, counts: bool) -> float | None:
+        """Return the same after a refusal because of other requests.
+
+        Args:
+            counts: False if those were requests of the client, so that the attempt doesn't count.
+        """
+        self.attempts -= not counts
+        return self._delay(at_once=not counts)
+
+    def stop(self) -> None:
+        """Allow no further attempt."""
+        self._start_by = -math.inf
 
     def _delay(self, least: float = 0.0, *, at_once: bool = False) -> float | None:
         if self.attempts >= self._policy.attempts:

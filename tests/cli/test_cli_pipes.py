@@ -262,7 +262,7 @@ def test_nobody_reads_the_notes(
     assert 1 == done.returncode
     with os.fdopen(os.dup(unread), "w") as notes:
         assert 1 == run(*command, stderr=notes)
-    assert 1 + 100 == len(capsys.readouterr().out.splitlines())
+    assert 1 + 100 <= len(capsys.readouterr().out.splitlines())
 
 
 @pytest.mark.process

@@ -345,6 +345,6 @@ def test_kill(account: Emulator, tmp_path: Path) -> None:
             assert process.poll() is None
             time.sleep(0.01)
         process.kill()
-    assert 100 == len(held(account)["web"] & {*urns})
+    assert len(held(account)["web"] & {*urns}) in {50, 100, 150, 200}
     assert 0 == main(["apply", str(file)])
     assert {"do:droplet:1", "do:droplet:2", *urns} == held(account)["web"]

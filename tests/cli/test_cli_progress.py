@@ -81,12 +81,22 @@ def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return terminal
 
 
-def hold(account: Emulator, where: str, until: Callable[[], bool]) -> list[bool]:
-    """Delay the first request that contains `where` by `until`; return the list of its results."""
+def hold(account: Emulator, where: str | int, until: Callable[[], bool]) -> list[bool]:
+    """Delay a request by `until`; return the list of its results.
+
+    Args:
+        account: The emulator.
+        where: A text in the request, or the number of the assignment.
+        until: Function that delays the request.
+    """
     results: list[bool] = []
 
     def look(request: RecordedRequest) -> bool:
-        if not results and where in repr(request):
+        if isinstance(where, int):
+            found = where == sum(request.method == "POST" for request in account.requests)
+        else:
+            found = where in repr(request)
+        if not results and found:
             results.append(until())
         return False
 
@@ -99,10 +109,10 @@ def hold(account: Emulator, where: str, until: Callable[[], bool]) -> list[bool]
     [
         (["list", "web", "-o", "json"], "'page': '2'", "3 requests"),
         (["report"], "'page': '2'", "4 requests"),
-        (["reconcile", "default", "urns"], "POST", "2 requests"),
-        (["assign", "default", "-"], "do:droplet:199", "100 of 300 resources"),
-        (["unassign", "-"], "do:droplet:299", "200 of 300 resources"),
-        (["apply", "wanted"], "do:droplet:299", "200 of 300 resources"),
+        (["reconcile", "default", "urns"], 1, "4 requests"),
+        (["assign", "default", "-"], 2, "100 of 300 resources"),
+        (["unassign", "-"], 3, "200 of 300 resources"),
+        (["apply", "wanted"], 3, "200 of 300 resources"),
         (["projects", "delete", "web", "--wait", "0.5"], "DELETE", "2 requests"),
     ],
 )
@@ -114,7 +124,7 @@ def test_long_work(  # noqa: PLR0917 - fixtures
     say: Callable[[str], None],
     kind: str,
     command: list[str],
-    where: str,
+    where: str | int,
     shown: str,
 ) -> None:
     """During a request, a terminal shows the progress as a bar or in lines."""
@@ -241,7 +251,7 @@ def test_retries_are_no_progress(
     # Two lines, since the first one may show the state before the request.
     results = hold(
         account,
-        "do:droplet:199",
+        4,
         lambda: terminal.shows(line * 2, after=len(terminal.getvalue())),
     )
     assert 0 == main(["assign", "default", "-"])
@@ -263,7 +273,7 @@ def test_waiting_for_the_rate_limit(
     waited = []
 
     def wait() -> None:
-        waited.append(terminal.shows("100 of 300 resources, waiting for the rate limit"))
+        waited.append(terminal.shows("200 of 300 resources, waiting for the rate limit"))
         clock.jump(120)
 
     thread = threading.Thread(target=wait)

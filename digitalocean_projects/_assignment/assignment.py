@@ -162,8 +162,6 @@ class Assignment:
         except (APIError, ClientUsageError) as error:
             self._fail(chunk, error)
             return
-        if self._failed:
-            return
         carrying_out = self._carry_out(chunk, urns, on_chunk)
         if tasks is None:
             await carrying_out

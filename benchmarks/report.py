@@ -34,7 +34,11 @@ def header() -> str:
     """Describe the machine and what is measured."""
     versions = {distribution.name: distribution.version for distribution in distributions()}
     measured = [f"{name} {versions[name]}" for name in _PACKAGES if name in versions]
-    counted = "counted by valgrind" if can_count() else "not counted, as valgrind isn't installed"
+    counted = (
+        "counted by valgrind, without those of the kernel"
+        if can_count()
+        else "not counted, since valgrind isn't installed"
+    )
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
         f"Python {platform.python_version()}, {', '.join(measured)}; instructions are {counted}"

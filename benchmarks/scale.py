@@ -1,6 +1,7 @@
 """Measure what many tenants cost: an application that sends requests with the token of each.
 
-Each process has one client, and a view of it for each token, with the API's own limits.
+Each process has one client, and a view of it for each token, with the API's own limits. All
+processes together have 50 requests in flight.
 """
 
 import asyncio
@@ -74,7 +75,8 @@ def report(settings: tuple[Setting, ...] = SETTINGS) -> str:
 
 def _measure(setting: Setting, origin: str, redis: str) -> dict[str, str]:
     """Return the costs of the processes and of Redis, as texts."""
-    work = [f"{origin}/0/0/0", redis, setting.tenants, setting.rounds]
+    at_once = _AT_ONCE // setting.processes
+    work = [f"{origin}/0/0/0", redis, setting.tenants, setting.rounds, at_once]
     command = [sys.executable, "-m", "benchmarks.scale", json.dumps(work)]
     with ExitStack() as stack:
         processes = [
@@ -100,10 +102,12 @@ def _measure(setting: Setting, origin: str, redis: str) -> dict[str, str]:
         "open sockets of a process": totals["sockets"] / count,
     }
     if served:
+        # Redis has also served the first request for each token.
+        all_requests = requests * (setting.rounds + 1) / setting.rounds
         rows |= {
             "connections of Redis": served["connections"],
-            "calls of Redis for each request": served["calls"] / requests,
-            "CPU of Redis for each request, µs": served["usec"] / requests,
+            "calls of Redis for each request": served["calls"] / all_requests,
+            "CPU of Redis for each request, µs": 1e6 * served["cpu"] / all_requests,
             "memory of Redis for each token, KiB": served["memory"] / 1024 / tokens,
         }
     return {name: number(value) for name, value in rows.items()}
@@ -113,26 +117,26 @@ def _redis_costs(url: str) -> dict[str, float]:
     from redis import Redis  # noqa: PLC0415 - an extra
 
     with Redis.from_url(url) as redis:
-        calls = redis.info("commandstats")["cmdstat_evalsha"]
+        cpu = redis.info("cpu")
         return {
             "connections": redis.info("clients")["connected_clients"] - 1,
-            "calls": calls["calls"],
-            "usec": calls["usec"],
+            "calls": redis.info("commandstats")["cmdstat_evalsha"]["calls"],
+            "cpu": cpu["used_cpu_user"] + cpu["used_cpu_sys"],
             "memory": sum(redis.memory_usage(key) or 0 for key in redis.scan_iter()),
         }
 
 
-async def _work(url: str, redis: str, tenants: int, rounds: int) -> None:
+async def _work(url: str, redis: str, tenants: int, rounds: int, at_once: int) -> None:
     """Send requests for all tenants, print what they cost, and wait for the end of the input."""
     async with AsyncClient("t", base_url=url, limits=_limits(redis)) as client:
         await client.projects.get(PROJECT)
         at_first = _memory()
         views = [client.with_options(token=f"token-{number}") for number in range(tenants)]
-        await _send(views)
+        await _send(views, at_once)
         before = _memory()
         wall, cpu = perf_counter(), process_time()
         for _ in range(rounds):
-            await _send(views)
+            await _send(views, at_once)
         costs = {"wall": perf_counter() - wall, "cpu": process_time() - cpu}
         after = _memory()
         costs |= {
@@ -154,15 +158,15 @@ def _limits(redis: str) -> Limits | None:
     return RedisLimits(redis)
 
 
-async def _send(views: list[AsyncClient]) -> None:
-    """Send a request for each tenant, some at the same time."""
+async def _send(views: list[AsyncClient], at_once: int) -> None:
+    """Send a request for each tenant."""
     waiting = iter(views)
 
     async def work() -> None:
         for view in waiting:
             await view.projects.get(PROJECT)
 
-    await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+    await asyncio.gather(*(work() for _ in range(at_once)))
 
 
 def _memory() -> float:

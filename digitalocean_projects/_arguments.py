@@ -135,7 +135,7 @@ def project_path(project: ProjectLike) -> str:
         ValueError: `project` is a text that is neither `default` nor a UUID.
     """
     value = project.id if isinstance(project, Project) else project
-    if not isinstance(value, str | UUID):
+    if not isinstance(value, (str, UUID)):
         raise TypeError(f"{_PROJECT}, {_got(value, _project_type_hint(value))}")
     text = str(value)
     if not is_project_id(text):

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from digitalocean_projects._session.deadlines import Deadlines
+from digitalocean_projects._session.deadlines import Deadlines, TimeLimit
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ async def deadlines() -> Deadlines:
 
 async def late(deadlines: Deadlines, seconds: float) -> bool:
     """Return True if a wait without an end was ended by its limit."""
-    with pytest.raises(TimeoutError), deadlines.within(seconds):
+    with pytest.raises(TimeoutError), TimeLimit(deadlines, seconds):
         await asyncio.Event().wait()
     task = asyncio.current_task()
     assert task is not None
@@ -52,7 +52,7 @@ async def test_one_timer(deadlines: Deadlines) -> None:
     """Blocks with the same limit share one timer, which `close` stops."""
     loop = asyncio.get_running_loop()
     for _ in range(3):
-        with deadlines.within(LONG):
+        with TimeLimit(deadlines, LONG):
             await asyncio.sleep(0)
         assert 1 == len(timers(loop))
     deadlines.close()
@@ -65,7 +65,7 @@ async def test_cancelled_by_the_caller(deadlines: Deadlines) -> None:
     inside = asyncio.Event()
 
     async def wait(seconds: float, *, twice: bool) -> None:
-        with deadlines.within(seconds):
+        with TimeLimit(deadlines, seconds):
             try:
                 inside.set()
                 await asyncio.Event().wait()
@@ -92,7 +92,7 @@ async def test_other_error_after_the_limit(deadlines: Deadlines) -> None:
     """An error that takes the place of the cancellation is raised, and no cancellation is left."""
 
     async def lose() -> None:
-        with deadlines.within(0.001):
+        with TimeLimit(deadlines, 0.001):
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:

@@ -78,3 +78,39 @@ async def test_cancelled_in_a_hook(emulator: Emulator) -> None:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
+
+
+async def test_closed_during_a_wait_for_the_limits(emulator: Emulator) -> None:
+    """A request that has waited for the limits opens a session if its own was closed meanwhile.
+
+    The slow start lets 16 requests go at first, and more when these have their responses.
+    """
+    sessions: list[aiohttp.ClientSession] = []
+    released = threading.Event()
+
+    def session() -> aiohttp.ClientSession:
+        sessions.append(aiohttp.ClientSession())
+        return sessions[-1]
+
+    def hold(_: RecordedRequest) -> bool:
+        released.wait(30)
+        return False
+
+    emulator.respond(500, when=hold)
+    once = RetryPolicy(attempts=1)
+    async with AsyncClient(
+        emulator.token, base_url=emulator.url, session_factory=session, retry=once
+    ) as client:
+        released.set()
+        await client.projects.get_default()
+        released.clear()
+        calls = [asyncio.create_task(client.projects.get_default()) for _ in range(20)]
+        await asyncio.sleep(0)
+        waiting = client.statistics().bucket
+        assert waiting is not None
+        assert waiting.waiting > 0
+        await sessions[0].close()
+        released.set()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert 2 == len(sessions)
+    assert waiting.waiting == sum(not isinstance(outcome, Exception) for outcome in outcomes)

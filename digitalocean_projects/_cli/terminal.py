@@ -115,9 +115,12 @@ def columns() -> int:
 
     That is what `shutil.get_terminal_size` returns, but shutil loads in 3 ms.
     """
-    named = os.environ.get("COLUMNS", "")
-    if named.isdecimal() and int(named) > 0:
-        return int(named)
+    try:
+        named = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        named = 0
+    if named > 0:
+        return named
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL_WIDTH
     except (OSError, ValueError):

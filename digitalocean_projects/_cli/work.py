@@ -58,19 +58,19 @@ def _fail(error: Exception, status: int) -> int:
 def _perform(options: Namespace) -> int:
     status: int
     if "command" not in options:
-        status = _function(options.run)(options)
+        status = function_of(options.run)(options)
     elif options.is_local(options):
-        status = _function(options.command)(None, options)
+        status = function_of(options.command)(None, options)
     else:
         with (
             log_noted(quiet=options.quiet, verbose=options.verbose),
             _client(options) as client,
         ):
-            status = _function(options.command)(client, options)
+            status = function_of(options.command)(client, options)
     return status
 
 
-def _function(path: str) -> Callable[..., Any]:
+def function_of(path: str) -> Callable[..., Any]:
     """Return the function with this path of a module and a name, and load the module."""
     module, _, name = path.partition(".")
     function: Callable[..., Any] = getattr(import_module(f".{module}", __package__), name)

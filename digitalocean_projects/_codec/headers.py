@@ -12,7 +12,7 @@ import attrs
 
 from digitalocean_projects._public import publish
 
-_is_count = re.compile("[0-9]{1,15}", re.ASCII).fullmatch
+_MOST_DIGITS = 15
 _is_seconds = re.compile(r"[0-9]++(\.[0-9]++)?", re.ASCII).fullmatch
 # The maximum of a wait, since a number with many digits becomes infinity as a float.
 _MOST_SECONDS = 1e15
@@ -70,15 +70,14 @@ class RateLimit:
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> RateLimit | None:
         """Return the rate limit in a response's headers, or None if they have none of its parts."""
-        found = cls(
-            limit=_count(headers.get("ratelimit-limit")),
-            remaining=_count(headers.get("ratelimit-remaining")),
-            reset=_instant(_count(headers.get("ratelimit-reset"))),
-        )
-        return None if found == _NOTHING else found
+        limit = _count(headers.get("ratelimit-limit"))
+        left = remaining(headers)
+        reset = _instant(_count(headers.get("ratelimit-reset")))
+        if limit is None and left is None and reset is None:
+            return None
+        return cls(limit=limit, remaining=left, reset=reset)
 
 
-_NOTHING = RateLimit()
 # The periods of the API's two limits: a request stops counting when its period is over.
 BURST_SECONDS = 60.0
 HOUR_SECONDS = 3600.0
@@ -143,7 +142,9 @@ def _count(text: str | None) -> int | None:
     if text is None:
         return None
     text = text.strip()
-    return int(text) if _is_count(text) else None
+    # A regular expression takes 0.2 µs more, and each response is asked twice.
+    is_count = len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit()
+    return int(text) if is_count else None
 
 
 def _instant(seconds: int | None) -> datetime | None:

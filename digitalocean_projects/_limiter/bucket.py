@@ -311,7 +311,7 @@ class TokenBucket:
 
     def _queue(self, lease: Lease, loop: AbstractEventLoop, before: int, now: float) -> None:
         at, lease.reason = self._source.estimate(now, bulk=lease.bulk, before=before)
-        lease.waits_for = at - now
+        lease.queued, lease.waits_for = True, at - now
         if lease.bound is not None:
             lease.thread = lease.bound.thread()
         if self._remote is not None:

@@ -70,6 +70,7 @@ class Lease(Flight):
         "max_wait",
         "out",
         "place",
+        "queued",
         "reason",
         "since",
         "thread",
@@ -105,6 +106,8 @@ class Lease(Flight):
         self.out: bool = False
         self.future: Future[None] | None = None
         self.error: Exception | None = None
+        # True if it could not proceed at once.
+        self.queued: bool = False
         self.waits_for: float = 0.0
         self._bucket = bucket
 

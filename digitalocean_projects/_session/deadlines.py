@@ -19,27 +19,23 @@ class Deadlines:
 
     Args:
         loop: The loop.
+
+    Attributes:
+        limits: The blocks that are running, and the ends of their time. A block that is late is
+            removed when its task is cancelled.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._limits: dict[TimeLimit, float] = {}
+        self.limits: dict[TimeLimit, float] = {}
         self._at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def within(self, seconds: float) -> TimeLimit:
-        """Return a context manager that raises a TimeoutError in its block after some seconds."""
-        return TimeLimit(self, seconds)
-
     def add(self, limit: TimeLimit, seconds: float) -> None:
         """Set the end of a block to some seconds from now."""
-        self._limits[limit] = end = self._loop.time() + seconds
+        self.limits[limit] = end = self._loop.time() + seconds
         if end < self._at:
             self._set(end)
-
-    def remove(self, limit: TimeLimit) -> bool:
-        """Forget a block that ends; return False if its task was cancelled, since it is late."""
-        return self._limits.pop(limit, None) is not None
 
     def close(self) -> None:
         """Stop the timer. No attempt may be in flight."""
@@ -54,14 +50,18 @@ class Deadlines:
     def _tick(self) -> None:
         # The loop may call this up to its clock's resolution before `_at`.
         now = max(self._at, self._loop.time())
-        for limit in [limit for limit, end in self._limits.items() if end <= now]:
-            del self._limits[limit]
+        for limit in [limit for limit, end in self.limits.items() if end <= now]:
+            del self.limits[limit]
             limit.task.cancel()
-        self._set(min(self._limits.values(), default=math.inf))
+        self._set(min(self.limits.values(), default=math.inf))
 
 
 class TimeLimit:
     """A block of a task that must end in time, like `asyncio.timeout`.
+
+    Args:
+        deadlines: The deadlines of the task's loop.
+        seconds: The time after which the block raises a TimeoutError.
 
     Attributes:
         task: The task.
@@ -87,7 +87,7 @@ class TimeLimit:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._deadlines.remove(self):
+        if self._deadlines.limits.pop(self, None) is not None:
             return
         # If the task counts further cancellations, its caller has cancelled it, too.
         cancelled_by_caller = self.task.uncancel() > self._cancellations

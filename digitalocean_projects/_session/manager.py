@@ -186,7 +186,7 @@ class SessionManager:
 
     def located(self, request: Request) -> Request:
         """Return the request with the path of the base URL, if it has one."""
-        if not self._prefix:
+        if not self._prefix or request.prefix:
             return request
         # `attrs.evolve` takes 3 µs instead of 1.
         return Request(
@@ -330,7 +330,8 @@ class SessionManager:
     ) -> Answer:
         """Make one attempt as soon as the limits allow it."""
         since = self.settings.clock.time()
-        lease = bucket.lease(
+        lease = Lease(
+            bucket,
             bulk=self.settings.bulk,
             max_wait=min(retries.deadline - since, max(self._start_by - since, _LEAST_WAIT)),
             max_pause=self.settings.retry.max_retry_after,
@@ -339,7 +340,7 @@ class SessionManager:
         )
         lease.bound = self.bound
         async with lease:
-            if lease.waits_for:
+            if lease.queued:
                 self._counts.add(waited=lease.sent - since)
                 note_wait(lease, lease.sent - since)
                 held = None

@@ -213,12 +213,13 @@ def running_loop() -> AbstractEventLoop:
     Raises:
         ClientUsageError: The caller runs in no loop, or in the loop of another library.
     """
-    loop = current_loop()
-    if loop is None:
-        raise ClientUsageError(
-            "the client needs a running asyncio event loop; use Client in blocking code"
-        )
-    return loop
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    raise ClientUsageError(
+        "the client needs a running asyncio event loop; use Client in blocking code"
+    )
 
 
 def current_loop() -> AbstractEventLoop | None:

@@ -84,7 +84,10 @@ def trace_operations(cls: type, prefix: str = "") -> None:
 def _traced(method: Any, name: str) -> Any:
     @wraps(method)
     async def traced(*arguments: Any, **options: Any) -> Any:
-        with operation(name):
+        telemetry = _telemetry()
+        if telemetry is None:
+            return await method(*arguments, **options)
+        with telemetry.operation(name):
             return await method(*arguments, **options)
 
     return traced

@@ -33,6 +33,7 @@ from digitalocean_projects._errors import (
 )
 from digitalocean_projects._messages import Secret, one_line
 
+from .deadlines import TimeLimit
 from .failures import Attempt
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Transport:
         start, idle = monotonic(), [*_idle_connections(session)]
         response: ClientResponse | None = None
         try:
-            with held.deadlines.within(total):
+            with TimeLimit(held.deadlines, total):
                 response = await session.request(
                     request.method,
                     URL(f"{self._settings.base_url}{request.path}", encoded=True),

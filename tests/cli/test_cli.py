@@ -295,6 +295,13 @@ def test_status_from_elsewhere(account: Emulator, capsys: pytest.CaptureFixture[
     assert ["do:droplet:1", "N/A", "[2Jgone"] == capsys.readouterr().out.split()[-3:]
 
 
+def test_unexpected_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that no subcommand raises on purpose isn't hidden."""
+    monkeypatch.setattr("digitalocean_projects._cli.demo.show_tour", lambda _: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["demo"])
+
+
 def test_module_is_only_imported() -> None:
     """Importing `__main__` does not run the command."""
     assert main is importlib.import_module("digitalocean_projects.__main__").main

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import pty
 import shlex
 import subprocess
 import sys
+import termios
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +17,11 @@ import pytest
 from digitalocean_projects._cli import main
 from digitalocean_projects._cli.arguments.parser import Commands
 from digitalocean_projects._cli.program import make_parser
+from digitalocean_projects._cli.terminal import columns
+from digitalocean_projects._cli.work import function_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     Capture = pytest.CaptureFixture[str]
 
@@ -52,6 +57,36 @@ def test_help(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> No
     assert "example" in shown
     for action in PARSERS[name]._actions:
         assert action.help or isinstance(action, argparse._SubParsersAction) or action.choices
+
+
+def test_functions() -> None:
+    """Each subcommand names the function that does its work, or has subcommands."""
+    for parser in PARSERS.values():
+        path = parser.get_default("command") or parser.get_default("run")
+        assert callable(function_of(path)) if path else parser is parser.get_default("group")
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [("100", 100), ("0", 80), ("-5", 80), ("wide", 80), ("9" * 5000, 80), ("", 80)],
+)
+def test_columns(named: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The width is that of COLUMNS, or else of the terminal, or else 80."""
+    monkeypatch.setenv("COLUMNS", named)
+    with Path(os.devnull).open("w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        assert expected == columns()
+
+
+def test_columns_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without COLUMNS, the width is that of the terminal, if it has one."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    leader, follower = pty.openpty()
+    with os.fdopen(leader), os.fdopen(follower, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        for size, expected in ((61, 61), (0, 80)):
+            termios.tcsetwinsize(follower, (24, size))
+            assert expected == columns()
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

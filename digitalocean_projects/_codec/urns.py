@@ -132,7 +132,7 @@ def distinct_urns(resources: Iterable[URNLike] | DistinctURNs) -> DistinctURNs:
 def _usual_texts(resources: Collection[Any]) -> Collection[str] | None:
     """Return the texts of resources if they are canonical and may be sent; None says nothing.
 
-    This takes 0.2 µs for each text, and to check each by itself takes 4 µs.
+    This takes 0.5 µs for each text, and to check each by itself takes 7.6 µs.
     """
     types = set(map(type, resources))
     if types == {Resource}:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import attrs
 
 
-@attrs.frozen(kw_only=True)
+# Without slots, attrs makes an instance of a frozen class in 0.7 µs instead of 3.7, since it sets
+# the attributes in `__dict__`. This and other classes have an instance for each request.
+@attrs.frozen(kw_only=True, slots=False)
 class Request:
     """A request, as the messages of exceptions and the log describe it.
 

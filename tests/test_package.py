@@ -107,6 +107,7 @@ FOREIGN = {
         "contrib/mcp/answers",
         "contrib/mcp/tools",
     },
+    "multidict": {"_session/transport"},
     "yarl": {"_session/transport"},
 }
 

@@ -29,7 +29,7 @@ class Unidentified:
     __slots__ = ()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # as `Request`
 class Listing(Generic[T]):
     """A collection that the API lists page by page.
 

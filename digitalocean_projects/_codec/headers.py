@@ -49,7 +49,7 @@ class Headers(Mapping[str, str]):
         return f"<Headers {', '.join(self._values)}>"
 
 
-@attrs.frozen(kw_only=True, slots=False)  # as `Request`
+@attrs.frozen(kw_only=True, slots=False)  # faster, see `_described.Request`
 class RateLimit:
     """The hourly rate limit of a token, from the headers of a response.
 

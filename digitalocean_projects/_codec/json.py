@@ -25,7 +25,7 @@ class DecodeError(ValueError):
     """The bytes are not the expected document."""
 
 
-@attrs.frozen(kw_only=True, slots=False)  # as `Request`
+@attrs.frozen(kw_only=True, slots=False)  # faster, see `_described.Request`
 class PageDocument(Generic[T]):
     """A page as the API sent it.
 

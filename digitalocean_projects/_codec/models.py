@@ -53,7 +53,7 @@ def _text_repr(value: str | None) -> str:
     return repr(None if value is None else str(value))
 
 
-@attrs.frozen(kw_only=True, slots=False)  # as `Request`
+@attrs.frozen(kw_only=True, slots=False)  # faster, see `_described.Request`
 class Project(Value):
     """A project.
 
@@ -199,7 +199,7 @@ class HasItems(Protocol[T_co]):
         """Its items."""
 
 
-@attrs.frozen(kw_only=True, repr=False, slots=False)  # as `Request`
+@attrs.frozen(kw_only=True, repr=False, slots=False)  # faster, see `_described.Request`
 class Page(Value, Generic[T]):
     """A page of a listing.
 

@@ -58,7 +58,7 @@ _PART_TO_CONNECT = 0.95
 _LARGE = 2**20
 
 
-@attrs.frozen(kw_only=True, slots=False)  # as `Request`
+@attrs.frozen(kw_only=True, slots=False)  # faster, see `_described.Request`
 class Answer:
     """A response whose body is not decoded yet."""
 

@@ -200,6 +200,16 @@ async def test_deadline_while_down(
     assert ({A: "service_down"}, [10.0]) == (told(result), options["clock"].slept)
 
 
+async def test_other_resource_that_is_down(
+    emulator: Emulator, make_client: MakeClient, options: dict[str, Any]
+) -> None:
+    """Nothing is sent again for a resource in an answer that was not in its request."""
+    emulator.respond(200, {"resources": [{"urn": A}, {"urn": B, "status": "service_down"}]})
+    async with make_client(**options) as client:
+        result = await client.projects.assign_resources("default", [A])
+    assert ({A: None}, [[A]]) == (told(result), sent(emulator))
+
+
 @pytest.mark.parametrize("order", [1, -1])
 async def test_contradiction(emulator: Emulator, make_client: MakeClient, order: int) -> None:
     """A resource that one answer names twice has failed if one of the two says so."""

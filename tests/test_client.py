@@ -22,6 +22,7 @@ from digitalocean_projects import (
     Limits,
     NotFoundError,
     PermissionDeniedError,
+    Plan,
     PreconditionFailedError,
     ServerError,
 )
@@ -249,10 +250,19 @@ async def test_wrong_numbers(
 
 
 async def test_wrong_chunk_size(make_either: MakeClient) -> None:
-    """A chunk holds at least one."""
+    """A chunk holds at least one resource, and at least one chunk is sent at a time."""
     async with make_either() as client:
         with pytest.raises(ValueError, match="chunk_size must be at least 1, got 0"):
             await client.projects.assign_resources("default", [], chunk_size=0)
+        operations: list[Callable[[], Awaitable[object]]] = [
+            lambda: client.projects.assign_resources("default", [], concurrency=0),
+            lambda: client.projects.unassign_resources([], concurrency=0),
+            lambda: client.projects.reconcile("default", [], concurrency=0),
+            lambda: client.projects.apply(Plan(), concurrency=0),
+        ]
+        for operation in operations:
+            with pytest.raises(ValueError, match="concurrency must be at least 1, got 0"):
+                await operation()
 
 
 async def test_no_such_project(make_either: MakeClient) -> None:

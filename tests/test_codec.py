@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import tracemalloc
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
@@ -25,9 +26,11 @@ from digitalocean_projects._codec.json import (
     encode_members,
     encode_urns,
 )
+from digitalocean_projects._codec.models import urn_text
 from digitalocean_projects._codec.resources import _Members, are_listed_urns
 from digitalocean_projects._codec.structure import converter, structure
 from digitalocean_projects._codec.urn import listed_urn
+from digitalocean_projects._codec.urns import assignable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -308,7 +311,7 @@ def test_encode_reserved_ips() -> None:
     """An IPv4 address is sent as `floatingip`, and an IPv6 address unchanged."""
     urns = [URN("reservedip", "192.0.2.1"), URN("reservedip", "::1"), URN("reservedipv6", "::1")]
     expected = '{"resources":["do:floatingip:192.0.2.1","do:reservedip:::1","do:reservedipv6:::1"]}'
-    assert expected.encode() == encode_urns(urns)
+    assert expected.encode() == encode_urns(map(assignable, urns))
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -478,6 +481,28 @@ def test_urns_among_others(texts: list[str]) -> None:
     assert accepted == are_listed_urns(texts)
     if all(char >= " " for text in texts for char in text):
         assert accepted == are_listed_urns(texts, escaped=False)
+
+
+def test_memory() -> None:
+    """A resource that is kept takes less than 400 bytes, also after its URN was read."""
+    names = [f"do:droplet:{number}" for number in range(10**8, 10**8 + 1000)]
+    content = body(resources=[WIRE | {"urn": name} for name in names])
+    decode_resources(content)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        resources = decode_resources(content)
+        assert names == [resource.urn for resource in resources]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 400 * len(names) > after - before
+
+
+def test_keys() -> None:
+    """The decoder gives the identities of resources, which are their URNs."""
+    page = page_of(body(resources=[WIRE, {"urn": "do:App:"}]))
+    assert [urn_text(resource) for resource in page.items] == page.keys
 
 
 def test_fast_path_has_all_members() -> None:

@@ -453,6 +453,39 @@ async def test_busy_after_a_doubtful_attempt(emulator: Emulator, make_client: Ma
     assert ([], [], droplets(0), droplets(1)) == outcome(caught.value)
 
 
+@pytest.mark.parametrize("emulator", [{"busy_time": 60.0}], indirect=True)
+async def test_busy_after_a_failure(emulator: Emulator, make_client: MakeClient) -> None:
+    """A chunk that is refused because of earlier actions isn't sent again after a failure."""
+    emulator.seed(droplets(0, 1, 2))
+    async with make_client(retry=RETRY) as client:
+        await client.projects.assign_resources("default", droplets(2))
+        emulator.forget_requests()
+        emulator.fail(faults.Delay(0.2), when=holds(0))
+        emulator.respond(401, when=holds(1))
+        with pytest.raises(AuthenticationError) as caught:
+            await client.projects.assign_resources("default", droplets(0, 1), chunk_size=1)
+    assert not caught.value.in_doubt
+    assert sorted(map(droplets, (0, 1))) == sorted(sent(emulator))
+
+
+async def test_failure_while_a_service_is_down(emulator: Emulator, make_client: MakeClient) -> None:
+    """Resources whose service is down aren't sent again after a failure, and have failed."""
+    emulator.seed(droplets(0, 1))
+    down = threading.Event()
+
+    def is_third(request: RecordedRequest) -> bool:
+        if sent(emulator).count(droplets(0)) >= 3:
+            down.set()
+        return holds(0)(request)
+
+    emulator.fail(faults.NotAssigned("service_down"), when=is_third, times=None)
+    hold_up(emulator, 1, down, faults.Status(401))
+    async with make_client(retry=RETRY) as client:
+        with pytest.raises(AssignmentError) as caught:
+            await client.projects.assign_resources("default", droplets(0, 1), chunk_size=1)
+    assert ([], droplets(0), [], droplets(1)) == outcome(caught.value)
+
+
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[Emulator, Client]]:
     """Yield an emulator and a client of it, which all examples use."""

@@ -99,10 +99,10 @@ def outcome(result: AssignmentResult | AssignmentError) -> tuple[list[str], ...]
     )
 
 
-def search(urns: Sequence[URN], guilty: Collection[URN]) -> tuple[list[URN], set[URN], int]:
+def search(urns: Sequence[str], guilty: Collection[str]) -> tuple[list[str], set[str], int]:
     """Return the refused and the accepted resources of a search, and its number of requests."""
-    found: list[URN] = []
-    freed: set[URN] = set()
+    found: list[str] = []
+    freed: set[str] = set()
     requests = 0
     searching = Search(urns)
     while probe := searching.next():

@@ -29,7 +29,7 @@ HOUSE = """
     _process
     _messages
     _described
-    _codec: __init__ enums urn urns headers models structure resources errors json value pydantic
+    _codec: __init__ enums urn headers models urns structure resources errors json value pydantic
     _errors
     _arguments
     _config

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from digitalocean_projects import Resource
 from digitalocean_projects._codec.urn import URN, ResourceType
-from digitalocean_projects._codec.urns import distinct_urns
+from digitalocean_projects._codec.urns import DistinctURNs, checked_urns, distinct_urns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 DROPLET = URN("droplet", 1)
 A_UUID = "83c7a55f-0d84-4760-9245-aba076ec2fb2"
@@ -335,7 +335,7 @@ def test_canonical(given_type: str, listed_type: str) -> None:
 def test_canonical_notation(text: str, listed: str) -> None:
     """UUIDs, domains and IPv6 addresses have one canonical notation."""
     assert listed == URN.parse(text).canonical == URN.parse(listed).canonical
-    assert [text] == distinct_urns([text, listed])
+    assert [text] == list(distinct_urns([text, listed]))
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_canonical_of_listed() -> None:
     listed = Resource("do:reservedip:1 2").urn
     assert "do:floatingip:1 2" == str(listed.canonical)
     assert listed.canonical == listed.canonical.canonical
-    assert [listed] == distinct_urns([listed, Resource("do:floatingip:1 2")])
+    assert [listed] == list(distinct_urns([listed, Resource("do:floatingip:1 2")]))
     with pytest.raises(ValueError, match="do:TYPE:ID, got 'do:reservedip:1 2'"):
         distinct_urns([str(listed)])
 
@@ -422,7 +422,7 @@ def test_distinct_urns() -> None:
         "do:floatingip:1.2.3.4",
         "do:droplet:1",
     ]
-    assert [URN("reservedip", "1.2.3.4"), URN("droplet", 1)] == distinct_urns(urns)
+    assert [URN("reservedip", "1.2.3.4"), URN("droplet", 1)] == list(distinct_urns(urns))
 
 
 @pytest.mark.parametrize("one", ["do:droplet:1", DROPLET, {"urn": DROPLET}, Resource(DROPLET)])
@@ -452,12 +452,12 @@ def test_unsendable_resources(text: str, message: str) -> None:
 @pytest.mark.parametrize("text", ["do:Droplet.x:a b", "do:app:", "do:space:ado:x"])
 def test_listed_resources_are_sendable(text: str) -> None:
     """A resource that the API lists can be passed as it is."""
-    assert [text] == distinct_urns([Resource(text)])
+    assert [text] == list(distinct_urns([Resource(text)]))
 
 
 def test_mapping_of_urns() -> None:
     """A mapping with URNs as keys is an iterable of URNs."""
-    assert [DROPLET] == distinct_urns({"do:droplet:1": "web"})
+    assert [DROPLET] == list(distinct_urns({"do:droplet:1": "web"}))
 
 
 @pytest.mark.parametrize(
@@ -470,3 +470,76 @@ def test_no_token(make: Callable[[str], URN]) -> None:
     assert "aaaa" not in str(caught.value)
     # The digest of an image is not a token.
     assert 64 * "a" == make("do:image:" + 64 * "a").id
+
+
+def outcome(function: Callable[[], Iterable[object]]) -> object:
+    """Return a function's result, or the text of its exception."""
+    try:
+        return [*function()]
+    except ValueError as error:
+        return str(error)
+
+
+ODD = (
+    "do:app:a...b",
+    "do:app:null",
+    "do:app:nan",
+    "do:app:null-1",
+    "do:app:undefined",
+    "do:app:None",
+    "do:droplet:1.5",
+    "do:droplet:1e5",
+    "do:droplet:x",
+    "do:dropletx:1.5",
+    "do:floatingip:192.0.2.1",
+    "do:reservedip:192.0.2.1",
+    "do:reservedipv6:2001:0DB8::1",
+    "do:app:BE5AAB85-851B-4CAB-B2ED-98D5A63BA4E8",
+    "do:domain:Example.com",
+    "do:domain:x\ndo:domain:y",
+    "do:domain:x\n",
+    "\ndo:domain:x",
+    "",
+    "do:app:",
+    "do::1",
+    "do:app:do:app:1",
+    "do:app:1-do:app:2",
+    "do:app:1,do:app:2",
+    "do:nat_gateway:1",
+    f"do:app:dop_v1_{'a' * 64}",
+    f"do:app:{'a' * 64}",
+    f"do:dop_v1_{'a' * 64}:1",
+)
+
+
+@given(
+    st.lists(
+        st.sampled_from(ODD)
+        | st.from_regex(r"do:(app|droplet|domain|x-1):[a-z0-9._:A-Z \n-]{1,8}", fullmatch=True)
+        | st.integers(1, 9).map("do:droplet:{}".format),
+        max_size=4,
+    )
+)
+def test_usual_texts(texts: list[str]) -> None:
+    """Texts that are checked together have the outcome of checking each by itself."""
+    careful = outcome(lambda: DistinctURNs.of(checked_urns(texts)))
+    assert careful == outcome(lambda: distinct_urns(texts))
+    assert careful == outcome(lambda: distinct_urns(iter(texts)))
+    if isinstance(careful, list):
+        resources = [Resource(text) for text in texts]
+        for given_as in (resources, [URN.parse(text) for text in texts]):
+            distinct = distinct_urns(given_as)
+            assert careful == [*distinct]
+            assert {URN} == {URN, *map(type, distinct)}
+            assert [urn.canonical for urn in distinct] == distinct.canonical
+
+
+@pytest.mark.parametrize("position", [0, 50, 99])
+@pytest.mark.parametrize("text", ODD)
+def test_unusual_text_among_usual_ones(text: str, position: int) -> None:
+    """An unusual text is found at any position."""
+    texts = [f"do:droplet:{number}" for number in range(99)]
+    texts.insert(position, text)
+    assert outcome(lambda: DistinctURNs.of(checked_urns(texts))) == outcome(
+        lambda: distinct_urns(texts)
+    )

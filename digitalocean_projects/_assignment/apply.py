@@ -74,7 +74,7 @@ async def apply(
             path = project_path(move.target_id or created[move.target])
             parts.setdefault(path, []).append(move.urn)
         assignment = Assignment(
-            manager, *((path, DistinctURNs(urns)) for path, urns in parts.items())
+            manager, *((path, DistinctURNs.of(urns)) for path, urns in parts.items())
         )
         places = _Places(plan.moves, list_resources, assignment)
         results = await assignment.run(
@@ -149,21 +149,21 @@ class _Places:
         self._assignment = assignment
         self.left: list[URN] = []
         self._list_resources = list_resources
-        self._moves = {move.urn.canonical: move for move in moves}
+        self._moves: dict[str, Move] = {move.urn.canonical: move for move in moves}
         # By the id of a project, the resources to look for in it.
-        self._wanted: defaultdict[str, set[URN]] = defaultdict(set)
+        self._wanted: defaultdict[str, set[str]] = defaultdict(set)
         for urn, move in self._moves.items():
             for project_id in filter(None, (move.source_id, move.target_id)):
                 self._wanted[project_id].add(urn)
-        self._in_sources: dict[str, set[URN]] = {}
-        self._in_targets: dict[str, set[URN]] = {}
+        self._in_sources: dict[str, set[str]] = {}
+        self._in_targets: dict[str, set[str]] = {}
 
-    async def still_there(self, chunk: Sequence[URN]) -> list[URN]:
+    async def still_there(self, chunk: Sequence[str]) -> list[str]:
         """Return the resources that are where the plan has found them, in canonical form.
 
         A resource that no project has listed is always returned.
         """
-        there: list[URN] = []
+        there: list[str] = []
         for urn in chunk:
             move = self._moves[urn]
             if move.source_id is None or await self._is_in(self._in_sources, move.source_id, urn):
@@ -174,7 +174,7 @@ class _Places:
                 self.left.append(move.urn)
         return there
 
-    async def _is_in(self, listings: dict[str, set[URN]], project_id: str, urn: URN) -> bool:
+    async def _is_in(self, listings: dict[str, set[str]], project_id: str, urn: str) -> bool:
         if project_id not in listings:
             await self._assignment.wait_for_others()
             listing = self._list_resources(project_id)
@@ -182,7 +182,7 @@ class _Places:
         return urn in listings[project_id]
 
 
-async def still_listed(listing: AsyncPaginator[Resource], urns: set[URN]) -> set[URN]:
+async def still_listed(listing: AsyncPaginator[Resource], urns: set[str]) -> set[str]:
     """Return those of the resources that a project lists now.
 
     The project is listed again if it changed meanwhile and a resource is missing. Only the last
@@ -192,7 +192,7 @@ async def still_listed(listing: AsyncPaginator[Resource], urns: set[URN]) -> set
         listing: The resources of the project. One that doesn't exist any more has none.
         urns: The resources in their canonical form.
     """
-    there: set[URN] = set()
+    there: set[str] = set()
     try:
         for _ in range(_READINGS):
             there = urns & {resource.urn.canonical async for resource in listing}

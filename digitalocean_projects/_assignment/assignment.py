@@ -11,8 +11,8 @@ import attrs
 
 from digitalocean_projects._codec.enums import ResourceStatus
 from digitalocean_projects._codec.json import decode_resources, encode_urns
-from digitalocean_projects._codec.models import Refusal, Resource
-from digitalocean_projects._codec.urns import DistinctURNs, is_address
+from digitalocean_projects._codec.models import Refusal, Resource, urn_text
+from digitalocean_projects._codec.urns import DistinctURNs, as_urn, assignable, is_address
 from digitalocean_projects._described import Request
 from digitalocean_projects._errors import (
     APIError,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from .results import Fate
 
-    Check = Callable[[Sequence[URN]], Awaitable[Sequence[URN]]]
+    Check = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
     OnChunk = Callable[[AssignmentResult], object]
 
 _SCOPE = "project:update (or project:assign_resource with project:read)"
@@ -66,9 +66,9 @@ class Assignment:
         self._manager = manager
         self._parts = parts
         # By canonical URN, as they were passed, if they differ.
-        self._passed: dict[URN, URN] = {}
+        self._passed: dict[str, str] = {}
         # By canonical URN. A resource without a fate is untouched.
-        self._fates: dict[URN, Fate] = {}
+        self._fates: dict[str, Fate] = {}
         self._chunks: list[Chunk] = []
         self._slots = Slots(1)
         self._accepted = False
@@ -140,8 +140,8 @@ class Assignment:
     def _chunked(self, path: str, urns: DistinctURNs, chunk_size: int) -> list[Chunk]:
         request = Request(method="POST", path=f"{path}/resources", scopes=(_SCOPE,))
         keys = urns.canonical
-        if keys is not urns:
-            self._passed.update((key, urn) for key, urn in zip(keys, urns, strict=True))
+        if keys is not urns.passed:
+            self._passed.update(zip(keys, urns.passed, strict=True))
         if len(keys) > chunk_size:
             keys = sorted(keys, key=is_address)
         starts = range(0, len(keys), chunk_size)
@@ -162,15 +162,13 @@ class Assignment:
         except (APIError, ClientUsageError) as error:
             self._fail(chunk, error)
             return
-        if self._failed:
-            return
         carrying_out = self._carry_out(chunk, urns, on_chunk)
         if tasks is None:
             await carrying_out
         else:
             chunk.task = tasks.create_task(carrying_out)
 
-    async def _carry_out(self, chunk: Chunk, urns: Sequence[URN], on_chunk: OnChunk | None) -> None:
+    async def _carry_out(self, chunk: Chunk, urns: Sequence[str], on_chunk: OnChunk | None) -> None:
         try:
             if urns:
                 await self._assign(chunk, urns)
@@ -195,7 +193,7 @@ class Assignment:
                 if other is not chunk:
                     other.stop()
 
-    async def _assign(self, chunk: Chunk, urns: Sequence[URN]) -> None:
+    async def _assign(self, chunk: Chunk, urns: Sequence[str]) -> None:
         """Send a chunk, and if it is refused, parts of it to find the refused resources."""
         refused = await self._send(chunk, urns)
         if not refused:
@@ -214,7 +212,7 @@ class Assignment:
                 search.accepted()
                 self._vain = 0
 
-    async def _send(self, chunk: Chunk, urns: Sequence[URN]) -> Sequence[URN]:
+    async def _send(self, chunk: Chunk, urns: Sequence[str]) -> Sequence[str]:
         """Assign resources, retry those whose service is down, and return the refused ones."""
         retries = chunk.retries = self._manager.retries()
         while True:
@@ -222,10 +220,11 @@ class Assignment:
             request = attrs.evolve(chunk.request, urns=urns)
             # Then no other chunk can start before the response.
             alone = self._slots.limit == self._slots.taken == 1
-            passed = [self._passed.get(urn, urn) for urn in urns] if self._passed else urns
+            # A usual text is sent as it is, which saves 0.3 µs for each.
+            body = encode_urns(map(assignable, self._as_passed(urns)) if self._passed else urns)
             busy: PermissionDeniedError | None = None
             try:
-                answer = await self._manager.request(request, encode_urns(passed), retries)
+                answer = await self._manager.request(request, body, retries)
             except _REFUSALS as error:
                 self._note_refusal(chunk, error)
                 return urns
@@ -245,6 +244,8 @@ class Assignment:
             chunk.request_ids += filter(None, [answer.request_id])
             self._note_answer(urns, listed)
             chunk.under_way = ()
+            if ResourceStatus.SERVICE_DOWN not in {resource.status for resource in listed}:
+                return ()
             urns = [urn for urn in urns if self._is_down(urn)]
             if not urns or self._failed:
                 return ()
@@ -288,16 +289,19 @@ class Assignment:
         await self._manager.sleep(delay, request)
         return True
 
-    def _note_answer(self, urns: Sequence[URN], listed: Iterable[Resource]) -> None:
+    def _note_answer(self, urns: Sequence[str], listed: Sequence[Resource]) -> None:
         """Record the outcomes in the response to a request with these resources."""
-        resources: dict[URN, Resource] = {}
+        self._accepted = True
+        if list(map(urn_text, listed)) == urns:  # the usual response
+            self._fates.update(zip(urns, listed, strict=True))
+            return
+        resources: dict[str, Resource] = {}
         for resource in listed:
             # If the response has several entries for a resource, one that isn't done counts.
             if resources.setdefault(resource.urn.canonical, resource).status in DONE:
                 resources[resource.urn.canonical] = resource
         for urn in urns:
             self._fates[urn] = resources.get(urn, self._fates.get(urn))
-        self._accepted = True
 
     def _note_refusal(self, chunk: Chunk, error: APIStatusError) -> None:
         """Record that the request under way was refused."""
@@ -306,7 +310,7 @@ class Assignment:
         if len(chunk.under_way) == 1:
             (urn,) = chunk.under_way
             self._fates[urn] = Refusal(
-                urn=self._passed.get(urn, urn),
+                urn=as_urn(self._passed.get(urn, urn)),
                 status=error.status,
                 id=error.id,
                 message=error.message,
@@ -320,7 +324,7 @@ class Assignment:
         """Record that the request under way may have been carried out."""
         self._fates.update(dict.fromkeys(chunk.under_way))
 
-    def _is_down(self, urn: URN) -> bool:
+    def _is_down(self, urn: str) -> bool:
         fate = self._fates[urn]
         return isinstance(fate, Resource) and fate.status == ResourceStatus.SERVICE_DOWN
 
@@ -362,8 +366,10 @@ class Assignment:
         result = self._result(urns, self._chunks)
         return assignment_error(result.done, result, error)
 
-    def _result(self, urns: Sequence[URN], chunks: Iterable[Chunk]) -> AssignmentResult:
+    def _result(self, urns: Sequence[str], chunks: Iterable[Chunk]) -> AssignmentResult:
         """Return the result of these resources, with the request ids of the chunks."""
-        passed = [self._passed.get(urn, urn) for urn in urns] if self._passed else urns
         ids = chain.from_iterable(chunk.request_ids for chunk in chunks)
-        return AssignmentResult.of(passed, self._fates, ids, keys=urns)
+        return AssignmentResult.of(self._as_passed(urns), self._fates, ids, keys=urns)
+
+    def _as_passed(self, urns: Sequence[str]) -> Sequence[str]:
+        return [self._passed.get(urn, urn) for urn in urns] if self._passed else urns

@@ -10,7 +10,6 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._described import Request
     from digitalocean_projects._errors import APIStatusError
     from digitalocean_projects._session.retry import Retries
@@ -82,10 +81,10 @@ class Chunk:
     """
 
     request: Request
-    urns: Sequence[URN]
+    urns: Sequence[str]
     task: asyncio.Task[None] | None = None
     retries: Retries | None = None
-    under_way: Sequence[URN] = ()
+    under_way: Sequence[str] = ()
     request_ids: list[str] = attrs.field(factory=list)
     refusal: APIStatusError | None = None
     failure: Exception | None = None

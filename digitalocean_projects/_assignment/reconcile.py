@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from digitalocean_projects._codec.models import Resource
-    from digitalocean_projects._codec.urn import URN
     from digitalocean_projects._paginator.paginator import AsyncPaginator
     from digitalocean_projects._session.manager import SessionManager
 
@@ -27,7 +26,7 @@ async def reconcile(
     manager: SessionManager,
     listing: AsyncPaginator[Resource],
     path: str,
-    wanted: Sequence[URN],
+    wanted: DistinctURNs,
     *,
     default_path: Callable[[], Awaitable[str]],
     dry_run: bool,
@@ -68,12 +67,12 @@ async def reconcile(
         raise _no_pruning()
     if dry_run:
         return plan
-    added, leaving = DistinctURNs(plan.added), DistinctURNs(plan.removed)
+    added, leaving = DistinctURNs.of(plan.added), DistinctURNs.of(plan.removed)
     assignment = Assignment(manager, (path, added), (_DEFAULT, leaving))
     removed = set(leaving.canonical)
-    there: set[URN] | None = None if plan.added else removed
+    there: set[str] | None = None if plan.added else removed
 
-    async def still_there(chunk: Sequence[URN]) -> Sequence[URN]:
+    async def still_there(chunk: Sequence[str]) -> Sequence[str]:
         """Return the resources to send: those to add, and those to remove that haven't left.
 
         The project is listed again before the first removal if resources were added before, which

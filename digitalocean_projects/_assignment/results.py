@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias, cast
 
 import attrs
 
 from digitalocean_projects._codec.enums import ResourceStatus
 from digitalocean_projects._codec.models import Project, Refusal, Resource, Value
 from digitalocean_projects._codec.urn import URN
+from digitalocean_projects._codec.urns import as_urn
 from digitalocean_projects._errors import APIError, AssignmentError, ClientUsageError
 from digitalocean_projects._public import publish
 
@@ -51,11 +52,11 @@ class AssignmentResult(Value):
     @classmethod
     def of(
         cls,
-        urns: Iterable[URN],
-        fates: Mapping[URN, Fate],
+        urns: Iterable[str],
+        fates: Mapping[Any, Fate],
         request_ids: Iterable[str] = (),
         *,
-        keys: Iterable[URN] | None = None,
+        keys: Iterable[str] | None = None,
     ) -> Self:
         """Return the result for `urns`, from the fates of their canonical forms.
 
@@ -67,21 +68,24 @@ class AssignmentResult(Value):
             request_ids: The ids of the requests.
             keys: The canonical forms, if the caller has them.
         """
-        urns = tuple(urns)
-        if keys is None:
-            keys = [urn.canonical for urn in urns]
+        urns = tuple(map(as_urn, urns)) if keys is None else urns
+        keys = [as_urn(urn).canonical for urn in urns] if keys is None else keys
+        found = list(map(fates.get, keys))
+        if {Resource}.issuperset(map(type, found)):
+            usual = cast("list[Resource]", found)
+            return cls(resources=tuple(usual), unknown=(), request_ids=tuple(request_ids))
         resources: list[Resource] = []
         unknown, untouched, refused = [], [], []
         for urn, key in zip(urns, keys, strict=True):
             if key not in fates:
-                untouched.append(urn)
+                untouched.append(as_urn(urn))
                 continue
             fate = fates[key]
             if isinstance(fate, Refusal):
                 refused.append(fate)
                 resources.append(Resource(urn, status=REFUSED))
             elif fate is None:
-                unknown.append(urn)
+                unknown.append(as_urn(urn))
             else:
                 resources.append(fate)
         return cls(

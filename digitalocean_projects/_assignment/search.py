@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from digitalocean_projects._codec.urns import as_urn
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from digitalocean_projects._codec.urn import URN
 
 # The maximum number of requests after the first one.
 _EXTRA_REQUESTS = 16
@@ -28,15 +28,15 @@ class Search:
         urns: The resources of the request, which `next` returns first.
     """
 
-    def __init__(self, urns: Sequence[URN]) -> None:
-        self._suspects: Sequence[URN] = ()
+    def __init__(self, urns: Sequence[str]) -> None:
+        self._suspects: Sequence[str] = ()
         self._rest = list(urns)
-        self._unsent: Sequence[URN] = ()
+        self._unsent: Sequence[str] = ()
         self._types: set[str] = set()
         self._left = 1 + _EXTRA_REQUESTS
         self._is_small = len(urns) <= _EXTRA_REQUESTS
 
-    def next(self) -> Sequence[URN]:
+    def next(self) -> Sequence[str]:
         """Return the resources to send next; none if all outcomes are known or no request is left.
 
         One of the methods `accepted` and `refused` must be called before the next call.
@@ -55,7 +55,7 @@ class Search:
             urns, self._unsent, self._rest = self._rest, self._suspects, []
         return urns
 
-    def _next_alone(self) -> Sequence[URN]:
+    def _next_alone(self) -> Sequence[str]:
         if self._suspects:
             urns, self._unsent = self._suspects[:1], self._suspects[1:]
         else:
@@ -66,7 +66,7 @@ class Search:
         """Record that the API has accepted the request. Suspects that were not sent remain."""
         self._suspects = self._unsent
 
-    def refused(self, urns: Sequence[URN]) -> None:
+    def refused(self, urns: Sequence[str]) -> None:
         """Record that the API has refused a request with these resources."""
         self._rest += self._unsent
         self._suspects = urns
@@ -74,5 +74,5 @@ class Search:
             self._suspects = ()
             # Usually the API refuses all resources of a type. In simulations with 3 refused ones of
             # a type among 100, this order assigned the other 97, and without it only half of them.
-            self._types.add(urns[0].type)
-            self._rest.sort(key=lambda urn: urn.type in self._types)
+            self._types.add(as_urn(urns[0]).type)
+            self._rest.sort(key=lambda urn: as_urn(urn).type in self._types)

@@ -13,7 +13,7 @@ from digitalocean_projects._errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from digitalocean_projects._codec.models import Resource
     from digitalocean_projects._codec.urn import URN
@@ -25,7 +25,7 @@ async def wait_until_listed(
     manager: SessionManager,
     listing: AsyncPaginator[Resource],
     path: str,
-    urns: Sequence[URN],
+    urns: Iterable[URN],
     seconds: float,
 ) -> None:
     """Wait until one listing of the project at `path` has all the resources.

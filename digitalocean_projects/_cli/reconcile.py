@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def reconcile(client: Client, options: Namespace) -> int:
     """Assign the listed resources that a project lacks; with `--prune`, move the rest away."""
-    desired = distinct_urns(urns_in(options.file, quiet=options.quiet))
+    desired = list(distinct_urns(urns_in(options.file, quiet=options.quiet)))
     if not desired and not options.prune:
         note("the list of URNs is empty; nothing is assigned", quiet=options.quiet)
     project = chosen_project(client, options.project, quiet=options.quiet)

@@ -33,7 +33,7 @@ def distinct_arguments(arguments: Iterable[str], *, quiet: bool) -> list[URN]:
             else:
                 yield _urn(argument, "argument URN", "as its own argument")
 
-    return distinct_urns(urns())
+    return list(distinct_urns(urns()))
 
 
 def urns_in(name: str, *, quiet: bool) -> Iterator[URN]:

@@ -13,12 +13,10 @@ import msgspec
 
 from .enums import Environment
 from .models import Project, Resource
-from .urns import assignable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from .urn import URN
 
 T = TypeVar("T")
 
@@ -244,9 +242,9 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
             yield from _texts(part, depth - 1)
 
 
-def encode_urns(urns: Iterable[URN]) -> bytes:
+def encode_urns(urns: Iterable[str]) -> bytes:
     """Return the body of an assignment."""
-    return _encoder.encode({"resources": [str(assignable(urn)) for urn in urns]})
+    return _encoder.encode({"resources": list(urns)})
 
 
 def encode_members(members: Mapping[str, object]) -> bytes:

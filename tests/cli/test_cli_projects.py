@@ -255,15 +255,17 @@ def test_nothing_to_move(
 
 
 def test_moving_fails_later(account: Emulator, capsys: Capture) -> None:
-    """After a failed chunk, earlier results and the remaining resources are printed."""
+    """After a failed chunk, the results of other chunks and the resources left are printed."""
     urns = [f"do:droplet:{number}" for number in range(1000, 1201)]
     account.seed(urns)
     account.respond(403, when=lambda request: b"do:droplet:1100" in request.body)
     assert 1 == main(["unassign", *urns])
     output = capsys.readouterr()
-    assert urns[:100] == [line[0] for line in words(output.out)[1:]]
+    moved = [line[0] for line in words(output.out)[1:]]
+    # The third chunk may have been sent before the second one failed.
+    assert moved in (urns[:100], urns[:100] + urns[200:])
     *notes, failure = output.err.splitlines()
-    assert [f"# not moved: {urn}" for urn in urns[100:]] == notes
+    assert [f"# not moved: {urn}" for urn in urns if urn not in moved] == notes
     assert failure.startswith("digitalocean-projects: 403 (POST /v2/projects/default/resources")
 
 

@@ -173,7 +173,7 @@ async def async_projects(projects: AsyncProjects, project: Project) -> None:
     assert_type(projects.resources_by_project(concurrency=2), AsyncInventory)
     assert_type(projects.resources_by_project([project, "default"]), AsyncInventory)
     assert_type(await projects.project_of(urns[0], concurrency=2), Project | None)
-    assert_type(await projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
+    assert_type(await projects.assign_resources(project, mixed, concurrency=1), AssignmentResult)
     assert_type(await projects.unassign_resources(urns), AssignmentResult)
     assert_type(await projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
     plan = await projects.plan({"web": mixed, "default": urns}, create=True)
@@ -181,7 +181,7 @@ async def async_projects(projects: AsyncProjects, project: Project) -> None:
     await projects.plan({uuid: urns})
     await projects.plan({project: texts})
     await projects.plan(wanted)
-    assert_type(await projects.apply(plan, chunk_size=1, on_chunk=print), AppliedPlan)
+    assert_type(await projects.apply(plan, concurrency=1, on_chunk=print), AppliedPlan)
     await projects.plan(urns)  # type: ignore[arg-type]
     await projects.plan({1: urns})  # type: ignore[type-var]
     await projects.wait_until_assigned(DEFAULT_PROJECT, mixed, timeout=1)
@@ -271,7 +271,7 @@ def projects(projects: Projects, project: Project) -> None:
     assert_type(projects.resources_by_project(concurrency=2), Inventory)
     assert_type(projects.resources_by_project([project, "default"]), Inventory)
     assert_type(projects.project_of(urns[0], concurrency=2), Project | None)
-    assert_type(projects.assign_resources(project, mixed, chunk_size=1), AssignmentResult)
+    assert_type(projects.assign_resources(project, mixed, concurrency=1), AssignmentResult)
     assert_type(projects.unassign_resources(urns), AssignmentResult)
     assert_type(projects.reconcile(project, urns, prune=True, dry_run=True), Reconciliation)
     plan = projects.plan({"web": mixed, "default": urns}, create=True)

@@ -88,8 +88,8 @@ class Runner:
         self._measure(case, case.runs[0])
         results = [Result(run) for run in self._runs(case)]
         for number in range(1 if self.quick else case.rounds):
+            print(f"{case.key}: round {number + 1}", file=sys.stderr)
             for result in tuple(results):
-                print(f"{case.key}: round {number + 1}: {result.run.title}", file=sys.stderr)
                 try:
                     result.rounds.append(self._measure(case, result.run))
                 except ModuleNotFoundError as error:
@@ -124,13 +124,13 @@ class Runner:
         """
 
         def count(result: Result) -> None:
-            print(f"{case.key}: instructions of {result.run.title}", file=sys.stderr)
             child = _child(result.run, self._job(case, result.run))
             done = self._python(result.run, *child, "--count", before=_VALGRIND)
             found = _find_instructions(done.stderr)
             assert found is not None
             result.instructions.append(int(found[1]))
 
+        print(f"{case.key}: instructions", file=sys.stderr)
         counted = [
             result
             for result in results

@@ -156,8 +156,12 @@ def test_failure(measuring: Runner) -> None:
         measuring.run(case)
 
 
-def test_older_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_older_version(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each row of this package has another one, which imports the version in a wheel."""
+    # The other version must not count as a part of this one.
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     path = tmp_path / "digitalocean_projects-0.0.1-py3-none-any.whl"
     with ZipFile(path, "w") as wheel:
         wheel.writestr("digitalocean_projects/__init__.py", "import no_such_module")

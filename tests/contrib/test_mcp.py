@@ -368,7 +368,8 @@ def test_end_of_command(end: str, status: int) -> None:
             assert b'"id":1' in server.stdout.readline()
             if end == "client":
                 server.stdout.close()
-                server.stdin.write(message)
+                # The end of the input comes after the server has failed to answer.
+                server.stdin.write(200 * message)
                 server.stdin.close()
             else:
                 server.send_signal(signal.Signals[end])

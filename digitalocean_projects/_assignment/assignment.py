@@ -70,7 +70,7 @@ class Assignment:
         # By canonical URN. A resource without a fate is untouched.
         self._fates: dict[str, Fate] = {}
         self._chunks: list[Chunk] = []
-        self._slots = Slots(1)
+        self._slots = Slots()
         self._accepted = False
         self._failed = False
         self._vain = 0
@@ -101,20 +101,14 @@ class Assignment:
         """
         parts = [self._chunked(path, urns, chunk_size) for path, urns in self._parts]
         self._chunks = list(chain.from_iterable(parts))
-        self._slots.limit = min(concurrency, len(self._chunks))
-        if self._slots.limit <= 1:
+        self._slots.limit = concurrency
+        async with asyncio.TaskGroup() as tasks:
             for chunk in self._chunks:
-                await self._slots.take()
-                await self._start(chunk, check, on_chunk, None)
+                urns = await self._next(chunk, check)
                 if self._failed:
                     break
-        else:
-            async with asyncio.TaskGroup() as tasks:
-                for chunk in self._chunks:
-                    await self._slots.take(alone=is_address(chunk.urns[-1]))
-                    if self._failed:
-                        break
-                    await self._start(chunk, check, on_chunk, tasks)
+                chunk.task = tasks.create_task(self._carry_out(chunk, urns, on_chunk))
+                self._slots.take(chunk, chunk.task)
         self._raise_failure()
         if strict and not self._accepted:
             self._raise_refusal()
@@ -128,12 +122,12 @@ class Assignment:
         self._fates[urn.canonical] = Resource(urn, status=ResourceStatus.ALREADY_ASSIGNED)
 
     async def wait_for_others(self) -> None:
-        """Wait until no other chunk is carried out than the one that is being checked.
+        """Wait until all chunks before the one that is being checked have ended.
 
         Raises:
             StoppedError: Another chunk has failed.
         """
-        await self._slots.wait_for_others()
+        await self._slots.wait_for_room(1)
         if self._failed:
             raise StoppedError
 
@@ -147,48 +141,48 @@ class Assignment:
         starts = range(0, len(keys), chunk_size)
         return [Chunk(request, keys[start : start + chunk_size]) for start in starts]
 
-    async def _start(
-        self,
-        chunk: Chunk,
-        check: Check | None,
-        on_chunk: OnChunk | None,
-        tasks: asyncio.TaskGroup | None,
-    ) -> None:
-        """Check a chunk, and start a task that carries it out, or without tasks, carry it out."""
-        try:
-            urns = chunk.urns if check is None else await check(chunk.urns)
-        except StoppedError:
-            return
-        except (APIError, ClientUsageError) as error:
-            self._fail(chunk, error)
-            return
-        carrying_out = self._carry_out(chunk, urns, on_chunk)
-        if tasks is None:
-            await carrying_out
-        else:
-            chunk.task = tasks.create_task(carrying_out)
+    async def _next(self, chunk: Chunk, check: Check | None) -> Sequence[str]:
+        """Wait until a chunk can be carried out, and return the resources to send."""
+        most = 1 if is_address(chunk.urns[-1]) else len(self._chunks)
+        await self._slots.wait_for_room(most)
+        urns: Sequence[str] = chunk.urns
+        if check is not None and not self._failed:
+            try:
+                urns = await check(chunk.urns)
+            except StoppedError:
+                return ()
+            except Exception as error:  # noqa: BLE001 - `run` raises it
+                self._fail(chunk, error)
+            # Meanwhile, the API may have refused to carry out several chunks.
+            await self._slots.wait_for_room(most)
+        return urns
 
     async def _carry_out(self, chunk: Chunk, urns: Sequence[str], on_chunk: OnChunk | None) -> None:
         try:
             if urns:
                 await self._assign(chunk, urns)
-            if on_chunk is not None:
-                on_chunk(self._result(chunk.urns, [chunk]))
         except (asyncio.CancelledError, StoppedError) as error:
             if chunk.retries is not None and chunk.retries.in_doubt:
                 self._note_doubt(chunk)
             if isinstance(error, asyncio.CancelledError):
                 raise
+            return
         except Exception as error:  # noqa: BLE001 - `run` raises it
             self._fail(chunk, error)
-        finally:
-            self._slots.free()
+            return
+        if on_chunk is not None:
+            try:
+                on_chunk(self._result(chunk.urns, [chunk]))
+            # A task group would ignore a CancelledError.
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `run` raises it
+                self._fail(chunk, error)
 
-    def _fail(self, chunk: Chunk, error: Exception) -> None:
+    def _fail(self, chunk: Chunk, error: BaseException) -> None:
         """Record the failure of a chunk; after the first one, stop the other chunks."""
         chunk.failure = error
         if not self._failed:
             self._failed = True
+            self._slots.stop()
             for other in self._chunks:
                 if other is not chunk:
                     other.stop()
@@ -199,10 +193,9 @@ class Assignment:
         if not refused:
             self._vain = 0
             return
-        if self._vain == _MOST_VAIN_SEARCHES:
+        if self._vain >= _MOST_VAIN_SEARCHES:
             return
-        self._vain += 1
-        search = Search(urns)
+        search, is_vain = Search(urns), True
         search.next()
         search.refused(refused)
         while not self._failed and (urns := search.next()):
@@ -210,7 +203,8 @@ class Assignment:
                 search.refused(refused)
             else:
                 search.accepted()
-                self._vain = 0
+                is_vain = False
+        self._vain = self._vain + 1 if is_vain else 0
 
     async def _send(self, chunk: Chunk, urns: Sequence[str]) -> Sequence[str]:
         """Assign resources, retry those whose service is down, and return the refused ones."""
@@ -219,7 +213,7 @@ class Assignment:
             chunk.under_way = urns
             request = attrs.evolve(chunk.request, urns=urns)
             # Then no other chunk can start before the response.
-            alone = self._slots.limit == self._slots.taken == 1
+            alone = self._slots.is_single
             # A usual text is sent as it is, which saves 0.3 µs for each.
             body = encode_urns(map(assignable, self._as_passed(urns)) if self._passed else urns)
             busy: PermissionDeniedError | None = None
@@ -233,7 +227,7 @@ class Assignment:
                     raise
                 busy = error.with_traceback(None)
             if busy is not None:
-                if await self._has_turn(retries, request, str(busy), alone=alone):
+                if await self._has_turn(chunk, retries, request, str(busy), alone=alone):
                     continue
                 try:
                     raise busy
@@ -258,7 +252,7 @@ class Assignment:
             await self._manager.sleep(delay, request)
 
     async def _has_turn(
-        self, retries: Retries, request: Request, reason: str, *, alone: bool
+        self, chunk: Chunk, retries: Retries, request: Request, reason: str, *, alone: bool
     ) -> bool:
         """Wait until a request can be sent again that was refused because of other ones.
 
@@ -266,6 +260,7 @@ class Assignment:
         doesn't use up an attempt.
 
         Args:
+            chunk: The chunk that the request is for.
             retries: The attempts at the request.
             request: The request.
             reason: The text of the refusal.
@@ -278,7 +273,7 @@ class Assignment:
             StoppedError: Another chunk has failed.
         """
         if not alone:
-            await self._slots.take_turns()
+            await self._slots.take_turn(chunk)
         if self._failed:
             raise StoppedError
         delay = retries.delay_while_busy(counts=alone)
@@ -307,7 +302,9 @@ class Assignment:
         """Record that the request under way was refused."""
         if chunk.refusal is None or error.in_doubt:
             chunk.refusal = error.with_traceback(None)
-        if len(chunk.under_way) == 1:
+        if error.in_doubt:
+            self._note_doubt(chunk)
+        elif len(chunk.under_way) == 1:
             (urn,) = chunk.under_way
             self._fates[urn] = Refusal(
                 urn=as_urn(self._passed.get(urn, urn)),
@@ -316,8 +313,6 @@ class Assignment:
                 message=error.message,
                 request_id=error.request_id,
             )
-        elif error.in_doubt:
-            self._note_doubt(chunk)
         chunk.under_way = ()
 
     def _note_doubt(self, chunk: Chunk) -> None:

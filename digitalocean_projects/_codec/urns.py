@@ -23,9 +23,9 @@ _SCOPES = {
     "volumesnapshot": "block_storage_snapshot",
 }
 # The texts that need no other check than this one. Without capitals they are canonical, without a
-# colon in the id they hold no other URN, and without an underscore they hold no token.
+# second `do:` they hold no other URN, and without an underscore they hold no token.
 _are_usual_lines = re.compile(
-    r"(?:do:(?:droplet:[0-9]++|(?!droplet:|floatingip|reservedip)[a-z][a-z0-9-]*+:"
+    r"(?:do:(?:droplet:[0-9]++|(?!droplet:|floatingip|reservedip)[a-z][a-z0-9-]*+(?<!\bdo):"
     r"(?!(?:nan|null|undefined)\n)[a-z0-9.-]++)\n)*+"
 ).fullmatch
 _is_reserved_ipv4 = re.compile(r"do:reservedip:[0-9.]+").fullmatch

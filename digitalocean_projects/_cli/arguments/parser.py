@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
-from digitalocean_projects._cli.terminal import PROGRAM, columns
+from digitalocean_projects._cli.terminal import FAILED, PROGRAM, columns, is_written
 from digitalocean_projects._messages import TOKEN_VARIABLES, redacted
 
 TYPE_CHECKING = False  # typing loads in 4 ms
@@ -70,6 +71,16 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return options, unknown
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help or the version; exit with status 1 if standard output can't be written.
+
+        argparse ignores that.
+        """
+        if file is not sys.stdout:
+            super()._print_message(message, file)
+        elif not is_written(lambda: print(message, end="", flush=True)):
+            self.exit(FAILED)
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message without secrets, and exit with status 2."""

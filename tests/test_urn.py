@@ -193,6 +193,9 @@ HINTS = {
     "; fill in the placeholder; use the type 'dbaas' instead of 'database'": ["do:database:<id>"],
     "; an id must not contain ' '": ["do:droplet:1 2"],
     "; an id must not contain '*'": ["do:droplet:*"],
+    "; an id must not contain '\\x1b'": ["do:droplet:1\x1b[31mx", "do:droplet:\x1b[31m1\x1b[0m"],
+    "; the type must not contain '\\x1b'": ["do:\x1b[31mdroplet:1"],
+    "; an id must not contain '%'": ["do:droplet:%00", "do:space:a%2Fb"],
     "": ["do:1a:1", "web-shop"],
 }
 

@@ -88,6 +88,7 @@ _holds_float = re.compile(r"do:droplet:[0-9]++(?:\.[0-9]*+(?:e\+?[0-9]++)?|e\+?[
 _AROUND = " \t\r\n\"'`,;\u200b\u2060\ufeff"
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _NUMBER_OR_UUID = f"[0-9]+|{_UUID}"
+_find_escape = re.compile(f"[{_NO_TEXT}]|%[0-9A-Fa-f]{{2}}").search
 _find_refused = re.compile(f"[{_REFUSED}{_NO_TEXT}]").search
 
 # The API accepts both names of each pair for one resource and lists it under the second.
@@ -163,6 +164,11 @@ def _has_capitals(text: str) -> bool:
     return _is_urn(text.lower()) is not None
 
 
+def _is_placeholder(text: str) -> bool:
+    """Return False for a placeholder's characters in an escape of a terminal or of a URL."""
+    return _holds_placeholder(text) is not None and _find_escape(text) is None
+
+
 def _lacks_scheme(text: str) -> bool:
     return text.partition(":")[0] in _KNOWN_TYPES and _is_urn(f"do:{text}") is not None
 
@@ -184,7 +190,7 @@ _MISTAKES: list[tuple[Callable[[str], object], str]] = [
         "; begin with 'do:' and put ':' between the type and the id",
     ),
     (_holds_another, "; pass each URN by itself, in a list"),
-    (_holds_placeholder, "; fill in the placeholder"),
+    (_is_placeholder, "; fill in the placeholder"),
     (_holds_float, "; pass the id as an int or a string of digits"),
     (_has_capitals, "; write 'do' and the type in lower case"),
     (_lacks_scheme, "; put 'do:' before it"),

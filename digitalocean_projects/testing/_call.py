@@ -62,7 +62,7 @@ class Rules:
     Attributes:
         resource_types: The types of the resources that an assignment accepts.
         sparse: True if listings leave out what the API leaves out at times.
-        busy_time: The seconds after a move for which its project refuses assignments.
+        busy_time: The seconds during which a project refuses assignments after a move.
     """
 
     resource_types: frozenset[str]

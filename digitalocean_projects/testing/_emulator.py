@@ -67,7 +67,7 @@ class Emulator(EmulatedAccount):
         clock: The clock of the limits, the moves and the `Date` of the responses; None creates a
             `MockClock` that follows real time.
         move_delay: Seconds on the clock until listings show an assignment.
-        busy_time: Seconds on the clock after a move for which its project refuses assignments.
+        busy_time: Seconds on the clock during which a project refuses assignments after a move.
         resource_types: The types that assignments accept; a request with any other type is a 400.
             The default is `RESOURCE_TYPES`. Add a type that the API has since learned as
             `{*RESOURCE_TYPES, "genai_agent"}`.

@@ -101,7 +101,7 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
     While the project is busy with an earlier move, the request is refused. A reserved IP that is
     attached to a Droplet can't move without it: the request is refused, too. A
     Space that doesn't exist is left out of the answer. A load balancer of a Kubernetes cluster is
-    `assigned` each time, and never listed.
+    `assigned` each time, and never listed, so the project isn't busy with it.
     """
     # `project:update` includes both of the other scopes.
     if not call.token.allows("project:update"):
@@ -121,7 +121,11 @@ def assign_resources(call: Call, project_id: str) -> dict[str, Any]:
             raise RefusedError(412, _ATTACHED)
     answers = [_assign(call, project, urn, assignment) for urn, assignment in before.items()]
     resources = [answer for answer in answers if answer is not None]
-    if any(resource["status"] == "assigned" for resource in resources):
+    hides = call.account.attachments.hides
+    moved = any(
+        resource["status"] == "assigned" and not hides(resource["urn"]) for resource in resources
+    )
+    if moved and call.rules.busy_time:
         call.account.keep_busy(project, call.rules.busy_time)
     return {"resources": resources}
 

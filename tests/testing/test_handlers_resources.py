@@ -450,6 +450,25 @@ def test_busy_time(emulator: Emulator, call: Call) -> None:
     assert ["already_assigned"] == assign(call, web, 1)
 
 
+@pytest.mark.parametrize(
+    "emulator", [{"busy_time": 2.0, "clock": MockClock(rate=0)}], indirect=True
+)
+def test_busy_with_a_load_balancer(emulator: Emulator, call: Call) -> None:
+    """A load balancer of a cluster doesn't move, so its project accepts further assignments."""
+    emulator.seed(["do:kubernetes:1", "do:loadbalancer:1"])
+    emulator.attach("do:loadbalancer:1", "do:kubernetes:1")
+    for _ in range(2):
+        reply = call("POST", DEFAULT, {"resources": ["do:loadbalancer:1"]})
+        assert [("do:loadbalancer:1", "assigned")] == statuses(reply.document)
+
+
+def test_never_busy(emulator: Emulator, call: Call) -> None:
+    """Without a busy time, the account keeps no times of projects."""
+    emulator.seed(droplets(1))
+    assert ["assigned"] == assign(call, "default", 1)
+    assert {} == emulator._account.busy_until
+
+
 def test_delete_while_moving(emulator: Emulator, call: Call) -> None:
     """Neither project of a move can be deleted before it is visible; then the old one can."""
     emulator.move_delay = HOUR

@@ -114,7 +114,7 @@ def _add_behavior(parser: Parser) -> None:
         metavar="SECONDS",
         type=_seconds,
         default=0.0,
-        help="time after a move for which its project refuses assignments (default: 0)",
+        help="time during which a project refuses assignments after a move (default: 0)",
     )
     group.add_argument(
         "--resource-types",

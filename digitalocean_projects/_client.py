@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from ssl import SSLContext
 from types import NoneType, TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from aiohttp import ClientSession, TraceConfig
 from attrs import NOTHING, NothingType
@@ -44,6 +44,7 @@ from ._public import publish
 from ._request import APIResponse, checked_path, encoded_query, endpoint_request, identity
 from ._session.connections import checked_session, checked_ssl
 from ._session.manager import SessionManager, Statistics
+from ._session.pool import COPIED
 from ._session.tracing import trace_operations
 
 
@@ -198,6 +199,10 @@ class AsyncClient:
         if not hasattr(self, "_manager"):
             return "<AsyncClient without settings>"
         return self._shown("AsyncClient", is_open=self._manager.is_open)
+
+    def __reduce__(self) -> NoReturn:
+        # A copy of the client would close its connections.
+        raise TypeError(COPIED)
 
     def _shown(self, name: str, *, is_open: bool) -> str:
         state = "open" if is_open else "closed"

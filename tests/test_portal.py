@@ -187,8 +187,11 @@ def test_in_its_own_loop(emulator: Emulator) -> None:
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy])
 def test_no_copies(client: Client, copied: Callable[[object], object]) -> None:
     """A client, and objects that it creates, can't be pickled or copied."""
+    for operation in (copied, copy.copy):
+        with pytest.raises(TypeError, match="a client can't be copied or pickled"):
+            operation(client)
     resources = client.projects.list_resources()
-    for value in (client, client.projects, resources, iter(resources), resources.pages()):
+    for value in (client.projects, resources, iter(resources), resources.pages()):
         with pytest.raises(TypeError, match="pickle"):
             copied(value)
 

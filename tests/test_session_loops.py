@@ -262,11 +262,18 @@ async def test_closed_by_its_own_request(emulator: Emulator) -> None:
     assert [] == emulator.requests
 
 
+async def test_shallow_copy(client: AsyncClient) -> None:
+    """A client, or a view of it, can't be copied, since the end of the copy would close it."""
+    for value in (client, client.with_options(timeout=1.0)):
+        with pytest.raises(TypeError, match="a client can't be copied"):
+            copy.copy(value)
+
+
 @pytest.mark.parametrize("operation", [copy.deepcopy, pickle.dumps])
 def test_copies(client: AsyncClient, operation: Callable[[object], object]) -> None:
     """Neither a client nor what refers to it can be copied out of its process."""
     for value in (client, client.projects, client.projects.list_resources()):
-        with pytest.raises(TypeError, match="a client can't be pickled"):
+        with pytest.raises(TypeError, match="a client can't be copied or pickled"):
             operation(value)
 
 

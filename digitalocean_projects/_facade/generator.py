@@ -66,6 +66,7 @@ _renamed = re.compile(rf"\b({'|'.join(RENAMES)})\b")
 _FIXED_BODIES = {
     "__aiter__": "return self._portal.items(self._async.pages())",
     "__aexit__": "self.close()",
+    "__reduce__": "raise TypeError(COPIED)",
     "__repr__": 'return repr(self._async).replace("Async", "", 1)',
 }
 # If the portal has never started, closing it doesn't close the original, so the portal is asked.

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from aiohttp import ClientSession, TraceConfig
 from attrs import NOTHING, NothingType
@@ -41,6 +41,7 @@ from digitalocean_projects._projects import AsyncProjects
 from digitalocean_projects._public import publish
 from digitalocean_projects._request import APIResponse
 from digitalocean_projects._session.manager import Statistics
+from digitalocean_projects._session.pool import COPIED
 
 T = TypeVar("T")
 
@@ -179,6 +180,9 @@ class Client:
         if not hasattr(self, "_async"):
             return "<Client without settings>"
         return self._async._shown("Client", is_open=self._portal.is_open)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(COPIED)
 
     @property
     def projects(self) -> Projects:

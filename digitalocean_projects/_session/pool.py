@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientSession
 
+COPIED = (
+    "a client can't be copied or pickled, since it holds connections and a token; "
+    "share it, and make one in each process"
+)
+
 
 class Pool:
     """A session that is opened on the first request, in the event loop of that request.
@@ -132,10 +137,7 @@ class Pool:
         # If it can still be reached, its loop closes the guard, which nothing refers to any more.
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a client can't be pickled, since it holds connections and a token; "
-            "make one in each process"
-        )
+        raise TypeError(COPIED)
 
     def _tasks_here(self) -> list[asyncio.Task[Any]]:
         """Return the tasks of the running loop."""

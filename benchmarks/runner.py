@@ -27,7 +27,7 @@ from .redis_server import redis_server
 from .server import running_server
 
 _QUICK_DIVISOR = 20
-_TIMEOUT = 300.0
+TIMEOUT = 300.0
 _ROOT = Path(__file__).resolve().parent.parent
 _VALGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=/dev/null")
 _find_instructions = re.compile(r"Collected : (\d+)").search
@@ -51,13 +51,24 @@ class Result:
     instructions: list[int] = attrs.field(factory=list)
 
     def values(self, measure: str) -> list[float]:
-        """Return the costs of all rounds."""
-        return [costs.get(measure, 0.0) for costs in self.rounds]
+        """Return the costs of all rounds.
+
+        Raises:
+            WrongResultError: A round has no such cost, or it is 0, so that a ratio would be wrong.
+        """
+        values = [costs.get(measure, 0.0) for costs in self.rounds]
+        if not all(value > 0 for value in values):
+            raise WrongResultError(f"{self.run.title} has no {measure} in {self.rounds}")
+        return values
 
     def ratios(self, floor: Result, measure: str) -> list[float]:
-        """Return the ratios to what the floor took in the same rounds."""
-        pairs = zip(self.values(measure), floor.values(measure), strict=False)
-        return [value / (base or 1.0) for value, base in pairs]
+        """Return the ratios to what the floor took in the same rounds.
+
+        Raises:
+            WrongResultError: As in `values`.
+        """
+        pairs = zip(self.values(measure), floor.values(measure), strict=True)
+        return [value / base for value, base in pairs]
 
 
 @attrs.frozen(kw_only=True)
@@ -171,7 +182,7 @@ class Runner:
             check=False,
             env=environment,
             text=True,
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
         )
         if done.returncode == run.status:
             return done

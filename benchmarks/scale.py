@@ -11,8 +11,10 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Timer
 from time import perf_counter, process_time
 
 import attrs
@@ -22,6 +24,7 @@ from digitalocean_projects import AsyncClient, Limits
 from .job import PROJECT
 from .redis_server import redis_server
 from .report import number, table
+from .runner import TIMEOUT, WrongResultError
 from .server import running_server
 
 _AT_ONCE = 50
@@ -59,35 +62,38 @@ SETTINGS = (
 )
 
 
-def report(settings: tuple[Setting, ...] = SETTINGS) -> str:
-    """Measure, and return a table."""
+def report(settings: tuple[Setting, ...] = SETTINGS, timeout: float = TIMEOUT) -> str:
+    """Measure, and return a table.
+
+    Raises:
+        WrongResultError: A process failed, or took longer than `timeout` seconds.
+    """
     columns = []
     with running_server() as (origin, _):
         for setting in settings:
             with redis_server() as (url, _):
                 if url or not setting.redis:
                     print(f"scale: {setting.title}", file=sys.stderr)
-                    costs = _measure(setting, origin, url * setting.redis)
+                    costs = _measure(setting, origin, url * setting.redis, timeout)
                     columns.append({"": setting.title} | costs)
     names = {name: None for column in columns for name in column}
     return table([[name, *(column.get(name, "") for column in columns)] for name in names])
 
 
-def _measure(setting: Setting, origin: str, redis: str) -> dict[str, str]:
+def _measure(setting: Setting, origin: str, redis: str, timeout: float) -> dict[str, str]:
     """Return the costs of the processes and of Redis, as texts."""
     at_once = _AT_ONCE // setting.processes
     work = [f"{origin}/0/0/0", redis, setting.tenants, setting.rounds, at_once]
     command = [sys.executable, "-m", "benchmarks.scale", json.dumps(work)]
     with ExitStack() as stack:
         processes = [
-            stack.enter_context(
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            )
-            for _ in range(setting.processes)
+            stack.enter_context(_process(command, timeout)) for _ in range(setting.processes)
         ]
         # A process ends when its standard input is closed, so all connections are still open.
-        found = [json.loads(process.stdout.readline()) for process in processes if process.stdout]
-        served = _redis_costs(redis) if redis else {}
+        lines = [process.stdout.readline() for process in processes if process.stdout]
+        # If a process has ended without a line, the end of the block says so.
+        served = _redis_costs(redis) if redis and all(lines) else {}
+    found = [json.loads(line) for line in lines]
     totals = {name: sum(costs[name] for costs in found) for name in found[0]}
     count, requests = setting.processes, totals["requests"]
     tokens = setting.tenants
@@ -111,6 +117,32 @@ def _measure(setting: Setting, origin: str, redis: str) -> dict[str, str]:
             "memory of Redis for each token, KiB": served["memory"] / 1024 / tokens,
         }
     return {name: number(value) for name, value in rows.items()}
+
+
+@contextmanager
+def _process(command: list[str], timeout: float) -> Iterator[subprocess.Popen[str]]:
+    """Run a process during the `with` block, which ends when its standard input is closed.
+
+    Raises:
+        WrongResultError: It failed, or was killed after `timeout` seconds.
+    """
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        timer = Timer(timeout, process.kill)
+        timer.start()
+        try:
+            yield process
+            process.communicate()
+        finally:
+            timer.cancel()
+            process.kill()
+    if process.returncode:
+        status = process.returncode
+        raise WrongResultError(
+            f"a process of the benchmark ended with status {status}, and may have said why on "
+            f"standard error; -9 means that it took longer than {timeout:g} s"
+        )
 
 
 def _redis_costs(url: str) -> dict[str, float]:

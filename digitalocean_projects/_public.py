@@ -28,7 +28,7 @@ def publish(namespace: dict[str, Any], package: str = PACKAGE) -> None:
             continue
         if isinstance(value, type):
             home = vars(sys.modules[value.__module__])
-            # `typing.get_type_hints` costs 1.3 % of the time in which aiohttp loads.
+            # `typing.get_type_hints` would take 5.4 ms instead of 1.6 for all public classes.
             value.__annotations__ = {
                 each: eval(hint, home) if isinstance(hint, str) else hint  # noqa: S307 - our own
                 for each, hint in value.__annotations__.items()

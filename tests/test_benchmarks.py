@@ -209,6 +209,15 @@ def test_scale() -> None:
     assert all(float(value.replace(",", "")) >= 0 for value in costs.values())
 
 
+@pytest.mark.parametrize(("tenants", "timeout", "status"), [("x", 60.0, 1), (1, 0.01, -9)])
+def test_scale_fails(tenants: Any, timeout: float, status: int) -> None:
+    """A process that fails, or takes too long, is an error."""
+    with pytest.raises(
+        WrongResultError, match=rf"ended with status {status}, .+ than {timeout:g} s"
+    ):
+        report((Setting(1, redis=False, tenants=tenants),), timeout)
+
+
 def result_of(title: str, *values: float) -> Result:
     return Result(Run(title), [{"cpu": value} for value in values])
 
@@ -223,6 +232,15 @@ def test_table() -> None:
         "floor  3       2 (1.5-2.5)  1 (1-1)",
         "ours   3       2 (2-3.25)   1.5 (1.25-1.75)",
     ] == case_table(case_of(), results).splitlines()
+
+
+@pytest.mark.parametrize("cost", [{}, {"cpu": 0.0}])
+def test_no_cost(cost: dict[str, float]) -> None:
+    """A cost that is missing or 0 has no ratio, in the row and in the floor."""
+    none, some = Result(Run("none"), [cost]), result_of("some", 0.5)
+    for result, floor in ((none, some), (some, none)):
+        with pytest.raises(WrongResultError, match="none has no cpu in"):
+            result.ratios(floor, "cpu")
 
 
 def test_target_table() -> None:

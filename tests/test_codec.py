@@ -225,6 +225,7 @@ NO_JSON = [
     *(NESTED, '{"resources":' * 100_000, f'{{"resources": [], "x": {NESTED}{"]" * 100_000}}}'),
     *(f'{{"resources": [], "x": {number}}}' for number in (DIGITS, f"-{DIGITS}", f"1e{DIGITS}")),
     *(f'{{"resources": [{{"urn": "do:a:1", "x": {number}}}]}}' for number in (DIGITS, "1e400")),
+    '{"resources":[{"urn":"do:a:1","links":{"self":"x","n":1e400}}]}',
 ]
 NO_JSON_BECAUSE = (
     r"JSON is malformed: .+ \(byte \d+\)|Input data was truncated"
@@ -248,6 +249,8 @@ BAD_DOCUMENTS = [
     ('{"resources": [{"urn": "do:a:1"}, {}]}', r"resources\[1\]: 'urn' is missing"),
     ('{"resources": [{"urn": null}]}', r"resources\[0\]: a URN must be a string, got NoneType"),
     ('{"resources": [{"urn": 5}]}', r"resources\[0\]: a URN must be a string, got int"),
+    # JSON allows this control character without a backslash.
+    ('{"resources": [{"urn": "do:app:\x7f"}]}', r"resources\[0\]: expected a URN of .+"),
     ('{"resources": [{"urn": "x"}]}', r'resources\[0\]: expected a URN of .+:ID, got "x"'),
     (
         '{"resources": [1, {"urn": "do:a:1"}, 2, 3, 4]}',

@@ -138,7 +138,7 @@ MEMBERS: dict[str, st.SearchStrategy[Any]] = {
 @given(
     changes=st.fixed_dictionaries({}, optional=MEMBERS),
     missing=st.sets(st.sampled_from(sorted(WIRE)), max_size=1),
-    more=st.dictionaries(st.sampled_from(["team", "Id"]), st.sampled_from([1, 1e400]), max_size=1),
+    more=st.dictionaries(st.sampled_from(["team", "Id"]), st.just(1), max_size=1),
 )
 def test_fast_reading(changes: dict[str, Any], missing: set[str], more: dict[str, Any]) -> None:
     """A project is read as cattrs reads it, whether its members are as documented or not."""
@@ -153,6 +153,14 @@ def test_fast_reading(changes: dict[str, Any], missing: set[str], more: dict[str
             outcomes.append(str(error))
     assert outcomes[0] == outcomes[1]
     assert isinstance(outcomes[0], str) or repr(outcomes[0]) == repr(outcomes[1])
+
+
+@pytest.mark.parametrize("end", [', "x": 1e400}}', '}, "x": 1e400}'])
+def test_number_out_of_range(end: str) -> None:
+    """A number that is too large is refused in an unknown member, too."""
+    body = f'{{"project": {json.dumps(WIRE)[:-1]}{end}'.encode()
+    with pytest.raises(DecodeError, match=r"^invalid JSON: Number out of range"):
+        decode_project(body)
 
 
 def by_cattrs(body: bytes) -> Project:

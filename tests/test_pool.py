@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import aiohttp
 import pytest
 
 from digitalocean_projects import APIConnectionError, AsyncClient, RetryPolicy
+from digitalocean_projects._clock import SystemClock
 
 if TYPE_CHECKING:
     from digitalocean_projects.testing import Emulator, RecordedRequest
@@ -78,6 +81,41 @@ async def test_cancelled_in_a_hook(emulator: Emulator) -> None:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
+
+
+async def test_closed_during_a_wait_for_a_retry(emulator: Emulator) -> None:
+    """A retry opens a session if its own was closed during the wait."""
+    sessions: list[aiohttp.ClientSession] = []
+
+    class ClosingClock(SystemClock):
+        async def sleep(self, seconds: float) -> None:  # noqa: ARG002 - the protocol's
+            await sessions[0].close()
+
+    def session() -> aiohttp.ClientSession:
+        sessions.append(aiohttp.ClientSession())
+        return sessions[-1]
+
+    async with AsyncClient(
+        emulator.token,
+        base_url=emulator.url,
+        session_factory=session,
+        limits=None,
+        clock=ClosingClock(),
+    ) as client:
+        await client.projects.get_default()
+        emulator.respond(500)
+        await client.projects.get_default()
+    assert 2 == len(sessions)
+
+
+async def test_closed_timer(emulator: Emulator) -> None:
+    """A closed client leaves no timer in the loop, which would keep its objects in memory."""
+    client = AsyncClient(emulator.token, base_url=emulator.url)
+    await client.projects.get_default()
+    deadlines = weakref.ref(client._manager._pool.held().deadlines)
+    await client.aclose()
+    gc.collect()
+    assert deadlines() is None
 
 
 async def test_closed_during_a_wait_for_the_limits(emulator: Emulator) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trustme
 from aiohttp import ClientSession, TCPConnector, TraceConfig
@@ -23,6 +24,7 @@ from digitalocean_projects import (
     NotFoundError,
     __version__,
 )
+from digitalocean_projects._described import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +70,14 @@ async def test_headers(make_client: MakeClient, emulator: Emulator) -> None:
         assert "application/json" == request.headers["Accept"]
         user_agent = request.headers["User-Agent"]
         assert user_agent.startswith(f"digitalocean-projects/{__version__} (Python 3.")
+
+
+async def test_path_of_the_base_url(make_client: MakeClient) -> None:
+    """A request gets the path of the base URL, and keeps all else that describes it."""
+    values: dict[str, Any] = {field.name: object() for field in attrs.fields(Request)}
+    async with make_client(base_url="http://127.0.0.1/gateway") as client:
+        located = client._manager.located(Request(**values | {"prefix": ""}))
+    assert values | {"prefix": "/gateway"} == vars(located)
 
 
 async def test_user_agent(make_client: MakeClient, emulator: Emulator) -> None:

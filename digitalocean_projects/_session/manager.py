@@ -188,15 +188,7 @@ class SessionManager:
         """Return the request with the path of the base URL, if it has one."""
         if not self._prefix or request.prefix:
             return request
-        # `attrs.evolve` takes 3 µs instead of 1.
-        return Request(
-            method=request.method,
-            path=request.path,
-            prefix=self._prefix,
-            scopes=request.scopes,
-            urns=request.urns,
-            idempotent=request.idempotent,
-        )
+        return attrs.evolve(request, prefix=self._prefix)
 
     def retries(self) -> Retries:
         """Return the attempts that a request may have from now on."""

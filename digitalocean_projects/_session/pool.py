@@ -213,13 +213,12 @@ def running_loop() -> AbstractEventLoop:
     Raises:
         ClientUsageError: The caller runs in no loop, or in the loop of another library.
     """
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    raise ClientUsageError(
-        "the client needs a running asyncio event loop; use Client in blocking code"
-    )
+    loop = current_loop()
+    if loop is None:
+        raise ClientUsageError(
+            "the client needs a running asyncio event loop; use Client in blocking code"
+        )
+    return loop
 
 
 def current_loop() -> AbstractEventLoop | None:

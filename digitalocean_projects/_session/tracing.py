@@ -84,10 +84,7 @@ def trace_operations(cls: type, prefix: str = "") -> None:
 def _traced(method: Any, name: str) -> Any:
     @wraps(method)
     async def traced(*arguments: Any, **options: Any) -> Any:
-        telemetry = _telemetry()
-        if telemetry is None:
-            return await method(*arguments, **options)
-        with telemetry.operation(name):
+        with operation(name):
             return await method(*arguments, **options)
 
     return traced
@@ -96,7 +93,7 @@ def _traced(method: Any, name: str) -> Any:
 def attempt_of(
     request: Request, settings: Settings, attempts: int
 ) -> AbstractContextManager[Attempt | None]:
-    """Return a context manager for one attempt, which is None if nobody wants a report."""
+    """Return a context manager for one attempt; its value is None if nobody wants a report."""
     if _logger.isEnabledFor(logging.DEBUG) or _telemetry() is not None:
         return Attempt(request, settings, attempts)
     return _UNTRACED

@@ -203,7 +203,7 @@ class Transport:
                 left -= len(chunk)
                 if left < 0:
                     raise _TooLargeError(response.status, response.headers)
-                if content.at_eof() and content.exception() is None:
+                if content.at_eof():
                     break
         finally:
             # At the end of a response, aiohttp has taken its connection back.

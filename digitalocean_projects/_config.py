@@ -178,7 +178,8 @@ class RetryPolicy:
         base_delay: Maximum delay before the first retry, in seconds. The default is 0.5.
         max_delay: Bound of the doubling maximum, in seconds. The default is 20.
         max_retry_after: Maximum number of seconds that a response may ask the client to wait. The
-            default is 60.
+            default is 60. Also the time for which an assignment is tried again while its project
+            processes earlier ones, if `base_delay` is at least 0.1 and `attempts` more than 1.
         statuses: HTTP status codes that are retried. With 500, all other 5xx but 501 are retried,
             too. The default is 408, 429, 500, 502, 503 and 504.
         jitter: Function that maps the maximum delay to the actual one, both in seconds. The default

@@ -14,6 +14,7 @@ from digitalocean_projects import (
     URN,
     APIError,
     APIResponseError,
+    APIStatusError,
     AssignmentError,
     AsyncClient,
     AuthenticationError,
@@ -132,14 +133,21 @@ async def test_assign_nothing(emulator: Emulator, make_either: MakeClient) -> No
 
 
 async def test_first_chunk_fails(emulator: Emulator, make_either: MakeClient) -> None:
-    """The error of the first chunk is the operation's."""
-    emulator.respond(500, {"id": "server_error", "message": "Oh no"})
+    """An error is raised as it is if it applies to all resources, which differ here otherwise."""
+    urns = droplets(1, 2)
     async with make_either() as client:
-        with pytest.raises(ServerError, match="Oh no"):
-            await client.projects.assign_resources(
-                "default", droplets(1, 2), chunk_size=1, concurrency=1
-            )
-    assert 1 == len(emulator.requests)
+        for status, size in ((500, 2), (403, 1)):
+            emulator.respond(status, {"id": "server_error", "message": "Oh no"})
+            with pytest.raises(APIStatusError, match="Oh no") as caught:
+                await client.projects.assign_resources(
+                    "default", urns, chunk_size=size, concurrency=1
+                )
+            assert (500 == status) is caught.value.in_doubt
+        emulator.respond(500, {"id": "server_error", "message": "Oh no"})
+        with pytest.raises(AssignmentError, match=r"1 unknown, 1 untouched: .*Oh no") as partial:
+            await client.projects.assign_resources("default", urns, chunk_size=1, concurrency=1)
+    assert (urns[:1], urns[1:]) == (list(partial.value.unknown), list(partial.value.untouched))
+    assert 3 == len(emulator.requests)
 
 
 async def test_later_chunk_fails(emulator: Emulator, make_either: MakeClient) -> None:

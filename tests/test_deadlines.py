@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
+import weakref
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from digitalocean_projects._session import deadlines as deadlines_module
 from digitalocean_projects._session.deadlines import Deadlines, TimeLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
 
 pytestmark = pytest.mark.anyio
 
@@ -103,3 +114,107 @@ async def test_other_error_after_the_limit(deadlines: Deadlines) -> None:
     task = asyncio.current_task()
     assert task is not None
     assert not task.cancelling()
+
+
+class HandlerError(Exception):
+    pass
+
+
+@contextmanager
+def raising_at(number: int) -> Iterator[list[str]]:
+    """Raise an error at a line of the module, as a signal handler may; yield the lines."""
+    lines: list[str] = []
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename != deadlines_module.__file__:
+            return None
+        if event == "line":
+            lines.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
+            if len(lines) == number:
+                raise HandlerError
+        return trace
+
+    previous = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield lines
+    finally:
+        sys.settrace(previous)
+
+
+# Nothing is called before the second line.
+@pytest.mark.parametrize("number", range(2, 17))
+async def test_interrupted_timer(number: int) -> None:
+    """An exception in the timer hinders no limit, and no later one."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    lines: list[str] = []
+
+    class Interrupted(Deadlines):
+        def _tick(self) -> None:
+            if lines:
+                super()._tick()
+                return
+            with raising_at(number) as traced:
+                lines.append("")
+                try:
+                    super()._tick()
+                finally:
+                    lines.extend(traced)
+
+    async with asyncio.timeout(10):
+        deadlines = Interrupted(loop)
+        assert await late(deadlines, 0.001)
+        assert await late(deadlines, 0.001)
+    assert len(lines) > 1
+    deadlines.close()
+
+
+@pytest.mark.parametrize("number", range(1, 19))
+async def test_interrupted_start(number: int) -> None:
+    """An exception at the start of a block leaves the next limit of the task intact."""
+    deadlines = Deadlines(asyncio.get_running_loop())
+    with suppress(HandlerError), raising_at(number):
+        TimeLimit(deadlines, 0.002).__enter__()
+    async with asyncio.timeout(10):
+        assert await late(deadlines, 0.001)
+    await asyncio.sleep(0.003)
+    assert not deadlines.limits
+    deadlines.close()
+
+
+async def test_context_is_not_kept(deadlines: Deadlines) -> None:
+    """The timer doesn't keep the context of the task that started it."""
+    variable: ContextVar[object] = ContextVar("variable")
+
+    class Value:
+        pass
+
+    async def attempt() -> weakref.ref[Value]:
+        value = Value()
+        variable.set(value)
+        with TimeLimit(deadlines, LONG):
+            return weakref.ref(value)
+
+    value = await asyncio.create_task(attempt())
+    await asyncio.sleep(0)  # the loop forgets the step of the task that has ended
+    gc.collect()
+    assert value() is None
+    deadlines.close()
+
+
+async def test_early_timer() -> None:
+    """A timer that fires before its time, as the clock's resolution allows, ends its limit."""
+    loop = asyncio.get_running_loop()
+
+    class Early(Deadlines):
+        def _set(self, at: float) -> None:
+            super()._set(at)
+            if self._timer is not None:
+                loop.call_soon(self._tick)
+
+    deadlines = Early(loop)
+    start = loop.time()
+    assert await late(deadlines, 5.0)
+    assert loop.time() - start < 5.0
+    deadlines.close()

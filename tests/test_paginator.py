@@ -396,6 +396,24 @@ async def test_garbled_links(emulator: Emulator, make_either: MakeClient, links:
             await paginator.collect(strict=True)
 
 
+async def test_missing_links(emulator: Emulator, make_either: MakeClient) -> None:
+    """A full page is followed by another one if the total is larger, even without links."""
+    script(
+        emulator,
+        [{**document(*numbers), "meta": {"total": 5}} for numbers in ((0, 1), (2, 3), (4,))],
+    )
+    async with make_either() as client:
+        paginator = client.projects.list_resources(per_page=2)
+        assert droplets(*range(5)) == await read(paginator)
+        resources = await paginator.collect(strict=True)
+        assert droplets(*range(5)) == [str(item.urn) for item in resources]
+        emulator._site.script.entries.clear()
+        same = {**document(0, 1), "meta": {"total": 5}}
+        emulator.respond(200, same, times=None)
+        with pytest.raises(PaginationError, match=r"page 2 .* lacks a link to a next page"):
+            await read(paginator)
+
+
 async def test_pages_past_the_end(emulator: Emulator, make_either: MakeClient) -> None:
     """Reading from a later page, or past the end, doesn't change `settled`."""
     emulator.seed(droplets(*range(6)), default=True)

@@ -78,6 +78,28 @@ def test_no_delay() -> None:
     assert {0} == set(delays(policy, *[failure(500)] * 1500))
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        # From a half to all of 0.5, 1, 2, 4, …, 20 s, for 60 s.
+        ({}, [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 10.0, 10.0, None]),
+        ({"max_retry_after": 3.0}, [0.25, 0.5, 1.0, 2.0, None]),
+        ({"attempts": 2, "max_retry_after": 0.0}, [0.25, None]),
+        ({"attempts": 1}, [None]),
+        ({"base_delay": 0.01, "max_delay": 0.02}, [0.005, 0.01, 0.01, None]),
+    ],
+)
+def test_patience(clock: MovedClock, options: dict[str, Any], expected: list[Any]) -> None:
+    """While a project processes other requests, delays are long, and more attempts follow."""
+    retries = Retries(RetryPolicy(jitter=lambda _: 0.0, **options), clock)
+    drawn: list[float | None] = []
+    while None not in drawn:
+        retries.record(failure(403))
+        drawn.append(retries.delay_while_busy(counts=True))
+        clock.now += drawn[-1] or 0.0
+    assert expected == drawn
+
+
 @pytest.mark.parametrize("drawn", [0.6, 1e9, float("inf")])
 def test_jitter_above_the_ceiling(drawn: float) -> None:
     """The wait is at most the ceiling, whatever the jitter returns, but at least `Retry-After`."""

@@ -22,6 +22,7 @@ from digitalocean_projects._errors import (
     PreconditionFailedError,
     UnprocessableEntityError,
 )
+from digitalocean_projects._session.pool import running_loop
 
 from .chunks import Chunk, Slots, StoppedError
 from .results import DONE, AssignmentResult, assignment_error
@@ -73,6 +74,7 @@ class Assignment:
         self._slots = Slots()
         self._accepted = False
         self._failed = False
+        self._callback_error: BaseException | None = None
         self._vain = 0
 
     async def run(
@@ -95,10 +97,12 @@ class Assignment:
             on_chunk: Function that is called with the result of each chunk at its end, or None.
 
         Raises:
-            APIError: A request failed before the outcome for any resource was known, or with
-                `strict`, the API refused every request.
-            AssignmentError: Another request failed.
+            APIError: A request failed, and the outcome is unknown for all resources or all are
+                untouched; or with `strict`, the API refused every request.
+            AssignmentError: A request failed otherwise.
+            BaseException: The error of `on_chunk`.
         """
+        running_loop()  # a task group has no such message
         parts = [self._chunked(path, urns, chunk_size) for path, urns in self._parts]
         self._chunks = list(chain.from_iterable(parts))
         self._slots.limit = concurrency
@@ -173,13 +177,18 @@ class Assignment:
         if on_chunk is not None:
             try:
                 on_chunk(self._result(chunk.urns, [chunk]))
-            # A task group would ignore a CancelledError.
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - `run` raises it
-                self._fail(chunk, error)
+            # Raised here, an error that ends a program would end the event loop, and a task group
+            # would ignore a CancelledError.
+            except BaseException as error:  # noqa: BLE001 - `run` raises it
+                self._callback_error = self._callback_error or error
+                self._stop_others(chunk)
 
-    def _fail(self, chunk: Chunk, error: BaseException) -> None:
-        """Record the failure of a chunk; after the first one, stop the other chunks."""
+    def _fail(self, chunk: Chunk, error: Exception) -> None:
+        """Record the failure of a chunk, and stop the other chunks."""
         chunk.failure = error
+        self._stop_others(chunk)
+
+    def _stop_others(self, chunk: Chunk) -> None:
         if not self._failed:
             self._failed = True
             self._slots.stop()
@@ -324,26 +333,36 @@ class Assignment:
         return isinstance(fate, Resource) and fate.status == ResourceStatus.SERVICE_DOWN
 
     def _raise_failure(self) -> None:
-        """Raise the failure of the first chunk that has one."""
+        """Raise the error of `on_chunk`, or the failure of the first chunk that has one."""
         failed = [chunk for chunk in self._chunks if chunk.failure is not None]
-        if not failed:
+        error: Any = self._callback_error or (failed[0].failure if failed else None)
+        if error is None:
             return
-        error: Any = failed[0].failure
-        in_doubt = getattr(error, "in_doubt", False)
-        doubtful = [chunk for chunk in failed if getattr(chunk.failure, "in_doubt", False)]
-        # Otherwise the error itself says all that is known.
-        is_partial = bool(self._fates or (doubtful and not in_doubt))
-        for chunk in doubtful:
-            self._note_doubt(chunk)
+        for chunk in failed:
+            if getattr(chunk.failure, "in_doubt", False):
+                self._note_doubt(chunk)
+        is_partial = (
+            error is not self._callback_error
+            and isinstance(error, APIError | ClientUsageError)
+            and not self._says_all(error)
+        )
+        self._callback_error = None
         for chunk in failed:
             chunk.failure = None
         try:
-            if is_partial and isinstance(error, APIError | ClientUsageError):
+            if is_partial:
                 raise self._assignment_error(error) from error
             raise error
         finally:
             # The traceback would keep this frame, which would keep the exception.
             del error
+
+    def _says_all(self, error: APIError | ClientUsageError) -> bool:
+        """Return True if the outcome is the one that the error states, for all resources."""
+        if not error.in_doubt:
+            return not self._fates
+        number = sum(len(urns) for _, urns in self._parts)
+        return not self._accepted and [None] * number == list(self._fates.values())
 
     def _raise_refusal(self) -> None:
         """Raise the first refusal, or rather the first one after which resources are in doubt."""

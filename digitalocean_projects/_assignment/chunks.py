@@ -110,7 +110,7 @@ class Chunk:
     under_way: Sequence[str] = ()
     request_ids: list[str] = attrs.field(factory=list)
     refusal: APIStatusError | None = None
-    failure: BaseException | None = None
+    failure: Exception | None = None
 
     def stop(self) -> None:
         """Let the attempt that is in flight end, and start no other one."""

@@ -669,8 +669,8 @@ class Projects:
         request. Resources are sent in chunks, up to `concurrency` at the same time. Reserved IPs
         come last, since they can't move before their Droplet. Resources with the status
         `service_down` are sent again, up to `RetryPolicy.attempts` times in all. If a request
-        fails, no other one is sent, and those in flight may end. If the API refuses a chunk with
-        403 because it "processes previous actions", it gets the rest one chunk at a time.
+        fails, no other one is sent, and those in flight may end. A chunk that the API refuses with
+        403 because it "processes previous actions" is retried, and one is sent at a time.
 
         A single resource can make the API refuse a whole chunk with 400, 412 or 422; for example, a
         reserved IP that is attached to a Droplet can only be moved together with the Droplet. The
@@ -696,9 +696,9 @@ class Projects:
             `failed`, `unknown` and `untouched`, or call `raise_for_failed`.
 
         Raises:
-            APIError: A request failed before the outcome for any resource was known, or the API
-                refused every request. If several chunks failed, it is the error of the first one.
-            AssignmentError: Another request failed. It holds the outcome for each resource.
+            APIError: A request failed, and all resources are untouched, or all are unknown; or the
+                API refused every request. If several chunks failed, it is the first one's error.
+            AssignmentError: A request failed otherwise. It holds the outcome for each resource.
         """
         return self._portal.call(
             self._async.assign_resources,
@@ -767,10 +767,10 @@ class Projects:
             `failed`, `unknown` and `untouched`, or call `raise_for_failed`.
 
         Raises:
-            APIError: The project could not be listed, or a request failed before the outcome for
-                any resource was known.
+            APIError: The project could not be listed, or a request failed, and all resources are
+                untouched, or all are unknown.
             PaginationError: `prune` is set, and the listing kept changing.
-            AssignmentError: Another request failed. It holds the outcome for each resource.
+            AssignmentError: A request failed otherwise. It holds the outcome for each resource.
             ValueError: An argument is invalid, the default project would be pruned, or `desired` is
                 empty and `prune` is set. No change was made.
         """
@@ -844,11 +844,11 @@ class Projects:
             call `raise_for_failed`.
 
         Raises:
-            APIError: A project could not be created, or a request failed before the outcome for any
-                resource was known. A note names the projects that were created.
-            AssignmentError: Another request failed. It holds the outcome for each resource that the
-                plan moves. Resources that had arrived in their target are in `done`, and those that
-                would be in `left` are in `untouched`.
+            APIError: A project could not be created, or a request failed, and all resources are
+                untouched, or all are unknown. A note names the projects that were created.
+            AssignmentError: A request failed otherwise. It holds the outcome for each resource that
+                the plan moves. Resources that had arrived in their target are in `done`, and those
+                that would be in `left` are in `untouched`.
             ValueError: An argument or a part of the plan is invalid. No request was sent.
         """
         return self._portal.call(

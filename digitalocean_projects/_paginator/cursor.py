@@ -78,6 +78,7 @@ class Reading(Generic[T]):
         if document.more and document.next not in {None, self.number + 1}:
             reason = f"page {self.number} must link to the next page, got page {document.next}"
             raise PaginationError(reason, request)
+        more = document.more or self._lacks_link(document)
         new = tuple(document.items)
         # To ask for the keys again takes 1 % of the CPU time of a listing.
         keys = document.keys or [*map(self._key, new)]
@@ -85,18 +86,19 @@ class Reading(Generic[T]):
             by_key = dict(zip(keys, new, strict=True))
             new = tuple(item for key, item in by_key.items() if key not in self._seen)
             stuck = self._stuck + len(by_key)
-            if document.more and not new and stuck > self._growth(document):
-                reason = f"page {self.number} has only repeated items, but links to a next page"
+            if more and not new and stuck > self._growth(document):
+                follows = "links to a next page" if document.more else "lacks a link to a next page"
+                reason = f"page {self.number} has only repeated items, but {follows}"
                 raise PaginationError(reason, request)
             self._stuck = stuck
             self._seen.update(keys)
         if new:
             self._stuck = 0
-        self._look_for_change(document, repeats=len(document.items) - len(new))
+        self._look_for_change(document, more=more, repeats=len(document.items) - len(new))
         self._look_ahead(document)
         self._remember(keys)
         self.number += 1
-        self.ended = not document.more
+        self.ended = not more
         return new
 
     def check_allowed(self, request: Callable[[int], Request]) -> None:
@@ -124,6 +126,15 @@ class Reading(Generic[T]):
         self._seen = set().union(*self._remembered)
         return False
 
+    def _lacks_link(self, document: PageDocument[T]) -> bool:
+        """Return True for a full page without links if the total is larger: another one follows."""
+        read = max(self.number * self._per_page, self._received + len(document.items))
+        return (
+            document.last is None
+            and len(document.items) >= self._per_page
+            and (document.total or 0) > read
+        )
+
     def _growth(self, document: PageDocument[T]) -> int:
         """Return the number of items added to the listing since the first page was read.
 
@@ -131,7 +142,7 @@ class Reading(Generic[T]):
         """
         return 0 if self.total is None else (document.total or 0) - self.total
 
-    def _look_for_change(self, document: PageDocument[T], *, repeats: int) -> None:
+    def _look_for_change(self, document: PageDocument[T], *, more: bool, repeats: int) -> None:
         self._received += len(document.items)
         if self.total is None:
             self.total = document.total
@@ -143,18 +154,18 @@ class Reading(Generic[T]):
             or document.garbled
             or document.total not in {None, self.total}
             or document.last not in {None, self._last}
-            or self._contradicts(document)
+            or self._contradicts(more=more)
         )
 
-    def _contradicts(self, document: PageDocument[T]) -> bool:
+    def _contradicts(self, *, more: bool) -> bool:
         """Return True if the listing ends before its announced last page, or continues after it."""
         if self._last is not None:
             # A reading that starts after the last page ends with its first page.
             last = max(self._last, self._start)
-            return self.number >= last if document.more else self.number != last
+            return self.number >= last if more else self.number != last
         # A page lacks the items that the token may not see, but no page is missing.
         most = max(self.number * self._per_page, self._received)
-        return not document.more and self.total is not None and self.total > most
+        return not more and self.total is not None and self.total > most
 
     def _look_ahead(self, document: PageDocument[T]) -> None:
         last = document.last

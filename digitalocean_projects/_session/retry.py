@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("digitalocean_projects")
 # Shorter delays in seconds would be written as 0.0.
 _NOTICED = 0.05
+# Delays in seconds that are so short that only a number of attempts bounds them.
+_SHORT = 0.1
 
 
 class Retries:
@@ -62,6 +64,7 @@ class Retries:
         self._at_once = self._was_at_once = False
         self._ceilings: Iterator[float] | None = None
         self._ceiling = 0.0
+        self._busy_since = math.inf
 
     def record(self, failure: APIConnectionError | APIStatusError | None = None) -> None:
         """Count a failed attempt, and complete the exception's `attempts` and `in_doubt`.
@@ -131,11 +134,23 @@ class Retries:
     def delay_while_busy(self, *, counts: bool) -> float | None:
         """Return the same after a refusal because of other requests.
 
+        The API carries an assignment out seconds to minutes after its response. So after the last
+        attempt more follow, as long as the delays are not shorter than `_SHORT`, for up to the
+        policy's `max_retry_after` since the first refusal.
+
         Args:
             counts: False if those were requests of the client, so that the attempt doesn't count.
         """
-        self.attempts -= not counts
-        return self._delay(at_once=not counts)
+        if not counts:
+            self.attempts -= 1
+            return self._delay(at_once=True)
+        now, policy = self._clock.time(), self._policy
+        self._busy_since = min(self._busy_since, now)
+        is_patient = self._ceiling >= _SHORT and now - self._busy_since < policy.max_retry_after
+        if is_patient and 1 < policy.attempts <= self.attempts:
+            self.attempts = policy.attempts - 1
+        # A delay near 0 would be in vain.
+        return self._delay(self._ceiling / 2)
 
     def stop(self) -> None:
         """Allow no further attempt."""

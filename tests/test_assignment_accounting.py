@@ -227,7 +227,7 @@ def _check_removals(example: Example, requests: Sequence[Sequence[str]]) -> None
     additions = [at for at, some in enumerate(requests) if not set(EXTRA).issuperset(some)]
     assert set(urns) == {urn for at in additions for urn in requests[at]}
     assert max(additions) < min(removals)
-    if not any(trouble.fault in REFUSALS for trouble in example.troubles):
+    if all(trouble.fault in FATAL for trouble in example.troubles):
         assert not any(
             trouble.times is None and trouble.fault in FATAL
             for trouble in example.troubles

@@ -210,7 +210,9 @@ def _check(example: Example, outcome: Any, held: set[str]) -> None:
     arrived = held.intersection(urns) | set(EXTRA).difference(held)
     assert arrived.issuperset(done)
     assert arrived.isdisjoint(fields["untouched"])
-    assert arrived.isdisjoint(fields["failed"])
+    if faults.LostAnswer() not in [trouble.fault for trouble in example.troubles]:
+        # An attempt whose response is lost may have moved a resource that is refused later.
+        assert arrived.isdisjoint(fields["failed"])
     refused = [str(refusal.urn) for refusal in outcome.refused]
     assert refused == [urn for urn in fields["failed"] if urn in refused]
 
@@ -225,7 +227,7 @@ def _check_removals(example: Example, requests: Sequence[Sequence[str]]) -> None
     additions = [at for at, some in enumerate(requests) if not set(EXTRA).issuperset(some)]
     assert set(urns) == {urn for at in additions for urn in requests[at]}
     assert max(additions) < min(removals)
-    if not any(trouble.fault in REFUSALS for trouble in example.troubles):
+    if all(trouble.fault in FATAL for trouble in example.troubles):
         assert not any(
             trouble.times is None and trouble.fault in FATAL
             for trouble in example.troubles

@@ -56,9 +56,10 @@ async def test_listing_that_fails(
         plan = await client.projects.plan({web: [*droplets(1), IP]})
         emulator.forget_requests()
         emulator.respond(500, times=None)
-        with pytest.raises(ServerError) as caught:
+        with pytest.raises(AssignmentError) as caught:
             await client.projects.apply(plan, chunk_size=1, concurrency=concurrency)
-    assert caught.value.__context__ is None
+    assert isinstance(caught.value.error, ServerError)
+    assert ([], [], [], [*droplets(1), IP]) == outcome(caught.value)
     assert 1 == len(emulator.requests)
 
 

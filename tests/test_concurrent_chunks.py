@@ -6,17 +6,19 @@ import asyncio
 import signal
 import threading
 from collections import Counter
-from itertools import groupby
-from typing import TYPE_CHECKING
+from itertools import groupby, product
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from digitalocean_projects import (
     URN,
     APIConnectionError,
+    APIError,
     APIResponseError,
     APITimeoutError,
     AssignmentError,
+    AsyncClient,
     AuthenticationError,
     Client,
     ClientUsageError,
@@ -33,7 +35,7 @@ from tests.assigning import BUSY, asked, droplets, holds, outcome, sent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from digitalocean_projects import APIError, AssignmentResult, AsyncClient
+    from digitalocean_projects import AssignmentResult
     from digitalocean_projects.testing import Emulator, RecordedRequest
 
     MakeClient = Callable[..., AsyncClient]
@@ -291,22 +293,64 @@ async def test_cancellation(emulator: Emulator, make_client: MakeClient) -> None
     assert 4 == len(sent(emulator))
 
 
-async def test_callback_of_a_chunk_that_fails(emulator: Emulator, make_client: MakeClient) -> None:
-    """An error of `on_chunk` is raised as it is, and nothing more is sent."""
+class _ExitError(SystemExit):
+    """An exit of the program."""
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        *product(
+            [AsyncClient, Client],
+            [KeyError("x"), APIError("x"), _ExitError(3), KeyboardInterrupt("x")],
+        ),
+        (AsyncClient, asyncio.CancelledError("x")),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_callback_of_a_chunk_that_fails(
+    emulator: Emulator,
+    kind: type[AsyncClient | Client],
+    error: BaseException,
+    concurrency: int,
+) -> None:
+    """An error of `on_chunk` is raised as it is, nothing more is sent, and the client goes on."""
     emulator.seed(urns := droplets(*range(9)), name="old")
     web = emulator.seed(name="web")
     seen: list[AssignmentResult] = []
 
     def note(result: AssignmentResult) -> None:
         seen.append(result)
-        raise KeyError(len(seen))
+        raise error
 
-    async with make_client() as client:
-        plan = await client.projects.plan({web: urns})
+    def check(caught: BaseException) -> None:
+        assert error is caught
+        assert 1 <= len(seen) <= len(sent(emulator)) <= concurrency
+
+    options: dict[str, Any] = {"chunk_size": 1, "concurrency": concurrency, "on_chunk": note}
+
+    async def main() -> None:
+        async with asyncio.timeout(10), AsyncClient(token, base_url=url, limits=None) as client:
+            plan = await client.projects.plan({web: urns})
+            emulator.forget_requests()
+            with pytest.raises(type(error)) as caught:
+                await client.projects.apply(plan, **options)
+            check(caught.value)
+            assert 1 == len(asyncio.all_tasks())
+            assert not (await client.projects.assign_resources(web, urns)).failed
+
+    token, url = emulator.token, emulator.url
+    if kind is AsyncClient:
+        asyncio.run(main())
+        return
+    with Client(token, base_url=url, limits=None) as client:
+        plan = client.projects.plan({web: urns})
         emulator.forget_requests()
-        with pytest.raises(KeyError):
-            await client.projects.apply(plan, chunk_size=1, on_chunk=note)
-    assert 1 <= len(seen) <= len(sent(emulator)) <= 4
+        with pytest.raises(type(error)) as caught:
+            client.projects.apply(plan, **options)
+        check(caught.value)
+        assert not client.projects.assign_resources(web, urns).failed
 
 
 async def test_apply_calls_back_at_once(emulator: Emulator, make_client: MakeClient) -> None:

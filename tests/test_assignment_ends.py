@@ -56,10 +56,8 @@ async def test_listing_that_fails(
         plan = await client.projects.plan({web: [*droplets(1), IP]})
         emulator.forget_requests()
         emulator.respond(500, times=None)
-        with pytest.raises(AssignmentError) as caught:
+        with pytest.raises(ServerError):
             await client.projects.apply(plan, chunk_size=1, concurrency=concurrency)
-    assert isinstance(caught.value.error, ServerError)
-    assert ([], [], [], [*droplets(1), IP]) == outcome(caught.value)
     assert 1 == len(emulator.requests)
 
 

@@ -359,10 +359,9 @@ class Assignment:
 
     def _says_all(self, error: APIError | ClientUsageError) -> bool:
         """Return True if the outcome is the one that the error states, for all resources."""
-        if not error.in_doubt:
-            return not self._fates
         number = sum(len(urns) for _, urns in self._parts)
-        return not self._accepted and [None] * number == list(self._fates.values())
+        are_all_unknown = [None] * number == list(self._fates.values())
+        return not self._fates or (error.in_doubt and are_all_unknown and not self._accepted)
 
     def _raise_refusal(self) -> None:
         """Raise the first refusal, or rather the first one after which resources are in doubt."""

@@ -41,7 +41,7 @@ def serve(client: Client, options: Namespace) -> int:
     # A signal reaches this thread, which does not wait for the other one. The package mcp reads and
     # writes in threads that no signal interrupts. They inherit `daemon`, so that Python doesn't
     # wait for them when it exits.
-    _ignore_closed_pipes()
+    ignore_closed_pipes()
     thread = Thread(target=work, daemon=True)
     thread.start()
     while thread.is_alive():
@@ -52,7 +52,7 @@ def serve(client: Client, options: Namespace) -> int:
     return 0
 
 
-def _ignore_closed_pipes() -> None:
+def ignore_closed_pipes() -> None:
     """Don't report a closed pipe that can't be raised, until the program ends.
 
     The package mcp opens a copy of standard output. It is freed in any thread or at Python's end,

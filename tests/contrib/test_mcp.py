@@ -16,6 +16,7 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.server.mcpserver import Context
 
+from digitalocean_projects._cli.mcp import ignore_closed_pipes
 from digitalocean_projects.contrib.mcp import make_server, tools
 from digitalocean_projects.testing import faults
 
@@ -378,6 +379,24 @@ def test_end_of_command(end: str, status: int) -> None:
         finally:
             server.kill()
     assert (b"Error" in text, b"Traceback" in text) == (False, False), text
+
+
+def test_closed_pipes_are_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object that can't be freed is reported, unless the reason is a closed pipe."""
+    reported: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: reported.append(error.exc_type))
+    ignore_closed_pipes()
+
+    class Unfreed:
+        def __init__(self, error: Exception) -> None:
+            self._error = error
+
+        def __del__(self) -> None:
+            raise self._error
+
+    for error in (BrokenPipeError(), ValueError()):
+        Unfreed(error)
+    assert [ValueError] == reported
 
 
 @pytest.mark.process

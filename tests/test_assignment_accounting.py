@@ -210,9 +210,7 @@ def _check(example: Example, outcome: Any, held: set[str]) -> None:
     arrived = held.intersection(urns) | set(EXTRA).difference(held)
     assert arrived.issuperset(done)
     assert arrived.isdisjoint(fields["untouched"])
-    if faults.LostAnswer() not in [trouble.fault for trouble in example.troubles]:
-        # An attempt whose response is lost may have moved a resource that is refused later.
-        assert arrived.isdisjoint(fields["failed"])
+    assert arrived.isdisjoint(fields["failed"])
     refused = [str(refusal.urn) for refusal in outcome.refused]
     assert refused == [urn for urn in fields["failed"] if urn in refused]
 

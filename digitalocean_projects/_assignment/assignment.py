@@ -70,6 +70,8 @@ class Assignment:
         self._passed: dict[str, str] = {}
         # By canonical URN. A resource without a fate is untouched.
         self._fates: dict[str, Fate] = {}
+        # The resources that an attempt in doubt may have moved, until the API says that it has.
+        self._doubtful: set[str] = set()
         self._chunks: list[Chunk] = []
         self._slots = Slots()
         self._accepted = False
@@ -245,11 +247,10 @@ class Assignment:
                     del busy
             listed = answer.decode(decode_resources)
             chunk.request_ids += filter(None, [answer.request_id])
-            self._note_answer(urns, listed)
-            chunk.under_way = ()
+            self._note_answer(chunk, urns, listed)
             if ResourceStatus.SERVICE_DOWN not in {resource.status for resource in listed}:
                 return ()
-            urns = [urn for urn in urns if self._is_down(urn)]
+            urns = [urn for urn in urns if self._status(urn) == ResourceStatus.SERVICE_DOWN]
             if not urns or self._failed:
                 return ()
             retries.record()
@@ -293,9 +294,11 @@ class Assignment:
         await self._manager.sleep(delay, request)
         return True
 
-    def _note_answer(self, urns: Sequence[str], listed: Sequence[Resource]) -> None:
+    def _note_answer(self, chunk: Chunk, urns: Sequence[str], listed: Sequence[Resource]) -> None:
         """Record the outcomes in the response to a request with these resources."""
-        self._accepted = True
+        if chunk.retries is not None and chunk.retries.in_doubt:
+            self._note_doubt(chunk)
+        self._accepted, chunk.under_way = True, ()
         if list(map(urn_text, listed)) == urns:  # the usual response
             self._fates.update(zip(urns, listed, strict=True))
             return
@@ -327,10 +330,12 @@ class Assignment:
     def _note_doubt(self, chunk: Chunk) -> None:
         """Record that the request under way may have been carried out."""
         self._fates.update(dict.fromkeys(chunk.under_way))
+        self._doubtful.update(chunk.under_way)
 
-    def _is_down(self, urn: str) -> bool:
-        fate = self._fates[urn]
-        return isinstance(fate, Resource) and fate.status == ResourceStatus.SERVICE_DOWN
+    def _status(self, urn: str) -> str | None:
+        """Return the status in the latest response, or "" if there is none."""
+        fate = self._fates.get(urn)
+        return fate.status if isinstance(fate, Resource) else ""
 
     def _raise_failure(self) -> None:
         """Raise the error of `on_chunk`, or the failure of the first chunk that has one."""
@@ -382,7 +387,11 @@ class Assignment:
     def _result(self, urns: Sequence[str], chunks: Iterable[Chunk]) -> AssignmentResult:
         """Return the result of these resources, with the request ids of the chunks."""
         ids = chain.from_iterable(chunk.request_ids for chunk in chunks)
-        return AssignmentResult.of(self._as_passed(urns), self._fates, ids, keys=urns)
+        fates = self._fates
+        if self._doubtful:
+            doubts = [urn for urn in self._doubtful if self._status(urn) not in DONE]
+            fates = {**fates, **dict.fromkeys(doubts)}
+        return AssignmentResult.of(self._as_passed(urns), fates, ids, keys=urns)
 
     def _as_passed(self, urns: Sequence[str]) -> Sequence[str]:
         return [self._passed.get(urn, urn) for urn in urns] if self._passed else urns

@@ -1,8 +1,8 @@
 """The table of targets: the ratios to the floor that this package wants, and what `guard` accepts.
 
-The guard accepts more than what two cores with little other work measured: 10 % for the start-up and
-wall times, and up to 40 % for CPU times, which differ by as much between processes. Where it accepts
-far more than `aim`, the aim is not reached.
+The guard accepts more than what two cores with little other work measured: 10 % for the start-up
+and wall times, and up to 40 % for CPU times, which differ by as much between processes. Where it
+accepts far more than `aim`, the aim is not reached.
 """
 
 import attrs

@@ -63,10 +63,11 @@ class Deadlines:
         try:
             # The loop may call this up to its clock's resolution before `_at`.
             now = max(self._at, self._loop.time())
-            for limit in [limit for limit in self.limits.values() if limit.end <= now]:
-                limit.is_late = True
-                limit.task.cancel()
-                del self.limits[limit.task]
+            for limit in [*self.limits.values()]:
+                if limit.end <= now:
+                    limit.is_late = True
+                    limit.task.cancel()
+                    del self.limits[limit.task]
         finally:
             self._set(self._earliest())
 

@@ -86,6 +86,9 @@ class Server:
         while not self._answers():
             assert monotonic() < end
             sleep(0.01)
+            # A connection of another test may have its port for a moment.
+            if self._process.poll() is not None:
+                self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
     def _answers(self) -> bool:
         try:

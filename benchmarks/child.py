@@ -55,7 +55,7 @@ def _cpu() -> float:
 
 @contextmanager
 def _instrumented() -> Iterator[None]:
-    """Let the valgrind that runs this process count only the instructions of the `with` block."""
+    """Make valgrind, which runs this process, count the instructions of the `with` block only."""
     command = ["vgdb", f"--pid={os.getpid()}", "instrumentation"]
     subprocess.run([*command, "on"], check=True, capture_output=True)
     yield

@@ -220,7 +220,7 @@ def runner(*, quick: bool = False, against: Path | None = None) -> Iterator[Runn
 
 
 def _use_all_cores() -> None:
-    """Let the processes that this thread starts use all cores."""
+    """Allow the processes that this thread starts to use all cores."""
     if sys.platform == "linux":
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
 

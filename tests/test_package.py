@@ -81,8 +81,8 @@ LONGER = {
     "_client": 450,
     "_projects": 600,
     "_errors": 475,
-    "_limiter/bucket": 460,
-    "_codec/urn": 460,
+    "_limiter/bucket": 450,
+    "_codec/urn": 410,
 }
 FOREIGN = {
     # The clients have its classes in their annotations.

@@ -43,7 +43,7 @@ class Slots:
         return self.limit == 1 == self.taken - self._waiting
 
     def take(self, chunk: Chunk, task: asyncio.Task[None]) -> None:
-        """Let a chunk have a slot until its task has ended, even if the task never starts."""
+        """Give a chunk a slot until its task has ended, even if the task never starts."""
         self.taken += 1
         task.add_done_callback(partial(self._free, chunk))
 
@@ -113,7 +113,7 @@ class Chunk:
     failure: Exception | None = None
 
     def stop(self) -> None:
-        """Let the attempt that is in flight end, and start no other one."""
+        """Prevent further attempts; the one that is in flight may end."""
         if self.retries is not None and self.retries.in_flight:
             self.retries.stop()
         elif self.task is not None:

@@ -208,7 +208,7 @@ class Account:
         return self._clock.time() < self.busy_until.get(project.id, 0.0)
 
     def keep_busy(self, project: StoredProject, seconds: float) -> None:
-        """Let the project refuse assignments for some seconds."""
+        """Make the project refuse assignments for some seconds."""
         self.busy_until[project.id] = self._clock.time() + seconds
 
     def droplets(self) -> list[tuple[int, Labels]]:

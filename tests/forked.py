@@ -145,8 +145,10 @@ if __name__ == "__main__":
     # These are imported once, before the forks.
     import anyio._backends._asyncio  # noqa: F401
 
+    import digitalocean_projects._codec.structure
     import digitalocean_projects._facade.sync
-    import digitalocean_projects._session.manager  # noqa: F401
+    import digitalocean_projects._session.manager
+    import digitalocean_projects.testing  # noqa: F401
 
     # A fork collects only its own garbage.
     gc.collect()

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalocean_projects import URN, Resource, ResourceStatus
+from digitalocean_projects._codec import resources as codec
 from digitalocean_projects._codec.json import (
     DecodeError,
     PageDocument,
@@ -420,6 +421,13 @@ def test_unusual_beside_usual(changes: dict[str, object]) -> None:
     for items in (resources_after_usual(content), page_after_unusual(content).items):
         assert [usual, resource, usual] == items
         assert [type(resource.status), type(usual.status)] == [type(r.status) for r in items[1:]]
+
+
+def test_pages_in_a_row() -> None:
+    """After an unusual page, each resource is decoded by itself, until all on a page are usual."""
+    for status, expected in (("ok", False), (5, True), ("new", True), ("ok", False)):
+        page_of(body(resources=[WIRE | {"status": status}]))
+        assert codec._expects_unusual is expected
 
 
 CHANGES: list[dict[str, object]] = [

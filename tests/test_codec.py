@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import tracemalloc
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digitalocean_projects import URN, Resource, ResourceStatus
+from digitalocean_projects._codec import resources as codec
 from digitalocean_projects._codec.json import (
     DecodeError,
     PageDocument,
@@ -257,7 +258,22 @@ BAD_DOCUMENTS = [
         r".+\[0\]: [^;]+; .+\[2\]: [^;]+; .+\[3\].+",
     ),
 ]
-decoders = pytest.mark.parametrize("decode", [decode_resources, page_of])
+
+
+def page_after_unusual(content: bytes) -> PageDocument[Resource]:
+    """Return a page that is read after one with an unusual resource, in another way."""
+    page_of(body(resources=[WIRE | {"status": 5}]))
+    return page_of(content)
+
+
+def resources_after_usual(content: bytes) -> list[Resource]:
+    """Return the resources that are read after a usual page."""
+    for _ in range(2):
+        page_of(body(resources=[WIRE]))
+    return decode_resources(content)
+
+
+decoders = pytest.mark.parametrize("decode", [resources_after_usual, page_after_unusual])
 
 
 @decoders
@@ -348,9 +364,14 @@ members = st.sampled_from(["resources", "links", "meta"])
 
 @given(st.binary() | st.dictionaries(members, values).map(lambda value: json.dumps(value).encode()))
 def test_any_document(content: bytes) -> None:
-    """Any bytes are a page or a `DecodeError`."""
-    with suppress(DecodeError):
-        assert page_of(content).items == decode_resources(content)
+    """Any bytes are a page or a `DecodeError`, and earlier pages do not change that."""
+    try:
+        expected = resources_after_usual(content)
+    except DecodeError as error:
+        with pytest.raises(DecodeError, match=f"^{re.escape(str(error))}$"):
+            page_after_unusual(content)
+    else:
+        assert expected == page_after_unusual(content).items
 
 
 def test_many_faults() -> None:
@@ -395,22 +416,36 @@ def test_times_at_the_ends() -> None:
 def test_unusual_beside_usual(changes: dict[str, object]) -> None:
     """The fast path returns the same resource as cattrs, also for an unusual one in a list."""
     odd = {**WIRE, **changes}
-    body = encode_members({"resources": [WIRE, odd, WIRE]})
+    content = body(resources=[WIRE, odd, WIRE])
     usual, resource = structure(WIRE, Resource), structure(odd, Resource)
-    items = decode_page(body, Resource).items
-    assert [usual, resource, usual] == items
-    assert [type(resource.status), type(usual.status)] == [type(r.status) for r in items[1:]]
+    for items in (resources_after_usual(content), page_after_unusual(content).items):
+        assert [usual, resource, usual] == items
+        assert [type(resource.status), type(usual.status)] == [type(r.status) for r in items[1:]]
 
 
-CHANGES: list[dict[str, object]] = [{}, {"new": 5}, {"assigned_at": ""}, {"urn": "do:App:"}]
+def test_pages_in_a_row() -> None:
+    """After an unusual page, each resource is decoded by itself, until all on a page are usual."""
+    for status, expected in (("ok", False), (5, True), ("new", True), ("ok", False)):
+        page_of(body(resources=[WIRE | {"status": status}]))
+        assert codec._expects_unusual is expected
+
+
+CHANGES: list[dict[str, object]] = [
+    {},
+    {"new": 5},
+    {"status": "new"},
+    {"assigned_at": ""},
+    {"urn": "do:App:"},
+]
 
 
 @given(st.lists(st.sampled_from(CHANGES), max_size=40))
 def test_unusual_among_many(changes: list[dict[str, object]]) -> None:
     """A resource in a list equals the same resource alone, with any number of odd ones."""
-    elements = [WIRE | {"status": str(n)} | change for n, change in enumerate(changes)]
+    elements = [WIRE | {"urn": f"do:a:{n}"} | change for n, change in enumerate(changes)]
     expected = [structure(element, Resource) for element in elements]
-    assert expected == decode_resources(encode_members({"resources": elements}))
+    for document in (body(resources=elements), body(resources=elements, new=5)):
+        assert expected == decode_resources(document)
 
 
 @given(

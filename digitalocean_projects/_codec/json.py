@@ -278,12 +278,13 @@ def _with_items(
 ) -> tuple[dict[str, Any], list[T], Sequence[Hashable] | None]:
     """Return a document's members, its items, and their keys if they are known."""
     if item is Resource:
-        from .resources import decode_usual  # noqa: PLC0415 - it loads cattrs
+        from .resources import decode_resources  # noqa: PLC0415 - it loads cattrs
 
-        with suppress(*_NO_JSON):
-            usual = decode_usual(body.removeprefix(_BOM))
-            if usual is not None:
-                return cast("tuple[dict[str, Any], list[T], list[str]]", usual)
+        with suppress(KeyError, TypeError, ValueError, *_NO_JSON):
+            return cast(
+                "tuple[dict[str, Any], list[T], list[str]]",
+                decode_resources(body.removeprefix(_BOM)),
+            )
     document = _document(body)
     return document, _items(document, item), None
 
@@ -297,9 +298,9 @@ def _items(document: dict[str, Any], item: type[T]) -> list[T]:
     value = document[member]
     try:
         if item is Resource and isinstance(value, list):
-            from .resources import unusual_resources  # noqa: PLC0415 - it loads cattrs
+            from .resources import structured_resources  # noqa: PLC0415 - it loads cattrs
 
-            return cast("list[T]", unusual_resources(value))
+            return cast("list[T]", structured_resources(value))
         return converter().structure(value, list[item])  # type: ignore[valid-type]  # a type at run time
     except (KeyError, TypeError, ValueError):
         pass

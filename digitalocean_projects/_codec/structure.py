@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_FAULTS = 3
+_LONGEST_WITH_SIX_DIGITS = len("2018-09-28T19:26:37.123456")
+_READERS = (datetime.fromisoformat, partial(msgspec.convert, type=datetime))
 _ENVIRONMENTS: dict[str, Environment] = {value.value: value for value in Environment}
 
 
@@ -125,15 +127,17 @@ def _time(value: Any, _: object) -> datetime | None:
         return None
     if isinstance(value, datetime):
         return _with_zone(value)
-    try:
-        # msgspec also reads the times of usual resources, so all times are read alike.
-        return _with_zone(msgspec.convert(value, datetime))
-    except (msgspec.ValidationError, ValueError):  # before msgspec 0.21, it is no ValueError
-        pass
-    try:
-        return _with_zone(datetime.fromisoformat(value))
-    except (TypeError, ValueError):
+    if not isinstance(value, str):
         return None
+    # msgspec reads the times of usual resources. It takes 4 times as long here, but it rounds
+    # fractions of more than six digits, which fromisoformat cuts off.
+    readers = _READERS if len(value) <= _LONGEST_WITH_SIX_DIGITS else reversed(_READERS)
+    for read in readers:
+        try:
+            return _with_zone(read(value))
+        except (msgspec.ValidationError, ValueError):  # before msgspec 0.21, it is no ValueError
+            continue
+    return None
 
 
 def _with_zone(moment: datetime) -> datetime:
@@ -221,12 +225,6 @@ def _object_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, 
         return structure(value, cls)
 
     return detailed if converter.detailed_validation else structure
-
-
-def twin_hook(twin: type[T]) -> Callable[[Any, Any], T]:
-    """Return a hook that structures a class with the fields of `Resource`, but checks no URN."""
-    urn = override(struct_hook=lambda value, _: value)
-    return make_dict_structure_fn(twin, converter(), urn=urn, **MEMBERS[Resource])
 
 
 @cache

@@ -261,6 +261,44 @@ async def test_window_goes_on_first(source: Source) -> None:
     await close([window])
 
 
+async def test_window_in_batches(source: Source) -> None:
+    """A wait in a window ends when a batch of pages has arrived, or when none can arrive."""
+    window = Window(source.fetch, 3, batch=3)
+    first = asyncio.create_task(window.get(1, 6))
+    await settle()
+    await source.let(1, 2)
+    assert (False, [3, 4, 5]) == (first.done(), source.running)
+    await source.let(4)
+    assert (page(1), [3, 5, 6]) == (await first, source.running)
+    assert page(2) == await window.get(2, 6)
+    third = asyncio.create_task(window.get(3, 6))
+    await settle()
+    await source.let(3)
+    assert not third.done()
+    await source.let(5)
+    assert page(3) == await third
+    assert [page(4), page(5)] == [await window.get(number, 6) for number in (4, 5)]
+    last = asyncio.create_task(window.get(6, 6))
+    await settle()
+    await source.let(6)
+    assert page(6) == await last
+
+
+async def test_window_in_batches_after_a_failure(source: Source) -> None:
+    """A page before a failed one is returned though no batch is complete."""
+    window = Window(source.fetch, 3, batch=3)
+    source.broken = {2: EOFError()}
+    first = asyncio.create_task(window.get(1, 6))
+    await settle()
+    await source.let(2)
+    assert not first.done()
+    await source.let(1)
+    assert (page(1), [3]) == (await first, source.running)
+    with pytest.raises(EOFError):
+        await window.get(2, 6)
+    await close([window])
+
+
 async def test_window_ends_at_the_limit(source: Source) -> None:
     """No page beyond the limit is fetched; a limit may grow and shrink."""
     window = Window(source.fetch, 3)

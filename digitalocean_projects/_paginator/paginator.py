@@ -196,7 +196,7 @@ class AsyncPaginator(Generic[T]):
 
     async def _collect(self, reading: Reading[T]) -> list[T]:
         items: list[T] = []
-        window = Window(self._listing.fetch, self._concurrency)
+        window = Window(self._listing.fetch, self._concurrency, batch=self._concurrency)
         try:
             pages = _Pages(self._listing, reading, window)
             while not reading.ended:

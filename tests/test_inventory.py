@@ -385,7 +385,7 @@ async def test_leaving(emulator: Emulator, make_either: MakeClient) -> None:
             if project.name == "p16":
                 break
         assert before == asyncio.all_tasks()
-        assert 1 + 2 + 4 == len(emulator.requests)
+        assert 1 + 4 == len(emulator.requests)
 
 
 async def test_two_tasks(emulator: Emulator) -> None:

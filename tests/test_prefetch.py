@@ -111,7 +111,7 @@ async def end(prefetch: Waves[Answer] | Window) -> None:
 async def test_waves(source: Source) -> None:
     """A wave requests each next page when one arrives, and ends before its first is returned."""
     before = tasks()
-    waves = Waves(source.fetch, 2)
+    waves = Waves(source.fetch, 2, laps=2)
     await source.let(1, 2, 3)
     assert [page(1), page(2), page(3)] == [
         await waves.get(number, limit) for number, limit in [(1, 1), (2, 9), (3, 9)]
@@ -133,19 +133,24 @@ async def test_waves(source: Source) -> None:
 
 
 async def test_waves_grow(source: Source) -> None:
-    """Each wave has twice as many pages as the one before, up to four for each request."""
-    waves = Waves(source.fetch, 3)
+    """Each wave has twice as many pages as the one before, up to a number for each request."""
+    waves = Waves(source.fetch, 3, laps=4)
     await source.let(*range(1, 60))
     asked = []
     for number in range(1, 35):
         assert page(number) == await waves.get(number, max(1, 99 * (number - 1)))
         asked.append(len(source.asked))
     assert [1] + 3 * [4] + 6 * [10] + 12 * [22] + 12 * [34] == asked
+    waves = Waves(source.fetch, 3)
+    for number in range(35, 42):
+        assert page(number) == await waves.get(number, 99)
+        asked.append(len(source.asked))
+    assert 3 * [37] + 3 * [40] + [43] == asked[34:]
 
 
 async def test_wave_ends_at_the_limit(source: Source) -> None:
     """No page beyond the limit is fetched, even if the limit is the page itself or before it."""
-    waves = Waves(source.fetch, 3)
+    waves = Waves(source.fetch, 3, laps=4)
     await source.let(*range(1, 10))
     for number, limit in [(1, 2), (2, 2), (3, 3), (4, 1), (5, 8)]:
         assert page(number) == await waves.get(number, limit)
@@ -154,7 +159,7 @@ async def test_wave_ends_at_the_limit(source: Source) -> None:
 
 async def test_waves_of_one(source: Source) -> None:
     """With a concurrency of one, pages are fetched one by one."""
-    waves = Waves(source.fetch, 1)
+    waves = Waves(source.fetch, 1, laps=4)
     await source.let(1, 2, 3)
     assert [page(1), page(2), page(3)] == [await waves.get(number, 9) for number in (1, 2, 3)]
     assert ([1, 2, 3], 1) == (source.asked, source.most)
@@ -162,7 +167,7 @@ async def test_waves_of_one(source: Source) -> None:
 
 async def test_failure_in_a_wave(source: Source) -> None:
     """The pages before a failed one are returned, then its error; then the others are fetched."""
-    waves = Waves(source.fetch, 4)
+    waves = Waves(source.fetch, 4, laps=4)
     first = EOFError()
     source.broken = {3: first}
     wave = asyncio.create_task(waves.get(1, 9))
@@ -181,7 +186,7 @@ async def test_failure_in_a_wave(source: Source) -> None:
 
 async def test_failures_in_a_wave(source: Source) -> None:
     """After a failure, a wave sends nothing, and cancels each later request once."""
-    waves = Waves(source.fetch, 3)
+    waves = Waves(source.fetch, 3, laps=2)
     await source.let(1, 2, 3)
     assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
     source.broken = {4: EOFError(), 5: EOFError()}

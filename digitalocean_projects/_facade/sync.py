@@ -889,15 +889,13 @@ class Inventory:
 
     `Projects.resources_by_project` returns inventories.
 
-    Iterate over it to get the pairs, project by project. Projects are read in waves: first
-    `concurrency` projects, then twice as many as in the wave before, up to 4 * `concurrency`. At
-    most `concurrency` requests are in flight, and a wave ends before its first pair is returned. So
-    you may leave the loop at any point, and memory is bounded by the projects of a wave. Each
-    iteration reads everything again, and reads each project as `collect` of a paginator does. A
-    resource that moves to another project meanwhile can appear with either project, with both, or
-    with none. A project that is deleted meanwhile is returned without resources if all projects are
-    read, and is a failure if it was chosen. If a project can't be read, the iteration continues,
-    and raises an `InventoryError` at the end; see `pages`.
+    Iterate over it to get the pairs, project by project. Projects are read in waves of up to
+    `concurrency` concurrent requests, and a wave ends before its first pair is returned, so you may
+    leave the loop at any point. Each iteration reads everything again, and reads each project as
+    `collect` of a paginator does. A resource that moves to another project meanwhile can appear
+    with either project, with both, or with none. A project that is deleted meanwhile is returned
+    without resources if all projects are read, and is a failure if it was chosen. If a project
+    can't be read, the iteration continues, and raises an `InventoryError` at the end; see `pages`.
     """
 
     def __init__(self, portal: Portal, original: AsyncInventory) -> None:

@@ -24,6 +24,7 @@ from .prefetch import Prefetch, Waves, Window, close
 T = TypeVar("T")
 
 _READINGS = 3
+_LAPS = 4
 
 
 class AsyncPaginator(Generic[T]):
@@ -98,7 +99,7 @@ class AsyncPaginator(Generic[T]):
         checked_count("start", start)
         prefetch: Waves[Answer] | Window
         if self._windows is None:
-            prefetch = Waves(self._listing.fetch, self._concurrency)
+            prefetch = Waves(self._listing.fetch, self._concurrency, laps=_LAPS)
         else:
             earlier = [window for window in self._windows if not window.ended]
             prefetch = Window(self._listing.fetch, self._concurrency, instead_of=earlier)

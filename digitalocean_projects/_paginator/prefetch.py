@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The number of pages that a wave may have for each request in flight.
-_MOST_LAPS = 4
-
 
 class Prefetch(Protocol):
     """A way to fetch pages, whose numbers are passed in order."""
@@ -38,9 +35,8 @@ class Waves(Generic[T]):
     No task runs between two calls, so the caller may stop at any time without a clean-up.
 
     The first wave has `concurrency` pages, each later one twice as many as the one before, up to
-    `_MOST_LAPS` * `concurrency`. At most `concurrency` requests are in flight, and the next page is
-    requested as soon as one arrives. For 200 pages at 20 ms, this takes 5 % less time than waves of
-    `concurrency` pages.
+    `laps` * `concurrency`. The next page is requested as soon as one arrives. For 200 pages at
+    20 ms, four laps take 5 % less time than one.
 
     Pages are not decoded during a wave. That would take 3 % less time, but 15 % more CPU time: code
     that alternates with aiohttp's, and pages that wait, leave the CPU's cache.
@@ -48,13 +44,16 @@ class Waves(Generic[T]):
     Args:
         fetch: Fetches a page.
         concurrency: The maximum number of requests in flight.
+        laps: The maximum number of pages in a wave for each request in flight.
     """
 
-    def __init__(self, fetch: Callable[[int], Awaitable[T]], concurrency: int) -> None:
+    def __init__(
+        self, fetch: Callable[[int], Awaitable[T]], concurrency: int, *, laps: int = 1
+    ) -> None:
         self._fetch = fetch
         self._concurrency = self._size = concurrency
         # Several pages that are requested one after the other would only arrive later.
-        self._largest = _MOST_LAPS * concurrency if concurrency > 1 else 1
+        self._largest = laps * concurrency if concurrency > 1 else 1
         self._outcomes: dict[int, T | Exception] = {}
 
     def look_ahead(self, number: int, limit: int) -> None:

@@ -185,7 +185,10 @@ async def test_failure_in_a_wave(source: Source) -> None:
 
 
 async def test_failures_in_a_wave(source: Source) -> None:
-    """After a failure, a wave sends nothing, and cancels each later request once."""
+    """After a failure, a wave sends nothing, and cancels each later request once.
+
+    Only the first error is raised, since the later pages are fetched again.
+    """
     waves = Waves(source.fetch, 3, laps=2)
     await source.let(1, 2, 3)
     assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
@@ -198,6 +201,22 @@ async def test_failures_in_a_wave(source: Source) -> None:
     with pytest.raises(EOFError):
         await wave
     assert ([6], [1, 2, 3, 4, 5, 6]) == (source.cancelled, source.asked)
+    await source.let(6)
+    assert [page(4), page(5), page(6)] == [await waves.get(number, 6) for number in (4, 5, 6)]
+
+
+async def test_failure_in_a_cancelled_wave(source: Source) -> None:
+    """A page that failed before its wave was cancelled is fetched again with the wave."""
+    waves = Waves(source.fetch, 3)
+    source.broken = {3: EOFError()}
+    wave = asyncio.create_task(waves.get(1, 3))
+    await settle()
+    await source.let(3)
+    wave.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await wave
+    await source.let(1, 2)
+    assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
 
 
 async def test_page_after_a_failed_one(source: Source) -> None:

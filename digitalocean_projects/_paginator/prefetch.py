@@ -69,6 +69,9 @@ class Waves(Generic[T]):
             Exception: The error of fetching the page; the next call fetches it again.
         """
         if number not in self._outcomes:
+            # Later pages that failed, too, may succeed when they are fetched again.
+            outcomes = self._outcomes.items()
+            self._outcomes = {n: it for n, it in outcomes if not isinstance(it, Exception)}
             last = min(limit, number + self._size - 1)
             if last <= number:
                 return await self._fetch(number)

@@ -106,12 +106,12 @@ def nothing_left() -> Iterator[None]:
 
 
 async def test_waves(emulator: Emulator, make_either: MakeClient) -> None:
-    """The first page is fetched alone, and each wave ends before its first resource is returned."""
-    emulator.seed(droplets(9), default=True)
+    """The first page is fetched alone; each wave ends before its first resource is returned."""
+    emulator.seed(droplets(25), default=True)
     async with make_either() as client:
-        paginator = client.projects.list_resources(per_page=1, concurrency=3)
+        paginator = client.projects.list_resources(per_page=1, concurrency=2)
         requests = [len(asked(emulator)) async for _ in paginator]
-    assert [1, 4, 4, 4, 7, 7, 7, 9, 9] == requests
+    assert [1] + 2 * [3] + 4 * [7] + 8 * [15] + 8 * [23] + 2 * [25] == requests
 
 
 async def test_nothing_runs_between_two_items(emulator: Emulator, projects: AsyncProjects) -> None:

@@ -109,60 +109,133 @@ async def end(prefetch: Waves[Answer] | Window) -> None:
 
 
 async def test_waves(source: Source) -> None:
-    """The pages of a wave are fetched at once; between two pages nothing runs."""
+    """A wave requests each next page when one arrives, and ends before its first is returned."""
     before = tasks()
-    waves = Waves(source.fetch, 3)
-    await source.let(1, 4, 5, 6, 7)
-    assert page(1) == await waves.get(1, 1)
-    wave = asyncio.create_task(waves.get(2, 7))
+    waves = Waves(source.fetch, 2, laps=2)
+    await source.let(1, 2, 3)
+    assert [page(1), page(2), page(3)] == [
+        await waves.get(number, limit) for number, limit in [(1, 1), (2, 9), (3, 9)]
+    ]
+    assert [1, 2, 3] == source.asked
+    wave = asyncio.create_task(waves.get(4, 9))
     await settle()
-    assert [2, 3] == source.running
-    await source.let(3)
-    assert not wave.done()
-    await source.let(2)
-    assert page(2) == await wave
-    for number in range(3, 8):
+    assert [4, 5] == source.running
+    await source.let(5)
+    assert [4, 6] == source.running
+    await source.let(4, 6)
+    assert ([7], False) == (source.running, wave.done())
+    await source.let(7)
+    assert page(4) == await wave
+    for number in (5, 6, 7):
         assert before == tasks()
-        assert page(number) == await waves.get(number, 7)
-    assert ([1, 2, 3, 4, 5, 6, 7], 3) == (source.asked, source.most)
+        assert page(number) == await waves.get(number, 9)
+    assert ([1, 2, 3, 4, 5, 6, 7], 2) == (source.asked, source.most)
+
+
+async def test_waves_grow(source: Source) -> None:
+    """Each wave has twice as many pages as the one before, up to a number for each request."""
+    waves = Waves(source.fetch, 3, laps=4)
+    await source.let(*range(1, 60))
+    asked = []
+    for number in range(1, 35):
+        assert page(number) == await waves.get(number, max(1, 99 * (number - 1)))
+        asked.append(len(source.asked))
+    assert [1] + 3 * [4] + 6 * [10] + 12 * [22] + 12 * [34] == asked
+    waves = Waves(source.fetch, 3)
+    for number in range(35, 42):
+        assert page(number) == await waves.get(number, 99)
+        asked.append(len(source.asked))
+    assert 3 * [37] + 3 * [40] + [43] == asked[34:]
 
 
 async def test_wave_ends_at_the_limit(source: Source) -> None:
     """No page beyond the limit is fetched, even if the limit is the page itself or before it."""
-    waves = Waves(source.fetch, 3)
+    waves = Waves(source.fetch, 3, laps=4)
     await source.let(*range(1, 10))
-    for number, limit in [(1, 2), (2, 2), (3, 3), (4, 1), (5, 9)]:
+    for number, limit in [(1, 2), (2, 2), (3, 3), (4, 1), (5, 8)]:
         assert page(number) == await waves.get(number, limit)
-    assert [1, 2, 3, 4, 5, 6, 7] == source.asked
+    assert [1, 2, 3, 4, 5, 6, 7, 8] == source.asked
 
 
 async def test_waves_of_one(source: Source) -> None:
     """With a concurrency of one, pages are fetched one by one."""
-    waves = Waves(source.fetch, 1)
+    waves = Waves(source.fetch, 1, laps=4)
     await source.let(1, 2, 3)
     assert [page(1), page(2), page(3)] == [await waves.get(number, 9) for number in (1, 2, 3)]
     assert ([1, 2, 3], 1) == (source.asked, source.most)
 
 
 async def test_failure_in_a_wave(source: Source) -> None:
-    """The pages before a failed one are returned, then its error; then the wave is repeated."""
-    waves = Waves(source.fetch, 4)
+    """The pages before a failed one are returned, then its error; then the others are fetched."""
+    waves = Waves(source.fetch, 4, laps=4)
     first = EOFError()
     source.broken = {3: first}
-    wave = asyncio.create_task(waves.get(1, 4))
+    wave = asyncio.create_task(waves.get(1, 9))
     await settle()
-    await source.let(1, 2, 3)
-    assert [page(1), page(2)] == [await wave, await waves.get(2, 4)]
+    await source.let(2, 3)
+    assert ([1], [4]) == (source.running, source.cancelled)
+    await source.let(1)
+    assert [page(1), page(2)] == [await wave, await waves.get(2, 9)]
     with pytest.raises(EOFError) as caught:
-        await waves.get(3, 4)
-    assert ([4], first) == (source.cancelled, caught.value)
+        await waves.get(3, 9)
+    assert first is caught.value
     await source.let(4)
     assert [page(3), page(4)] == [await waves.get(number, 4) for number in (3, 4)]
     assert [1, 2, 3, 4, 3, 4] == source.asked
 
 
+async def test_failures_in_a_wave(source: Source) -> None:
+    """After a failure, a wave sends nothing, and cancels each later request once.
+
+    Only the first error is raised, since the later pages are fetched again.
+    """
+    waves = Waves(source.fetch, 3, laps=2)
+    await source.let(1, 2, 3)
+    assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
+    source.broken = {4: EOFError(), 5: EOFError()}
+    wave = asyncio.create_task(waves.get(4, 9))
+    await settle()
+    for number in (5, 4):
+        source._go[number].set()
+        await asyncio.sleep(0)
+    with pytest.raises(EOFError):
+        await wave
+    assert ([6], [1, 2, 3, 4, 5, 6]) == (source.cancelled, source.asked)
+    await source.let(6)
+    assert [page(4), page(5), page(6)] == [await waves.get(number, 6) for number in (4, 5, 6)]
+
+
+async def test_failure_in_a_cancelled_wave(source: Source) -> None:
+    """A page that failed before its wave was cancelled is fetched again with the wave."""
+    waves = Waves(source.fetch, 3)
+    source.broken = {3: EOFError()}
+    wave = asyncio.create_task(waves.get(1, 3))
+    await settle()
+    await source.let(3)
+    wave.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await wave
+    await source.let(1, 2)
+    assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
+
+
+async def test_page_after_a_failed_one(source: Source) -> None:
+    """A page that arrived in a wave before an earlier page failed isn't fetched again."""
+    waves = Waves(source.fetch, 3)
+    source.broken = {1: EOFError()}
+    wave = asyncio.create_task(waves.get(1, 3))
+    await settle()
+    await source.let(2)
+    await source.let(1)
+    with pytest.raises(EOFError):
+        await wave
+    await source.let(3)
+    assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
+    assert [1, 2, 3, 1, 3] == source.asked
+
+
 async def test_cancelled_wave(source: Source) -> None:
-    """A cancelled wave leaves no task, and can be repeated."""
+    """A cancelled wave leaves no task, and only the pages that are missing are fetched again."""
     before = tasks()
     waves = Waves(source.fetch, 3)
     wave = asyncio.create_task(waves.get(1, 3))
@@ -171,8 +244,9 @@ async def test_cancelled_wave(source: Source) -> None:
     with pytest.raises(asyncio.CancelledError):
         await wave
     assert ([1, 3], before) == (sorted(source.cancelled), tasks())
-    await source.let(1, 2, 3)
+    await source.let(1, 3)
     assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
+    assert [1, 2, 3, 1, 3] == source.asked
 
 
 async def test_window(source: Source) -> None:
@@ -208,6 +282,44 @@ async def test_window_goes_on_first(source: Source) -> None:
     await settle()
     await source.let(1, 2, 3)
     assert [1, 2, 3, 4, 5, 6] == await asked
+    await close([window])
+
+
+async def test_window_in_batches(source: Source) -> None:
+    """A wait in a window ends when a batch of pages has arrived, or when none can arrive."""
+    window = Window(source.fetch, 3, batch=3)
+    first = asyncio.create_task(window.get(1, 6))
+    await settle()
+    await source.let(1, 2)
+    assert (False, [3, 4, 5]) == (first.done(), source.running)
+    await source.let(4)
+    assert (page(1), [3, 5, 6]) == (await first, source.running)
+    assert page(2) == await window.get(2, 6)
+    third = asyncio.create_task(window.get(3, 6))
+    await settle()
+    await source.let(3)
+    assert not third.done()
+    await source.let(5)
+    assert page(3) == await third
+    assert [page(4), page(5)] == [await window.get(number, 6) for number in (4, 5)]
+    last = asyncio.create_task(window.get(6, 6))
+    await settle()
+    await source.let(6)
+    assert page(6) == await last
+
+
+async def test_window_in_batches_after_a_failure(source: Source) -> None:
+    """A page before a failed one is returned though no batch is complete."""
+    window = Window(source.fetch, 3, batch=3)
+    source.broken = {2: EOFError()}
+    first = asyncio.create_task(window.get(1, 6))
+    await settle()
+    await source.let(2)
+    assert not first.done()
+    await source.let(1)
+    assert (page(1), [3]) == (await first, source.running)
+    with pytest.raises(EOFError):
+        await window.get(2, 6)
     await close([window])
 
 

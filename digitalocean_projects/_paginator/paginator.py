@@ -24,6 +24,7 @@ from .prefetch import Prefetch, Waves, Window, close
 T = TypeVar("T")
 
 _READINGS = 3
+_LAPS = 4
 
 
 class AsyncPaginator(Generic[T]):
@@ -32,10 +33,13 @@ class AsyncPaginator(Generic[T]):
     `AsyncProjects.list`, `AsyncProjects.list_resources` and `AsyncClient.paginate` return
     paginators.
 
-    Iterate over it to get the items. Pages are requested in waves of up to `concurrency` concurrent
-    requests, and a wave ends before its first item is returned. So you may leave the loop at any
-    point, and memory is bounded by the size of a wave. Each iteration reads the listing from the
-    start.
+    Iterate over it to get the items. Pages are requested in waves: the first page alone, then
+    `concurrency` pages, then twice as many as in the wave before, up to 4 * `concurrency`. At most
+    `concurrency` requests are in flight, and a wave ends before its first item is returned. So you
+    may leave the loop at any point, which discards the rest of a wave: fewer than `concurrency`
+    pages in the first one, and later fewer than twice the pages before the wave. Memory is bounded
+    by the responses of a wave. With a `concurrency` of 1, each page is requested when it is needed.
+    Each iteration reads the listing from the start.
 
     A listing is not a snapshot: the API divides it into pages at each request. An addition during
     a reading moves the other items to later positions, so some appear twice; repeats within
@@ -95,7 +99,7 @@ class AsyncPaginator(Generic[T]):
         checked_count("start", start)
         prefetch: Waves[Answer] | Window
         if self._windows is None:
-            prefetch = Waves(self._listing.fetch, self._concurrency)
+            prefetch = Waves(self._listing.fetch, self._concurrency, laps=_LAPS)
         else:
             earlier = [window for window in self._windows if not window.ended]
             prefetch = Window(self._listing.fetch, self._concurrency, instead_of=earlier)
@@ -110,10 +114,11 @@ class AsyncPaginator(Generic[T]):
         Raises:
             APIError: The page could not be read.
         """
-        prefetch = Waves(self._listing.fetch, self._concurrency)
-        pages = _Pages(self._listing, self._reading(memory=0), prefetch)
         with operation(self._listing.operation):
-            return await anext(pages)
+            answer = await self._listing.fetch(1)
+            document = self._listing.read(answer)
+            items = self._reading(memory=0).accept(document, answer.request)
+            return _page(1, items, document, answer)
 
     async def collect(self, *, strict: bool = False) -> list[T]:
         """Return all items, without duplicates.
@@ -193,7 +198,7 @@ class AsyncPaginator(Generic[T]):
 
     async def _collect(self, reading: Reading[T]) -> list[T]:
         items: list[T] = []
-        window = Window(self._listing.fetch, self._concurrency)
+        window = Window(self._listing.fetch, self._concurrency, batch=self._concurrency)
         try:
             pages = _Pages(self._listing, reading, window)
             while not reading.ended:
@@ -238,14 +243,7 @@ class _Pages(Generic[T]):
             items, document, answer = await self.advance()
         if self._reading.ended:
             self._steps.end()
-        return Page(
-            items=items,
-            number=number,
-            total=document.total,
-            rate_limit=RateLimit.from_headers(answer.headers),
-            request_id=answer.request_id,
-            headers=Headers(answer.headers),
-        )
+        return _page(number, items, document, answer)
 
     async def advance(self) -> tuple[tuple[T, ...], PageDocument[T], Answer]:
         """Return the new items on the next page, its document and its response.
@@ -272,6 +270,17 @@ class _Pages(Generic[T]):
         elif self._on_end is not None:
             self._on_end(reading)
         return items, document, answer
+
+
+def _page(number: int, items: tuple[T, ...], document: PageDocument[T], answer: Answer) -> Page[T]:
+    return Page(
+        items=items,
+        number=number,
+        total=document.total,
+        rate_limit=RateLimit.from_headers(answer.headers),
+        request_id=answer.request_id,
+        headers=Headers(answer.headers),
+    )
 
 
 publish(globals())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from collections import deque
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from digitalocean_projects._errors import ClientUsageError
 from digitalocean_projects._session.pool import running_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable
 
     from digitalocean_projects._session.transport import Answer
 
@@ -32,11 +33,27 @@ class Waves(Generic[T]):
     """A prefetch that fetches a wave of pages within one call of `get`.
 
     No task runs between two calls, so the caller may stop at any time without a clean-up.
+
+    The first wave has `concurrency` pages, each later one twice as many as the one before, up to
+    `laps` * `concurrency`. The next page is requested as soon as one arrives. For 200 pages at
+    20 ms, four laps take 5 % less time than one.
+
+    Pages are not decoded during a wave. That would take 3 % less time, but 15 % more CPU time: code
+    that alternates with aiohttp's, and pages that wait, leave the CPU's cache.
+
+    Args:
+        fetch: Fetches a page.
+        concurrency: The maximum number of requests in flight.
+        laps: The maximum number of pages in a wave for each request in flight.
     """
 
-    def __init__(self, fetch: Callable[[int], Awaitable[T]], concurrency: int) -> None:
+    def __init__(
+        self, fetch: Callable[[int], Awaitable[T]], concurrency: int, *, laps: int = 1
+    ) -> None:
         self._fetch = fetch
-        self._concurrency = concurrency
+        self._concurrency = self._size = concurrency
+        # Several pages that are requested one after the other would only arrive later.
+        self._largest = laps * concurrency if concurrency > 1 else 1
         self._outcomes: dict[int, T | Exception] = {}
 
     def look_ahead(self, number: int, limit: int) -> None:
@@ -45,35 +62,45 @@ class Waves(Generic[T]):
     async def get(self, number: int, limit: int) -> T:
         """Return a page of the last wave, or the first one of a new wave.
 
+        Pages that have arrived are kept if the wave fails or is cancelled. The next wave fetches
+        the others.
+
         Raises:
-            Exception: The error of fetching the page; the rest of its wave is dropped.
+            Exception: The error of fetching the page; the next call fetches it again.
         """
         if number not in self._outcomes:
-            last = min(limit, number + self._concurrency - 1)
+            # Later pages that failed, too, may succeed when they are fetched again.
+            outcomes = self._outcomes.items()
+            self._outcomes = {n: it for n, it in outcomes if not isinstance(it, Exception)}
+            last = min(limit, number + self._size - 1)
             if last <= number:
                 return await self._fetch(number)
-            tasks: dict[int, asyncio.Task[T | Exception]] = {}
+            numbers = deque(n for n in range(number, last + 1) if n not in self._outcomes)
+            under_way: dict[asyncio.Task[None], int] = {}
             async with asyncio.TaskGroup() as group:
-                for n in range(number, last + 1):
-                    tasks[n] = group.create_task(self._outcome(n, tasks))
-            self._outcomes = {n: task.result() for n, task in tasks.items() if not task.cancelled()}
+                for _ in range(min(self._concurrency, len(numbers))):
+                    group.create_task(self._work(numbers, under_way))
+            self._size = min(2 * self._size, self._largest)
         outcome = self._outcomes.pop(number)
         if isinstance(outcome, Exception):
-            self._outcomes.clear()
             raise outcome
         return outcome
 
-    async def _outcome(
-        self, number: int, wave: Mapping[int, asyncio.Task[T | Exception]]
-    ) -> T | Exception:
-        try:
-            return await self._fetch(number)
-        except Exception as error:  # noqa: BLE001 - `get` raises it
-            # The later pages are not needed any more, and may have long waits.
-            for other, task in wave.items():
-                if other > number:
-                    task.cancel()
-            return error
+    async def _work(self, numbers: deque[int], under_way: dict[asyncio.Task[None], int]) -> None:
+        """Fetch pages of a wave until none is left."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        while numbers:
+            number = under_way[task] = numbers.popleft()
+            try:
+                self._outcomes[number] = await self._fetch(number)
+            except Exception as error:  # noqa: BLE001 - `get` raises it
+                self._outcomes[number] = error
+                # The later pages are not needed any more, and may have long waits.
+                numbers.clear()
+                for other, later in under_way.items():
+                    # A second cancellation would interrupt the clean-up after the first one.
+                    if later > number and not other.cancelling():
+                        other.cancel()
 
 
 class Window:
@@ -85,14 +112,24 @@ class Window:
     Args:
         fetch: Fetches a page.
         concurrency: The maximum number of requests in flight.
+        batch: The number of pages that must have arrived for a wait in `get` to end, at most
+            `concurrency`. It ends earlier if no request is in flight, or if one has failed. To
+            decode 16 pages in a row, and not one when it arrives, takes 8 % less CPU time for 200
+            pages at 20 ms, since code that alternates with aiohttp's leaves the CPU's cache.
         instead_of: Other windows, which are cancelled when this one starts.
     """
 
     def __init__(
-        self, fetch: Fetch, concurrency: int, *, instead_of: Iterable[Window] = ()
+        self,
+        fetch: Fetch,
+        concurrency: int,
+        *,
+        batch: int = 1,
+        instead_of: Iterable[Window] = (),
     ) -> None:
         self._fetch = fetch
         self._concurrency = concurrency
+        self._batch = batch
         self._instead_of = instead_of
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: dict[int, asyncio.Task[Answer]] = {}
@@ -195,7 +232,9 @@ class Window:
 
     def _wake(self) -> None:
         awaited = self._tasks.get(self._awaited)
-        if awaited is None or awaited.done():
+        arrived = len(self._tasks) - len(self._under_way)
+        enough = arrived >= self._batch or not self._under_way or self._stopped
+        if awaited is None or (awaited.done() and enough):
             self._landing.set()
 
 

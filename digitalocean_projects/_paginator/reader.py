@@ -197,6 +197,8 @@ class ProjectPages:
         concurrency = self._reader.concurrency
         self._reading = _Reading(self._reader, projects, asyncio.Semaphore(concurrency))
         self._number = 1
+        # Two laps would take 7 % less time for 100 projects at 20 ms, but 10 % more CPU time, and
+        # twice the memory: whole projects wait for the end of their wave.
         self._waves = Waves(self._reading.read, concurrency)
         return self._waves
 

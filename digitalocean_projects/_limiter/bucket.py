@@ -114,7 +114,8 @@ class TokenBucket:
         self.budget: Budget = Budget(limits, jitter)
         self.waiting: Waiting = Waiting()
         self._lock = threading.Lock()
-        self._ends: deque[tuple[Lease, _End, Mapping[str, str]]] = deque()
+        # Each end has the moment at which it was recorded.
+        self._ends: deque[tuple[Lease, _End, Mapping[str, str], float]] = deque()
         self._granted = 0
         self._waited = 0.0
         self._pause_seen = -math.inf
@@ -154,11 +155,11 @@ class TokenBucket:
         """
         return Lease(
             self,
-            bulk=bulk,
-            ahead=ahead,
-            max_wait=math.inf if max_wait is None else max_wait,
-            max_pause=math.inf if max_pause is None else max_pause,
-            timeout=math.inf if timeout is None else timeout,
+            bulk,
+            ahead,
+            math.inf if max_wait is None else max_wait,
+            math.inf if max_pause is None else max_pause,
+            math.inf if timeout is None else timeout,
         )
 
     def statistics(self) -> BucketStatistics:
@@ -177,6 +178,7 @@ class TokenBucket:
 
     def outlives_users(self) -> bool:
         """Return True if the API may count requests, so the bucket must outlive its users."""
+        self.work()
         return self.keep or self.budget.uncertain or self.budget.in_flight > 0
 
     def is_idle(self) -> bool:
@@ -186,12 +188,11 @@ class TokenBucket:
 
     async def _acquire(self, lease: L) -> L:
         """Wait for the tokens of a lease, and return it."""
-        loop = asyncio.get_running_loop()
         try:
-            goes = self._ask(lease, loop)
-            if goes and self._remote is None:
+            if self._ask(lease) and self._remote is None:
                 lease.out = True
                 return lease
+            loop = asyncio.get_running_loop()
             if self._remote is not None:
                 await self._acquire_remotely(self._remote, lease, loop)
             elif lease.future is not None:
@@ -219,7 +220,7 @@ class TokenBucket:
                 return
             self._end(lease, "unsent")
             lease.ask_again(until - now)
-            self._ask(lease, loop)
+            self._ask(lease)
 
     async def _wait(self, lease: Lease, future: Future[None], loop: AbstractEventLoop) -> None:
         """Wait until a queued lease may proceed or is refused."""
@@ -261,9 +262,14 @@ class TokenBucket:
         either, so signal handlers may call them. All other methods wait for the lock. The garbage
         collector calls none of them, and signal handlers must not send requests. That is also true
         for a blocking client, whose thread would wait for the interrupted code.
+
+        If no lease waits, the end of a request with a response only returns tokens later. So it
+        stays in the queue until a thread has the lock for another reason, mostly the next lease.
+        To apply it at once would take 0.6 µs more of a lease's XXX.
         """
-        self._ends.append((lease, end, headers))
-        self.work()
+        self._ends.append((lease, end, headers, self.clock.time()))
+        if end != "settled" or self.waiting.timers or self._remote is not None:
+            self.work()
         # If a signal handler raises an exception before this, the end of the `async with` block
         # returns the tokens.
         lease.out = False
@@ -278,9 +284,7 @@ class TokenBucket:
         while not self._lock.locked():
             # A signal handler's exception may come between `acquire` and `try`, so use `with`.
             with self._lock:
-                while self._ends:
-                    lease, end, headers = self._ends.popleft()
-                    self._apply(lease, end, headers, self.clock.time())
+                self._apply_ends()
                 now = self.clock.time()
                 if self.budget.next_end <= now:
                     self._end_overdue(now)
@@ -289,10 +293,11 @@ class TokenBucket:
             if not self._ends:
                 break
 
-    def _ask(self, lease: Lease, loop: AbstractEventLoop) -> bool:
+    def _ask(self, lease: Lease) -> bool:
         """Release, queue or refuse a lease; return True if it was released."""
         check_process()
         with self._lock:
+            self._apply_ends()
             now, before = self.clock.time(), 0
             if self.budget.next_end <= now:
                 self._end_overdue(now)
@@ -304,12 +309,12 @@ class TokenBucket:
                 self._source.take(lease, now)
                 self._granted += 1
             else:
-                self._queue(lease, loop, before, now)
+                self._queue(lease, before, now)
         if self._ends:
             self.work()
         return goes
 
-    def _queue(self, lease: Lease, loop: AbstractEventLoop, before: int, now: float) -> None:
+    def _queue(self, lease: Lease, before: int, now: float) -> None:
         at, lease.reason = self._source.estimate(now, bulk=lease.bulk, before=before)
         lease.queued, lease.waits_for = True, at - now
         if lease.bound is not None:
@@ -321,10 +326,20 @@ class TokenBucket:
         if lease.error is None and lease.waits_for > _MOMENT:
             lease.error = self.waiting.take_place(lease, lease.waits_for, lease.reason)
         if lease.error is None:
-            self.waiting.add(lease, loop, now)
+            self.waiting.add(lease, asyncio.get_running_loop(), now)
 
     def _pauses_too_long(self, lease: Lease, now: float) -> bool:
         return self.budget.paused_until - now > lease.max_pause + LONGEST_JITTER
+
+    def _apply_ends(self) -> None:
+        """Apply the queued ends. The caller holds the lock."""
+        # A forked process has another queue.
+        ends = self._ends
+        while ends:
+            # A signal handler's exception may come before its end, so that it is applied twice,
+            # which returns the tokens once.
+            self._apply(*ends[0])
+            ends.popleft()
 
     def _apply(self, lease: Lease, end: _End, headers: Mapping[str, str], now: float) -> None:
         """Apply the end of a lease, or of its wait."""
@@ -435,7 +450,7 @@ class TokenBucket:
         queue belongs to one of them.
         """
         self._lock = threading.Lock()
-        self._ends.clear()
+        self._ends = deque()
         self.waiting.forget_all()
         self.budget.leave_to_parent(self.clock.time())
         if self._remote is not None:

@@ -324,11 +324,11 @@ class SessionManager:
         since = self.settings.clock.time()
         lease = Lease(
             bucket,
-            bulk=self.settings.bulk,
-            max_wait=min(retries.deadline - since, max(self._start_by - since, _LEAST_WAIT)),
-            max_pause=self.settings.retry.max_retry_after,
-            timeout=self.settings.timeout,
-            ahead=retries.attempts > 0,
+            self.settings.bulk,
+            retries.attempts > 0,
+            min(retries.deadline - since, max(self._start_by - since, _LEAST_WAIT)),
+            self.settings.retry.max_retry_after,
+            self.settings.timeout,
         )
         lease.bound = self.bound
         async with lease:

@@ -30,6 +30,7 @@ from .timers import Timer, Waiting
 # Further events of a lease that waits: its task has stopped waiting, its maximum wait is over, or
 # it has waited for `_MOMENT` seconds.
 _End = End | Literal["left", "late", "moment"]
+_Refusal = Callable[[Lease, float, str], RateLimitWaitError | None]
 
 _logger = logging.getLogger("digitalocean_projects")
 
@@ -114,7 +115,6 @@ class TokenBucket:
         self.budget: Budget = Budget(limits, jitter)
         self.waiting: Waiting = Waiting()
         self._lock = threading.Lock()
-        # Each end has the moment at which it was recorded.
         self._ends: deque[tuple[Lease, _End, Mapping[str, str], float]] = deque()
         self._granted = 0
         self._waited = 0.0
@@ -258,20 +258,17 @@ class TokenBucket:
         signal handler may run between any two steps, even while the same thread changes this
         bucket. So the end goes into a queue, and the thread that has the lock applies it. If any
         thread holds the lock, nothing more is done here: the holder checks the queue again after
-        releasing it. `statistics`, and `is_idle` when a client is created, don't wait for the lock
-        either, so signal handlers may call them. All other methods wait for the lock. The garbage
-        collector calls none of them, and signal handlers must not send requests. That is also true
-        for a blocking client, whose thread would wait for the interrupted code.
-
-        If no lease waits, the end of a request with a response only returns tokens later. So it
-        stays in the queue until a thread has the lock for another reason, mostly the next lease.
-        To apply it at once would take 0.6 µs more of a lease's XXX.
+        releasing it. `statistics`, `outlives_users`, and `is_idle` when a client is created, don't
+        wait for the lock either, so signal handlers may call them. All other methods wait for it.
+        The garbage collector calls none of them, and signal handlers must not send requests, also
+        with a blocking client, whose thread would wait for the interrupted code.
+        If no lease waits, the end after a response matters to the next lease only, which applies it
+        with the lock that it has: this saves 0.7 of a lease's 4.0 µs.
         """
         self._ends.append((lease, end, headers, self.clock.time()))
         if end != "settled" or self.waiting.timers or self._remote is not None:
             self.work()
-        # If a signal handler raises an exception before this, the end of the `async with` block
-        # returns the tokens.
+        # After a signal handler's exception before this, `__aexit__` returns the tokens.
         lease.out = False
 
     def work(self) -> None:
@@ -284,7 +281,7 @@ class TokenBucket:
         while not self._lock.locked():
             # A signal handler's exception may come between `acquire` and `try`, so use `with`.
             with self._lock:
-                self._apply_ends()
+                self._apply()
                 now = self.clock.time()
                 if self.budget.next_end <= now:
                     self._end_overdue(now)
@@ -297,7 +294,7 @@ class TokenBucket:
         """Release, queue or refuse a lease; return True if it was released."""
         check_process()
         with self._lock:
-            self._apply_ends()
+            self._apply()
             now, before = self.clock.time(), 0
             if self.budget.next_end <= now:
                 self._end_overdue(now)
@@ -331,43 +328,31 @@ class TokenBucket:
     def _pauses_too_long(self, lease: Lease, now: float) -> bool:
         return self.budget.paused_until - now > lease.max_pause + LONGEST_JITTER
 
-    def _apply_ends(self) -> None:
+    def _apply(self) -> None:
         """Apply the queued ends. The caller holds the lock."""
-        # A forked process has another queue.
         ends = self._ends
         while ends:
-            # A signal handler's exception may come before its end, so that it is applied twice,
-            # which returns the tokens once.
-            self._apply(*ends[0])
+            # If a signal handler's exception interrupts this, it is applied again.
+            lease, end, headers, at = ends[0]
+            if end == "late":
+                self._expire(lease, _too_long, at)
+            elif end == "moment":
+                self._expire(lease, self.waiting.take_place, at)
+            elif end == "left" and lease in self.waiting:
+                self.waiting.remove(lease)
+            else:  # released, perhaps just before its task left
+                self._source.end(lease, "unsent" if end == "left" else end, headers, at)
             ends.popleft()
-
-    def _apply(self, lease: Lease, end: _End, headers: Mapping[str, str], now: float) -> None:
-        """Apply the end of a lease, or of its wait."""
-        if end == "late":
-            self._expire(lease, now)
-        elif end == "moment":
-            self._expire_moment(lease, now)
-        elif end == "left" and lease in self.waiting:
-            self.waiting.remove(lease)
-        else:
-            # The lease may have been released just before its task left: it returns its tokens.
-            self._source.end(lease, "unsent" if end == "left" else end, headers, now)
 
     def _end_overdue(self, now: float) -> None:
         for lease in self.budget.overdue(now):
             self._source.end(lease, "overdue", NO_HEADERS, now)
 
-    def _expire(self, lease: Lease, now: float) -> None:
-        """Refuse a waiting lease, since its wait has become too long."""
+    def _expire(self, lease: Lease, refusal: _Refusal, now: float) -> None:
+        """Refuse a waiting lease if `refusal` returns an error for it."""
         if lease in self.waiting:
             at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
-            self.waiting.refuse(lease, _too_long(lease, at - lease.since, reason))
-
-    def _expire_moment(self, lease: Lease, now: float) -> None:
-        """Refuse a lease that has waited for a moment, unless its thread gets a place."""
-        if lease in self.waiting:
-            at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
-            error = self.waiting.take_place(lease, at - lease.since, reason)
+            error = refusal(lease, at - lease.since, reason)
             if error is not None:
                 self.waiting.refuse(lease, error)
 
@@ -377,7 +362,7 @@ class TokenBucket:
         if paused_until > self._pause_seen:
             for lease in self.waiting:
                 if paused_until - lease.since > lease.max_wait or self._pauses_too_long(lease, now):
-                    self._expire(lease, now)
+                    self._expire(lease, _too_long, now)
             self._pause_seen = paused_until
 
     def _let_go(self, now: float) -> None:

@@ -110,10 +110,11 @@ class AsyncPaginator(Generic[T]):
         Raises:
             APIError: The page could not be read.
         """
-        prefetch = Waves(self._listing.fetch, self._concurrency)
-        pages = _Pages(self._listing, self._reading(memory=0), prefetch)
         with operation(self._listing.operation):
-            return await anext(pages)
+            answer = await self._listing.fetch(1)
+            document = self._listing.read(answer)
+            items = self._reading(memory=0).accept(document, answer.request)
+        return _page(items, 1, document, answer)
 
     async def collect(self, *, strict: bool = False) -> list[T]:
         """Return all items, without duplicates.
@@ -238,14 +239,7 @@ class _Pages(Generic[T]):
             items, document, answer = await self.advance()
         if self._reading.ended:
             self._steps.end()
-        return Page(
-            items=items,
-            number=number,
-            total=document.total,
-            rate_limit=RateLimit.from_headers(answer.headers),
-            request_id=answer.request_id,
-            headers=Headers(answer.headers),
-        )
+        return _page(items, number, document, answer)
 
     async def advance(self) -> tuple[tuple[T, ...], PageDocument[T], Answer]:
         """Return the new items on the next page, its document and its response.
@@ -272,6 +266,17 @@ class _Pages(Generic[T]):
         elif self._on_end is not None:
             self._on_end(reading)
         return items, document, answer
+
+
+def _page(items: tuple[T, ...], number: int, document: PageDocument[T], answer: Answer) -> Page[T]:
+    return Page(
+        items=items,
+        number=number,
+        total=document.total,
+        rate_limit=RateLimit.from_headers(answer.headers),
+        request_id=answer.request_id,
+        headers=Headers(answer.headers),
+    )
 
 
 publish(globals())

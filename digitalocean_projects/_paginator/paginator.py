@@ -113,7 +113,7 @@ class AsyncPaginator(Generic[T]):
         with operation(self._listing.operation):
             answer = await self._listing.fetch(1)
             document = self._listing.read(answer)
-            items = self._reading(memory=0).accept(document, answer.request)
+            items = self._reading(memory=None).accept(document, answer.request)
         return _page(items, 1, document, answer)
 
     async def collect(self, *, strict: bool = False) -> list[T]:

@@ -59,7 +59,13 @@ class Endpoints:
         members: Mapping[str, object] | None = None,
     ) -> Project:
         """Send a request, and return the project in the response."""
-        request = Request(method=method, path=path, scopes=scopes, idempotent=method != "POST")
+        request = Request(
+            method=method,
+            path=path,
+            prefix=self.manager.prefix,
+            scopes=scopes,
+            idempotent=method != "POST",
+        )
         body = None if members is None else encode_members(members)
         wanted = None if path in _WITHOUT_ID else path.rpartition("/")[2]
         answer = await self.manager.request(request, body)

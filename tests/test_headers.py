@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -11,9 +13,11 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from digitalocean_projects import RateLimit
 from digitalocean_projects._codec.headers import (
+    Headers,
     remaining,
     retry_after,
     retry_after_refusal,
@@ -188,3 +192,14 @@ def test_any_headers(headers: dict[str, str], dated: bool) -> None:  # noqa: FBT
         assert seconds is None or 0 <= seconds < math.inf
     found = RateLimit.from_headers(headers)
     assert found is None or found.limit is None or found.limit >= 0
+
+
+def test_copies() -> None:
+    """Headers of a response can be pickled and copied, before and after they were read."""
+    received = CIMultiDictProxy(CIMultiDict([("Via", "a"), ("X-A", "b"), ("via", "c")]))
+    read = Headers(received)
+    assert {"via": "a, c", "x-a": "b"} == dict(read)
+    for headers in (Headers(received), read):
+        unpickled = pickle.loads(pickle.dumps(headers))  # noqa: S301 - made here
+        copies = [unpickled, copy.copy(headers), copy.deepcopy(headers)]
+        assert [read] * 3 == copies

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from digitalocean_projects import Limits, RateLimitWaitError, TokenBucket
 from digitalocean_projects._limiter.timers import Timer
+from digitalocean_projects._process import step
 from tests.simulation import HookedClock, VirtualTime
 
 if TYPE_CHECKING:
@@ -748,6 +750,27 @@ def test_exception_of_a_signal_handler(name: str) -> None:
 
         clock.run(main())
         assert 0 == bucket.statistics().waiting
+        if not happened:
+            break
+    assert at > 1
+
+
+@pytest.mark.parametrize("name", ["_apply", "end", "answer", "give_back", "take"])
+def test_exception_in_the_next_lease(name: str) -> None:
+    """The end of a request is not lost if an exception interrupts the lease that applies it."""
+
+    async def settle(bucket: TokenBucket) -> None:
+        (await hold(bucket)).settle()
+
+    for at in range(1, 40):
+        bucket = TokenBucket(Limits(windows=((2, 60.0), (3, 90.0))), clock=VirtualTime())
+        step(settle(bucket))
+        assert 1 == len(bucket._ends)
+        happened = interrupted(partial(step, hold(bucket)), name, at)
+        statistics = bucket.statistics()
+        assert (not happened, 0) == (statistics.in_flight, len(bucket._ends))
+        # An end that was interrupted is applied again, and may take a second token.
+        assert all(used in {1, 2} for used in statistics.in_use)
         if not happened:
             break
     assert at > 1

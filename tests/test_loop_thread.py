@@ -201,3 +201,17 @@ def test_call_ended_by_several_threads() -> None:
         for thread in threads:
             thread.join()
         call.end()
+
+
+def test_cancelled_before_its_first_step() -> None:
+    """A call ends if its task is cancelled before its first step, so its caller doesn't wait."""
+    call, tasks = _Call(asyncio.Event().wait), set[asyncio.Task[None]]()
+
+    async def cancel() -> None:
+        call.begin(tasks)
+        call.cancel()
+        await asyncio.wait(tasks)
+
+    asyncio.run(cancel())
+    call.wait()
+    assert (set(), False, None) == (tasks, call.returned, call.error)

@@ -13,7 +13,7 @@ from contextvars import ContextVar, copy_context
 from functools import cache, partial
 from queue import SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, TypeVarTuple, cast
 
 import anyio
 
@@ -70,6 +70,7 @@ class _Call(Generic[T]):
         self.abandoned = False
         self._function = function
         self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._lock = threading.Lock()
         self._lock.acquire()
 
@@ -78,19 +79,20 @@ class _Call(Generic[T]):
         while not self._lock.acquire(timeout=_SLICE):
             pass
 
-    def end(self, _: object = None) -> None:
+    def end(self) -> None:
         """Release the caller. Any thread may call this, and more than once."""
         # The lock is already released if the call has ended before.
         with suppress(RuntimeError):
             self._lock.release()
 
-    def begin(self) -> asyncio.Task[None]:
-        """Start the coroutine, in the running loop."""
+    def begin(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Start the coroutine in the running loop, in a task that is in `tasks` until its end."""
         loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._perform(), context=self.context)
+        self._tasks = tasks
+        self._task = task = loop.create_task(self._perform(), context=self.context)
+        tasks.add(task)
         # A task that is cancelled before its first step never runs `_perform`.
-        self._task.add_done_callback(self.end)
-        return self._task
+        task.add_done_callback(self._ended)
 
     def cancel(self) -> None:
         """Cancel the coroutine if it was started. Call this in its loop."""
@@ -98,6 +100,10 @@ class _Call(Generic[T]):
             self._task.cancel()
 
     async def _perform(self) -> None:
+        task = cast("asyncio.Task[None]", self._task)
+        # As a callback, it would need another turn of the loop, in which the loop and the caller
+        # compete for the interpreter. A small request needs 4 % fewer instructions without.
+        task.remove_done_callback(self._ended)
         try:
             self.result = await self._function()
             self.returned = True
@@ -106,7 +112,11 @@ class _Call(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - it is the caller's
             self.error = error
         finally:
-            self.end()
+            self._ended(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.end()
 
 
 class LoopThread:
@@ -231,9 +241,7 @@ class LoopThread:
         while self._inbox:
             call = self._inbox.popleft()
             if not call.abandoned:
-                task = call.begin()
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                call.begin(self._tasks)
         if self._ending is not None:
             self._end.set()
 

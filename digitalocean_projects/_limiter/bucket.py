@@ -30,6 +30,7 @@ from .timers import Timer, Waiting
 # Further events of a lease that waits: its task has stopped waiting, its maximum wait is over, or
 # it has waited for `_MOMENT` seconds.
 _End = End | Literal["left", "late", "moment"]
+_Refusal = Callable[[Lease, float, str], RateLimitWaitError | None]
 
 _logger = logging.getLogger("digitalocean_projects")
 
@@ -114,7 +115,7 @@ class TokenBucket:
         self.budget: Budget = Budget(limits, jitter)
         self.waiting: Waiting = Waiting()
         self._lock = threading.Lock()
-        self._ends: deque[tuple[Lease, _End, Mapping[str, str]]] = deque()
+        self._ends: deque[tuple[Lease, _End, Mapping[str, str], float]] = deque()
         self._granted = 0
         self._waited = 0.0
         self._pause_seen = -math.inf
@@ -154,11 +155,11 @@ class TokenBucket:
         """
         return Lease(
             self,
-            bulk=bulk,
-            ahead=ahead,
-            max_wait=math.inf if max_wait is None else max_wait,
-            max_pause=math.inf if max_pause is None else max_pause,
-            timeout=math.inf if timeout is None else timeout,
+            bulk,
+            ahead,
+            math.inf if max_wait is None else max_wait,
+            math.inf if max_pause is None else max_pause,
+            math.inf if timeout is None else timeout,
         )
 
     def statistics(self) -> BucketStatistics:
@@ -177,6 +178,7 @@ class TokenBucket:
 
     def outlives_users(self) -> bool:
         """Return True if the API may count requests, so the bucket must outlive its users."""
+        self.work()
         return self.keep or self.budget.uncertain or self.budget.in_flight > 0
 
     def is_idle(self) -> bool:
@@ -186,12 +188,11 @@ class TokenBucket:
 
     async def _acquire(self, lease: L) -> L:
         """Wait for the tokens of a lease, and return it."""
-        loop = asyncio.get_running_loop()
         try:
-            goes = self._ask(lease, loop)
-            if goes and self._remote is None:
+            if self._ask(lease) and self._remote is None:
                 lease.out = True
                 return lease
+            loop = asyncio.get_running_loop()
             if self._remote is not None:
                 await self._acquire_remotely(self._remote, lease, loop)
             elif lease.future is not None:
@@ -219,7 +220,7 @@ class TokenBucket:
                 return
             self._end(lease, "unsent")
             lease.ask_again(until - now)
-            self._ask(lease, loop)
+            self._ask(lease)
 
     async def _wait(self, lease: Lease, future: Future[None], loop: AbstractEventLoop) -> None:
         """Wait until a queued lease may proceed or is refused."""
@@ -257,15 +258,17 @@ class TokenBucket:
         signal handler may run between any two steps, even while the same thread changes this
         bucket. So the end goes into a queue, and the thread that has the lock applies it. If any
         thread holds the lock, nothing more is done here: the holder checks the queue again after
-        releasing it. `statistics`, and `is_idle` when a client is created, don't wait for the lock
-        either, so signal handlers may call them. All other methods wait for the lock. The garbage
-        collector calls none of them, and signal handlers must not send requests. That is also true
-        for a blocking client, whose thread would wait for the interrupted code.
+        releasing it. `statistics`, `outlives_users`, and `is_idle` when a client is created, don't
+        wait for the lock either, so signal handlers may call them. All other methods wait for it.
+        The garbage collector calls none of them, and signal handlers must not send requests, also
+        with a blocking client, whose thread would wait for the interrupted code.
+        If no lease waits, the end after a response matters to the next lease only, which applies it
+        with the lock that it has: this saves 0.7 of a lease's 4.0 µs.
         """
-        self._ends.append((lease, end, headers))
-        self.work()
-        # If a signal handler raises an exception before this, the end of the `async with` block
-        # returns the tokens.
+        self._ends.append((lease, end, headers, self.clock.time()))
+        if end != "settled" or self.waiting.timers or self._remote is not None:
+            self.work()
+        # After a signal handler's exception before this, `__aexit__` returns the tokens.
         lease.out = False
 
     def work(self) -> None:
@@ -278,9 +281,7 @@ class TokenBucket:
         while not self._lock.locked():
             # A signal handler's exception may come between `acquire` and `try`, so use `with`.
             with self._lock:
-                while self._ends:
-                    lease, end, headers = self._ends.popleft()
-                    self._apply(lease, end, headers, self.clock.time())
+                self._apply()
                 now = self.clock.time()
                 if self.budget.next_end <= now:
                     self._end_overdue(now)
@@ -289,10 +290,11 @@ class TokenBucket:
             if not self._ends:
                 break
 
-    def _ask(self, lease: Lease, loop: AbstractEventLoop) -> bool:
+    def _ask(self, lease: Lease) -> bool:
         """Release, queue or refuse a lease; return True if it was released."""
         check_process()
         with self._lock:
+            self._apply()
             now, before = self.clock.time(), 0
             if self.budget.next_end <= now:
                 self._end_overdue(now)
@@ -304,12 +306,12 @@ class TokenBucket:
                 self._source.take(lease, now)
                 self._granted += 1
             else:
-                self._queue(lease, loop, before, now)
+                self._queue(lease, before, now)
         if self._ends:
             self.work()
         return goes
 
-    def _queue(self, lease: Lease, loop: AbstractEventLoop, before: int, now: float) -> None:
+    def _queue(self, lease: Lease, before: int, now: float) -> None:
         at, lease.reason = self._source.estimate(now, bulk=lease.bulk, before=before)
         lease.queued, lease.waits_for = True, at - now
         if lease.bound is not None:
@@ -321,38 +323,36 @@ class TokenBucket:
         if lease.error is None and lease.waits_for > _MOMENT:
             lease.error = self.waiting.take_place(lease, lease.waits_for, lease.reason)
         if lease.error is None:
-            self.waiting.add(lease, loop, now)
+            self.waiting.add(lease, asyncio.get_running_loop(), now)
 
     def _pauses_too_long(self, lease: Lease, now: float) -> bool:
         return self.budget.paused_until - now > lease.max_pause + LONGEST_JITTER
 
-    def _apply(self, lease: Lease, end: _End, headers: Mapping[str, str], now: float) -> None:
-        """Apply the end of a lease, or of its wait."""
-        if end == "late":
-            self._expire(lease, now)
-        elif end == "moment":
-            self._expire_moment(lease, now)
-        elif end == "left" and lease in self.waiting:
-            self.waiting.remove(lease)
-        else:
-            # The lease may have been released just before its task left: it returns its tokens.
-            self._source.end(lease, "unsent" if end == "left" else end, headers, now)
+    def _apply(self) -> None:
+        """Apply the queued ends. The caller holds the lock."""
+        ends = self._ends
+        while ends:
+            # If a signal handler's exception interrupts this, it is applied again.
+            lease, end, headers, at = ends[0]
+            if end == "late":
+                self._expire(lease, _too_long, at)
+            elif end == "moment":
+                self._expire(lease, self.waiting.take_place, at)
+            elif end == "left" and lease in self.waiting:
+                self.waiting.remove(lease)
+            else:  # released, perhaps just before its task left
+                self._source.end(lease, "unsent" if end == "left" else end, headers, at)
+            ends.popleft()
 
     def _end_overdue(self, now: float) -> None:
         for lease in self.budget.overdue(now):
             self._source.end(lease, "overdue", NO_HEADERS, now)
 
-    def _expire(self, lease: Lease, now: float) -> None:
-        """Refuse a waiting lease, since its wait has become too long."""
+    def _expire(self, lease: Lease, refusal: _Refusal, now: float) -> None:
+        """Refuse a waiting lease if `refusal` returns an error for it."""
         if lease in self.waiting:
             at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
-            self.waiting.refuse(lease, _too_long(lease, at - lease.since, reason))
-
-    def _expire_moment(self, lease: Lease, now: float) -> None:
-        """Refuse a lease that has waited for a moment, unless its thread gets a place."""
-        if lease in self.waiting:
-            at, reason = self._source.estimate(now, bulk=lease.bulk, before=0)
-            error = self.waiting.take_place(lease, at - lease.since, reason)
+            error = refusal(lease, at - lease.since, reason)
             if error is not None:
                 self.waiting.refuse(lease, error)
 
@@ -362,7 +362,7 @@ class TokenBucket:
         if paused_until > self._pause_seen:
             for lease in self.waiting:
                 if paused_until - lease.since > lease.max_wait or self._pauses_too_long(lease, now):
-                    self._expire(lease, now)
+                    self._expire(lease, _too_long, now)
             self._pause_seen = paused_until
 
     def _let_go(self, now: float) -> None:
@@ -435,7 +435,7 @@ class TokenBucket:
         queue belongs to one of them.
         """
         self._lock = threading.Lock()
-        self._ends.clear()
+        self._ends = deque()
         self.waiting.forget_all()
         self.budget.leave_to_parent(self.clock.time())
         if self._remote is not None:

@@ -153,7 +153,7 @@ class _Feedback:
         """
         self.left = self.left - 1 if now < self._heard + HOUR_SECONDS else math.inf
 
-    def answer(self, headers: Mapping[str, str], *, sent: float, now: float) -> None:
+    def answer(self, headers: Mapping[str, str], sent: float, now: float) -> None:
         """Learn from a response other than a 429.
 
         `ratelimit-remaining: 0` may also mean that the limit per minute was met, so it never stops
@@ -295,8 +295,9 @@ class Budget:
         A signal handler's exception may come after any call. So `sent` is set last: it shows that
         this is complete.
         """
-        flight.end = now + flight.timeout + self._grace
-        self.next_end = min(self.next_end, flight.end)
+        end = flight.end = now + flight.timeout + self._grace
+        if end < self.next_end:  # noqa: PLR1730 - `min` takes 0.06 of a lease's 3.3 µs
+            self.next_end = end
         self._spare -= 1
         self._flights[flight] = None
         flight.sent = now
@@ -310,25 +311,25 @@ class Budget:
         Returns:
             The latest moment at which the API has counted the request; None if it hasn't.
         """
+        counted: float | None = now
         if end == "settled":
-            self._feedback.answer(headers, sent=flight.sent, now=now)
+            self._feedback.answer(headers, flight.sent, now)
         elif end == "refused":
             self._feedback.refuse(headers, sent=flight.sent, now=now)
-        counted = now
-        if end == "unknown":
-            counted += self._grace
-        elif end == "overdue":
-            counted = flight.end
-        if flight in self._flights:
-            if end in {"unknown", "overdue"}:
+        elif end == "unsent":
+            counted = None
+        else:
+            counted = flight.end if end == "overdue" else now + self._grace
+            if flight in self._flights:
                 self._feedback.lose(now)
                 self.uncertain = True
-            if end != "unsent":
+        if flight in self._flights:
+            if counted is not None:
                 for window in self._windows:
                     window.give_back(counted)
             # The lease refers to the bucket, which must be collectable once it has no users.
             del self._flights[flight]
-        return None if end == "unsent" else counted
+        return counted
 
     def overdue(self, now: float) -> Sequence[Flight]:
         """Return the requests in flight that are overdue; the caller must end them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import attrs
@@ -29,7 +28,7 @@ class Unidentified:
     __slots__ = ()
 
 
-@attrs.frozen(kw_only=True, slots=False)  # faster, see `_described.Request`
+@attrs.define(kw_only=True)  # 0.5 µs, and 0.9 if it were frozen
 class Listing(Generic[T]):
     """A collection that the API lists page by page.
 
@@ -42,7 +41,7 @@ class Listing(Generic[T]):
         scopes: The scopes that a token needs.
         query: The query without `page` and `per_page`, encoded.
         operation: The name of the operation, for spans.
-        gate: A context manager that is held during each request.
+        gate: A context manager that is held during each request, or None.
     """
 
     manager: SessionManager
@@ -53,16 +52,18 @@ class Listing(Generic[T]):
     scopes: tuple[str, ...] = ()
     query: str = ""
     operation: str = "paginate"
-    gate: AbstractAsyncContextManager[object] = attrs.field(factory=nullcontext)
+    gate: AbstractAsyncContextManager[object] | None = None
 
     def request(self, number: int) -> Request:
         """Return the request for a page. Links are never followed: they may name any host."""
         query = f"{self.query}&" if self.query else ""
         path = f"{self.path}?{query}page={number}&per_page={self.per_page}"
-        return self.manager.located(Request(method="GET", path=path, scopes=self.scopes))
+        return Request(method="GET", path=path, prefix=self.manager.prefix, scopes=self.scopes)
 
     async def fetch(self, number: int) -> Answer:
         """Return the response for a page."""
+        if self.gate is None:
+            return await self.manager.request(self.request(number))
         async with self.gate:
             return await self.manager.request(self.request(number))
 

@@ -117,8 +117,8 @@ class AsyncPaginator(Generic[T]):
         with operation(self._listing.operation):
             answer = await self._listing.fetch(1)
             document = self._listing.read(answer)
-            items = self._reading(memory=0).accept(document, answer.request)
-            return _page(1, items, document, answer)
+            items = self._reading(memory=None).accept(document, answer.request)
+        return _page(items, 1, document, answer)
 
     async def collect(self, *, strict: bool = False) -> list[T]:
         """Return all items, without duplicates.
@@ -243,7 +243,7 @@ class _Pages(Generic[T]):
             items, document, answer = await self.advance()
         if self._reading.ended:
             self._steps.end()
-        return _page(number, items, document, answer)
+        return _page(items, number, document, answer)
 
     async def advance(self) -> tuple[tuple[T, ...], PageDocument[T], Answer]:
         """Return the new items on the next page, its document and its response.
@@ -272,7 +272,7 @@ class _Pages(Generic[T]):
         return items, document, answer
 
 
-def _page(number: int, items: tuple[T, ...], document: PageDocument[T], answer: Answer) -> Page[T]:
+def _page(items: tuple[T, ...], number: int, document: PageDocument[T], answer: Answer) -> Page[T]:
     return Page(
         items=items,
         number=number,

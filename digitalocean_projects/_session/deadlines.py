@@ -25,12 +25,13 @@ class Deadlines:
         loop: The loop.
 
     Attributes:
+        loop: The loop.
         limits: The blocks that are running, by their tasks. A block that is late is removed when
             its task is cancelled.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self.limits: dict[asyncio.Task[Any], TimeLimit] = {}
         self._at = math.inf
         self._timer: asyncio.TimerHandle | None = None
@@ -39,7 +40,7 @@ class Deadlines:
 
     def end_in(self, seconds: float) -> float:
         """Return the moment some seconds from now, at which the timer looks for late blocks."""
-        now = self._loop.time()
+        now = self.loop.time()
         end = now + seconds
         if self._at <= now:  # it was interrupted, or is due in this step of the loop
             self._set(min(end, self._earliest()))
@@ -54,7 +55,7 @@ class Deadlines:
     def _set(self, at: float) -> None:
         previous, self._timer = self._timer, None
         if at < math.inf:
-            self._timer = self._loop.call_at(at, self._tick, context=self._context)
+            self._timer = self.loop.call_at(at, self._tick, context=self._context)
         self._at = at
         if previous is not None:
             previous.cancel()
@@ -62,7 +63,7 @@ class Deadlines:
     def _tick(self) -> None:
         try:
             # The loop may call this up to its clock's resolution before `_at`.
-            now = max(self._at, self._loop.time())
+            now = max(self._at, self.loop.time())
             for limit in [*self.limits.values()]:
                 if limit.end <= now:
                     limit.is_late = True
@@ -102,10 +103,12 @@ class TimeLimit:
         self.is_late = False
 
     def __enter__(self) -> Self:
-        self.task = task = cast("asyncio.Task[Any]", asyncio.current_task())
+        deadlines = self._deadlines
+        # To look for the running loop would take 0.2 of the 0.9 µs of a block.
+        self.task = task = cast("asyncio.Task[Any]", asyncio.current_task(deadlines.loop))
         self._cancellations = task.cancelling()
-        self.end = self._deadlines.end_in(self._seconds)
-        self._deadlines.limits[task] = self
+        self.end = deadlines.end_in(self._seconds)
+        deadlines.limits[task] = self
         return self
 
     def __exit__(

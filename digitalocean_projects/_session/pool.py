@@ -69,7 +69,8 @@ class Pool:
         Raises:
             ClientUsageError: The pool is closed, or belongs to another loop.
         """
-        self.check_open()
+        if not self.is_open:
+            raise ClientUsageError(CLOSED)
         loop, held = running_loop(), self._held
         return held if held is not None and held.is_open_in(loop) else None
 
@@ -215,12 +216,13 @@ def running_loop() -> AbstractEventLoop:
     Raises:
         ClientUsageError: The caller runs in no loop, or in the loop of another library.
     """
-    loop = current_loop()
-    if loop is None:
-        raise ClientUsageError(
-            "the client needs a running asyncio event loop; use Client in blocking code"
-        )
-    return loop
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    raise ClientUsageError(
+        "the client needs a running asyncio event loop; use Client in blocking code"
+    )
 
 
 def current_loop() -> AbstractEventLoop | None:

@@ -58,7 +58,7 @@ _PART_TO_CONNECT = 0.95
 _LARGE = 2**20
 
 
-@attrs.frozen(kw_only=True, slots=False)  # faster, see `_described.Request`
+@attrs.define  # 0.3 µs, and 0.8 if it were frozen
 class Answer:
     """A response whose body is not decoded yet."""
 
@@ -209,13 +209,8 @@ class Transport:
             # At the end of a response, aiohttp has taken its connection back.
             if response.connection is not None:
                 response.close()
-        return Answer(
-            request=request,
-            status=response.status,
-            headers=response.headers,
-            body=b"".join(chunks),
-            secret=self._settings.token,
-        )
+        body = b"".join(chunks)
+        return Answer(request, response.status, response.headers, body, self._settings.token)
 
     def _time_out(self, seconds: float) -> tuple[float, ClientTimeout]:
         """Return the total seconds of an attempt, and the timeout to connect, for aiohttp."""

@@ -54,7 +54,8 @@ HOUSE = """
     _cli/arguments: __init__ tables parser options resources projects emulator
     _cli: output progress signals project account input urns account_file inventory
     _cli: diff listing lookup assigning reconcile plan report projects state_file
-    _cli: emulator demo mcp completion work program __init__
+    _cli: emulator demo mcp work program __init__
+    _cli/completion: __init__ generator
     __main__
     contrib: pytest
     contrib/redis: errors location server limits script connections cluster link ledger
@@ -99,6 +100,7 @@ FOREIGN = {
     "cattrs": {"_codec/structure"},
     "msgspec": {"_codec/json", "_codec/resources", "_codec/structure"},
     "opentelemetry": {"_session/telemetry"},
+    "shtab": {"_cli/completion/generator"},
     "mcp": {"contrib/mcp/tools"},
     "pydantic": {
         "_codec/pydantic",

@@ -288,12 +288,14 @@ def test_full_disk() -> None:
     assert (1, NO_SPACE) == (done.returncode, done.stderr)
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["list", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["list", "--help"], ["completion", "tcsh"]]
+)
 @pytest.mark.parametrize("buffering", [0, -1])
 def test_help_on_a_full_disk(
     run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], buffering: int
 ) -> None:
-    """A failure to write help or the version is reported, too, with and without a buffer."""
+    """A failure to write other answers is reported, too, with and without a buffer."""
     with open("/dev/full", "wb", buffering=buffering) as disk:  # noqa: PTH123 - a device
         full = io.TextIOWrapper(disk, write_through=not buffering)
         assert 1 == run(*arguments, stdout=full)

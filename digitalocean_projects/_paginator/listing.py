@@ -29,7 +29,7 @@ class Unidentified:
     __slots__ = ()
 
 
-@attrs.frozen(kw_only=True, slots=False)  # faster, see `_described.Request`
+@attrs.frozen(kw_only=True, slots=False, eq=False, repr=False)  # see `_described.Request`
 class Listing(Generic[T]):
     """A collection that the API lists page by page.
 

@@ -29,8 +29,7 @@ HOUSE = """
     _process
     _messages
     _described
-    _codec: __init__ enums urn headers models urns structure
-    _codec: engine resources errors json value pydantic
+    _codec: __init__ enums urn headers models urns structure resources errors json value pydantic
     _errors
     _arguments
     _config
@@ -99,7 +98,7 @@ FOREIGN = {
     "anyio": {"_facade/loop_thread"},
     "backoff": {"_config"},
     "cattrs": {"_codec/structure"},
-    "msgspec": {"_codec/engine", "_codec/resources", "_codec/structure"},
+    "msgspec": {"_codec/json", "_codec/resources", "_codec/structure"},
     "opentelemetry": {"_session/telemetry"},
     "shtab": {"_cli/completion/generator"},
     "mcp": {"contrib/mcp/tools"},

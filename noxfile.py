@@ -181,9 +181,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def generated(session: nox.Session) -> None:
-    """Check that the blocking facade is what its generator writes."""
-    _install(session, "lint")
-    session.run("python", "-m", "digitalocean_projects._facade.generator", "--check")
+    """Check that the blocking facade and the scripts for completion are up to date."""
+    _install(session, "generated")
+    for part in ("_facade", "_cli.completion"):
+        session.run("python", "-m", f"digitalocean_projects.{part}.generator", "--check")
 
 
 @nox.session

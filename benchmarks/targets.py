@@ -56,11 +56,11 @@ TARGETS = (
         "python -c 'from digitalocean_projects import AsyncClient'",
         "cpu",
         1.10,
-        1.40,
+        1.30,
     ),
     Target("command", f"{_COMMAND} --version", "cpu", 1.50, 1.70),
     Target("command", f"{_COMMAND} --help", "cpu", 1.50, 1.70),
-    Target("command", f"{_COMMAND} completion bash", "cpu", 1.50, 7.00),
+    Target("command", f"{_COMMAND} completion bash", "cpu", 1.50, 1.55),
     Target("command", f"{_COMMAND} list --no-such-option", "cpu", 1.50, 1.70),
     Target("emulator", "ours.emulator", "wall", 1.30, 1.50),
 )

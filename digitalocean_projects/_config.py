@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
-import backoff
 
 from ._arguments import checked_count, checked_seconds, checked_type, checked_wait
 from ._clock import Clock
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession, TraceConfig
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)  # see `_described.Request`
 class Settings:
     """The checked settings of a client."""
 
@@ -149,6 +148,12 @@ def _as_statuses(statuses: Iterable[int]) -> frozenset[int]:
     return checked
 
 
+def _full_jitter(maximum: float) -> float:
+    import backoff  # noqa: PLC0415 - only a failed request needs it
+
+    return backoff.full_jitter(maximum)
+
+
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """The rules by which a failed request is sent again.
@@ -197,9 +202,7 @@ class RetryPolicy:
     statuses: frozenset[int] = attrs.field(
         default=frozenset({408, 429, 500, 502, 503, 504}), converter=_as_statuses
     )
-    jitter: Callable[[float], float] = attrs.field(
-        default=backoff.full_jitter, validator=_is_callable
-    )
+    jitter: Callable[[float], float] = attrs.field(default=_full_jitter, validator=_is_callable)
 
     def covers(self, failure: APIConnectionError | APIStatusError) -> bool:
         """Return True if another attempt may succeed after this failure."""
@@ -214,6 +217,8 @@ class RetryPolicy:
 
     def ceilings(self) -> Iterator[float]:
         """Return an iterator over the maximum delays after the first, second, … failed attempt."""
+        import backoff  # noqa: PLC0415 - as above
+
         # With a factor of 0, the power would never reach `max_value`, and would finally overflow.
         ceilings: Iterator[float] = (
             backoff.expo(factor=self.base_delay, max_value=self.max_delay)
@@ -228,7 +233,7 @@ class RetryPolicy:
 _is_printable = re.compile("[!-~]+").fullmatch
 _HOST = r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9.-]+)(:[0-9]{1,5})?"
 _is_base_url = re.compile(f"(?i:https?)://{_HOST}(/[!-~]*)?").fullmatch
-_is_proxy = re.compile(rf"(?i:https?)://([^\s/?#@\[\]\\]*@)?{_HOST}/?", re.ASCII).fullmatch
+_PROXY = rf"(?i:https?)://([^\s/?#@\[\]\\]*@)?{_HOST}/?"
 _is_user_agent = re.compile(" *[!-~][ -~]*").fullmatch
 
 
@@ -339,7 +344,7 @@ def checked_proxy(
         origin, proxy = environment_proxy(base_url)
     if proxy is None:
         return None
-    if not proxy.isascii() or not _is_proxy(proxy) or not _has_port(proxy):
+    if not proxy.isascii() or not re.fullmatch(_PROXY, proxy, re.ASCII) or not _has_port(proxy):
         other = f", {ENVIRONMENT!r} or None" if origin == "proxy" else ""
         raise ValueError(f"{origin} must be http://[user:password@]host[:port]{other}")
     is_local = is_loopback(urlsplit(str(proxy)).hostname or "")

@@ -9,6 +9,8 @@ import attrs
 
 # Without slots, attrs makes an instance of a frozen class in 0.7 µs instead of 3.7, since it sets
 # the attributes in `__dict__`. This and other classes have an instance for each request.
+# Internal classes have only the methods that are used: `__eq__`, `__hash__` and `__repr__`, which
+# attrs compiles, are half of the time that it takes to make a class, 0.2 ms.
 @attrs.frozen(kw_only=True, slots=False)
 class Request:
     """A request, as the messages of exceptions and the log describe it.

@@ -41,7 +41,7 @@ READ = ("project:read",)
 _WITHOUT_ID = frozenset({PROJECTS_PATH, project_path(DEFAULT_PROJECT)})
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Endpoints:
     """The API's endpoints for projects.
 

@@ -29,10 +29,10 @@ _ROOT = "/v2/"
 _LONGEST_PATH = 2000
 _LONGEST_QUERY = 8000
 _MOST_BITS = 1024
-_is_path = re.compile(r"(?:[a-zA-Z0-9/._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})*+").fullmatch
+# `re` keeps the compiled patterns: at the import, they would take 0.8 ms of every client's.
+_PATH = r"(?:[a-zA-Z0-9/._~!$&'()*+,;=:@-]|%[0-9a-fA-F]{2})*+"
 # The last one stands for bytes that are not UTF-8, which some servers read as dots.
-_find_control = re.compile("[\x00-\x1f\x7f\\\\\ufffd]").search
-_find_token = re.compile(r"(?i)do[a-z]_v1_").search
+_CONTROL = "[\x00-\x1f\x7f\\\\\ufffd]"
 # A shorter token may be a part of a word.
 _SHORTEST_TOKEN = 8
 # The paginator sets these.
@@ -152,12 +152,12 @@ def checked_path(path: str, secret: Secret) -> str:
         rest = re.sub("^v2(/|$)", "", text.strip("/"))
         hint = f"; write {quoted(_ROOT + rest, secret)}" if re.match(r"\w", rest) else ""
         raise ValueError(f"path must begin with {_ROOT!r} and the name of an endpoint, {got}{hint}")
-    if not _is_path(text):
+    if not re.fullmatch(_PATH, text):
         raise ValueError(
             f"path must consist of the ASCII characters of a URL's path, {got}; "
             "encode each part with urllib.parse.quote(part, safe='')"
         )
-    if any(_find_control(level) or _moves(level) for level in levels):
+    if any(re.search(_CONTROL, level) or _moves(level) for level in levels):
         raise ValueError(
             f"path must have no empty part, no '.', no '..' and no control character, "
             f"also encoded, {got}"
@@ -192,7 +192,7 @@ def _holds(text: str, secret: Secret) -> bool:
     digits.
     """
     own = len(secret) >= _SHORTEST_TOKEN and str(secret) in text
-    return own or _find_token(text) is not None
+    return own or re.search("(?i)do[a-z]_v1_", text) is not None
 
 
 def encoded_query(

@@ -54,7 +54,8 @@ HOUSE = """
     _cli/arguments: __init__ tables parser options resources projects emulator
     _cli: output progress signals project account input urns account_file inventory
     _cli: diff listing lookup assigning reconcile plan report projects state_file
-    _cli: emulator demo mcp completion work program __init__
+    _cli: emulator demo mcp work program __init__
+    _cli/completion: __init__ generator
     __main__
     contrib: pytest
     contrib/redis: errors location server limits script connections cluster link ledger
@@ -99,6 +100,7 @@ FOREIGN = {
     "cattrs": {"_codec/structure"},
     "msgspec": {"_codec/json", "_codec/resources", "_codec/structure"},
     "opentelemetry": {"_session/telemetry"},
+    "shtab": {"_cli/completion/generator"},
     "mcp": {"contrib/mcp/tools"},
     "pydantic": {
         "_codec/pydantic",
@@ -252,15 +254,15 @@ LAZY = {
     "import digitalocean_projects": set[str](),
     "from digitalocean_projects import DEFAULT_PROJECT, URN, Environment": set[str](),
     "from digitalocean_projects import NotFoundError, Page, RateLimit, Resource": {"attrs"},
-    "from digitalocean_projects import AsyncClient": {"aiohttp", "attrs", "msgspec"},
-    "from digitalocean_projects import Client": {"aiohttp", "anyio", "attrs", "msgspec"},
+    "from digitalocean_projects import AsyncClient": {"aiohttp", "attrs"},
+    "from digitalocean_projects import Client": {"aiohttp", "anyio", "attrs"},
 }
 
 
 @pytest.mark.process
 def test_import_is_lazy() -> None:
     """A program imports only the dependencies that it uses."""
-    packages = "{'aiohttp', 'anyio', 'attrs', 'cattrs', 'msgspec'}"
+    packages = "{'aiohttp', 'anyio', 'attrs', 'backoff', 'cattrs', 'msgspec'}"
     loaded = f"print(*{packages} & {{*sys.modules}})"
     code = "\n".join(["import sys", *(f"{statement}; {loaded}" for statement in LAZY)])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)

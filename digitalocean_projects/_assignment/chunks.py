@@ -84,7 +84,7 @@ class Slots:
         await self._changed.wait()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Chunk:
     """A part of the resources, which one request assigns unless the API refuses it.
 

@@ -18,7 +18,6 @@ PROGRAM = "digitalocean-projects"
 STDIN = "-"
 FAILED = 1
 USAGE = 2
-INSTALL = f'pip install "{PROGRAM}[cli]"'
 
 
 class Style(StrEnum):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
+from functools import partial
 from ipaddress import ip_address
 from typing import Any, Protocol, Self, TypeAlias
 from uuid import UUID
@@ -88,8 +89,7 @@ _holds_float = re.compile(r"do:droplet:[0-9]++(?:\.[0-9]*+(?:e\+?[0-9]++)?|e\+?[
 _AROUND = " \t\r\n\"'`,;\u200b\u2060\ufeff"
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _NUMBER_OR_UUID = f"[0-9]+|{_UUID}"
-_find_escape = re.compile(f"[{_NO_TEXT}]|%[0-9A-Fa-f]{{2}}").search
-_find_refused = re.compile(f"[{_REFUSED}{_NO_TEXT}]").search
+_ESCAPE = f"[{_NO_TEXT}]|%[0-9A-Fa-f]{{2}}"
 
 # The API accepts both names of each pair for one resource and lists it under the second.
 _LISTED_AS = {"reservedip": "floatingip", "reservedipv6": "floatingipv6"}
@@ -150,7 +150,7 @@ def _mistake(text: str, found_type: str) -> str:
     if not text.startswith("do:"):
         return ""
     for name, part in (("the type", found_type), ("an id", text)):
-        if found := _find_refused(part):
+        if found := re.search(f"[{_REFUSED}{_NO_TEXT}]", part):
             return f"; {name} must not contain {found[0]!r}"
     return ""
 
@@ -166,27 +166,28 @@ def _has_capitals(text: str) -> bool:
 
 def _is_placeholder(text: str) -> bool:
     """Return False for a placeholder's characters in an escape of a terminal or of a URL."""
-    return _holds_placeholder(text) is not None and _find_escape(text) is None
+    return _holds_placeholder(text) is not None and re.search(_ESCAPE, text) is None
 
 
 def _lacks_scheme(text: str) -> bool:
     return text.partition(":")[0] in _KNOWN_TYPES and _is_urn(f"do:{text}") is not None
 
 
-# The first of these that a text has is the one that a message explains.
+# The first of these that a text has is the one that a message explains. A pattern is compiled when
+# a message first needs it: at the import, these would take 1 ms.
 _MISTAKES: list[tuple[Callable[[str], object], str]] = [
     (_is_surrounded, "; remove the white space or punctuation around it"),
-    (re.compile(r"(?s)\s*#.*|.*\s#.*").fullmatch, "; remove the comment"),
+    (partial(re.fullmatch, r"(?s)\s*#.*|.*\s#.*"), "; remove the comment"),
     (
-        re.compile("[A-Za-z]+://").match,
+        partial(re.match, "[A-Za-z]+://"),
         "; write the type and id that the URL names as do:TYPE:ID",
     ),
-    (re.compile("(?i:urn:)do:").match, "; remove 'urn:'"),
-    (re.compile(f"do:{TYPE_PATTERN}:?").fullmatch, "; put ':' and the id after the type"),
-    (re.compile(rf"do:(?::|(?:{_NUMBER_OR_UUID})\Z)").match, "; put the type before the id"),
-    (re.compile(_NUMBER_OR_UUID).fullmatch, "; put 'do:', the type and ':' before the id"),
+    (partial(re.match, "(?i:urn:)do:"), "; remove 'urn:'"),
+    (partial(re.fullmatch, f"do:{TYPE_PATTERN}:?"), "; put ':' and the id after the type"),
+    (partial(re.match, rf"do:(?::|(?:{_NUMBER_OR_UUID})\Z)"), "; put the type before the id"),
+    (partial(re.fullmatch, _NUMBER_OR_UUID), "; put 'do:', the type and ':' before the id"),
     (
-        re.compile("d0:|do[;._/|-]|do:[a-z]+[;|]").match,
+        partial(re.match, "d0:|do[;._/|-]|do:[a-z]+[;|]"),
         "; begin with 'do:' and put ':' between the type and the id",
     ),
     (_holds_another, "; pass each URN by itself, in a list"),

@@ -18,7 +18,7 @@ from .budget import NO_HEADERS, End, Flight
 L = TypeVar("L", bound="Lease")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Bound:
     """A bound on the threads that wait for the tokens of one bucket.
 

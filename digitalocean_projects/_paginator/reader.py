@@ -38,7 +38,7 @@ _Failure: TypeAlias = tuple[Project, APIError]
 _Outcome: TypeAlias = ProjectResources | _Failure
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Reader:
     """A way to read the resources of projects.
 
@@ -131,7 +131,7 @@ def concerns_all(error: APIError) -> bool:
     return isinstance(error, AuthenticationError | RateLimitError | RateLimitWaitError)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Reading:
     """The projects of one reading, and the gate of the wave of requests that is under way."""
 

@@ -45,7 +45,7 @@ _TRANSIENT = frozenset({408, 429, *SERVER_ERRORS})
 _UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21})
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Attempt:
     """An attempt at a request, for the description of its failure.
 

@@ -67,7 +67,7 @@ class Statistics:
     bucket: BucketStatistics | None
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Counts:
     """The counts of a manager. A view also adds its counts to those of the original client."""
 

@@ -151,7 +151,7 @@ class Pool:
         return None if held is None or held.is_beyond_reach() else held
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Held:
     """A session with the deadlines of its requests, its guard, its event loop and its process.
 

@@ -87,7 +87,7 @@ class Answer:
         raise _unusable(reason, self.request, self.secret, self.status, self.headers)
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, repr=False)
 class _TooLargeError(Exception):
     """A response body that exceeds the maximum size."""
 

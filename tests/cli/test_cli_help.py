@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import pty
+import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import termios
@@ -16,6 +18,7 @@ import pytest
 
 from digitalocean_projects._cli import main
 from digitalocean_projects._cli.arguments.parser import Commands
+from digitalocean_projects._cli.completion import generator
 from digitalocean_projects._cli.program import make_parser
 from digitalocean_projects._cli.terminal import columns
 from digitalocean_projects._cli.work import function_of
@@ -60,10 +63,12 @@ def test_help(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> No
 
 
 def test_functions() -> None:
-    """Each subcommand names the function that does its work, or has subcommands."""
-    for parser in PARSERS.values():
-        path = parser.get_default("command") or parser.get_default("run")
-        assert callable(function_of(path)) if path else parser is parser.get_default("group")
+    """Each subcommand names the function that does its work, has subcommands, or prints a file."""
+    for name, parser in PARSERS.items():
+        if path := parser.get_default("command") or parser.get_default("run"):
+            assert callable(function_of(path))
+        elif name != "digitalocean-projects completion":
+            assert parser is parser.get_default("group")
 
 
 @pytest.mark.parametrize(
@@ -154,8 +159,23 @@ def test_other_shells(shell: str, capsys: Capture) -> None:
     ] in capsys.readouterr().out
 
 
-def test_completion_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """Without shtab, the message says how to install it."""
-    monkeypatch.setitem(sys.modules, "shtab", None)
-    assert 2 == main(["completion", "bash"])
-    assert 'pip install "digitalocean-projects[cli]"' in capsys.readouterr().err
+def test_scripts_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each script is what its generator writes, on any supported Python."""
+    monkeypatch.setattr(sys, "argv", ["generator.py", "--check"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(generator.__file__, run_name="__main__")
+    assert 0 == caught.value.code
+
+
+def test_check_of_scripts(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:
+    """`--check` reports the scripts that differ; without it, they are generated again."""
+    folder = Path(shutil.copytree(generator.FOLDER, tmp_path / "completion"))
+    monkeypatch.setattr(generator, "FOLDER", folder)
+    current = (folder / "script.zsh").read_text("utf-8")
+    (folder / "script.zsh").write_text(f"{current}\n", "utf-8")
+    assert 1 == generator.main(["--check"])
+    assert 2 == generator.main(["--chek"])
+    outdated = "script.zsh is out of date: run the generator\n"
+    assert ("", f"{outdated}{generator.__doc__}\n") == capsys.readouterr()
+    assert 0 == generator.main([])
+    assert current == (folder / "script.zsh").read_text("utf-8")

@@ -30,7 +30,7 @@ sys.exit(main(["list", "--demo"]))
 LOADED = """\
 import sys
 from digitalocean_projects._cli import main
-lazy = {"digitalocean_projects.testing", "rich", "shtab", "wcwidth", "yaml"}
+lazy = {"digitalocean_projects.testing", "rich", "wcwidth", "yaml"}
 for options in [], ["--demo"]:
     main(["report", "-q", *options])
     print(*lazy & {*sys.modules}, file=sys.stderr)
@@ -96,7 +96,7 @@ def test_what_is_loaded_for_its_use(account: Emulator) -> None:
 
 
 def test_arguments_need_no_client() -> None:
-    """The version, help and wrong arguments don't load what only a subcommand needs."""
+    """The version, help, completion and wrong arguments don't load what only a subcommand needs."""
     expected = {
         "--version": 0,
         "--help": 0,
@@ -106,6 +106,7 @@ def test_arguments_need_no_client() -> None:
         "emulator --help": 0,
         "mcp --help": 0,
         "completion --help": 0,
+        "completion bash": 0,
         "": 2,
         "projects": 2,
         "lits": 2,

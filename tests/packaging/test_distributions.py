@@ -32,7 +32,7 @@ NEEDED = {
 }
 # The modules that each extra is for.
 EXTRAS = {
-    "cli": "import rich, shtab, wcwidth, yaml",
+    "cli": "import rich, wcwidth, yaml",
     "fastapi": f"import {NAME}.contrib.fastapi",
     "mcp": f"import {NAME}.contrib.mcp",
     "redis": f"from {NAME}.contrib.redis import RedisLimits",
@@ -187,6 +187,7 @@ def test_command(bare_python: Path, tmp_path: Path) -> None:
     command = bare_python.with_name("digitalocean-projects")
     lines = run(command, "list", "--demo", "--no-header", cwd=tmp_path).splitlines()
     assert 1034 == len(lines)
+    assert "complete -o bashdefault" in run(command, "completion", "bash", cwd=tmp_path)
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

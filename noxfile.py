@@ -34,6 +34,8 @@ nox.options.error_on_missing_interpreters = False
 
 
 def _install(session: nox.Session, *groups: str) -> None:
+    if groups == ("test",):
+        session.env.update(COMPILED)
     session.install("-e", f".[{EXTRAS}]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
@@ -45,6 +47,9 @@ PARTS = ("tests/cli", "tests/contrib", "tests/testing")
 PARALLEL = (f"--numprocesses={(os.cpu_count() or 1) + 2}", "--dist=worksteal")
 # The quick tests hardly wait.
 PARALLEL_QUICK = ("--numprocesses=auto", "--dist=worksteal")
+# Otherwise, each process of the tests compiles all that it imports, at the same time: on two cores,
+# the first run takes 126 s instead of 104 s.
+COMPILED = {"UV_COMPILE_BYTECODE": "1"}
 
 
 def _test(session: nox.Session, *command: str) -> None:
@@ -52,6 +57,8 @@ def _test(session: nox.Session, *command: str) -> None:
 
     Each process would rewrite the assertions of all tests, which takes 10 % of the first run.
     """
+    sources = filter(os.path.isdir, ("digitalocean_projects", "tests", "benchmarks"))
+    session.run("python", "-m", "compileall", "-q", "-j", "0", *sources)
     try:
         session.run(*command, "--assert=plain")
     except nox.command.CommandFailed:
@@ -92,6 +99,7 @@ def others(session: nox.Session) -> None:
         "--reinstall-package=digitalocean-projects",
         f"{wheel}[{EXTRAS}]",
         *nox.project.dependency_groups(PROJECT, "test"),
+        env=COMPILED,
     )
     session.chdir(folder)
     session.run("python", "-c", _INSTALLED)

@@ -16,6 +16,7 @@ from .models import Project, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from types import ModuleType
 
     import msgspec
 
@@ -296,15 +297,21 @@ def _with_items(
 ) -> tuple[dict[str, Any], list[T], Sequence[Hashable] | None]:
     """Return a document's members, its items, and their keys if they are known."""
     if item is Resource:
-        from .resources import decode_resources  # noqa: PLC0415 - it loads cattrs
-
         with suppress(KeyError, TypeError, ValueError, *_no_json()):
             return cast(
                 "tuple[dict[str, Any], list[T], list[str]]",
-                decode_resources(body.removeprefix(_BOM)),
+                _resources().decode_resources(body.removeprefix(_BOM)),
             )
     document = _document(body)
     return document, _items(document, item), None
+
+
+@cache
+def _resources() -> ModuleType:
+    """Return the module of resources, which loads cattrs. An import for each page takes 1 µs."""
+    from . import resources  # noqa: PLC0415 - see above
+
+    return resources
 
 
 def _items(document: dict[str, Any], item: type[T]) -> list[T]:
@@ -316,9 +323,7 @@ def _items(document: dict[str, Any], item: type[T]) -> list[T]:
     value = document[member]
     try:
         if item is Resource and isinstance(value, list):
-            from .resources import structured_resources  # noqa: PLC0415 - it loads cattrs
-
-            return cast("list[T]", structured_resources(value))
+            return cast("list[T]", _resources().structured_resources(value))
         return converter().structure(value, list[item])  # type: ignore[valid-type]  # a type at run time
     except (KeyError, TypeError, ValueError):
         pass

@@ -124,11 +124,12 @@ def modules() -> dict[str, ast.Module]:
 
 def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
     """Yield the nodes of a module, except those that only type checkers see."""
-    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from at_run_time(child)
+    nodes = [node]
+    while nodes:
+        node = nodes.pop()
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            yield node
+            nodes += ast.iter_child_nodes(node)
 
 
 @cache
@@ -143,6 +144,7 @@ def packages(tree: ast.Module) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
+@cache
 def imports() -> dict[str, set[str]]:
     """Return the modules of the package that each one imports.
 

@@ -941,13 +941,12 @@ class Paginator(Generic[T]):
     `Projects.list`, `Projects.list_resources` and `Client.paginate` return
     paginators.
 
-    Iterate over it to get the items. Pages are requested in waves: the first page alone, then
-    `concurrency` pages, then twice as many as in the wave before, up to 4 * `concurrency`. At most
-    `concurrency` requests are in flight, and a wave ends before its first item is returned. So you
-    may leave the loop at any point, which discards the rest of a wave: fewer than `concurrency`
-    pages in the first one, and later fewer than twice the pages before the wave. Memory is bounded
-    by the responses of a wave. With a `concurrency` of 1, each page is requested when it is needed.
-    Each iteration reads the listing from the start.
+    Iterate over it to get the items. The first page is requested alone, and the others in waves: of
+    `concurrency` pages, then of twice as many as before, up to 4 * `concurrency`, and of fewer
+    after a wave that took over a second. At most `concurrency` requests are in flight, and a wave
+    ends before its first item is returned. So you may leave the loop at any point, which discards
+    the rest of a wave, and memory is bounded by the responses of a wave. With a `concurrency` of 1,
+    each page is requested when it is needed. Each iteration reads the listing from the start.
 
     A listing is not a snapshot: the API divides it into pages at each request. An addition during
     a reading moves the other items to later positions, so some appear twice; repeats within

@@ -1015,17 +1015,17 @@ class Paginator(Generic[T]):
         If the listing changes while it is read, it is read again, at most twice and within
         `max_pages` pages in all. The first reading without a change is the result, and `settled`
         is true. If every reading saw a change, `settled` is false, and the result has the items of
-        all readings, in the order of the last one: every item that was in the listing the whole
-        time (unless a change was not detected), but perhaps items that have left it, too. So if you
-        remove something because of the result, pass `strict=True`.
+        all readings that ended, in the order of the last one: every item that was in the listing
+        the whole time (unless a change was not detected), but perhaps items that have left it, too.
+        So if you remove something because of the result, pass `strict=True`.
 
         Args:
             strict: Raise an error if every reading saw a change. The default is False.
 
         Raises:
             APIError: A page could not be read.
-            PaginationError: The pages are inconsistent, or with `strict`, every reading saw a
-                change.
+            PaginationError: The pages are inconsistent, or don't end in any reading, or with
+                `strict`, every reading saw a change.
         """
         return self._portal.call(self._async.collect, strict=strict)
 

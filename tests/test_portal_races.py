@@ -74,6 +74,26 @@ def test_no_thread(emulator: Emulator) -> None:
     client.close()
 
 
+def test_interrupted_start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption of the thread's start is raised, also if the clean-up after it fails."""
+    client = Client(emulator.token, base_url=emulator.url)
+    usual = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        usual(thread)
+        try:
+            raise KeyboardInterrupt
+        finally:
+            threading.Lock().release()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(KeyboardInterrupt):
+            total(client)
+    assert 0 == total(client)
+    client.close()
+
+
 def test_close_while_a_call_is_handed_over() -> None:
     """A call after the loop's last turn raises the error of a closed client."""
     called, ending = threading.Event(), threading.Event()

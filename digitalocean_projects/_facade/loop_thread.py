@@ -153,8 +153,12 @@ class LoopThread:
         try:
             self._thread.start()
         except RuntimeError as error:
-            self.failure = str(error)
-            self._refuse_calls()
+            if isinstance(error.__context__, Exception | None):
+                self.failure = str(error)
+                self._refuse_calls()
+            else:
+                # The thread runs. A signal handler has interrupted `start`, whose clean-up failed.
+                raise error.__context__ from None
 
     def run(self, function: Callable[[], Awaitable[T]]) -> T:
         """See `Portal.call`."""

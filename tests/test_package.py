@@ -96,7 +96,7 @@ FOREIGN = {
         "testing/_server",
     },
     "anyio": {"_facade/loop_thread"},
-    "backoff": {"_config"},
+    "backoff": {"_config", "_facade/loop_thread"},
     "cattrs": {"_codec/structure"},
     "msgspec": {"_codec/json", "_codec/resources", "_codec/structure"},
     "opentelemetry": {"_session/telemetry"},
@@ -257,7 +257,9 @@ LAZY = {
     "from digitalocean_projects import DEFAULT_PROJECT, URN, Environment": set[str](),
     "from digitalocean_projects import NotFoundError, Page, RateLimit, Resource": {"attrs"},
     "from digitalocean_projects import AsyncClient": {"aiohttp", "attrs"},
-    "from digitalocean_projects import Client": {"aiohttp", "anyio", "attrs"},
+    "from digitalocean_projects import Client": {
+        *("aiohttp", "anyio", "attrs", "backoff", "cattrs", "msgspec"),
+    },
 }
 
 

@@ -251,8 +251,13 @@ async def test_links_are_not_followed(
             "the next page, got page 1",
             2,
         ),
-        ([document(1, next=True)] * 9, "page 2 has only repeated items", 3),
-        ([document(1, next=True), document(2, next=True)] * 5, "page 3 has only repeated items", 6),
+        # `collect` reads again, twice.
+        ([document(1, next=True)] * 9, "page 2 has only repeated items", 9),
+        (
+            [document(1, next=True), document(2, next=True)] * 5,
+            "page 3 has only repeated items",
+            18,
+        ),
         ([document(n, next=True) for n in range(99)], "max_pages allows no page after", 9),
         ([document(next=True)] * 99, "max_pages allows no page after", 9),
     ],
@@ -270,6 +275,42 @@ async def test_pages_that_make_no_listing(
                 await reading
             assert len(asked(emulator)) <= requests
         assert paginator.settled is None
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_items_that_move_back(
+    emulator: Emulator, make_either: MakeClient, *, strict: bool
+) -> None:
+    """If so many items move to the front that a page has only repeats, `collect` reads again."""
+    emulator.seed(droplets(*range(5)), default=True)
+
+    def move() -> None:
+        emulator.seed(droplets(4))
+        emulator.seed(droplets(4), default=True)
+
+    on_page(emulator, 2, move)
+    async with make_either() as client:
+        paginator = client.projects.list_resources(per_page=1, concurrency=1)
+        items = await paginator.collect(strict=strict)
+        assert droplets(4, 0, 1, 2, 3) == [str(item.urn) for item in items]
+        assert paginator.settled is True
+
+
+@pytest.mark.parametrize("ends", [0, 2])
+async def test_readings_that_do_not_end(
+    emulator: Emulator, make_client: MakeClient, ends: int
+) -> None:
+    """`collect` returns the items of the reading that ended, whichever it was."""
+    for reading in range(3):
+        second = document(2) if reading == ends else document(1, next="?page=3")
+        # A last page other than the announced one is a sign of a change.
+        last = None if ends else "?page=3"
+        emulator.respond(200, document(1, next="?page=2", last=last), when=page_is(1), times=1)
+        emulator.respond(200, second, when=page_is(2), times=1)
+    async with make_client() as client:
+        paginator = client.projects.list_resources(concurrency=1)
+        assert droplets(1, 2) == [str(item.urn) for item in await paginator.collect()]
+        assert (ends == 2) is paginator.settled
 
 
 async def test_arrival(emulator: Emulator, make_either: MakeClient) -> None:

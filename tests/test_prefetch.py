@@ -13,6 +13,7 @@ import trio
 from digitalocean_projects import ClientUsageError
 from digitalocean_projects._described import Request
 from digitalocean_projects._messages import Secret
+from digitalocean_projects._paginator import prefetch as prefetch_module
 from digitalocean_projects._paginator.prefetch import Waves, Window, close
 from digitalocean_projects._session.transport import Answer
 
@@ -220,7 +221,7 @@ async def test_failure_in_a_cancelled_wave(source: Source) -> None:
 
 
 async def test_page_after_a_failed_one(source: Source) -> None:
-    """A page that arrived in a wave before an earlier page failed isn't fetched again."""
+    """A page that arrived in a wave before an earlier page failed is fetched again, after it."""
     waves = Waves(source.fetch, 3)
     source.broken = {1: EOFError()}
     wave = asyncio.create_task(waves.get(1, 3))
@@ -231,22 +232,37 @@ async def test_page_after_a_failed_one(source: Source) -> None:
         await wave
     await source.let(3)
     assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
-    assert [1, 2, 3, 1, 3] == source.asked
+    assert [1, 2, 3, 1, 2, 3] == source.asked
 
 
 async def test_cancelled_wave(source: Source) -> None:
-    """A cancelled wave leaves no task, and only the pages that are missing are fetched again."""
+    """A cancelled wave leaves no task, and keeps the pages before the first missing one."""
     before = tasks()
-    waves = Waves(source.fetch, 3)
-    wave = asyncio.create_task(waves.get(1, 3))
-    await source.let(2)
+    waves = Waves(source.fetch, 4)
+    wave = asyncio.create_task(waves.get(1, 4))
+    await source.let(1, 2, 4)
     wave.cancel()
     with pytest.raises(asyncio.CancelledError):
         await wave
-    assert ([1, 3], before) == (sorted(source.cancelled), tasks())
-    await source.let(1, 3)
-    assert [page(1), page(2), page(3)] == [await waves.get(number, 3) for number in (1, 2, 3)]
-    assert [1, 2, 3, 1, 3] == source.asked
+    assert ([3], before) == (source.cancelled, tasks())
+    await source.let(3)
+    assert [page(1), page(2)] == [await waves.get(number, 4) for number in (1, 2)]
+    assert [1, 2, 3, 4] == source.asked
+    assert [page(3), page(4)] == [await waves.get(number, 4) for number in (3, 4)]
+    assert [1, 2, 3, 4, 3, 4] == source.asked
+
+
+async def test_long_waves(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a wave that took long, the next one has half as many pages, and not fewer requests."""
+    waves = Waves(source.fetch, 3, laps=4)
+    await source.let(*range(1, 50))
+    asked = []
+    for number in range(1, 36):
+        if number == 10:
+            monkeypatch.setattr(prefetch_module, "_LONG", -1.0)
+        assert page(number) == await waves.get(number, 99)
+        asked.append(len(source.asked))
+    assert 3 * [3] + 6 * [9] + 12 * [21] + 6 * [27] + 3 * [30] + 3 * [33] + 2 * [36] == asked
 
 
 async def test_window(source: Source) -> None:
@@ -285,6 +301,13 @@ async def test_window_goes_on_first(source: Source) -> None:
     await close([window])
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a page that has arrived wait for its batch for more than a moment."""
+    monkeypatch.setattr(prefetch_module, "_MOMENT", 1000.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_window_in_batches(source: Source) -> None:
     """A wait in a window ends when a batch of pages has arrived, or when none can arrive."""
     window = Window(source.fetch, 3, batch=3)
@@ -308,6 +331,21 @@ async def test_window_in_batches(source: Source) -> None:
     assert page(6) == await last
 
 
+async def test_window_in_an_incomplete_batch(source: Source) -> None:
+    """A page waits for a moment only for the others of its batch, which may never arrive."""
+    window = Window(source.fetch, 3, batch=3)
+    for number in (1, 2):
+        wait = asyncio.create_task(window.get(number, 9))
+        await settle()
+        await source.let(number)
+        assert not wait.done()
+        async with asyncio.timeout(30):
+            assert page(number) == await wait
+    assert [3, 4, 5] == source.running
+    await close([window])
+
+
+@pytest.mark.usefixtures("patient")
 async def test_window_in_batches_after_a_failure(source: Source) -> None:
     """A page before a failed one is returned though no batch is complete."""
     window = Window(source.fetch, 3, batch=3)

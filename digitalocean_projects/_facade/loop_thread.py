@@ -17,6 +17,11 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, TypeVarTuple
 
 import anyio
 
+# The client would import these during its first calls. A process that another thread forks during
+# an import can never import the same module.
+import backoff  # noqa: F401
+
+from digitalocean_projects._codec import resources as _resources  # noqa: F401
 from digitalocean_projects._errors import CLOSED, ClientUsageError
 from digitalocean_projects._process import call_in_child, check_process, keep_for_ever
 

@@ -941,13 +941,12 @@ class Paginator(Generic[T]):
     `Projects.list`, `Projects.list_resources` and `Client.paginate` return
     paginators.
 
-    Iterate over it to get the items. Pages are requested in waves: the first page alone, then
-    `concurrency` pages, then twice as many as in the wave before, up to 4 * `concurrency`. At most
-    `concurrency` requests are in flight, and a wave ends before its first item is returned. So you
-    may leave the loop at any point, which discards the rest of a wave: fewer than `concurrency`
-    pages in the first one, and later fewer than twice the pages before the wave. Memory is bounded
-    by the responses of a wave. With a `concurrency` of 1, each page is requested when it is needed.
-    Each iteration reads the listing from the start.
+    Iterate over it to get the items. The first page is requested alone, and the others in waves: of
+    `concurrency` pages, then of twice as many as before, up to 4 * `concurrency`, and of fewer
+    after a wave that took over a second. At most `concurrency` requests are in flight, and a wave
+    ends before its first item is returned. So you may leave the loop at any point, which discards
+    the rest of a wave, and memory is bounded by the responses of a wave. With a `concurrency` of 1,
+    each page is requested when it is needed. Each iteration reads the listing from the start.
 
     A listing is not a snapshot: the API divides it into pages at each request. An addition during
     a reading moves the other items to later positions, so some appear twice; repeats within
@@ -1016,17 +1015,17 @@ class Paginator(Generic[T]):
         If the listing changes while it is read, it is read again, at most twice and within
         `max_pages` pages in all. The first reading without a change is the result, and `settled`
         is true. If every reading saw a change, `settled` is false, and the result has the items of
-        all readings, in the order of the last one: every item that was in the listing the whole
-        time (unless a change was not detected), but perhaps items that have left it, too. So if you
-        remove something because of the result, pass `strict=True`.
+        all readings that ended, in the order of the last one: every item that was in the listing
+        the whole time (unless a change was not detected), but perhaps items that have left it, too.
+        So if you remove something because of the result, pass `strict=True`.
 
         Args:
             strict: Raise an error if every reading saw a change. The default is False.
 
         Raises:
             APIError: A page could not be read.
-            PaginationError: The pages are inconsistent, or with `strict`, every reading saw a
-                change.
+            PaginationError: The pages are inconsistent, or don't end in any reading, or with
+                `strict`, every reading saw a change.
         """
         return self._portal.call(self._async.collect, strict=strict)
 

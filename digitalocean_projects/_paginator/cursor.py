@@ -38,6 +38,8 @@ class Reading(Generic[T]):
         limit: The last page that probably exists.
         ended: True if the last page was read.
         changed: True if there was a sign of a change.
+        stuck: True if a page had only repeated items, and more than the total has grown by. Either
+            the pages never end, or items have moved there meanwhile.
         total: The number of items according to the first page that has it; None if none has.
     """
 
@@ -55,6 +57,7 @@ class Reading(Generic[T]):
         self.limit = start
         self.ended = False
         self.changed = False
+        self.stuck = False
         self._key = key
         self._start = start
         self._per_page = per_page
@@ -64,7 +67,7 @@ class Reading(Generic[T]):
         self._step = 1
         self._widest = widest
         self._last_allowed = start + max_pages - 1
-        self._stuck = 0
+        self._repeats = 0
         self._received = 0
         self.total: int | None = None
         self._last: int | None = None
@@ -73,7 +76,8 @@ class Reading(Generic[T]):
         """Add page `number` to the reading, and return the new items on it.
 
         Raises:
-            PaginationError: The pages don't advance, or don't end. The page was not added.
+            PaginationError: The pages don't advance, or don't end. The page was not added. If it
+                has only repeated items, `stuck` is true.
         """
         if document.more and document.next not in {None, self.number + 1}:
             reason = f"page {self.number} must link to the next page, got page {document.next}"
@@ -85,15 +89,16 @@ class Reading(Generic[T]):
         if not self._see_if_new(keys):
             by_key = dict(zip(keys, new, strict=True))
             new = tuple(item for key, item in by_key.items() if key not in self._seen)
-            stuck = self._stuck + len(by_key)
-            if more and not new and stuck > self._growth(document):
+            repeats = self._repeats + len(by_key)
+            self.stuck = more and not new and repeats > self._growth(document)
+            if self.stuck:
                 follows = "links to a next page" if document.more else "lacks a link to a next page"
                 reason = f"page {self.number} has only repeated items, but {follows}"
                 raise PaginationError(reason, request)
-            self._stuck = stuck
+            self._repeats = repeats
             self._seen.update(keys)
         if new:
-            self._stuck = 0
+            self._repeats = 0
         self._look_for_change(document, more=more, repeats=len(document.items) - len(new))
         self._look_ahead(document)
         self._remember(keys)

@@ -33,13 +33,12 @@ class AsyncPaginator(Generic[T]):
     `AsyncProjects.list`, `AsyncProjects.list_resources` and `AsyncClient.paginate` return
     paginators.
 
-    Iterate over it to get the items. Pages are requested in waves: the first page alone, then
-    `concurrency` pages, then twice as many as in the wave before, up to 4 * `concurrency`. At most
-    `concurrency` requests are in flight, and a wave ends before its first item is returned. So you
-    may leave the loop at any point, which discards the rest of a wave: fewer than `concurrency`
-    pages in the first one, and later fewer than twice the pages before the wave. Memory is bounded
-    by the responses of a wave. With a `concurrency` of 1, each page is requested when it is needed.
-    Each iteration reads the listing from the start.
+    Iterate over it to get the items. The first page is requested alone, and the others in waves: of
+    `concurrency` pages, then of twice as many as before, up to 4 * `concurrency`, and of fewer
+    after a wave that took over a second. At most `concurrency` requests are in flight, and a wave
+    ends before its first item is returned. So you may leave the loop at any point, which discards
+    the rest of a wave, and memory is bounded by the responses of a wave. With a `concurrency` of 1,
+    each page is requested when it is needed. Each iteration reads the listing from the start.
 
     A listing is not a snapshot: the API divides it into pages at each request. An addition during
     a reading moves the other items to later positions, so some appear twice; repeats within
@@ -126,17 +125,17 @@ class AsyncPaginator(Generic[T]):
         If the listing changes while it is read, it is read again, at most twice and within
         `max_pages` pages in all. The first reading without a change is the result, and `settled`
         is true. If every reading saw a change, `settled` is false, and the result has the items of
-        all readings, in the order of the last one: every item that was in the listing the whole
-        time (unless a change was not detected), but perhaps items that have left it, too. So if you
-        remove something because of the result, pass `strict=True`.
+        all readings that ended, in the order of the last one: every item that was in the listing
+        the whole time (unless a change was not detected), but perhaps items that have left it, too.
+        So if you remove something because of the result, pass `strict=True`.
 
         Args:
             strict: Raise an error if every reading saw a change. The default is False.
 
         Raises:
             APIError: A page could not be read.
-            PaginationError: The pages are inconsistent, or with `strict`, every reading saw a
-                change.
+            PaginationError: The pages are inconsistent, or don't end in any reading, or with
+                `strict`, every reading saw a change.
         """
         with operation(self._listing.operation):
             return await self._collect_settled(strict=strict)
@@ -177,24 +176,40 @@ class AsyncPaginator(Generic[T]):
 
     async def _collect_settled(self, *, strict: bool) -> list[T]:
         found: dict[Hashable, T] = {}
-        pages = 0
+        failure: PaginationError | None = None
+        pages, any_ended = 0, False
         for _ in range(_READINGS):
             reading = self._reading(memory=None)
-            items = await self._collect(reading)
-            self._note(reading)
-            if self._settled:
-                return items
-            latest = {self._listing.key(item): item for item in items}
-            # An item without an identity can't be recognized in another reading.
-            found = {key: found[key] for key in found if not isinstance(key, Unidentified)}
-            found = {**latest, **found, **latest}
+            try:
+                items = await self._collect(reading)
+            except PaginationError as error:
+                if not reading.stuck:
+                    raise
+                failure = error.with_traceback(None)
+            else:
+                self._note(reading)
+                if self._settled:
+                    return items
+                found, any_ended = self._merged(found, items), True
             pages += reading.number - 1
             if pages + reading.number - 1 > self._max_pages:
                 break
+        if failure is not None and not any_ended:
+            try:
+                raise failure
+            finally:
+                del failure  # which refers to this frame
         if strict:
             reason = "the listing changed while it was read, in every attempt"
             raise PaginationError(reason, self._listing.request(1))
         return list(found.values())
+
+    def _merged(self, found: dict[Hashable, T], items: list[T]) -> dict[Hashable, T]:
+        """Return the items of former readings and of the latest one, in the order of that one."""
+        latest = {self._listing.key(item): item for item in items}
+        # An item without an identity can't be recognized in another reading.
+        found = {key: found[key] for key in found if not isinstance(key, Unidentified)}
+        return {**latest, **found, **latest}
 
     async def _collect(self, reading: Reading[T]) -> list[T]:
         items: list[T] = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from digitalocean_projects import URN, Resource, ResourceStatus
@@ -260,20 +260,22 @@ BAD_DOCUMENTS = [
 ]
 
 
-def page_after_unusual(content: bytes) -> PageDocument[Resource]:
-    """Return a page that is read after one with an unusual resource, in another way."""
-    page_of(body(resources=[WIRE | {"status": 5}]))
-    return page_of(content)
+def page_after(*counts: int) -> Callable[[bytes], PageDocument[Resource]]:
+    """Return a decoder that first decodes pages with these numbers of unusual resources."""
+
+    def decode(content: bytes) -> PageDocument[Resource]:
+        for count in counts:
+            page_of(body(resources=[WIRE, *[WIRE | {"status": 5}] * count]))
+        return page_of(content)
+
+    return decode
 
 
-def resources_after_usual(content: bytes) -> list[Resource]:
-    """Return the resources that are read after a usual page."""
-    for _ in range(2):
-        page_of(body(resources=[WIRE]))
-    return decode_resources(content)
-
-
-decoders = pytest.mark.parametrize("decode", [resources_after_usual, page_after_unusual])
+# The decoder reads a page in a way that fits the page before.
+after_usual = page_after(0)
+after_few = page_after(0, 1)
+after_many = page_after(0, codec._MANY)
+decoders = pytest.mark.parametrize("decode", [after_usual, after_few, after_many])
 
 
 @decoders
@@ -356,22 +358,42 @@ def test_round_trip(resources: list[Resource]) -> None:
     assert resources == decode_resources(content) == page_of(content).items
 
 
-scalars = st.none() | st.booleans() | st.integers() | st.just(0.5) | st.text() | st.just(URN_TEXT)
-keys = st.sampled_from(["urn", "status", "links", "assigned_at", "self", "pages", "next", "total"])
-values = st.recursive(scalars, lambda v: st.lists(v) | st.dictionaries(keys, v), max_leaves=10)
-members = st.sampled_from(["resources", "links", "meta"])
+def joined(names: list[str]) -> Callable[[Any], Any]:
+    """Return a function from a strategy of JSON to one of objects, which may repeat names."""
+    name = st.sampled_from([f'"{name}"' for name in names])
+    return lambda value: st.lists(st.tuples(name, value).map(":".join)).map(
+        lambda parts: f"{{{','.join(parts)}}}"
+    )
 
 
-@given(st.binary() | st.dictionaries(members, values).map(lambda value: json.dumps(value).encode()))
+def listed_json(value: Any) -> Any:
+    return st.lists(value).map(lambda parts: f"[{','.join(parts)}]")
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.just(0.5) | st.text()
+# These are no JSON: text that is not UTF-8, half of a pair of surrogates, numbers too large.
+no_scalars = st.sampled_from(['"\udcff"', '"\\ud800"', "1e400", "1" * 400])
+leaves = st.just(json.dumps(URN_TEXT)) | scalars.map(json.dumps) | no_scalars
+in_objects = joined(["urn", "status", "links", "assigned_at", "self", "pages", "next", "total"])
+values = st.recursive(leaves, lambda value: listed_json(value) | in_objects(value), max_leaves=10)
+documents = joined(["resources", "\\u0072esources", "links", "meta"])(
+    values | listed_json(in_objects(leaves))
+).map(lambda text: text.encode("utf-8", "surrogateescape"))
+
+
+@given(st.binary() | documents)
+@example(b'{"resources":[{"urn":"\xff"}],"resources":[]}')
+@example(b'{"resources":[{"urn":1e400}],"\\u0072esources":[]}')
 def test_any_document(content: bytes) -> None:
     """Any bytes are a page or a `DecodeError`, and earlier pages do not change that."""
     try:
-        expected = resources_after_usual(content)
+        expected = after_usual(content)
     except DecodeError as error:
-        with pytest.raises(DecodeError, match=f"^{re.escape(str(error))}$"):
-            page_after_unusual(content)
+        for decode in (after_few, after_many):
+            with pytest.raises(DecodeError, match=f"^{re.escape(str(error))}$"):
+                decode(content)
     else:
-        assert expected == page_after_unusual(content).items
+        assert expected == after_few(content) == after_many(content)
 
 
 def test_many_faults() -> None:
@@ -418,30 +440,60 @@ def test_unusual_beside_usual(changes: dict[str, object]) -> None:
     odd = {**WIRE, **changes}
     content = body(resources=[WIRE, odd, WIRE])
     usual, resource = structure(WIRE, Resource), structure(odd, Resource)
-    for items in (resources_after_usual(content), page_after_unusual(content).items):
+    for decode in (after_usual, after_few, after_many):
+        items = decode(content).items
         assert [usual, resource, usual] == items
         assert [type(resource.status), type(usual.status)] == [type(r.status) for r in items[1:]]
 
 
 def test_pages_in_a_row() -> None:
-    """After an unusual page, each resource is decoded by itself, until all on a page are usual."""
-    for status, expected in (("ok", False), (5, True), ("new", True), ("ok", False)):
-        page_of(body(resources=[WIRE | {"status": status}]))
-        assert codec._expects_unusual is expected
+    """The unusual resources of a page are counted up to a maximum, until a page has none."""
+    many = codec._MANY
+    for count, expected in ((0, 0), (1, 1), (2, 2), (0, 0), (many + 1, many), (1, many), (0, 0)):
+        page_of(body(resources=[WIRE, *[WIRE | {"status": 5}] * count]))
+        assert expected == codec._unusual
 
 
 CHANGES: list[dict[str, object]] = [
     {},
     {"new": 5},
     {"status": "new"},
+    {"status": 5},
     {"assigned_at": ""},
+    {"links": {"self": "x", "new": 5}},
     {"urn": "do:App:"},
 ]
 
 
+@decoders
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("count", [10, 50, 200])
+@pytest.mark.parametrize("malformed", [0, 3, 30])
+def test_unusual_among_many(
+    decode: Callable[[bytes], PageDocument[Resource]],
+    change: dict[str, object],
+    count: int,
+    malformed: int,
+) -> None:
+    """A resource in a list equals the same resource alone, with any number of unusual ones."""
+    elements = [
+        WIRE | {"urn": f"do:a:{n}"} | (change if n % (200 // count) == 0 else {})
+        for n in range(200)
+    ]
+    for element in elements[100 : 100 + malformed]:
+        element["assigned_at"] = ""
+    expected = [structure(element, Resource) for element in elements]
+    page = decode(body(resources=elements))
+    assert expected == page.items
+    assert [type(resource.status) for resource in expected] == [
+        type(resource.status) for resource in page.items
+    ]
+    assert [urn_text(resource) for resource in expected] == page.keys
+
+
 @given(st.lists(st.sampled_from(CHANGES), max_size=40))
-def test_unusual_among_many(changes: list[dict[str, object]]) -> None:
-    """A resource in a list equals the same resource alone, with any number of odd ones."""
+def test_any_unusual(changes: list[dict[str, object]]) -> None:
+    """A resource equals the same one alone, also in a document with other members."""
     elements = [WIRE | {"urn": f"do:a:{n}"} | change for n, change in enumerate(changes)]
     expected = [structure(element, Resource) for element in elements]
     for document in (body(resources=elements), body(resources=elements, new=5)):

@@ -190,7 +190,7 @@ def decode_project(body: bytes, wanted: str | None = None) -> Project:
     Raises:
         DecodeError: The body is not such a response. The message may quote what the server sent.
     """
-    project = _usual_project(body) or _project(_document(body).get("project"))
+    project = _usual_project(body) or _project(_document(body))
     if wanted is not None and project.id.lower() != wanted:
         raise DecodeError(f"expected the project {wanted}, got {project.id!r}")
     return project
@@ -211,14 +211,17 @@ def _usual_project(body: bytes) -> Project | None:
     return Project(**msgspec.structs.asdict(members)) if type(members.owner_id) is int else None
 
 
-def _project(value: Any) -> Project:
-    from .structure import structure  # noqa: PLC0415 - it loads cattrs
+def _project(document: dict[str, Any]) -> Project:
+    from .structure import faults, structure  # noqa: PLC0415 - it loads cattrs
 
+    if "project" not in document:
+        raise DecodeError("project is missing")
+    value = document["project"]
     try:
         return structure(value, Project)
     except (KeyError, TypeError, ValueError):
-        # Explained as a list of one.
-        return _items({_MEMBERS[Project]: [value]}, Project)[0]
+        pass
+    raise DecodeError("; ".join(faults(value, Project, "project")))
 
 
 def decode_error(body: bytes) -> dict[str, str]:

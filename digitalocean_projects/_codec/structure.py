@@ -56,19 +56,22 @@ def explanation(value: Any, item: type, member: str) -> str:
     """Return the first faults in a list of items, found by structuring it again in detail."""
     if not isinstance(value, list):
         return f"{member}: expected a list, got {type(value).__name__}"
-    faults: list[str] = []
+    found: list[str] = []
     for index, element in enumerate(value):
-        try:
-            converter(detailed=True).structure(element, item)
-        except Exception as error:  # noqa: BLE001 - each is one of the faults to explain
-            path = f"{member}[{index}]"
-            describe = partial(_fault, element)
-            faults += map(
-                _path_first, cattrs.transform_error(error, path, format_exception=describe)
-            )
-            if len(faults) >= _MOST_FAULTS:
-                break
-    return "; ".join(faults)
+        found += faults(element, item, f"{member}[{index}]")
+        if len(found) >= _MOST_FAULTS:
+            break
+    return "; ".join(found)
+
+
+def faults(element: Any, item: type, path: str) -> list[str]:
+    """Return the faults in one item, found by structuring it again in detail."""
+    try:
+        converter(detailed=True).structure(element, item)
+    except Exception as error:  # noqa: BLE001 - each is one of the faults to explain
+        describe = partial(_fault, element)
+        return [*map(_path_first, cattrs.transform_error(error, path, format_exception=describe))]
+    return []
 
 
 def _fault(element: Any, error: BaseException, _: object) -> str:

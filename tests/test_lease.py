@@ -95,6 +95,74 @@ def test_outcomes() -> None:
     assert bucket.is_idle()
 
 
+@pytest.mark.parametrize(
+    "headers", [None, [("a", "1")], {"ratelimit-remaining": 12, "retry-after": 12}]
+)
+@pytest.mark.parametrize("report", ["settle", "refused"])
+def test_wrong_headers(report: str, headers: Any) -> None:
+    """The caller gets the error of wrong headers, and the token returns as usual."""
+    bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        async with bucket.lease() as lease:
+            with pytest.raises((AttributeError, TypeError)):
+                getattr(lease, report)(headers)
+        await use(bucket)
+
+    clock.run(main())
+    assert (61.0, 2) == (clock.now, bucket.statistics().granted)
+
+
+def test_jitter_that_raises() -> None:
+    """The caller gets the error of `jitter`; other ends and waiting requests aren't affected."""
+    calls = 0
+
+    def jitter() -> float:
+        nonlocal calls
+        calls += 1
+        raise ValueError
+
+    clock = HookedClock()
+    bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=clock, jitter=jitter)
+
+    def both(first: Any, second: Any) -> None:
+        # The lock is held, so both ends are queued.
+        first.refused({"retry-after": "7"})
+        second.unsent()
+
+    async def main() -> None:
+        first, second = [await hold(bucket) for _ in range(2)]
+        waiting = asyncio.create_task(use(bucket))
+        await asyncio.sleep(0)
+        clock.hook = partial(both, first, second)
+        with pytest.raises(ValueError, match=r"^$"):
+            bucket.statistics()
+        await waiting
+        assert (7.0, 1) == (clock.now, calls)
+
+    clock.run(main())
+
+
+def test_source_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end that a source of tokens can't apply is dropped, so the next ones are applied."""
+    bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
+
+    def end(*_: object) -> None:
+        raise ValueError
+
+    async def main() -> None:
+        first, second = [await hold(bucket) for _ in range(2)]
+        first.settle()
+        with monkeypatch.context() as patch:
+            patch.setattr(bucket.budget, "end", end)
+            with pytest.raises(ValueError, match=r"^$"):
+                bucket.statistics()
+        second.unsent()
+        assert (1, 0) == left(bucket)
+
+    clock.run(main())
+
+
 def test_body_that_fails() -> None:
     """A request that fails or is cancelled may have been counted."""
     bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))

@@ -11,11 +11,14 @@ from weakref import ReferenceType
 
 import attrs
 
+from digitalocean_projects._codec.headers import remaining, retry_after_refusal, until_reset
 from digitalocean_projects._public import publish
 
-from .budget import NO_HEADERS, End, Flight
+from .budget import NO_REPORT, End, Flight, Report
 
 L = TypeVar("L", bound="Lease")
+
+_NO_HEADERS: Mapping[str, str] = {}
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -36,7 +39,7 @@ class Lender(Protocol):
 
     def _acquire(self, lease: L) -> Coroutine[Any, Any, L]: ...
 
-    def _end(self, lease: Lease, end: End, headers: Mapping[str, str]) -> None: ...
+    def _end(self, lease: Lease, end: End, report: Report) -> None: ...
 
 
 class _NoWait:
@@ -143,10 +146,10 @@ class Lease(Flight):
     ) -> Awaitable[None]:
         """Return the tokens as after a request of unknown fate, unless its outcome was reported."""
         if self.out:
-            self._bucket._end(self, "unknown", NO_HEADERS)
+            self._bucket._end(self, "unknown", NO_REPORT)
         return _NO_WAIT
 
-    def settle(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
+    def settle(self, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """Report a response other than 429: the API has counted the request.
 
         Args:
@@ -154,24 +157,33 @@ class Lease(Flight):
                 case. The bucket reads those named `ratelimit-…`. They are optional.
         """
         if self.out:
-            self._bucket._end(self, "settled", headers)
+            report = NO_REPORT
+            # If the headers aren't a mapping of strings, the caller gets the error, and the request
+            # was counted nevertheless.
+            try:
+                left = remaining(headers)
+                report = left, until_reset(headers) if left == 0 else None
+            finally:
+                self._bucket._end(self, "settled", report)
 
-    def refused(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
+    def refused(self, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """Report a response 429, after which the bucket pauses for the time that the API asks for.
 
         Args:
             headers: The headers of the response, as in `settle`. The bucket also reads
                 `retry-after`. They are optional.
         """
-        self._end("refused", headers)
+        if self.out:
+            report = NO_REPORT
+            try:
+                report = None, retry_after_refusal(headers)
+            finally:
+                self._bucket._end(self, "refused", report)
 
     def unsent(self) -> None:
         """Report that no byte of the request was sent, so the tokens return at once."""
-        self._end("unsent")
-
-    def _end(self, end: End, headers: Mapping[str, str] = NO_HEADERS) -> None:
         if self.out:
-            self._bucket._end(self, end, headers)
+            self._bucket._end(self, "unsent", NO_REPORT)
 
 
 publish(globals())

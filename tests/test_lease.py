@@ -432,6 +432,25 @@ def test_no_end_is_lost(asked: int) -> None:
     assert 0.0 == clock.now
 
 
+def test_end_that_the_next_lease_applies() -> None:
+    """An end that another thread leaves to the next lease lets a waiting lease proceed."""
+    bucket = TokenBucket(Limits(windows=((4, 60.0),), reserve=2), clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        leases = [await hold(bucket) for _ in range(2)]
+        waiting = asyncio.create_task(use(bucket, bulk=True))
+        await asyncio.sleep(0)
+        # As another thread that ends them while the next lease has the lock.
+        with bucket.lock:
+            for lease in leases:
+                lease.unsent()
+        async with bucket.lease():
+            await waiting
+
+    clock.run(main())
+    assert 0.0 == clock.now
+
+
 # The second one forks as C code does, without Python's hooks.
 FORKS = ["from os import fork", "import ctypes\nfork = ctypes.PyDLL(None).fork"]
 FORK = """

@@ -231,13 +231,14 @@ class TokenBucket:
         A coroutine with a lease may be collected as garbage wherever an object is created, and a
         signal handler may run between any two steps, even while the same thread changes this
         bucket. So the end goes into a queue, and the thread that has the lock applies it. If any
-        thread holds the lock, nothing more is done here: the holder checks the queue again after
-        releasing it. `statistics`, `outlives_users`, and `is_idle` when a client is created, don't
-        wait for the lock either, so signal handlers may call them. All other methods wait for it.
-        The garbage collector calls none of them, and signal handlers must not send requests, also
-        with a blocking client, whose thread would wait for the interrupted code.
+        thread holds the lock, nothing more is done here: the holder applies the end, at the latest
+        after releasing the lock, and then releases the waiting leases that may proceed.
+        `statistics`, `outlives_users`, and `is_idle` when a client is created, don't wait for the
+        lock either, so signal handlers may call them. All other methods wait for it. The garbage
+        collector calls none of them, and signal handlers must not send requests, also with a
+        blocking client, whose thread would wait for the interrupted code.
         If no lease waits, the end after a response matters to the next lease only, which applies it
-        with the lock that it has: this saves 0.7 of a lease's 4.0 µs.
+        with the lock that it has. Without this, a lease takes 0.7 µs more than its 3.3 µs.
         """
         self._ends.append((lease, end, report, self.clock.time()))
         if end != "settled" or self.waiting.timers or self._remote is not None:
@@ -270,7 +271,7 @@ class TokenBucket:
         """Release, queue or refuse a lease; return True if it was released."""
         check_process()
         with self._lock:
-            self._apply()
+            applied = self._apply()
             now, before = self.clock.time(), 0
             if self.budget.next_end <= now:
                 self._end_overdue(now)
@@ -283,7 +284,8 @@ class TokenBucket:
                 self._granted += 1
             else:
                 self._queue(lease, before, now)
-        if self._ends:
+        # An end of another thread, which left it to this one, may let waiting leases proceed.
+        if self._ends or (applied and self.waiting.timers):
             self.work()
         return goes
 
@@ -304,14 +306,15 @@ class TokenBucket:
     def _pauses_too_long(self, lease: Lease, now: float) -> bool:
         return self.budget.paused_until - now > lease.max_pause + LONGEST_JITTER
 
-    def _apply(self) -> None:
-        """Apply the queued ends. The caller holds the lock.
+    def _apply(self) -> bool:
+        """Apply the queued ends; return True if there were any. The caller holds the lock.
 
         An end that an exception has interrupted is applied again, as a signal handler may raise
         one. But if it raises two errors, such as those of `jitter`, it is dropped. The first error
         is raised after all ends have been applied.
         """
         ends, failed, first = self._ends, None, None
+        applied = bool(ends)
         while ends:
             lease, end, report, at = entry = ends[0]
             try:
@@ -334,6 +337,7 @@ class TokenBucket:
                 raise first
             finally:
                 first = None  # its traceback refers to this frame
+        return applied
 
     def _end_overdue(self, now: float) -> None:
         for lease in self.budget.overdue(now):

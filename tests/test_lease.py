@@ -163,6 +163,14 @@ def test_source_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     clock.run(main())
 
 
+def test_without_a_loop() -> None:
+    """Without a running loop of asyncio, as under trio, the first lease raises an error."""
+    bucket = TokenBucket(ONE)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        step(hold(bucket))
+    assert (0, 0) == (bucket.statistics().granted, bucket.statistics().waiting)
+
+
 def test_body_that_fails() -> None:
     """A request that fails or is cancelled may have been counted."""
     bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
@@ -455,8 +463,15 @@ def test_end_that_the_next_lease_applies() -> None:
 FORKS = ["from os import fork", "import ctypes\nfork = ctypes.PyDLL(None).fork"]
 FORK = """
 import asyncio, os, threading
-from digitalocean_projects import Limits, RateLimitWaitError, TokenBucket
-bucket = TokenBucket(Limits(windows=((3, 60.0),)))
+from digitalocean_projects import Limits, TokenBucket
+class Clock:
+    now = 0.0
+    def time(self):
+        return self.now
+    async def sleep(self, seconds):
+        await asyncio.sleep(seconds)
+clock = Clock()
+bucket = TokenBucket(Limits(windows=((4, 60.0),), margin=1.0), clock=clock)
 held, forked = threading.Event(), threading.Event()
 def hold():
     with bucket._lock:
@@ -465,21 +480,24 @@ def hold():
 async def enter():
     return await bucket.lease().__aenter__()
 loop = asyncio.new_event_loop()
-tasks = [loop.create_task(enter()) for _ in range(4)]
+tasks = [loop.create_task(enter()) for _ in range(5)]
 loop.run_until_complete(asyncio.sleep(0))
 thread = threading.Thread(target=hold, daemon=True)
 thread.start()
 held.wait(20)
+tasks[2].result().settle({"ratelimit-remaining": "2"})
 # Not in the running loop, in which a forked process can't go on from CPython 3.14 on.
 if fork() == 0:
-    tasks[0].result().settle()
-    tasks[1].result().unsent()
+    tasks[0].result().unsent()
+    tasks[1].result().settle()
 else:
     forked.set()
     thread.join()
     os.wait()
 statistics = bucket.statistics()
-print(statistics.in_flight, statistics.waiting, statistics.in_use, flush=True)
+print(statistics.in_flight, statistics.waiting, statistics.in_use, end=" ", flush=True)
+clock.now = 61.0
+print(bucket.statistics().in_use, bucket.budget._feedback.left, flush=True)
 tasks[-1].cancel()
 loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 loop.close()
@@ -489,11 +507,11 @@ loop.close()
 @pytest.mark.parametrize("fork", FORKS)
 @pytest.mark.process
 def test_fork(fork: str) -> None:
-    """A forked process has a free lock, and counts the parent's requests as unknown."""
+    """A forked process has a free lock, and counts the parent's requests in flight as unknown."""
     done = subprocess.run(
         [sys.executable, "-c", fork + FORK], capture_output=True, check=False, text=True, timeout=30
     )
-    assert ("0 0 (3,)\n3 1 (3,)\n", 0) == (done.stdout, done.returncode)
+    assert ("0 0 (4,) (3,) 1\n3 1 (4,) (3,) 2\n", 0) == (done.stdout, done.returncode)
 
 
 def hang(bucket: TokenBucket, number: int, **options: Any) -> None:
@@ -729,7 +747,16 @@ class InterruptionError(Exception):
     """An exception that a signal handler raises."""
 
 
-def interrupted(function: Callable[[], object], name: str, at: int) -> bool:
+class OtherInterruption(BaseException):
+    """An exception of a signal handler that is no `Exception`, such as KeyboardInterrupt."""
+
+
+def interrupted(
+    function: Callable[[], object],
+    name: str,
+    at: int,
+    error: type[BaseException] = InterruptionError,
+) -> bool:
     """Call the function, with an exception before the line number `at` that runs in `name`."""
     count = 0
 
@@ -741,14 +768,14 @@ def interrupted(function: Callable[[], object], name: str, at: int) -> bool:
         if event == "line":
             count += 1
             if count == at:
-                raise InterruptionError
+                raise error
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
         function()
-    except InterruptionError:
+    except error:
         return True
     finally:
         sys.settrace(before)
@@ -842,18 +869,22 @@ def test_exception_of_a_signal_handler(name: str) -> None:
     assert at > 1
 
 
+@pytest.mark.parametrize("error", [InterruptionError, OtherInterruption])
 @pytest.mark.parametrize("name", ["_apply", "end", "answer", "give_back", "take"])
-def test_exception_in_the_next_lease(name: str) -> None:
+def test_exception_in_the_next_lease(name: str, error: type[BaseException]) -> None:
     """The end of a request is not lost if an exception interrupts the lease that applies it."""
+    happened = False
 
-    async def settle(bucket: TokenBucket) -> None:
+    async def main(bucket: TokenBucket, at: int) -> None:
+        nonlocal happened
         (await hold(bucket)).settle()
+        assert 1 == len(bucket._ends)
+        happened = interrupted(partial(step, hold(bucket)), name, at, error)
 
     for at in range(1, 40):
-        bucket = TokenBucket(Limits(windows=((2, 60.0), (3, 90.0))), clock=VirtualTime())
-        step(settle(bucket))
-        assert 1 == len(bucket._ends)
-        happened = interrupted(partial(step, hold(bucket)), name, at)
+        clock = VirtualTime()
+        bucket = TokenBucket(Limits(windows=((2, 60.0), (3, 90.0))), clock=clock)
+        clock.run(main(bucket, at))
         statistics = bucket.statistics()
         assert (not happened, 0) == (statistics.in_flight, len(bucket._ends))
         # An end that was interrupted is applied again, and may take a second token.

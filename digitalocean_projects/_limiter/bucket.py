@@ -162,11 +162,12 @@ class TokenBucket:
 
     async def _acquire(self, lease: L) -> L:
         """Wait for the tokens of a lease, and return it."""
+        # Without an asyncio loop, as under trio, the first lease fails, also if it needn't wait.
+        loop = asyncio.get_running_loop()
         try:
             if self._ask(lease) and self._remote is None:
                 lease.out = True
                 return lease
-            loop = asyncio.get_running_loop()
             if self._remote is not None:
                 await self._acquire_remotely(self._remote, lease, loop)
             elif lease.future is not None:
@@ -426,15 +427,18 @@ class TokenBucket:
 
         A thread of the parent may hold the lock, and that thread doesn't exist here to release it.
         The waiting leases wait in the parent's event loops. Only the parent learns the outcome of
-        the requests in flight, but the API counts them for the token. An end that is still in the
-        queue belongs to one of them.
+        the requests in flight, but the API counts them for the token. The responses in the queue
+        have arrived, so they count here, too. Its other ends may come from this process, which
+        can't know them. A signal handler may have forked while this thread applied the queue, so it
+        is copied.
         """
         self._lock = threading.Lock()
-        self._ends = deque()
+        self._ends = deque(end for end in self._ends if end[1] in {"settled", "refused"})
         self.waiting.forget_all()
-        self.budget.leave_to_parent(self.clock.time())
         if self._remote is not None:
             self._remote.leave_to_parent()
+        self._apply()
+        self.budget.leave_to_parent(self.clock.time())
 
 
 def _too_long(lease: Lease, seconds: float, reason: str) -> RateLimitWaitError:

@@ -870,6 +870,28 @@ def test_exception_of_a_signal_handler(name: str) -> None:
 
 
 @pytest.mark.parametrize("error", [InterruptionError, OtherInterruption])
+@pytest.mark.parametrize("name", ["_apply", "end", "refuse"])
+def test_refusal_counts_once(name: str, error: type[BaseException]) -> None:
+    """A response 429 is counted once, even if an exception interrupts the bucket."""
+    happened = False
+
+    async def main(bucket: TokenBucket, at: int) -> None:
+        nonlocal happened
+        happened = interrupted((await hold(bucket)).refused, name, at, error)
+
+    for at in range(1, 40):
+        clock = VirtualTime()
+        bucket = TokenBucket(Limits(), clock=clock)
+        clock.run(main(bucket, at))
+        assert 0 == bucket.statistics().in_flight
+        # An exception immediately before the counter leaves it out.
+        assert bucket.statistics().refused in ({0, 1} if happened and name == "_apply" else {1})
+        if not happened:
+            break
+    assert at > 1
+
+
+@pytest.mark.parametrize("error", [InterruptionError, OtherInterruption])
 @pytest.mark.parametrize("name", ["_apply", "end", "answer", "give_back", "take"])
 def test_exception_in_the_next_lease(name: str, error: type[BaseException]) -> None:
     """The end of a request is not lost if an exception interrupts the lease that applies it."""

@@ -91,6 +91,7 @@ class TokenBucket:
         self._lock = threading.Lock()
         self._ends: deque[tuple[Lease, _End, Report, float]] = deque()
         self._granted = 0
+        self._refused = 0
         self._waited = 0.0
         self._pause_seen = -math.inf
         self._remote = None if remote is None else remote(self)
@@ -145,7 +146,7 @@ class TokenBucket:
             in_flight=self.budget.in_flight,
             waiting=len(self.waiting),
             granted=self._granted,
-            refused=self.budget.refused,
+            refused=self._refused,
             waited=self._waited,
             paused=max(0.0, self.budget.paused_until - now),
         )
@@ -162,12 +163,15 @@ class TokenBucket:
 
     async def _acquire(self, lease: L) -> L:
         """Wait for the tokens of a lease, and return it."""
-        # Without an asyncio loop, as under trio, the first lease fails, also if it needn't wait.
-        loop = asyncio.get_running_loop()
+        # Without asyncio, such as under trio, the first lease fails, also if it needn't wait. For
+        # each lease, this would take 0.14 µs.
+        if not self._granted:
+            asyncio.get_running_loop()
         try:
             if self._ask(lease) and self._remote is None:
                 lease.out = True
                 return lease
+            loop = asyncio.get_running_loop()
             if self._remote is not None:
                 await self._acquire_remotely(self._remote, lease, loop)
             elif lease.future is not None:
@@ -298,7 +302,7 @@ class TokenBucket:
         if self._remote is not None:
             lease.error = self._remote.refusal(now)
         if lease.waits_for > lease.max_wait or self._pauses_too_long(lease, now):
-            lease.error = lease.error or _too_long(lease, lease.waits_for, lease.reason)
+            lease.error = lease.error or lease.too_long(lease.waits_for, lease.reason)
         if lease.error is None and lease.waits_for > _MOMENT:
             lease.error = self.waiting.take_place(lease, lease.waits_for, lease.reason)
         if lease.error is None:
@@ -314,13 +318,12 @@ class TokenBucket:
         one. But if it raises two errors, such as those of `jitter`, it is dropped. The first error
         is raised after all ends have been applied.
         """
-        ends, failed, first = self._ends, None, None
-        applied = bool(ends)
+        ends, entry, failed, first = self._ends, None, None, None
         while ends:
             lease, end, report, at = entry = ends[0]
             try:
                 if end == "late":
-                    self._expire(lease, _too_long, at)
+                    self._expire(lease, Lease.too_long, at)
                 elif end == "moment":
                     self._expire(lease, self.waiting.take_place, at)
                 elif end == "left" and lease in self.waiting:
@@ -333,12 +336,15 @@ class TokenBucket:
                     failed = entry
                     continue
             ends.popleft()
+            # After it, so that no response is counted twice.
+            if end == "refused":
+                self._refused += 1
         if first is not None:
             try:
                 raise first
             finally:
                 first = None  # its traceback refers to this frame
-        return applied
+        return entry is not None
 
     def _end_overdue(self, now: float) -> None:
         for lease in self.budget.overdue(now):
@@ -358,7 +364,7 @@ class TokenBucket:
         if paused_until > self._pause_seen:
             for lease in self.waiting:
                 if paused_until - lease.since > lease.max_wait or self._pauses_too_long(lease, now):
-                    self._expire(lease, _too_long, now)
+                    self._expire(lease, Lease.too_long, now)
             self._pause_seen = paused_until
 
     def _let_go(self, now: float) -> None:
@@ -439,11 +445,6 @@ class TokenBucket:
             self._remote.leave_to_parent()
         self._apply()
         self.budget.leave_to_parent(self.clock.time())
-
-
-def _too_long(lease: Lease, seconds: float, reason: str) -> RateLimitWaitError:
-    maximum = lease.max_wait if seconds >= lease.max_wait else lease.max_pause
-    return RateLimitWaitError(seconds, reason, maximum=maximum)
 
 
 publish(globals())

@@ -151,7 +151,6 @@ class _Feedback:
 
     Attributes:
         paused_until: The end of the last pause.
-        refused: The number of responses 429.
         most_young: The maximum number of young requests.
         left: The number of requests that the API still accepts.
     """
@@ -159,7 +158,6 @@ class _Feedback:
     def __init__(self, jitter: Callable[[], float]) -> None:
         self._jitter = jitter
         self.paused_until = -math.inf
-        self.refused = 0
         self.most_young = _IN_FLIGHT_AT_FIRST
         self.left = math.inf
         self._left_until = -math.inf
@@ -199,7 +197,6 @@ class _Feedback:
 
     def refuse(self, report: Report, *, sent: float, now: float) -> None:
         """Learn from a response 429."""
-        self.refused += 1
         self.lose(now)
         _, asked = report
         seconds = _PAUSE_IF_UNSAID if asked is None else min(asked, HOUR_SECONDS)
@@ -247,11 +244,6 @@ class Budget:
     def paused_until(self) -> float:
         """The end of the last pause."""
         return self._feedback.paused_until
-
-    @property
-    def refused(self) -> int:
-        """The number of responses 429."""
-        return self._feedback.refused
 
     def in_use(self, now: float) -> tuple[int, ...]:
         """Return the number of used tokens of each window."""

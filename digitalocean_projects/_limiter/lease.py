@@ -12,6 +12,7 @@ from weakref import ReferenceType
 import attrs
 
 from digitalocean_projects._codec.headers import remaining, retry_after_refusal, until_reset
+from digitalocean_projects._errors import RateLimitWaitError
 from digitalocean_projects._public import publish
 
 from .budget import NO_REPORT, End, Flight, Report
@@ -131,6 +132,11 @@ class Lease(Flight):
         """Raise the error that the bucket has set for this lease, if any."""
         if self.error is not None:
             raise self.error
+
+    def too_long(self, seconds: float, reason: str) -> RateLimitWaitError:
+        """Return an error for a wait that exceeds a maximum."""
+        maximum = self.max_wait if seconds >= self.max_wait else self.max_pause
+        return RateLimitWaitError(seconds, reason, maximum=maximum)
 
     def ask_again(self, max_wait: float) -> None:
         """Prepare to wait again, before other leases of the class, with another maximum wait."""

@@ -163,6 +163,20 @@ def test_source_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     clock.run(main())
 
 
+def test_lease_that_was_used() -> None:
+    """A lease can be used once."""
+    bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        async with bucket.lease() as lease:
+            lease.unsent()
+        with pytest.raises(RuntimeError, match=r"a lease can be used once; call `lease\(\)` again"):
+            await lease.__aenter__()
+
+    clock.run(main())
+    assert (0, 0) == left(bucket)
+
+
 def test_without_a_loop() -> None:
     """Without a running loop of asyncio, as under trio, the first lease raises an error."""
     bucket = TokenBucket(ONE)

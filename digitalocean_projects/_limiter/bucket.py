@@ -169,7 +169,7 @@ class TokenBucket:
             asyncio.get_running_loop()
         try:
             if self._ask(lease) and self._remote is None:
-                lease.out = True
+                lease.lender = self
                 return lease
             loop = asyncio.get_running_loop()
             if self._remote is not None:
@@ -182,7 +182,7 @@ class TokenBucket:
             lease.error = None
             self._end(lease, "left")
             raise
-        lease.out = True
+        lease.lender = self
         return lease
 
     async def _acquire_remotely(
@@ -249,7 +249,7 @@ class TokenBucket:
         if end != "settled" or self.waiting.timers or self._remote is not None:
             self.work()
         # After a signal handler's exception before this, `__aexit__` returns the tokens.
-        lease.out = False
+        lease.lender = None
 
     def work(self) -> None:
         """Apply the queued ends, and release every waiting lease that may proceed.

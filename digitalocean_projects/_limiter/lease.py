@@ -71,6 +71,7 @@ class Lease(Flight):
     Raises:
         RateLimitWaitError: When the block is entered: the wait for the tokens would exceed
             `max_wait` or `max_pause`.
+        RuntimeError: When the block is entered: the lease was used before.
     """
 
     __slots__ = (
@@ -80,9 +81,9 @@ class Lease(Flight):
         "error",
         "future",
         "has_place",
+        "lender",
         "max_pause",
         "max_wait",
-        "out",
         "place",
         "queued",
         "reason",
@@ -116,17 +117,22 @@ class Lease(Flight):
         self.has_place: bool = False
         # The index of its queue.
         self.place: int = 2 * bulk + (not ahead)
-        self.out: bool = False
+        # The bucket while the tokens are out, and before the wait for them. A lease in the queue of
+        # a bucket that it refers to would keep that bucket until the garbage collection.
+        self.lender: Lender | None = None
         self.future: Future[None] | None = None
         self.error: Exception | None = None
         # True if it could not proceed at once.
         self.queued: bool = False
         self.waits_for: float = 0.0
-        self._bucket = bucket
+        self._bucket: Lender | None = bucket
 
     def __aenter__(self) -> Coroutine[Any, Any, Self]:
         """Wait for the tokens."""
-        return self._bucket._acquire(self)
+        bucket, self._bucket = self._bucket, None
+        if bucket is None:
+            raise RuntimeError("a lease can be used once; call `lease()` again")
+        return bucket._acquire(self)
 
     def check(self) -> None:
         """Raise the error that the bucket has set for this lease, if any."""
@@ -151,8 +157,9 @@ class Lease(Flight):
         traceback: TracebackType | None,
     ) -> Awaitable[None]:
         """Return the tokens as after a request of unknown fate, unless its outcome was reported."""
-        if self.out:
-            self._bucket._end(self, "unknown", NO_REPORT)
+        lender = self.lender
+        if lender is not None:
+            lender._end(self, "unknown", NO_REPORT)
         return _NO_WAIT
 
     def settle(self, headers: Mapping[str, str] = _NO_HEADERS) -> None:
@@ -162,7 +169,8 @@ class Lease(Flight):
             headers: The headers of the response, with lower-case names, or a mapping that ignores
                 case. The bucket reads those named `ratelimit-…`. They are optional.
         """
-        if self.out:
+        lender = self.lender
+        if lender is not None:
             report = NO_REPORT
             # If the headers aren't a mapping of strings, the caller gets the error, and the request
             # was counted nevertheless.
@@ -170,7 +178,7 @@ class Lease(Flight):
                 left = remaining(headers)
                 report = left, until_reset(headers) if left == 0 else None
             finally:
-                self._bucket._end(self, "settled", report)
+                lender._end(self, "settled", report)
 
     def refused(self, headers: Mapping[str, str] = _NO_HEADERS) -> None:
         """Report a response 429, after which the bucket pauses for the time that the API asks for.
@@ -179,17 +187,19 @@ class Lease(Flight):
             headers: The headers of the response, as in `settle`. The bucket also reads
                 `retry-after`. They are optional.
         """
-        if self.out:
+        lender = self.lender
+        if lender is not None:
             report = NO_REPORT
             try:
                 report = None, retry_after_refusal(headers)
             finally:
-                self._bucket._end(self, "refused", report)
+                lender._end(self, "refused", report)
 
     def unsent(self) -> None:
         """Report that no byte of the request was sent, so the tokens return at once."""
-        if self.out:
-            self._bucket._end(self, "unsent", NO_REPORT)
+        lender = self.lender
+        if lender is not None:
+            lender._end(self, "unsent", NO_REPORT)
 
 
 publish(globals())

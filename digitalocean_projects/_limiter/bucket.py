@@ -163,8 +163,7 @@ class TokenBucket:
 
     async def _acquire(self, lease: L) -> L:
         """Wait for the tokens of a lease, and return it."""
-        # Without asyncio, such as under trio, the first lease fails, also if it needn't wait. For
-        # each lease, this would take 0.14 µs.
+        # Without asyncio, as under trio, the first lease fails. For each, this would take 0.14 µs.
         if not self._granted:
             asyncio.get_running_loop()
         try:
@@ -243,7 +242,7 @@ class TokenBucket:
         collector calls none of them, and signal handlers must not send requests, also with a
         blocking client, whose thread would wait for the interrupted code.
         If no lease waits, the end after a response matters to the next lease only, which applies it
-        with the lock that it has. Without this, a lease takes 0.7 µs more than its 3.3 µs.
+        with the lock that it has. Otherwise, this would add 0.7 µs to a lease's 3.3 µs.
         """
         self._ends.append((lease, end, report, self.clock.time()))
         if end != "settled" or self.waiting.timers or self._remote is not None:
@@ -318,7 +317,8 @@ class TokenBucket:
         one. But if it raises two errors, such as those of `jitter`, it is dropped. The first error
         is raised after all ends have been applied.
         """
-        ends, entry, failed, first = self._ends, None, None, None
+        ends = self._ends
+        entry = failed = first = None
         while ends:
             lease, end, report, at = entry = ends[0]
             try:

@@ -314,7 +314,7 @@ class Budget:
         this is complete.
         """
         end = flight.end = now + flight.timeout + self._grace
-        if end < self.next_end:  # noqa: PLR1730 - `min` takes 0.06 of a lease's 3.3 µs
+        if end < self.next_end:  # noqa: PLR1730 - `min` would add 0.06 µs to a lease's 3.3 µs
             self.next_end = end
         self._spare -= 1
         self._flights[flight] = None

@@ -44,7 +44,7 @@ class Lender(Protocol):
 
 
 class _NoWait:
-    """An awaitable that has ended. It takes 0.2 of a lease's 3.3 µs less than a coroutine."""
+    """An awaitable that has ended. A coroutine would add 0.2 µs to a lease's 3.3 µs."""
 
     def __await__(self) -> Any:
         return iter(())
@@ -101,7 +101,7 @@ class Lease(Flight):
     def __init__(  # noqa: PLR0917 - see below
         self,
         bucket: Lender,
-        bulk: bool,  # noqa: FBT001 - names would take 0.4 of 3.3 µs
+        bulk: bool,  # noqa: FBT001 - names would add 0.4 µs to a lease's 3.3 µs
         ahead: bool,  # noqa: FBT001
         max_wait: float,
         max_pause: float,
@@ -176,7 +176,8 @@ class Lease(Flight):
             # was counted nevertheless.
             try:
                 left = remaining(headers)
-                report = left, until_reset(headers) if left == 0 else None
+                if left is not None:
+                    report = left, None if left else until_reset(headers)
             finally:
                 lender._end(self, "settled", report)
 

@@ -172,9 +172,10 @@ def test_lease_that_was_used() -> None:
             lease.unsent()
         with pytest.raises(RuntimeError, match=r"a lease can be used once; call `lease\(\)` again"):
             await lease.__aenter__()
+        lease.refused()
 
     clock.run(main())
-    assert (0, 0) == left(bucket)
+    assert ((0, 0), 0) == (left(bucket), bucket.statistics().refused)
 
 
 def test_without_a_loop() -> None:
@@ -575,6 +576,17 @@ def test_a_closed_loop_holds_nobody_up() -> None:
     hang(bucket, 16, timeout=30.0)
     clock.run(use(bucket))
     assert 1.0 == clock.now
+    kept.clear()
+
+
+def test_next_lease_ends_an_overdue_one() -> None:
+    """A lease that a closed loop has left ends at its own time, also if the next one finds it."""
+    bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
+    hang(bucket, 1, timeout=5.0)
+    clock.now = 50.0
+    clock.run(use(bucket))
+    # 5 s for the request, the grace of 30 s, the period, the margin.
+    assert 96.0 == clock.now
     kept.clear()
 
 

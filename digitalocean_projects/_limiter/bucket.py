@@ -434,12 +434,12 @@ class TokenBucket:
         A thread of the parent may hold the lock, and that thread doesn't exist here to release it.
         The waiting leases wait in the parent's event loops. Only the parent learns the outcome of
         the requests in flight, but the API counts them for the token. The responses in the queue
-        have arrived, so they count here, too. Its other ends may come from this process, which
-        can't know them. A signal handler may have forked while this thread applied the queue, so it
-        is copied.
+        have arrived, so they count here, too. The other ends may come from this process, which
+        can't know them. A signal handler may have forked while this thread applied the old queue.
         """
         self._lock = threading.Lock()
-        self._ends = deque(end for end in self._ends if end[1] in {"settled", "refused"})
+        ends = self._ends.copy()
+        self._ends = deque(end for end in ends if end[1] in {"settled", "refused"})
         self.waiting.forget_all()
         if self._remote is not None:
             self._remote.leave_to_parent()

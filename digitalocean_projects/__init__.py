@@ -178,7 +178,8 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from ._facade.sync import Client, Inventory, Paginator, Projects
-    from ._limiter.bucket import BucketStatistics, TokenBucket
+    from ._limiter.bucket import TokenBucket
+    from ._limiter.budget import BucketStatistics
     from ._limiter.lease import Lease
     from ._paginator.inventory import AsyncInventory
     from ._paginator.paginator import AsyncPaginator
@@ -205,7 +206,8 @@ else:
         "_assignment.results": "AppliedPlan AssignmentResult Reconciliation",
         "_client": "AsyncClient",
         "_facade.sync": "Client Inventory Paginator Projects",
-        "_limiter.bucket": "BucketStatistics TokenBucket",
+        "_limiter.bucket": "TokenBucket",
+        "_limiter.budget": "BucketStatistics",
         "_limiter.lease": "Lease",
         "_paginator.inventory": "AsyncInventory",
         "_paginator.paginator": "AsyncPaginator",

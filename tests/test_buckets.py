@@ -144,6 +144,27 @@ def test_many() -> None:
     assert len(_buckets._registry.left) <= _buckets._LOOKED_AT
 
 
+@pytest.mark.parametrize("report", ["settle", "refused", "unsent", "__str__"])
+def test_last_reference(report: str) -> None:
+    """A bucket whose leases have ended is freed by its last reference, without the collector."""
+
+    async def main(bucket: TokenBucket) -> None:
+        async with bucket.lease() as lease:
+            getattr(lease, report)()
+        leases.append(lease)
+
+    leases: list[object] = []
+    gc.disable()
+    try:
+        bucket = TokenBucket(LIMITS, clock=(clock := VirtualTime()))
+        clock.run(main(bucket))
+        kept = ref(bucket)
+        del bucket
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
 def test_unused_and_wrong_tokens() -> None:
     """A bucket is forgotten with its last user if none of its requests can count."""
     clock, users = VirtualTime(), [User(), User()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from digitalocean_projects import Limits, TokenBucket
-from digitalocean_projects._limiter.budget import Budget, Window
+from digitalocean_projects._limiter.budget import NO_REPORT, Budget, Window
 
 
 def window(*back: float, capacity: int = 3, reserve: int = 1) -> Window:
@@ -78,5 +78,5 @@ def test_returned_tokens_take_no_memory() -> None:
         now = 70.0 * minute
         assert budget.is_ready(now, bulk=False)
         budget.take(lease, now)
-        budget.end(lease, "settled", {}, now)
+        budget.end(lease, "settled", NO_REPORT, now)
     assert len(budget._windows[0]._back) <= 10

@@ -95,6 +95,97 @@ def test_outcomes() -> None:
     assert bucket.is_idle()
 
 
+@pytest.mark.parametrize(
+    "headers", [None, [("a", "1")], {"ratelimit-remaining": 12, "retry-after": 12}]
+)
+@pytest.mark.parametrize("report", ["settle", "refused"])
+def test_wrong_headers(report: str, headers: Any) -> None:
+    """The caller gets the error of wrong headers, and the token returns as usual."""
+    bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        async with bucket.lease() as lease:
+            with pytest.raises((AttributeError, TypeError)):
+                getattr(lease, report)(headers)
+        await use(bucket)
+
+    clock.run(main())
+    assert (61.0, 2) == (clock.now, bucket.statistics().granted)
+
+
+def test_jitter_that_raises() -> None:
+    """The caller gets the error of `jitter`; other ends and waiting requests aren't affected."""
+    calls = 0
+
+    def jitter() -> float:
+        nonlocal calls
+        calls += 1
+        raise ValueError
+
+    clock = HookedClock()
+    bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=clock, jitter=jitter)
+
+    def both(first: Any, second: Any) -> None:
+        # The lock is held, so both ends are queued.
+        first.refused({"retry-after": "7"})
+        second.unsent()
+
+    async def main() -> None:
+        first, second = [await hold(bucket) for _ in range(2)]
+        waiting = asyncio.create_task(use(bucket))
+        await asyncio.sleep(0)
+        clock.hook = partial(both, first, second)
+        with pytest.raises(ValueError, match=r"^$"):
+            bucket.statistics()
+        await waiting
+        assert (7.0, 1) == (clock.now, calls)
+
+    clock.run(main())
+
+
+def test_source_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end that a source of tokens can't apply is dropped, so the next ones are applied."""
+    bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
+
+    def end(*_: object) -> None:
+        raise ValueError
+
+    async def main() -> None:
+        first, second = [await hold(bucket) for _ in range(2)]
+        first.settle()
+        with monkeypatch.context() as patch:
+            patch.setattr(bucket.budget, "end", end)
+            with pytest.raises(ValueError, match=r"^$"):
+                bucket.statistics()
+        second.unsent()
+        assert (1, 0) == left(bucket)
+
+    clock.run(main())
+
+
+def test_lease_that_was_used() -> None:
+    """A lease can be used once."""
+    bucket = TokenBucket(Limits(), clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        async with bucket.lease() as lease:
+            lease.unsent()
+        with pytest.raises(RuntimeError, match=r"a lease can be used once; call `lease\(\)` again"):
+            await lease.__aenter__()
+        lease.refused()
+
+    clock.run(main())
+    assert ((0, 0), 0) == (left(bucket), bucket.statistics().refused)
+
+
+def test_without_a_loop() -> None:
+    """Without a running loop of asyncio, as under trio, the first lease raises an error."""
+    bucket = TokenBucket(ONE)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        step(hold(bucket))
+    assert (0, 0) == (bucket.statistics().granted, bucket.statistics().waiting)
+
+
 def test_body_that_fails() -> None:
     """A request that fails or is cancelled may have been counted."""
     bucket = TokenBucket(Limits(windows=((2, 60.0),)), clock=(clock := VirtualTime()))
@@ -364,12 +455,38 @@ def test_no_end_is_lost(asked: int) -> None:
     assert 0.0 == clock.now
 
 
+def test_end_that_the_next_lease_applies() -> None:
+    """An end that another thread leaves to the next lease lets a waiting lease proceed."""
+    bucket = TokenBucket(Limits(windows=((4, 60.0),), reserve=2), clock=(clock := VirtualTime()))
+
+    async def main() -> None:
+        leases = [await hold(bucket) for _ in range(2)]
+        waiting = asyncio.create_task(use(bucket, bulk=True))
+        await asyncio.sleep(0)
+        # As another thread that ends them while the next lease has the lock.
+        with bucket.lock:
+            for lease in leases:
+                lease.unsent()
+        async with bucket.lease():
+            await waiting
+
+    clock.run(main())
+    assert 0.0 == clock.now
+
+
 # The second one forks as C code does, without Python's hooks.
 FORKS = ["from os import fork", "import ctypes\nfork = ctypes.PyDLL(None).fork"]
 FORK = """
 import asyncio, os, threading
-from digitalocean_projects import Limits, RateLimitWaitError, TokenBucket
-bucket = TokenBucket(Limits(windows=((3, 60.0),)))
+from digitalocean_projects import Limits, TokenBucket
+class Clock:
+    now = 0.0
+    def time(self):
+        return self.now
+    async def sleep(self, seconds):
+        await asyncio.sleep(seconds)
+clock = Clock()
+bucket = TokenBucket(Limits(windows=((4, 60.0),), margin=1.0), clock=clock)
 held, forked = threading.Event(), threading.Event()
 def hold():
     with bucket._lock:
@@ -378,21 +495,24 @@ def hold():
 async def enter():
     return await bucket.lease().__aenter__()
 loop = asyncio.new_event_loop()
-tasks = [loop.create_task(enter()) for _ in range(4)]
+tasks = [loop.create_task(enter()) for _ in range(5)]
 loop.run_until_complete(asyncio.sleep(0))
 thread = threading.Thread(target=hold, daemon=True)
 thread.start()
 held.wait(20)
+tasks[2].result().settle({"ratelimit-remaining": "2"})
 # Not in the running loop, in which a forked process can't go on from CPython 3.14 on.
 if fork() == 0:
-    tasks[0].result().settle()
-    tasks[1].result().unsent()
+    tasks[0].result().unsent()
+    tasks[1].result().settle()
 else:
     forked.set()
     thread.join()
     os.wait()
 statistics = bucket.statistics()
-print(statistics.in_flight, statistics.waiting, statistics.in_use, flush=True)
+print(statistics.in_flight, statistics.waiting, statistics.in_use, end=" ", flush=True)
+clock.now = 61.0
+print(bucket.statistics().in_use, bucket.budget._feedback.left, flush=True)
 tasks[-1].cancel()
 loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 loop.close()
@@ -402,11 +522,11 @@ loop.close()
 @pytest.mark.parametrize("fork", FORKS)
 @pytest.mark.process
 def test_fork(fork: str) -> None:
-    """A forked process has a free lock, and counts the parent's requests as unknown."""
+    """A forked process has a free lock, and counts the parent's requests in flight as unknown."""
     done = subprocess.run(
         [sys.executable, "-c", fork + FORK], capture_output=True, check=False, text=True, timeout=30
     )
-    assert ("0 0 (3,)\n3 1 (3,)\n", 0) == (done.stdout, done.returncode)
+    assert ("0 0 (4,) (3,) 1\n3 1 (4,) (3,) 2\n", 0) == (done.stdout, done.returncode)
 
 
 def hang(bucket: TokenBucket, number: int, **options: Any) -> None:
@@ -456,6 +576,17 @@ def test_a_closed_loop_holds_nobody_up() -> None:
     hang(bucket, 16, timeout=30.0)
     clock.run(use(bucket))
     assert 1.0 == clock.now
+    kept.clear()
+
+
+def test_next_lease_ends_an_overdue_one() -> None:
+    """A lease that a closed loop has left ends at its own time, also if the next one finds it."""
+    bucket = TokenBucket(ONE, clock=(clock := VirtualTime()))
+    hang(bucket, 1, timeout=5.0)
+    clock.now = 50.0
+    clock.run(use(bucket))
+    # 5 s for the request, the grace of 30 s, the period, the margin.
+    assert 96.0 == clock.now
     kept.clear()
 
 
@@ -642,7 +773,16 @@ class InterruptionError(Exception):
     """An exception that a signal handler raises."""
 
 
-def interrupted(function: Callable[[], object], name: str, at: int) -> bool:
+class OtherInterruption(BaseException):
+    """An exception of a signal handler that is no `Exception`, such as KeyboardInterrupt."""
+
+
+def interrupted(
+    function: Callable[[], object],
+    name: str,
+    at: int,
+    error: type[BaseException] = InterruptionError,
+) -> bool:
     """Call the function, with an exception before the line number `at` that runs in `name`."""
     count = 0
 
@@ -654,14 +794,14 @@ def interrupted(function: Callable[[], object], name: str, at: int) -> bool:
         if event == "line":
             count += 1
             if count == at:
-                raise InterruptionError
+                raise error
         return trace
 
     before = sys.gettrace()
     sys.settrace(trace)
     try:
         function()
-    except InterruptionError:
+    except error:
         return True
     finally:
         sys.settrace(before)
@@ -755,18 +895,44 @@ def test_exception_of_a_signal_handler(name: str) -> None:
     assert at > 1
 
 
-@pytest.mark.parametrize("name", ["_apply", "end", "answer", "give_back", "take"])
-def test_exception_in_the_next_lease(name: str) -> None:
-    """The end of a request is not lost if an exception interrupts the lease that applies it."""
+@pytest.mark.parametrize("error", [InterruptionError, OtherInterruption])
+@pytest.mark.parametrize("name", ["_apply", "end", "refuse"])
+def test_refusal_counts_once(name: str, error: type[BaseException]) -> None:
+    """A response 429 is counted once, even if an exception interrupts the bucket."""
+    happened = False
 
-    async def settle(bucket: TokenBucket) -> None:
-        (await hold(bucket)).settle()
+    async def main(bucket: TokenBucket, at: int) -> None:
+        nonlocal happened
+        happened = interrupted((await hold(bucket)).refused, name, at, error)
 
     for at in range(1, 40):
-        bucket = TokenBucket(Limits(windows=((2, 60.0), (3, 90.0))), clock=VirtualTime())
-        step(settle(bucket))
+        clock = VirtualTime()
+        bucket = TokenBucket(Limits(), clock=clock)
+        clock.run(main(bucket, at))
+        assert 0 == bucket.statistics().in_flight
+        # An exception immediately before the counter leaves it out.
+        assert bucket.statistics().refused in ({0, 1} if happened and name == "_apply" else {1})
+        if not happened:
+            break
+    assert at > 1
+
+
+@pytest.mark.parametrize("error", [InterruptionError, OtherInterruption])
+@pytest.mark.parametrize("name", ["_apply", "end", "answer", "give_back", "take"])
+def test_exception_in_the_next_lease(name: str, error: type[BaseException]) -> None:
+    """The end of a request is not lost if an exception interrupts the lease that applies it."""
+    happened = False
+
+    async def main(bucket: TokenBucket, at: int) -> None:
+        nonlocal happened
+        (await hold(bucket)).settle()
         assert 1 == len(bucket._ends)
-        happened = interrupted(partial(step, hold(bucket)), name, at)
+        happened = interrupted(partial(step, hold(bucket)), name, at, error)
+
+    for at in range(1, 40):
+        clock = VirtualTime()
+        bucket = TokenBucket(Limits(windows=((2, 60.0), (3, 90.0))), clock=clock)
+        clock.run(main(bucket, at))
         statistics = bucket.statistics()
         assert (not happened, 0) == (statistics.in_flight, len(bucket._ends))
         # An end that was interrupted is applied again, and may take a second token.

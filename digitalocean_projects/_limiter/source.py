@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Mapping
 
-    from .budget import End, Flight
+    from .budget import End, Flight, Report
     from .lease import Lease
 
 
@@ -27,7 +26,7 @@ class Source(Protocol):
 
     def take(self, flight: Flight, now: float) -> None: ...
 
-    def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> object: ...
+    def end(self, flight: Flight, end: End, report: Report, now: float) -> object: ...
 
 
 class Remote(Source, Protocol):

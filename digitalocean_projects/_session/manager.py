@@ -22,7 +22,8 @@ from digitalocean_projects._errors import (
     RateLimitError,
     RateLimitWaitError,
 )
-from digitalocean_projects._limiter.bucket import BucketStatistics, TokenBucket
+from digitalocean_projects._limiter.bucket import TokenBucket
+from digitalocean_projects._limiter.budget import BucketStatistics
 from digitalocean_projects._limiter.lease import Bound, Lease
 from digitalocean_projects._limiter.shared import shared_bucket
 from digitalocean_projects._public import publish

@@ -26,10 +26,9 @@ from .script import LONGEST_PAUSE, Message, constants
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
-    from collections.abc import Mapping
 
     from digitalocean_projects._clock import Clock
-    from digitalocean_projects._limiter.budget import End, Flight
+    from digitalocean_projects._limiter.budget import End, Flight, Report
     from digitalocean_projects._limiter.lease import Lease
 
 _AT_ONCE = 8
@@ -115,9 +114,9 @@ class RedisSource(Remote):
         self._leases[flight] = number, since
         self._ledger.open(number, since + self._limits.hold)
 
-    def end(self, flight: Flight, end: End, headers: Mapping[str, str], now: float) -> None:
+    def end(self, flight: Flight, end: End, report: Report, now: float) -> None:
         """Record the end of a request, and queue its report to Redis."""
-        counted = self._budget.end(flight, end, headers, now)
+        counted = self._budget.end(flight, end, report, now)
         if flight in self._leases:
             number, _ = self._leases.pop(flight)
             self._ledger.close(number, counted)

@@ -465,16 +465,10 @@ CHANGES: list[dict[str, object]] = [
 ]
 
 
-@decoders
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("count", [10, 50, 200])
 @pytest.mark.parametrize("malformed", [0, 3, 30])
-def test_unusual_among_many(
-    decode: Callable[[bytes], PageDocument[Resource]],
-    change: dict[str, object],
-    count: int,
-    malformed: int,
-) -> None:
+def test_unusual_among_many(change: dict[str, object], count: int, malformed: int) -> None:
     """A resource in a list equals the same resource alone, with any number of unusual ones."""
     elements = [
         WIRE | {"urn": f"do:a:{n}"} | (change if n % (200 // count) == 0 else {})
@@ -483,12 +477,14 @@ def test_unusual_among_many(
     for element in elements[100 : 100 + malformed]:
         element["assigned_at"] = ""
     expected = [structure(element, Resource) for element in elements]
-    page = decode(body(resources=elements))
-    assert expected == page.items
-    assert [type(resource.status) for resource in expected] == [
-        type(resource.status) for resource in page.items
-    ]
-    assert [urn_text(resource) for resource in expected] == page.keys
+    content = body(resources=elements)
+    for decode in (after_usual, after_few, after_many):
+        page = decode(content)
+        assert expected == page.items
+        assert [type(resource.status) for resource in expected] == [
+            type(resource.status) for resource in page.items
+        ]
+        assert [urn_text(resource) for resource in expected] == page.keys
 
 
 @given(st.lists(st.sampled_from(CHANGES), max_size=40))
@@ -542,19 +538,18 @@ def test_missing_beside_usual(name: str) -> None:
         assert structure(odd, Resource) == decode_page(body, Resource).items[1]
 
 
-@decoders
 @pytest.mark.parametrize("urn", [*BAD_URNS, 5, None])
 @pytest.mark.parametrize("usual", [0, 1, 30, 200])
 @pytest.mark.parametrize("others", [{}, {"new": {}}, {"status": 5}], ids=["usual", "new", "typed"])
-def test_bad_urn_beside_usual(
-    decode: Callable[[bytes], object], usual: int, urn: object, others: dict[str, object]
-) -> None:
+def test_bad_urn_beside_usual(usual: int, urn: object, others: dict[str, object]) -> None:
     """A malformed URN is refused, at any position between any number of valid ones."""
-    elements = [*[WIRE | others] * usual, {**WIRE, **others, "urn": urn}, WIRE]
-    with pytest.raises(DecodeError, match=rf"^resources\[{usual}\]: ") as caught:
-        decode(body(resources=elements))
-    if isinstance(urn, str):
-        assert str(caught.value).endswith(f'expected a URN of the form do:TYPE:ID, got "{urn}"')
+    content = body(resources=[*[WIRE | others] * usual, {**WIRE, **others, "urn": urn}, WIRE])
+    for decode in (after_usual, after_few, after_many):
+        with pytest.raises(DecodeError, match=rf"^resources\[{usual}\]: ") as caught:
+            decode(content)
+        if isinstance(urn, str):
+            reason = f'expected a URN of the form do:TYPE:ID, got "{urn}"'
+            assert str(caught.value).endswith(reason)
 
 
 @given(

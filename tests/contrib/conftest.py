@@ -6,7 +6,8 @@ import asyncio
 import socket
 import subprocess
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from random import randrange
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -117,10 +118,15 @@ class Server:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return unused ports of this machine."""
+    """Return unused ports of this machine, which the system gives to no outgoing connection."""
+    ports: list[int] = []
     with ExitStack() as stack:
-        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-        return [stack.enter_context(each).getsockname()[1] for each in listeners]
+        while len(ports) < count:
+            port = randrange(20_000, 32_000)  # noqa: S311 - it is no secret
+            with suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+    return ports
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -39,7 +39,7 @@ settings.load_profile("busy")
 
 @pytest.fixture(scope="session", autouse=True)
 def _random_generator() -> None:
-    """Let Hypothesis make its random generator before objects are frozen.
+    """Make the random generator of Hypothesis before objects are frozen.
 
     From CPython 3.14 on, Hypothesis warns otherwise, since the collector doesn't show that a frozen
     object refers to the generator.

@@ -193,7 +193,7 @@ def test_call_ended_by_several_threads() -> None:
         """Return None."""
 
     for _ in range(200):
-        call = _Call(function)
+        call = _Call(function, set())
         threads = [threading.Thread(target=call.end) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -205,10 +205,11 @@ def test_call_ended_by_several_threads() -> None:
 
 def test_cancelled_before_its_first_step() -> None:
     """A call ends if its task is cancelled before its first step, so its caller doesn't wait."""
-    call, tasks = _Call(asyncio.Event().wait), set[asyncio.Task[None]]()
+    tasks = set[asyncio.Task[None]]()
+    call = _Call(asyncio.Event().wait, tasks)
 
     async def cancel() -> None:
-        call.begin(tasks)
+        call.begin()
         call.cancel()
         await asyncio.wait(tasks)
 

@@ -281,7 +281,7 @@ async def test_pages_that_make_no_listing(
 async def test_items_that_move_back(
     emulator: Emulator, make_either: MakeClient, *, strict: bool
 ) -> None:
-    """If so many items move to the front that a page has only repeats, `collect` reads again."""
+    """If items move to the front, and a page has only repeats, `collect` reads again."""
     emulator.seed(droplets(*range(5)), default=True)
 
     def move() -> None:

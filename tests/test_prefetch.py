@@ -303,7 +303,7 @@ async def test_window_goes_on_first(source: Source) -> None:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a page that has arrived wait for its batch for more than a moment."""
+    """Lengthen the moment for which a page that has arrived waits for its batch."""
     monkeypatch.setattr(prefetch_module, "_MOMENT", 1000.0)
 
 

@@ -69,8 +69,7 @@ class Pool:
         Raises:
             ClientUsageError: The pool is closed, or belongs to another loop.
         """
-        if not self.is_open:
-            raise ClientUsageError(CLOSED)
+        self.check_open()
         loop, held = running_loop(), self._held
         return held if held is not None and held.is_open_in(loop) else None
 
@@ -216,13 +215,12 @@ def running_loop() -> AbstractEventLoop:
     Raises:
         ClientUsageError: The caller runs in no loop, or in the loop of another library.
     """
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    raise ClientUsageError(
-        "the client needs a running asyncio event loop; use Client in blocking code"
-    )
+    loop = current_loop()
+    if loop is None:
+        raise ClientUsageError(
+            "the client needs a running asyncio event loop; use Client in blocking code"
+        )
+    return loop
 
 
 def current_loop() -> AbstractEventLoop | None:
